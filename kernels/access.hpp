@@ -1,0 +1,33 @@
+// The way from a handle to its address. Only kernels/ includes this file.
+#pragma once
+
+#include <cstddef>
+
+#include "kernels/ops.hpp"
+
+namespace hearth::kernels {
+
+struct Access {
+  using Deleter = void (*)(std::byte*);
+
+  static Buffer buffer(Place place, std::byte* data, std::size_t bytes, Deleter deleter) {
+    Buffer result;
+    result.place_ = place;
+    result.bytes_ = bytes;
+    result.storage_ = {data, deleter};
+    return result;
+  }
+  static Slice slice(Place place, float* data, std::size_t size) {
+    Slice result;
+    result.place_ = place;
+    result.data_ = data;
+    result.size_ = size;
+    return result;
+  }
+  static std::byte* data(const Buffer& buffer) { return buffer.storage_.get(); }
+  static float* data(Slice slice) { return slice.data_; }
+  static const std::byte* data(const Matrix& matrix) { return matrix.data_; }
+  static Slice scales(const Matrix& matrix) { return matrix.scales_; }
+};
+
+}  // namespace hearth::kernels

@@ -1,0 +1,155 @@
+// Lanes as four AVX registers (AVX2, FMA, F16C). Owns the instructions; vector.hpp the operations.
+#include <immintrin.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/cpu/table.hpp"
+#include "kernels/exp_constants.hpp"
+
+namespace hearth::kernels::cpu {
+namespace {
+
+struct Lanes {
+  __m256 a;  // lanes 0 … 7
+  __m256 b;
+  __m256 c;
+  __m256 d;  // lanes 24 … 31
+};
+
+// 4 registers each, of 16.
+constexpr int rows_at_once = 2;
+
+template <class Operation>
+inline Lanes map(Operation operation, Lanes x) {
+  return {operation(x.a), operation(x.b), operation(x.c), operation(x.d)};
+}
+template <class Operation>
+inline Lanes map(Operation operation, Lanes x, Lanes y) {
+  return {operation(x.a, y.a), operation(x.b, y.b), operation(x.c, y.c), operation(x.d, y.d)};
+}
+
+inline Lanes set(float x) {
+  const __m256 all = _mm256_set1_ps(x);
+  return {all, all, all, all};
+}
+inline Lanes zero() {
+  return set(0);
+}
+
+inline Lanes add(Lanes x, Lanes y) {
+  return map([](__m256 p, __m256 q) { return _mm256_add_ps(p, q); }, x, y);
+}
+inline Lanes sub(Lanes x, Lanes y) {
+  return map([](__m256 p, __m256 q) { return _mm256_sub_ps(p, q); }, x, y);
+}
+inline Lanes mul(Lanes x, Lanes y) {
+  return map([](__m256 p, __m256 q) { return _mm256_mul_ps(p, q); }, x, y);
+}
+inline Lanes div(Lanes x, Lanes y) {
+  return map([](__m256 p, __m256 q) { return _mm256_div_ps(p, q); }, x, y);
+}
+inline Lanes fma(Lanes x, Lanes y, Lanes z) {
+  return {_mm256_fmadd_ps(x.a, y.a, z.a), _mm256_fmadd_ps(x.b, y.b, z.b),
+          _mm256_fmadd_ps(x.c, y.c, z.c), _mm256_fmadd_ps(x.d, y.d, z.d)};
+}
+// x > y ? x : y, and x < y ? x : y; so y where one is NaN.
+inline Lanes larger(Lanes x, Lanes y) {
+  return map([](__m256 p, __m256 q) { return _mm256_max_ps(p, q); }, x, y);
+}
+inline Lanes smaller(Lanes x, Lanes y) {
+  return map([](__m256 p, __m256 q) { return _mm256_min_ps(p, q); }, x, y);
+}
+
+inline float first_lane(Lanes x) {
+  return _mm256_cvtss_f32(x.a);
+}
+inline float square_root(float x) {
+  return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x)));
+}
+
+inline float fold_sum(Lanes x) {
+  const __m256 eight = _mm256_add_ps(_mm256_add_ps(x.a, x.c), _mm256_add_ps(x.b, x.d));
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+inline float fold_larger(Lanes x) {
+  const __m256 eight = _mm256_max_ps(_mm256_max_ps(x.a, x.c), _mm256_max_ps(x.b, x.d));
+  const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+}
+
+// x · 2^n, where `shifted` is n plus the magic number of exp. In two factors, as in numeric.hpp.
+inline __m256 times_power_of_two(__m256 x, __m256 shifted) {
+  const __m256i magic = _mm256_castps_si256(_mm256_set1_ps(exp_constants::magic));
+  const __m256i bias = _mm256_set1_epi32(127);
+  const __m256i power = _mm256_sub_epi32(_mm256_castps_si256(shifted), magic);
+  const __m256i half = _mm256_srai_epi32(power, 1);
+  const __m256i rest = _mm256_sub_epi32(power, half);
+  const __m256i first = _mm256_slli_epi32(_mm256_add_epi32(half, bias), 23);
+  const __m256i second = _mm256_slli_epi32(_mm256_add_epi32(rest, bias), 23);
+  return _mm256_mul_ps(_mm256_mul_ps(x, _mm256_castsi256_ps(first)), _mm256_castsi256_ps(second));
+}
+inline Lanes times_power_of_two(Lanes x, Lanes shifted) {
+  return map([](__m256 p, __m256 q) { return times_power_of_two(p, q); }, x, shifted);
+}
+
+inline Lanes load_f32(const void* p) {
+  const float* const x = static_cast<const float*>(p);
+  return {_mm256_loadu_ps(x), _mm256_loadu_ps(x + 8), _mm256_loadu_ps(x + 16),
+          _mm256_loadu_ps(x + 24)};
+}
+inline void store_f32(float* p, Lanes x) {
+  _mm256_storeu_ps(p, x.a);
+  _mm256_storeu_ps(p + 8, x.b);
+  _mm256_storeu_ps(p + 16, x.c);
+  _mm256_storeu_ps(p + 24, x.d);
+}
+
+// Group n of sixteen bytes.
+inline __m128i sixteen_bytes(const void* p, int group) {
+  return _mm_loadu_si128(static_cast<const __m128i*>(p) + group);
+}
+
+inline Lanes load_f16(const void* p) {
+  return {_mm256_cvtph_ps(sixteen_bytes(p, 0)), _mm256_cvtph_ps(sixteen_bytes(p, 1)),
+          _mm256_cvtph_ps(sixteen_bytes(p, 2)), _mm256_cvtph_ps(sixteen_bytes(p, 3))};
+}
+
+inline __m256 widen_bf16(__m128i codes) {
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(codes), 16));
+}
+inline Lanes load_bf16(const void* p) {
+  return {widen_bf16(sixteen_bytes(p, 0)), widen_bf16(sixteen_bytes(p, 1)),
+          widen_bf16(sixteen_bytes(p, 2)), widen_bf16(sixteen_bytes(p, 3))};
+}
+
+// An e4m3 code s eeee mmm becomes the f16 s 0eeee mmm0000000, which is its value · 2^-8, subnormals
+// too; the two NaN codes are made f16 NaN.
+inline __m256i f8_to_f16(__m128i bytes) {
+  const __m256i spread = _mm256_slli_epi16(_mm256_cvtepi8_epi16(bytes), 7);
+  const __m256i codes = _mm256_and_si256(spread, _mm256_set1_epi16(static_cast<short>(0xbfff)));
+  // Only for eeee mmm = 1111 111 does one unit more carry into the bit above eeee.
+  const __m256i carried = _mm256_add_epi16(codes, _mm256_set1_epi16(0x80));
+  return _mm256_or_si256(codes, _mm256_and_si256(carried, _mm256_set1_epi16(0x4000)));
+}
+inline Lanes load_f8(const void* p) {
+  const __m256i one = f8_to_f16(sixteen_bytes(p, 0));
+  const __m256i two = f8_to_f16(sixteen_bytes(p, 1));
+  const Lanes values = {_mm256_cvtph_ps(_mm256_castsi256_si128(one)),
+                        _mm256_cvtph_ps(_mm256_extracti128_si256(one, 1)),
+                        _mm256_cvtph_ps(_mm256_castsi256_si128(two)),
+                        _mm256_cvtph_ps(_mm256_extracti128_si256(two, 1))};
+  return mul(values, set(256));
+}
+
+}  // namespace
+}  // namespace hearth::kernels::cpu
+
+#include "kernels/cpu/vector.hpp"
+
+namespace hearth::kernels::cpu {
+constinit const Table avx2_table = vector_table;
+}

@@ -1,0 +1,123 @@
+// Opens the CPU: what the host has, which ISA is wanted, and the table that passed the check.
+#include <cpuid.h>
+#include <sched.h>
+
+#include <cstdlib>
+
+#include "kernels/cpu/backend.hpp"
+#include "kernels/cpu/selfcheck.hpp"
+#include "kernels/ops.hpp"
+
+namespace hearth::kernels {
+namespace {
+
+constexpr Isa isas[] = {Isa::avx512, Isa::avx2, Isa::scalar};  // the best first
+
+const cpu::Table& table(Isa isa) {
+  switch (isa) {
+    case Isa::avx512:
+      return cpu::avx512_table;
+    case Isa::avx2:
+      return cpu::avx2_table;
+    case Isa::scalar:
+      break;
+  }
+  return cpu::scalar_table;
+}
+
+// A piece of this many multiply-adds is done in about 1 ms, on a slow core and under a sanitizer in
+// less than 5.
+std::int64_t piece_work(Isa isa) {
+  return isa == Isa::scalar ? 1 << 19 : 1 << 21;
+}
+
+// The compilers' __builtin_cpu_supports does not know f16c everywhere.
+bool has_f16c() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
+}
+
+void require_host(Isa isa, const std::string& origin) {
+  if (host_has(isa)) return;
+  std::string list;
+  for (const Isa other : isas)
+    if (host_has(other)) list += (list.empty() ? "" : ", ") + std::string(name(other));
+  throw Error(origin + " asks for " + std::string(name(isa)) +
+              ", which this processor does not have; it has: " + list);
+}
+
+Isa wanted(std::optional<Isa> forced) {
+  if (forced) {
+    require_host(*forced, "The configuration");
+    return *forced;
+  }
+  if (const char* const value = std::getenv("HEARTH_ISA"); value != nullptr && *value != '\0') {
+    const std::optional<Isa> isa = parse_isa(value);
+    if (!isa)
+      throw Error("HEARTH_ISA is '" + std::string(value) + "'; it can be scalar, avx2 or avx512");
+    require_host(*isa, "HEARTH_ISA");
+    return *isa;
+  }
+  for (const Isa isa : isas)
+    if (host_has(isa)) return isa;
+  return Isa::scalar;
+}
+
+// The cores that this process may run on.
+int cores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+  return CPU_COUNT(&set);
+}
+
+}  // namespace
+
+std::string_view name(Isa isa) {
+  switch (isa) {
+    case Isa::scalar:
+      return "scalar";
+    case Isa::avx2:
+      return "avx2";
+    case Isa::avx512:
+      return "avx512";
+  }
+  return "";
+}
+
+std::optional<Isa> parse_isa(std::string_view text) {
+  for (const Isa isa : isas)
+    if (text == name(isa)) return isa;
+  return std::nullopt;
+}
+
+bool host_has(Isa isa) {
+  __builtin_cpu_init();
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
+  switch (isa) {
+    case Isa::scalar:
+      return true;
+    case Isa::avx2:
+      return avx2;
+    case Isa::avx512:
+      return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+             __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  }
+  return false;
+}
+
+std::unique_ptr<Backend> open_cpu(int threads, std::optional<Isa> forced, CpuChoice& choice) {
+  if (threads < 0) throw Error("a computation cannot have " + std::to_string(threads) + " threads");
+  if (threads == 0) threads = cores();
+  choice = {.isa = wanted(forced), .notes = {}};
+
+  std::vector<cpu::NamedTable> tables;
+  for (const Isa isa : isas)
+    if (isa <= choice.isa && host_has(isa)) tables.push_back({name(isa), &table(isa)});
+  const cpu::Table chosen = cpu::checked(tables, choice.notes);
+  return cpu::make_backend(chosen, piece_work(choice.isa), threads,
+                           "CPU " + std::string(name(choice.isa)) + ", " + std::to_string(threads) +
+                               (threads == 1 ? " thread" : " threads"));
+}
+
+}  // namespace hearth::kernels

@@ -1,0 +1,154 @@
+// One table of functions per ISA: what a thread does in one piece of an operation. Plain pointers
+// and no library types, so that the vector files, compiled for their own instruction set, leave no
+// inline function behind that the linker could hand to others. Arguments are checked already.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace hearth::kernels::cpu {
+
+// Lanes of a sum; the unit in which everything is defined (see ops.hpp).
+constexpr int lanes = 32;
+// Side of an f8_e4m3 scale's block.
+constexpr int scale_block = 128;
+// Positions of a delta rule's segment, and the value columns of one call at most.
+constexpr int delta_segment = 64;
+constexpr int delta_columns = 64;
+// Taps of a convolution's kernel at most.
+constexpr int conv_taps = 16;
+// Keys of one step of the streaming softmax; steps of one span. A query's spans are computed apart
+// and merged in order, so that a long context is many pieces of work.
+constexpr int key_block = 64;
+constexpr int key_span = 4 * key_block;
+
+// Rows of numbers in one of the formats of DType.
+struct Weights {
+  const void* data = nullptr;
+  std::int64_t cols = 0;
+  std::int64_t stride = 0;        // elements from one row to the next
+  const float* scales = nullptr;  // f8_e4m3: [ceil(rows/128)][scale_stride]
+  std::int64_t scale_stride = 0;
+};
+
+// y[r][w] = weights[w] · x[r] for w in [first, last) and r in [0, rows).
+struct Product {
+  Weights weights;
+  std::int64_t first = 0;
+  std::int64_t last = 0;
+  const float* x = nullptr;
+  std::int64_t x_stride = 0;
+  float* y = nullptr;  // of weight row 0
+  std::int64_t y_stride = 0;
+  std::int64_t rows = 0;
+};
+
+// All rows of the channels [first, last) of a convolution.
+struct Convolution {
+  const float* x = nullptr;
+  const float* weight = nullptr;
+  const float* history_in = nullptr;
+  float* history_out = nullptr;  // may be history_in
+  float* out = nullptr;
+  std::int64_t rows = 0;
+  std::int64_t channels = 0;
+  std::int64_t kernel = 0;  // ≤ conv_taps
+  std::int64_t first = 0;
+  std::int64_t last = 0;
+};
+
+// At most 64 rows of one value head, at most 64 columns of its values. Pointers stand at the head's
+// and column's first value; a stride leads from one row to the next.
+struct DeltaHead {
+  int rows = 0;
+  int key_dim = 0;
+  int columns = 0;
+  const float* q = nullptr;
+  std::int64_t q_stride = 0;
+  const float* k = nullptr;
+  std::int64_t k_stride = 0;
+  const float* v = nullptr;
+  std::int64_t v_stride = 0;
+  const float* g = nullptr;
+  const float* beta = nullptr;
+  std::int64_t gate_stride = 0;
+  const float* state_in = nullptr;  // [key_dim][state_stride]
+  float* state_out = nullptr;       // may be state_in
+  std::int64_t state_stride = 0;
+  float* out = nullptr;
+  std::int64_t out_stride = 0;
+};
+
+// One query row and one KV head on the `count` ≤ key_span keys of a span.
+struct AttentionSpan {
+  int heads = 0;  // query heads of this KV head
+  int head_dim = 0;
+  int count = 0;
+  float scale = 1;
+  const float* q = nullptr;      // [heads][head_dim]
+  const void* keys = nullptr;    // of the span's first position
+  const void* values = nullptr;  // the same
+  std::int64_t kv_stride = 0;    // elements from one position to the next
+  float* partial = nullptr;      // out: [heads][head_dim + 2], see AttentionMerge
+};
+
+// Joins one query head's spans. A partial is the sum of exp(score - largest) · value [head_dim],
+// then the largest score, then the sum of exp(score - largest).
+struct AttentionMerge {
+  int head_dim = 0;
+  float* total = nullptr;          // a partial, in and out
+  const float* partial = nullptr;  // the next span's
+};
+
+struct CombineRow {
+  const float* y = nullptr;  // [slots][dim]
+  const float* weights = nullptr;
+  int slots = 0;
+  const float* shared = nullptr;
+  float shared_gate = 0;
+  const float* residual = nullptr;
+  float* out = nullptr;
+  std::int64_t dim = 0;
+};
+
+// Order of the arrays: that of DType.
+enum Format { format_f32, format_f16, format_bf16, format_f8, format_count };
+
+struct Table {
+  void (*product[format_count])(const Product&);
+  void (*widen[format_count])(const void* from, float* to, std::int64_t count);
+
+  void (*rms_norm)(const float* x, const float* weight, float* out, std::int64_t dim, float eps);
+  void (*gated_rms_norm)(const float* x, const float* z, const float* weight, float* out,
+                         std::int64_t dim, float eps);
+  void (*l2_norm)(float* x, std::int64_t dim, float scale);
+  void (*rope)(float* x, const float* cos, const float* sin, std::int64_t half);
+  void (*conv_silu)(const Convolution&);
+
+  void (*delta_step)(const DeltaHead&);
+  void (*delta_chunk)(const DeltaHead&);
+
+  void (*attention_span[2])(const AttentionSpan&);  // format_f32, format_f16
+  void (*attention_merge)(const AttentionMerge&);
+
+  void (*silu_mul)(const float* gate, const float* up, float* out, std::int64_t count);
+  void (*sigmoid_mul)(const float* gate, const float* x, float* out, std::int64_t count);
+  void (*add)(const float* x, const float* y, float* out, std::int64_t count);
+  void (*combine)(const CombineRow&);
+  void (*softmax)(float* x, std::int64_t dim);
+};
+
+// scalar.cpp is the definition; the others give its bits.
+extern const Table scalar_table;
+extern const Table avx2_table;
+extern const Table avx512_table;
+
+// The same code on every ISA, in scalar.cpp: a few values a row.
+bool fits_f16(const float* x, std::int64_t count);
+void narrow_f16(const float* from, std::uint16_t* to, std::int64_t count);
+void delta_gates(const float* b, const float* a, const float* a_log, const float* dt_bias,
+                 float* beta, float* g, std::int64_t heads);
+// k ≤ dim; NaN counts as less than every number.
+void top_k(const float* x, std::int64_t dim, int k, std::int32_t* ids, float* values);
+
+}  // namespace hearth::kernels::cpu

@@ -1,0 +1,533 @@
+// The one vector implementation of the table. avx2.cpp and avx512.cpp define the type Lanes (32
+// floats) and its operations, then include this file; see scalar.cpp for what everything means.
+//
+// Bits equal the scalar definition's because the definition speaks of 32 lanes: each line here does
+// for 32 elements what a line there does for one. Lanes without an element are left as they were.
+// (Which NaN comes out of several is left open.)
+//
+// These files are compiled for an instruction set that the host may lack. So that no function of
+// theirs can stand in for another file's, everything has internal linkage and nothing of the
+// standard library is used; a test looks at the object files' symbols.
+
+namespace hearth::kernels::cpu {
+namespace {
+
+using Index = std::int64_t;
+
+// --- Lanes ---------------------------------------------------------------------------------------
+
+// Formats of weights, keys and values: bytes of a code, and 32 of them widened.
+struct F32 {
+  static constexpr int size = 4;
+  static Lanes load(const void* p) { return load_f32(p); }
+};
+struct F16 {
+  static constexpr int size = 2;
+  static Lanes load(const void* p) { return load_f16(p); }
+};
+struct Bf16 {
+  static constexpr int size = 2;
+  static Lanes load(const void* p) { return load_bf16(p); }
+};
+struct F8 {
+  static constexpr int size = 1;
+  static Lanes load(const void* p) { return load_f8(p); }
+};
+
+// The first n ≤ 32 elements; zero in the other lanes.
+template <class Format>
+inline Lanes load(const void* p, Index n) {
+  if (n >= lanes) return Format::load(p);
+  char some[lanes * Format::size] = {};
+  __builtin_memcpy(some, p, static_cast<std::size_t>(n * Format::size));
+  return Format::load(some);
+}
+
+inline Lanes load(const float* p, Index n) {
+  return load<F32>(p, n);
+}
+
+inline void store(float* p, Index n, Lanes x) {
+  if (n >= lanes) return store_f32(p, x);
+  float all[lanes];
+  store_f32(all, x);
+  __builtin_memcpy(p, all, static_cast<std::size_t>(n) * sizeof(float));
+}
+
+// The first n lanes of x, the others of rest.
+inline Lanes first(Index n, Lanes x, Lanes rest) {
+  if (n >= lanes) return x;
+  float all[lanes];
+  store_f32(all, rest);
+  store(all, n, x);
+  return load_f32(all);
+}
+
+// Calls body(i, n) for every run of n ≤ 32 elements from i on.
+template <class Body>
+inline void each(Index count, Body body) {
+  Index i = 0;
+  for (; i + lanes <= count; i += lanes) body(i, Index{lanes});
+  if (i < count) body(i, count - i);
+}
+
+inline float larger(float a, float b) {
+  return a > b ? a : b;
+}
+
+inline float sum(const float* x, Index count) {
+  Lanes sums = zero();
+  each(count, [&](Index i, Index n) { sums = first(n, add(sums, load(x + i, n)), sums); });
+  return fold_sum(sums);
+}
+
+inline float sum_of_squares(const float* x, Index count) {
+  Lanes sums = zero();
+  each(count, [&](Index i, Index n) {
+    const Lanes some = load(x + i, n);
+    sums = first(n, fma(some, some, sums), sums);
+  });
+  return fold_sum(sums);
+}
+
+inline float largest(const float* x, Index count) {
+  Lanes most = set(-__builtin_inff());
+  each(count, [&](Index i, Index n) { most = first(n, larger(most, load(x + i, n)), most); });
+  return fold_larger(most);
+}
+
+inline Lanes exp(Lanes x) {
+  namespace c = exp_constants;
+  x = larger(set(c::lowest), x);
+  x = smaller(set(c::highest), x);
+  const Lanes shifted = fma(x, set(c::log2_e), set(c::magic));
+  const Lanes n = sub(shifted, set(c::magic));
+  Lanes r = fma(n, set(-c::ln2_high), x);
+  r = fma(n, set(-c::ln2_low), r);
+  Lanes p = fma(set(c::c7), r, set(c::c6));
+  p = fma(p, r, set(c::c5));
+  p = fma(p, r, set(c::c4));
+  p = fma(p, r, set(c::c3));
+  p = fma(p, r, set(c::c2));
+  p = fma(p, r, set(1));
+  p = fma(p, r, set(1));
+  return times_power_of_two(p, shifted);
+}
+
+inline float exp(float x) {
+  return first_lane(exp(set(x)));
+}
+
+inline Lanes one_plus_exp_minus(Lanes x) {
+  return add(set(1), exp(sub(zero(), x)));
+}
+inline Lanes sigmoid(Lanes x) {
+  return div(set(1), one_plus_exp_minus(x));
+}
+inline Lanes silu(Lanes x) {
+  return div(x, one_plus_exp_minus(x));
+}
+
+// --- Products ------------------------------------------------------------------------------------
+
+template <class Format>
+void widen(const void* from, float* to, Index count) {
+  each(count, [&](Index i, Index n) {
+    store(to + i, n, load<Format>(static_cast<const char*>(from) + i * Format::size, n));
+  });
+}
+
+// Adds a run of n columns of one weight row times R activation rows to the sums.
+template <class Format, int R>
+inline void accumulate(Lanes (&sums)[R], const char* weights, const float* x, Index x_stride,
+                       Index n) {
+  const Lanes w = load<Format>(weights, n);
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r)
+    sums[r] = first(n, fma(w, load(x + r * x_stride, n), sums[r]), sums[r]);
+}
+
+// out[r] = weights · x[r], in one format without scales.
+template <class Format, int R>
+inline void dots(const void* weights, Index cols, const float* x, Index x_stride, float* out,
+                 Index out_stride) {
+  const char* const w = static_cast<const char*>(weights);
+  Lanes sums[R];
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) sums[r] = zero();
+  Index c = 0;
+  for (; c + lanes <= cols; c += lanes)
+    accumulate<Format, R>(sums, w + c * Format::size, x + c, x_stride, lanes);
+  if (c < cols) accumulate<Format, R>(sums, w + c * Format::size, x + c, x_stride, cols - c);
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) out[r * out_stride] = fold_sum(sums[r]);
+}
+
+// The same for F8: each block of 128 columns has its own sums, which its scale takes to the totals.
+template <int R>
+inline void scaled_dots(const void* weights, const float* scales, Index cols, const float* x,
+                        Index x_stride, float* out, Index out_stride) {
+  const char* const w = static_cast<const char*>(weights);
+  Lanes totals[R];
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) totals[r] = zero();
+  for (Index begin = 0; begin < cols; begin += scale_block) {
+    const Index end = begin + scale_block < cols ? begin + scale_block : cols;
+    Lanes sums[R];
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) sums[r] = zero();
+    Index c = begin;
+    for (; c + lanes <= end; c += lanes) accumulate<F8, R>(sums, w + c, x + c, x_stride, lanes);
+    if (c < end) accumulate<F8, R>(sums, w + c, x + c, x_stride, end - c);
+    const Lanes scale = set(scales[begin / scale_block]);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) totals[r] = fma(sums[r], scale, totals[r]);
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) out[r * out_stride] = fold_sum(totals[r]);
+}
+
+template <class Format, int R>
+void product_rows(const Product& p, Index row) {
+  const Weights& weights = p.weights;
+  const float* const x = p.x + row * p.x_stride;
+  float* const y = p.y + row * p.y_stride;
+  for (Index w = p.first; w < p.last; ++w) {
+    const char* const data =
+        static_cast<const char*>(weights.data) + w * weights.stride * Format::size;
+    if constexpr (Format::size == F8::size) {
+      const float* const scales = weights.scales + w / scale_block * weights.scale_stride;
+      scaled_dots<R>(data, scales, weights.cols, x, p.x_stride, y + w, p.y_stride);
+    } else {
+      dots<Format, R>(data, weights.cols, x, p.x_stride, y + w, p.y_stride);
+    }
+  }
+}
+
+// As many activation rows at once as the registers hold sums for, so that they share the widening.
+template <class Format, int R = rows_at_once>
+void product_from(const Product& p, Index row) {
+  for (; row + R <= p.rows; row += R) product_rows<Format, R>(p, row);
+  if constexpr (R > 1) product_from<Format, R / 2>(p, row);
+}
+
+template <class Format>
+void product(const Product& p) {
+  product_from<Format>(p, 0);
+}
+
+// --- Norms, RoPE, convolution --------------------------------------------------------------------
+
+inline float inverse_rms(const float* x, Index dim, float eps) {
+  return 1.0f / square_root(sum_of_squares(x, dim) / static_cast<float>(dim) + eps);
+}
+
+void rms_norm(const float* x, const float* weight, float* out, Index dim, float eps) {
+  const Lanes inverse = set(inverse_rms(x, dim, eps));
+  each(dim, [&](Index i, Index n) {
+    const Lanes factor = add(set(1), load(weight + i, n));
+    store(out + i, n, mul(mul(load(x + i, n), inverse), factor));
+  });
+}
+
+void gated_rms_norm(const float* x, const float* z, const float* weight, float* out, Index dim,
+                    float eps) {
+  const Lanes inverse = set(inverse_rms(x, dim, eps));
+  each(dim, [&](Index i, Index n) {
+    const Lanes normed = mul(mul(load(x + i, n), inverse), load(weight + i, n));
+    store(out + i, n, mul(normed, silu(load(z + i, n))));
+  });
+}
+
+void l2_norm(float* x, Index dim, float scale) {
+  const Lanes inverse = set(1.0f / square_root(sum_of_squares(x, dim) + 1e-6f));
+  each(dim,
+       [&](Index i, Index n) { store(x + i, n, mul(mul(load(x + i, n), inverse), set(scale))); });
+}
+
+void rope(float* x, const float* cos, const float* sin, Index half) {
+  each(half, [&](Index i, Index n) {
+    const Lanes one = load(x + i, n);
+    const Lanes two = load(x + half + i, n);
+    const Lanes c = load(cos + i, n);
+    const Lanes s = load(sin + i, n);
+    store(x + i, n, sub(mul(one, c), mul(two, s)));
+    store(x + half + i, n, add(mul(two, c), mul(one, s)));
+  });
+}
+
+void conv_silu(const Convolution& a) {
+  const Index past = a.kernel - 1;
+  const auto input = [&](Index t) {
+    return t < 0 ? a.history_in + (past + t) * a.channels : a.x + t * a.channels;
+  };
+  each(a.last - a.first, [&](Index i, Index n) {
+    const Index c = a.first + i;
+    float taps[conv_taps][lanes] = {};
+    for (Index j = 0; j < a.kernel; ++j)
+      for (Index lane = 0; lane < n; ++lane) taps[j][lane] = a.weight[(c + lane) * a.kernel + j];
+    for (Index t = 0; t < a.rows; ++t) {
+      Lanes total = zero();
+      for (Index j = 0; j < a.kernel; ++j)
+        total = fma(load_f32(taps[j]), load(input(t - past + j) + c, n), total);
+      store(a.out + t * a.channels + c, n, silu(total));
+    }
+    for (Index j = 0; j < past; ++j)
+      store(a.history_out + j * a.channels + c, n, load(input(a.rows - past + j) + c, n));
+  });
+}
+
+// --- The gated delta rule ------------------------------------------------------------------------
+
+void delta_step(const DeltaHead& a) {
+  each(a.columns, [&](Index c, Index n) {
+    const float* before = a.state_in + c;
+    float* const s = a.state_out + c;
+    for (int t = 0; t < a.rows; ++t) {
+      const float* const q = a.q + t * a.q_stride;
+      const float* const k = a.k + t * a.k_stride;
+      const Lanes decay = set(exp(a.g[t * a.gate_stride]));
+      Lanes recalled = zero();
+      for (Index i = 0; i < a.key_dim; ++i) {
+        const Lanes faded = mul(load(before + i * a.state_stride, n), decay);
+        store(s + i * a.state_stride, n, faded);
+        recalled = fma(faded, set(k[i]), recalled);
+      }
+      const Lanes v = load(a.v + t * a.v_stride + c, n);
+      const Lanes d = mul(sub(v, recalled), set(a.beta[t * a.gate_stride]));
+      Lanes out = zero();
+      for (Index i = 0; i < a.key_dim; ++i) {
+        const Lanes value = fma(set(k[i]), d, load(s + i * a.state_stride, n));
+        store(s + i * a.state_stride, n, value);
+        out = fma(value, set(q[i]), out);
+      }
+      store(a.out + t * a.out_stride + c, n, out);
+      before = s;
+    }
+  });
+}
+
+using Segment = float[delta_segment][delta_columns];
+
+// recalled[t] = Sᵀx[t]: four rows of x share the loads of S.
+inline void recall(const DeltaHead& a, const float* x, Index x_stride, Segment& recalled) {
+  constexpr int together = 4;
+  for (int t = 0; t < a.rows; t += together) {
+    const int count = a.rows - t < together ? a.rows - t : together;
+    each(a.columns, [&](Index c, Index n) {
+      Lanes results[together] = {zero(), zero(), zero(), zero()};
+      for (Index i = 0; i < a.key_dim; ++i) {
+        const Lanes s = load(a.state_in + i * a.state_stride + c, n);
+#pragma GCC unroll 4
+        for (int r = 0; r < together; ++r) {
+          const float* const row = x + (t + (r < count ? r : 0)) * x_stride;
+          results[r] = fma(s, set(row[i]), results[r]);
+        }
+      }
+      for (int r = 0; r < count; ++r) store_f32(recalled[t + r] + c, results[r]);
+    });
+  }
+}
+
+// out[s] = since[s] · (x · k_s) for s < count.
+inline void decayed_dots(const DeltaHead& a, const float* x, int count, const float* since,
+                         float* out) {
+  int s = 0;
+  for (; s + rows_at_once <= count; s += rows_at_once)
+    dots<F32, rows_at_once>(x, a.key_dim, a.k + s * a.k_stride, a.k_stride, out + s, 1);
+  for (; s < count; ++s) dots<F32, 1>(x, a.key_dim, a.k + s * a.k_stride, a.k_stride, out + s, 1);
+  for (s = 0; s < count; ++s) out[s] = since[s] * out[s];
+}
+
+// since[s] = e^(total - sums[s]) for s < count.
+inline void decays(float total, const float* sums, int count, float* since) {
+  each(count,
+       [&](Index s, Index n) { store(since + s, n, exp(sub(set(total), load(sums + s, n)))); });
+}
+
+void delta_chunk(const DeltaHead& a) {
+  Segment u, of_k, of_q;
+  float sums[delta_segment];
+  float total = 0;
+  for (int t = 0; t < a.rows; ++t) sums[t] = total = total + a.g[t * a.gate_stride];
+  recall(a, a.k, a.k_stride, of_k);
+  recall(a, a.q, a.q_stride, of_q);
+
+  float since[delta_segment], k_dots[delta_segment], q_dots[delta_segment];
+  for (int t = 0; t < a.rows; ++t) {
+    const float decay = exp(sums[t]);
+    decays(sums[t], sums, t + 1, since);
+    decayed_dots(a, a.k + t * a.k_stride, t + 1, since, k_dots);
+    decayed_dots(a, a.q + t * a.q_stride, t + 1, since, q_dots);
+    each(a.columns, [&](Index c, Index n) {
+      Lanes rest = fma(set(-decay), load_f32(of_k[t] + c), load(a.v + t * a.v_stride + c, n));
+      Lanes out = mul(set(decay), load_f32(of_q[t] + c));
+      for (int s = 0; s < t; ++s) {
+        const Lanes earlier = load_f32(u[s] + c);
+        rest = fma(set(-k_dots[s]), earlier, rest);
+        out = fma(set(q_dots[s]), earlier, out);
+      }
+      const Lanes now = mul(set(a.beta[t * a.gate_stride]), rest);
+      store_f32(u[t] + c, now);
+      store(a.out + t * a.out_stride + c, n, fma(set(q_dots[t]), now, out));
+    });
+  }
+
+  const float decay = exp(total);
+  decays(total, sums, a.rows, since);
+  constexpr int together = 4;  // rows of the state, which share the loads of u
+  for (Index i = 0; i < a.key_dim; i += together) {
+    const Index count = a.key_dim - i < together ? a.key_dim - i : together;
+    float k[delta_segment][together] = {};
+    for (int s = 0; s < a.rows; ++s)
+      for (Index r = 0; r < count; ++r) k[s][r] = since[s] * a.k[s * a.k_stride + i + r];
+    each(a.columns, [&](Index c, Index n) {
+      Lanes values[together] = {zero(), zero(), zero(), zero()};
+      for (Index r = 0; r < count; ++r)
+        values[r] = mul(set(decay), load(a.state_in + (i + r) * a.state_stride + c, n));
+      for (int s = 0; s < a.rows; ++s) {
+        const Lanes row = load_f32(u[s] + c);
+#pragma GCC unroll 4
+        for (int r = 0; r < together; ++r) values[r] = fma(set(k[s][r]), row, values[r]);
+      }
+      for (Index r = 0; r < count; ++r)
+        store(a.state_out + (i + r) * a.state_stride + c, n, values[r]);
+    });
+  }
+}
+
+// --- Attention -----------------------------------------------------------------------------------
+
+// R query heads from head h on.
+template <class Format, int R>
+void attention_heads(const AttentionSpan& a, Index h) {
+  const Index size = a.head_dim + 2;
+  const float* const q = a.q + h * a.head_dim;
+  float* const partial = a.partial + h * size;
+  const auto key_at = [&](const void* base, Index position) {
+    return static_cast<const char*>(base) + position * a.kv_stride * Format::size;
+  };
+  float most[R], weight[R], fade[R];
+  for (int r = 0; r < R; ++r) {
+    most[r] = -__builtin_inff();
+    weight[r] = 0;
+    each(a.head_dim, [&](Index i, Index n) { store(partial + r * size + i, n, zero()); });
+  }
+  for (Index begin = 0; begin < a.count; begin += key_block) {
+    const Index count = a.count - begin < key_block ? a.count - begin : key_block;
+    float scores[R][key_block];
+    for (Index j = 0; j < count; ++j)
+      dots<Format, R>(key_at(a.keys, begin + j), a.head_dim, q, a.head_dim, &scores[0][j],
+                      key_block);
+    for (int r = 0; r < R; ++r) {
+      for (Index j = 0; j < count; ++j) scores[r][j] = scores[r][j] * a.scale;
+      for (Index j = count; j < key_block; ++j) scores[r][j] = -__builtin_inff();
+      const float most_before = most[r];
+      most[r] = larger(most[r], largest(scores[r], key_block));
+      fade[r] = exp(most_before - most[r]);
+      for (Index j = 0; j < key_block; j += lanes)
+        store_f32(scores[r] + j, exp(sub(load_f32(scores[r] + j), set(most[r]))));
+      weight[r] = first_lane(fma(set(weight[r]), set(fade[r]), set(sum(scores[r], key_block))));
+    }
+    each(a.head_dim, [&](Index i, Index n) {
+      Lanes values[R];
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) values[r] = mul(load(partial + r * size + i, n), set(fade[r]));
+      for (Index j = 0; j < count; ++j) {
+        const Lanes v = load<Format>(key_at(a.values, begin + j) + i * Format::size, n);
+#pragma GCC unroll 8
+        for (int r = 0; r < R; ++r) values[r] = fma(set(scores[r][j]), v, values[r]);
+      }
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) store(partial + r * size + i, n, values[r]);
+    });
+  }
+  for (int r = 0; r < R; ++r) {
+    partial[r * size + a.head_dim] = most[r];
+    partial[r * size + a.head_dim + 1] = weight[r];
+  }
+}
+
+template <class Format, int R = rows_at_once>
+void attention_from(const AttentionSpan& a, Index h) {
+  for (; h + R <= a.heads; h += R) attention_heads<Format, R>(a, h);
+  if constexpr (R > 1) attention_from<Format, R / 2>(a, h);
+}
+
+template <class Format>
+void attention_span(const AttentionSpan& a) {
+  attention_from<Format>(a, 0);
+}
+
+void attention_merge(const AttentionMerge& a) {
+  float& most = a.total[a.head_dim];
+  float& weight = a.total[a.head_dim + 1];
+  const float their_most = a.partial[a.head_dim];
+  const float both = larger(most, their_most);
+  const Lanes ours = set(exp(most - both));
+  const Lanes theirs = set(exp(their_most - both));
+  each(a.head_dim, [&](Index i, Index n) {
+    const Lanes total = mul(load(a.total + i, n), ours);
+    store(a.total + i, n, fma(load(a.partial + i, n), theirs, total));
+  });
+  const Lanes their_weight = set(a.partial[a.head_dim + 1]);
+  weight = first_lane(fma(their_weight, theirs, mul(set(weight), ours)));
+  most = both;
+}
+
+// --- Elementwise and rows ------------------------------------------------------------------------
+
+void silu_mul(const float* gate, const float* up, float* out, Index count) {
+  each(count,
+       [&](Index i, Index n) { store(out + i, n, mul(silu(load(gate + i, n)), load(up + i, n))); });
+}
+
+void sigmoid_mul(const float* gate, const float* x, float* out, Index count) {
+  each(count, [&](Index i, Index n) {
+    store(out + i, n, mul(sigmoid(load(gate + i, n)), load(x + i, n)));
+  });
+}
+
+void add(const float* x, const float* y, float* out, Index count) {
+  each(count, [&](Index i, Index n) { store(out + i, n, add(load(x + i, n), load(y + i, n))); });
+}
+
+void combine(const CombineRow& a) {
+  const Lanes gate = sigmoid(set(a.shared_gate));
+  each(a.dim, [&](Index i, Index n) {
+    Lanes total = zero();
+    for (int s = 0; s < a.slots; ++s)
+      total = fma(set(a.weights[s]), load(a.y + s * a.dim + i, n), total);
+    total = fma(gate, load(a.shared + i, n), total);
+    store(a.out + i, n, add(total, load(a.residual + i, n)));
+  });
+}
+
+void softmax(float* x, Index dim) {
+  const Lanes most = set(largest(x, dim));
+  each(dim, [&](Index i, Index n) { store(x + i, n, exp(sub(load(x + i, n), most))); });
+  const Lanes total = set(sum(x, dim));
+  each(dim, [&](Index i, Index n) { store(x + i, n, div(load(x + i, n), total)); });
+}
+
+constexpr Table vector_table = {
+    .product = {product<F32>, product<F16>, product<Bf16>, product<F8>},
+    .widen = {widen<F32>, widen<F16>, widen<Bf16>, widen<F8>},
+    .rms_norm = rms_norm,
+    .gated_rms_norm = gated_rms_norm,
+    .l2_norm = l2_norm,
+    .rope = rope,
+    .conv_silu = conv_silu,
+    .delta_step = delta_step,
+    .delta_chunk = delta_chunk,
+    .attention_span = {attention_span<F32>, attention_span<F16>},
+    .attention_merge = attention_merge,
+    .silu_mul = silu_mul,
+    .sigmoid_mul = sigmoid_mul,
+    .add = add,
+    .combine = combine,
+    .softmax = softmax,
+};
+
+}  // namespace
+}  // namespace hearth::kernels::cpu

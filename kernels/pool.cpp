@@ -1,0 +1,125 @@
+// Worker threads: see pool.hpp. A worker that comes late to a job finds it closed and sleeps on, so
+// a job never waits for a thread that has nothing to do.
+#include "kernels/pool.hpp"
+
+#include <immintrin.h>
+
+#include <string>
+#include <system_error>
+
+#include "kernels/ops.hpp"
+
+namespace hearth::kernels {
+namespace {
+
+// How often a thread looks before it sleeps: some 20 µs, about what a wake-up costs. Operations of
+// one forward pass follow each other faster than that.
+constexpr int spins = 400;
+
+template <class Condition>
+bool spin_until(Condition condition) {
+  for (int i = 0; i < spins; ++i) {
+    if (condition()) return true;
+    _mm_pause();
+  }
+  return false;
+}
+
+}  // namespace
+
+Pool::Pool(int threads) {
+  try {
+    for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
+  } catch (const std::system_error&) {
+    quit();
+    throw Error("the system did not start " + std::to_string(threads) +
+                " compute threads; ask for fewer");
+  }
+}
+
+Pool::~Pool() {
+  quit();
+}
+
+void Pool::quit() {
+  {
+    const std::lock_guard lock(mutex_);
+    quit_ = true;
+    job_.fetch_add(1, std::memory_order_release);
+  }
+  job_posted_.notify_all();
+  for (std::thread& worker : workers_) worker.join();
+}
+
+void Pool::begin(const std::atomic<bool>* interrupt) {
+  interrupt_ = interrupt;
+  stopped_.store(false, std::memory_order_relaxed);
+}
+
+bool Pool::finish() {
+  interrupt_ = nullptr;
+  return !stopped_.exchange(false, std::memory_order_relaxed);
+}
+
+bool Pool::poll() {
+  if (stopped()) return true;
+  if (interrupt_ == nullptr || !interrupt_->load(std::memory_order_relaxed)) return false;
+  stopped_.store(true, std::memory_order_relaxed);
+  return true;
+}
+
+void Pool::run(std::int64_t pieces, const Body& body) {
+  next_.store(0, std::memory_order_relaxed);
+  if (workers_.empty() || pieces <= 1) return drain(body, pieces);
+  {
+    const std::lock_guard lock(mutex_);
+    body_ = &body;
+    pieces_ = pieces;
+    job_.fetch_add(1, std::memory_order_release);
+  }
+  job_posted_.notify_all();
+  drain(body, pieces);
+
+  std::unique_lock lock(mutex_);
+  body_ = nullptr;
+  if (inside_ == 0) return;
+  lock.unlock();
+  const auto all_left = [this] { return inside_.load(std::memory_order_acquire) == 0; };
+  if (spin_until(all_left)) return;
+  lock.lock();
+  workers_left_.wait(lock, all_left);
+}
+
+void Pool::drain(const Body& body, std::int64_t pieces) {
+  while (!poll()) {
+    const std::int64_t piece = next_.fetch_add(1, std::memory_order_relaxed);
+    if (piece >= pieces) return;
+    body(piece);
+  }
+}
+
+void Pool::work() {
+  std::uint64_t seen = 0;
+  for (;;) {
+    const auto posted = [&] { return job_.load(std::memory_order_acquire) != seen; };
+    spin_until(posted);
+    std::unique_lock lock(mutex_);
+    job_posted_.wait(lock, posted);
+    if (quit_) return;
+    seen = job_.load(std::memory_order_relaxed);
+    if (body_ == nullptr) continue;
+    const Body& body = *body_;
+    const std::int64_t pieces = pieces_;
+    inside_.fetch_add(1, std::memory_order_relaxed);
+    lock.unlock();
+
+    drain(body, pieces);
+
+    lock.lock();
+    const bool last = inside_.fetch_sub(1, std::memory_order_release) == 1;
+    lock.unlock();
+    if (last) workers_left_.notify_one();
+  }
+}
+
+}  // namespace hearth::kernels

@@ -1,0 +1,63 @@
+// The threads that compute. Hands out numbered pieces of work and stops between two of them when
+// asked to. Knows nothing of what a piece does; what a piece computes must not depend on who runs
+// it.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace hearth::kernels {
+
+// One thread at a time calls a Pool; it computes beside the workers. Workers sleep while idle.
+class Pool {
+ public:
+  using Body = std::function<void(std::int64_t piece)>;
+
+  // `threads` ≥ 1, the calling one included. Throws Error when the system starts no more threads.
+  explicit Pool(int threads);
+  ~Pool();
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+
+  int threads() const { return static_cast<int>(workers_.size()) + 1; }
+
+  // From now on *interrupt is looked at before every piece; once it is true no further piece is
+  // begun until finish().
+  void begin(const std::atomic<bool>* interrupt);
+  // Forgets the flag. True if every piece since begin() has run.
+  bool finish();
+  // Whether an interrupt was seen since begin().
+  bool stopped() const { return stopped_.load(std::memory_order_relaxed); }
+  // Looks at the flag: true if work should stop, which it then does.
+  bool poll();
+
+  // Runs body(0) … body(pieces - 1), each once, in any order on any thread; returns when all have
+  // run or the interrupt was seen and no piece is running. `body` may not throw.
+  void run(std::int64_t pieces, const Body& body);
+
+ private:
+  void quit();
+  void work();
+  void drain(const Body& body, std::int64_t pieces);
+
+  const std::atomic<bool>* interrupt_ = nullptr;
+  std::atomic<bool> stopped_ = false;
+
+  std::mutex mutex_;
+  std::condition_variable job_posted_;
+  std::condition_variable workers_left_;
+  const Body* body_ = nullptr;  // null between jobs
+  std::int64_t pieces_ = 0;
+  bool quit_ = false;
+  std::atomic<std::uint64_t> job_ = 0;  // counts jobs; written under the mutex, watched without
+  std::atomic<int> inside_ = 0;         // workers in the current job; written under the mutex
+  alignas(64) std::atomic<std::int64_t> next_ = 0;
+  std::vector<std::thread> workers_;
+};
+
+}  // namespace hearth::kernels
