@@ -1,0 +1,195 @@
+// The engine's public face: an immutable Engine (a checkpoint, loaded) and mutable Sessions
+// (what a sequence has become so far). Knows nothing of editors, sockets or jobs.
+//
+// Threading: an Engine's tokenizer, config and profile may be used from any thread. Sessions and
+// Generations compute on the Engine's one Backend, so they are advanced by one thread at a time;
+// only the interrupt flag is touched by others.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/config.hpp"
+#include "engine/profile.hpp"
+#include "engine/sampling.hpp"
+#include "engine/tokenizer.hpp"
+#include "engine/types.hpp"
+#include "kernels/ops.hpp"
+
+namespace hearth::engine {
+
+struct Model;  // engine/model.hpp: the weights
+struct State;  // engine/state.hpp: KV, DeltaNet states, convolution history
+struct Chunk;  // engine/forward.hpp: rows on their way through the layers
+
+enum class KvType : std::uint8_t { f32, f16 };
+
+struct EngineOptions {
+  std::filesystem::path model;      // a checkpoint's directory
+  int threads = 0;                  // 0: one per core
+  std::optional<kernels::Isa> isa;  // empty: the best this host has
+  KvType kv = KvType::f32;
+  std::int64_t context = 0;     // positions a session can hold; 0: the profile's
+  std::size_t checkpoints = 8;  // states a session keeps to come back to (about 74 MiB each at 80B)
+  std::int64_t chunk = 512;     // rows of a prefill chunk; rounded up to a multiple of 64
+  bool mtp = false;             // load the MTP head where the checkpoint has one
+};
+
+struct LoadProgress {
+  std::uint64_t bytes_done = 0;
+  std::uint64_t bytes_total = 0;
+};
+
+class Engine {
+ public:
+  // Loads; throws Error. `progress` is called from this thread; loading stops with Error("…
+  // cancelled") soon after *stop becomes true.
+  static std::shared_ptr<const Engine> load(
+      const EngineOptions& options, const std::function<void(const LoadProgress&)>& progress = {},
+      const std::atomic<bool>* stop = nullptr);
+  ~Engine();
+
+  const EngineOptions& options() const { return options_; }
+  const Config& config() const { return config_; }
+  // Golden checkpoints have none and run on token ids; then an Error.
+  const Tokenizer& tokenizer() const;
+  const Profile& profile() const { return profile_; }
+  const GenerationDefaults& defaults() const { return defaults_; }
+  std::int64_t context() const { return context_; }
+  // Of the checkpoint's bytes' description and of the numeric definition: state saved under one
+  // fingerprint is only ever restored under the same.
+  std::uint64_t fingerprint() const { return fingerprint_; }
+  std::string description() const;  // "CPU avx512, 2 threads"
+  std::uint64_t weight_bytes() const;
+  const std::vector<std::string>& notes() const { return notes_; }  // for the log
+  const Model& model() const { return *model_; }
+  kernels::Backend& backend() const;
+
+ private:
+  Engine();
+  EngineOptions options_;
+  Config config_;
+  GenerationDefaults defaults_;
+  std::unique_ptr<Tokenizer> tokenizer_;
+  Profile profile_;
+  std::int64_t context_ = 0;
+  std::uint64_t fingerprint_ = 0;
+  std::vector<std::string> notes_;
+  std::unique_ptr<Model> model_;
+};
+
+// What a step of work came to.
+enum class Progress : std::uint8_t { more, done, interrupted };
+
+// One sequence: its tokens and everything computed from them. Movable; clone() copies.
+class Session {
+ public:
+  explicit Session(std::shared_ptr<const Engine> engine);
+  Session(Session&&) noexcept;
+  Session& operator=(Session&&) noexcept;
+  ~Session();
+  Session clone() const;  // without a parked chunk
+
+  const Engine& engine() const { return *engine_; }
+  const std::vector<TokenId>& tokens() const { return tokens_; }  // computed so far
+  std::int64_t position() const { return static_cast<std::int64_t>(tokens_.size()); }
+  std::uint64_t tokens_computed() const { return computed_; }  // rows run through all layers, ever
+  std::size_t bytes() const;  // of memory: KV, states and checkpoints
+
+  // Goes back to the longest prefix of `tokens` that this session holds a state for, and says how
+  // many tokens that is. A parked chunk that continues it is kept.
+  std::size_t sync(std::span<const TokenId> tokens);
+  // How many tokens sync would keep.
+  std::size_t common(std::span<const TokenId> tokens) const;
+
+  // Brings the session from where it is towards `tokens` (which must extend tokens()) by one piece
+  // of work: a layer half of a chunk. `marks`: token counts at which a state is kept to come back
+  // to. Interrupted work within a piece is lost, finished pieces stay and go on at the next call.
+  // logits() afterwards are those after the last token.
+  Progress prefill(std::span<const TokenId> tokens, std::span<const std::size_t> marks,
+                   const std::atomic<bool>* interrupt);
+  // Rows that passed all layers of a running prefill, counting a chunk by the share of its layers.
+  double prefill_done() const;
+
+  // One more token through all layers. Interrupted: nothing has changed.
+  Progress decode(TokenId token, const std::atomic<bool>* interrupt);
+
+  // [vocab] after the last token; empty when nothing was computed since the last sync that cut.
+  std::span<const float> logits() const { return logits_; }
+
+  // Everything but checkpoints and a parked chunk, as bytes; restore throws Error on damage or a
+  // fingerprint that is not this engine's.
+  std::vector<std::byte> save() const;
+  static Session restore(std::shared_ptr<const Engine> engine, std::span<const std::byte> bytes);
+
+  // Tokens the checkpoint's MTP head would say after tokens() and `next`; empty without the head.
+  std::vector<TokenId> draft(TokenId next, int count);
+
+ private:
+  friend struct SessionAccess;  // engine/forward.hpp: golden tests look at what lies between
+
+  Chunk next_chunk(std::span<const TokenId> tokens, std::span<const std::size_t> marks);
+  // Runs one stage of `chunk`, which follows tokens(); done: the chunk is part of the session.
+  Progress advance(Chunk& chunk, const std::atomic<bool>* interrupt);
+  std::shared_ptr<const Engine> engine_;
+  std::vector<TokenId> tokens_;
+  std::vector<float> logits_;
+  std::uint64_t computed_ = 0;
+  std::unique_ptr<State> state_;
+  std::unique_ptr<Chunk> parked_;
+};
+
+struct GenerationRequest {
+  TokenPrompt prompt;
+  SamplingParams sampling;
+  std::vector<TokenId> stop_ids;
+  std::vector<std::string> stop_strings;
+  std::int64_t max_tokens = 256;
+  bool thinking = false;  // the answer begins inside <think>: hide it
+};
+
+// One answer on its way, advanced step by step. Keeps its place when interrupted.
+class Generation {
+ public:
+  // Syncs the session to the prompt. Throws Error when the prompt does not fit the context.
+  Generation(Session& session, GenerationRequest request);
+
+  // Prefill piece or one token. done: see reason(). interrupted: call again to go on.
+  Progress step(const std::atomic<bool>* interrupt);
+  // Text that became visible since the last call.
+  std::string take_text();
+  std::optional<StopReason> reason() const { return reason_; }
+
+  std::size_t prompt_tokens() const { return request_.prompt.tokens.size(); }
+  std::size_t cached_tokens() const { return cached_; }  // of the prompt, not computed again
+  double prompt_done() const;                            // prompt tokens done, cached ones too
+  bool decoding() const { return decoding_; }
+  std::size_t answer_tokens() const { return answer_.size(); }
+  const std::vector<TokenId>& answer() const { return answer_; }
+
+ private:
+  void accept(TokenId token);
+  void end(StopReason reason);
+
+  Session* session_;
+  GenerationRequest request_;
+  std::size_t cached_ = 0;
+  bool decoding_ = false;
+  std::vector<TokenId> answer_;
+  std::optional<TokenId> pending_;  // sampled, not yet run through the layers
+  Utf8Stream utf8_;
+  ThinkingFilter thinking_;
+  StopStrings stop_strings_;
+  std::string visible_;
+  std::optional<StopReason> reason_;
+};
+
+}  // namespace hearth::engine

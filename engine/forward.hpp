@@ -1,0 +1,76 @@
+// The forward pass: rows of tokens through every layer, in stages that can be told apart. What a
+// stage writes becomes part of the chunk only when the whole stage ran to its end.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+#include "engine/engine.hpp"
+#include "engine/model.hpp"
+#include "engine/state.hpp"
+
+namespace hearth::engine {
+
+// What golden tests compare: filled as the stages pass, one entry per layer.
+struct Taps {
+  std::vector<std::vector<float>> hidden;  // [layers+1]: embeddings, layers' outputs; the last
+                                           // after the final norm; each [rows][hidden]
+  std::vector<std::vector<std::int32_t>> router;  // [layers]: [rows][k]
+  std::vector<float> logits;                      // [rows][vocab]
+};
+
+// Rows on their way through the layers.
+struct Chunk {
+  std::vector<TokenId> tokens;  // the rows
+  std::int64_t position = 0;    // of the first row
+  kernels::DeltaForm form = kernels::DeltaForm::chunked;
+  // After how many rows a recurrent state is kept; rising, the last is tokens.size().
+  std::vector<std::size_t> cuts;
+  std::vector<RecurrentState> states;  // one per cut
+  bool wants_logits = false;           // of the last row
+  Taps* taps = nullptr;                // all rows' logits too
+
+  int stage = 0;           // the next: 0 embedding, then two per layer, then the head
+  kernels::Buffer hidden;  // [rows][hidden]: what the next stage reads
+  kernels::Buffer output;  // [rows][hidden]: what it writes
+
+  // Out of the last stage.
+  std::vector<std::vector<float>> cut_hidden;  // one per cut: [hidden] after the final norm
+  std::vector<float> logits;                   // [vocab] of the last row, where wanted
+
+  std::size_t rows() const { return tokens.size(); }
+};
+
+// cuts: after how many of the tokens a state is kept, besides the end. Takes state.spare.
+Chunk make_chunk(const Model& model, const Config& config, State& state,
+                 std::vector<TokenId> tokens, std::int64_t position, kernels::DeltaForm form,
+                 std::vector<std::size_t> cuts);
+
+int stage_count(const Config& config);
+
+// Runs chunk.stage and moves on to the next. `state` is that before the chunk: its recurrent part
+// is read, its KV is written behind the chunk's position. False: interrupted, nothing moved.
+bool run_stage(const Model& model, const Config& config, State& state, Chunk& chunk,
+               const std::atomic<bool>* interrupt);
+
+// The MTP head over rows: from the main model's final-norm hidden states [rows][hidden] (on the
+// host) of positions first … and the tokens that follow each. Leaves the head's normed output in
+// `normed`, and logits of the last `logit_rows` rows in `logits`.
+struct MtpResult {
+  std::vector<float> normed;  // [rows][hidden]
+  std::vector<float> logits;  // [logit_rows][vocab]
+};
+MtpResult run_mtp(const Model& model, const Config& config, kernels::KvCache& kv,
+                  std::span<const float> hidden, std::span<const TokenId> next,
+                  std::int64_t position, std::size_t logit_rows);
+
+// What golden tests may see of a session.
+struct SessionAccess {
+  static State& state(Session& session) { return *session.state_; }
+  // One chunk through all layers, in one of the delta rule's forms, with taps.
+  static void run(Session& session, std::span<const TokenId> tokens, kernels::DeltaForm form,
+                  Taps& taps);
+};
+
+}  // namespace hearth::engine

@@ -1,0 +1,88 @@
+// A checkpoint's weights as the forward pass uses them: handles to matrices and vectors, loaded
+// once and never changed. Names follow the checkpoint's tensors (shapes: [rows, cols]).
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/config.hpp"
+#include "engine/experts.hpp"
+#include "engine/safetensors.hpp"
+#include "engine/workspace.hpp"
+#include "kernels/ops.hpp"
+
+namespace hearth::engine {
+
+// Gated full attention.
+struct FullAttention {
+  kernels::Matrix q_proj;  // [heads · 2 · head_dim, hidden]; per head: query, output gate
+  kernels::Matrix k_proj;  // [kv_heads · head_dim, hidden]
+  kernels::Matrix v_proj;  // [kv_heads · head_dim, hidden]
+  kernels::Matrix o_proj;  // [hidden, heads · head_dim]
+  kernels::Slice q_norm;   // [head_dim]
+  kernels::Slice k_norm;   // [head_dim]
+};
+
+// Gated DeltaNet. Per key head, with r = value_heads / key_heads:
+struct LinearAttention {
+  kernels::Matrix in_proj_qkvz;  // [key_heads · (2·key_dim + 2·r·value_dim), hidden]: q, k, v, z
+  kernels::Matrix in_proj_ba;    // [key_heads · 2·r, hidden]: b, a
+  kernels::Slice conv1d;         // [2·key_heads·key_dim + value_heads·value_dim][kernel]
+  kernels::Slice a_log;          // [value_heads]
+  kernels::Slice dt_bias;        // [value_heads]
+  kernels::Slice norm;           // [value_dim]
+  kernels::Matrix out_proj;      // [hidden, value_heads · value_dim]
+};
+
+struct MixtureOfExperts {
+  kernels::Matrix gate;                // the router: [experts, hidden]
+  kernels::Matrix shared_expert_gate;  // [1, hidden]
+  ExpertWeights shared_expert;
+};
+
+struct Layer {
+  LayerId id;
+  LayerKind kind = LayerKind::full_attention;
+  kernels::Slice input_layernorm;           // [hidden]
+  kernels::Slice post_attention_layernorm;  // [hidden]
+  FullAttention full;                       // one of the two, by kind
+  LinearAttention linear;
+  MixtureOfExperts moe;
+};
+
+// The multi-token-prediction head; its layer's experts lie behind those of the last layer.
+struct MtpHead {
+  kernels::Matrix fc;  // [hidden, 2 · hidden]
+  kernels::Slice pre_fc_norm_embedding;
+  kernels::Slice pre_fc_norm_hidden;
+  kernels::Slice norm;
+  Layer layer;
+};
+
+struct Model {
+  std::unique_ptr<kernels::Backend> backend;
+  std::unique_ptr<Workspace> workspace;  // scratch of the layer that is being computed
+  std::vector<kernels::Buffer> storage;  // what the handles below point into
+  kernels::Matrix embed_tokens;          // [vocab, hidden]
+  kernels::Matrix lm_head;               // [vocab, hidden]; embed_tokens where tied
+  kernels::Slice norm;                   // [hidden]
+  std::vector<Layer> layers;
+  std::optional<MtpHead> mtp;
+  std::unique_ptr<Cache> experts;
+  std::uint64_t weight_bytes = 0;
+};
+
+struct LoadProgress;
+
+// Reads every tensor that `config` calls for, checks dtype and shape, and fills model.storage.
+// model.backend must be set. Throws Error naming the tensor.
+void load_weights(Model& model, const Config& config, const Tensors& tensors, bool mtp,
+                  const std::function<void(const LoadProgress&)>& progress,
+                  const std::atomic<bool>* stop);
+
+}  // namespace hearth::engine

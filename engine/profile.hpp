@@ -1,0 +1,85 @@
+// What a checkpoint was trained to read: its family, template, system lines, wording of tasks and
+// fill-in-the-middle order; and rendering of prompts into pieces. Read from the checkpoint's files.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/config.hpp"
+#include "engine/tokenizer.hpp"
+
+namespace hearth::engine {
+
+enum class FimOrder : std::uint8_t { prefix_first, suffix_first };
+
+// Built-in values stand for the published checkpoints; DIR/hearth.json, where present, overrides
+// single keys (every key checked, unknown keys refused):
+//   name, system_chat, system_fim     strings
+//   thinking, surroundings            true or false
+//   fim_order                         "prefix_first" or "suffix_first"
+//   tasks                             {"explain": "wording", …}: replaces or adds single tasks
+//   context_tokens                    up to config.json's max_position_embeddings
+//   fim_prefix_tokens, fim_suffix_tokens   together at most context_tokens
+//   chat_stop, fim_stop               lists of added tokens' contents
+// In a task's wording the caller replaces {old}, {new}, {message}, {language} and {instruction}.
+struct Profile {
+  std::string name;            // "Qwen3-Coder-Next", "ember": for people
+  bool thinking = false;       // the generation prompt opens <think>; the answer closes it
+  FimOrder fim_order = FimOrder::prefix_first;
+  std::string system_chat;     // system line of tasks
+  std::string system_fim;      // system line of fill-in-the-middle
+  std::map<std::string, std::string> tasks;  // "explain" → "Explain what this code does."
+  std::int64_t context_tokens = 0;     // the most it may be shown, answer included
+  std::int64_t fim_prefix_tokens = 0;  // budgets of the two sides
+  std::int64_t fim_suffix_tokens = 0;
+  bool surroundings = true;    // show imports and outline beside the selection
+  std::vector<TokenId> chat_stop;  // ids that end an answer
+  std::vector<TokenId> fim_stop;
+};
+// The family is read from tokenizer_config.json's or chat_template.jinja's template (does the
+// generation prompt open <think>), the stop ids from generation_config.json and the added tokens.
+Profile read_profile(const std::filesystem::path& directory, const Config& config,
+                     const Tokenizer& tokenizer, const GenerationDefaults& defaults);
+
+struct ChatMessage {
+  std::string role;  // "system", "user", "assistant"
+  std::string content;
+};
+
+// A template's output: pieces, and marks: after how many pieces a boundary lies (rising).
+struct Rendered {
+  std::vector<Piece> pieces;
+  std::vector<std::size_t> marks;
+};
+// ChatML; the generation prompt is added.
+Rendered render_chat(const Profile& profile, std::span<const ChatMessage> messages);
+// Fill in the middle, in the profile's order, as a user turn under system_fim.
+Rendered render_fim(const Profile& profile, std::string_view prefix, std::string_view suffix);
+
+// Token ids and the marks' places among them: a mark lies after the tokens that text before it
+// shares with the whole, so that text added behind it leaves them as they are.
+struct TokenPrompt {
+  std::vector<TokenId> tokens;
+  std::vector<std::size_t> marks;  // rising token counts, each ≤ tokens.size()
+};
+TokenPrompt tokenize(const Tokenizer& tokenizer, const Rendered& rendered);
+
+// Takes a thinking model's answer piece by piece and lets through what stands after </think> and the
+// line breaks behind it. For others everything passes. A thought that is never closed stays hidden.
+class ThinkingFilter {
+ public:
+  explicit ThinkingFilter(bool thinking) : inside_(thinking) {}
+  std::string push(std::string_view text);  // visible text
+  std::string finish();                     // at the end: what was held back
+  bool thinking() const { return inside_; }
+
+ private:
+  bool inside_;
+  bool leading_ = false;  // just behind the tag
+  std::string held_;      // may be the beginning of the tag
+};
+
+}  // namespace hearth::engine

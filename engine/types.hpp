@@ -1,0 +1,28 @@
+// The engine's small value types: identifiers that do not mix, and its error.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <stdexcept>
+
+namespace hearth::engine {
+
+// What a caller can act on: names the file, field or value, and what to do.
+class Error : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+using TokenId = std::int32_t;  // what tensors and files hold; never mixed with counts below
+
+struct LayerId {
+  int value = 0;
+  auto operator<=>(const LayerId&) const = default;
+};
+
+struct ExpertId {
+  std::int32_t value = 0;
+  auto operator<=>(const ExpertId&) const = default;
+};
+
+}  // namespace hearth::engine

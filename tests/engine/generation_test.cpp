@@ -1,0 +1,173 @@
+// Answers of the embedded checkpoint, end to end: template, tokenizer, layers, sampling, stop
+// rules.
+#include <doctest/doctest.h>
+
+#include <atomic>
+
+#include "engine/engine.hpp"
+
+namespace hearth::tests {
+namespace {
+
+using namespace engine;
+
+const std::string average =
+    "def average(values):\n    total = 0\n    for value in values:\n        total += value\n"
+    "    return total / len(values)\n";
+
+std::shared_ptr<const Engine> ember() {
+  static const std::shared_ptr<const Engine> engine = [] {
+    EngineOptions options;
+    options.model = std::filesystem::path(HEARTH_SOURCE_DIR) / "engine/ember";
+    return Engine::load(options);
+  }();
+  return engine;
+}
+
+GenerationRequest explain_request() {
+  const Profile& profile = ember()->profile();
+  const std::vector<ChatMessage> messages = {
+      {"system", profile.system_chat},
+      {"user", "File: stats.py (python)\n\n```python\n" + average + "```\n\n" +
+                   profile.tasks.at("explain")}};
+  GenerationRequest request;
+  request.prompt = tokenize(ember()->tokenizer(), render_chat(profile, messages));
+  request.stop_ids = profile.chat_stop;
+  return request;
+}
+
+std::string run(Generation& generation) {
+  std::string text;
+  while (generation.step(nullptr) != Progress::done) text += generation.take_text();
+  return text + generation.take_text();
+}
+
+const std::string explanation =
+    "Computes the average of the values: it adds them up and divides the total by their number. "
+    "An empty list gives zero.";
+
+}  // namespace
+
+TEST_CASE("the embedded checkpoint explains a function") {
+  Session session(ember());
+  Generation generation(session, explain_request());
+  CHECK(run(generation) == explanation);
+  CHECK(generation.reason() == StopReason::stop_token);
+  CHECK(generation.cached_tokens() == 0);
+}
+
+TEST_CASE("the embedded checkpoint fills in the middle, and typing on re-uses the prompt") {
+  const Profile& profile = ember()->profile();
+  Session session(ember());
+  const auto complete = [&](const std::string& prefix) {
+    GenerationRequest request;
+    request.prompt = tokenize(
+        ember()->tokenizer(),
+        render_fim(profile, prefix, "\n\n\ndef remove_config(path):\n    os.remove(path)\n"));
+    request.stop_ids = profile.fim_stop;
+    Generation generation(session, std::move(request));
+    const std::string text = run(generation);
+    return std::pair(text, generation.prompt_tokens() - generation.cached_tokens());
+  };
+  const std::string prefix =
+      "import json\n\n\ndef load_config(path, default=None):\n    \"\"\"Read the configuration "
+      "file.\"\"\"\n"
+      "    if not os.path.exists(path):\n        return default\n    with open(path) as handle:\n"
+      "        return json.load(handle)\n\n\ndef save_config(path, config):\n"
+      "    with open(path, \"w\") as handle:\n        ";
+  const auto [first, computed_first] = complete(prefix);
+  CHECK(first == "return default");
+  const auto [second, computed_second] = complete(prefix + "json.");
+  CHECK(!second.empty());
+  CHECK(computed_second <= 32);
+  CHECK(computed_first > 100);
+}
+
+TEST_CASE("the same request again computes no prompt token") {
+  Session session(ember());
+  Generation first(session, explain_request());
+  run(first);
+  Generation second(session, explain_request());
+  CHECK(second.cached_tokens() == second.prompt_tokens());
+  CHECK(run(second) == explanation);
+}
+
+TEST_CASE("an answer ends at max_tokens") {
+  Session session(ember());
+  GenerationRequest request = explain_request();
+  request.max_tokens = 5;
+  Generation generation(session, std::move(request));
+  const std::string text = run(generation);
+  CHECK(generation.reason() == StopReason::max_tokens);
+  CHECK(generation.answer_tokens() == 5);
+  CHECK(explanation.starts_with(text));
+}
+
+TEST_CASE("an answer ends before a stop string, also across token borders") {
+  Session session(ember());
+  GenerationRequest request = explain_request();
+  request.stop_strings = {"and divides the tot"};
+  Generation generation(session, std::move(request));
+  CHECK(run(generation) == "Computes the average of the values: it adds them up ");
+  CHECK(generation.reason() == StopReason::stop_string);
+}
+
+TEST_CASE("an interrupted answer goes on where it was") {
+  Session session(ember());
+  Generation generation(session, explain_request());
+  std::atomic<bool> interrupt = false;
+  std::string text;
+  std::size_t steps = 0;
+  for (Progress progress = Progress::more; progress != Progress::done; ++steps) {
+    interrupt = steps % 3 == 0;
+    progress = generation.step(&interrupt);
+    text += generation.take_text();
+  }
+  CHECK(text == explanation);
+}
+
+TEST_CASE("two answers take turns on one engine") {
+  Session one(ember());
+  Session two(ember());
+  Generation first(one, explain_request());
+  Generation second(two, explain_request());
+  std::string texts[2];
+  bool running = true;
+  while (running) {
+    running = first.step(nullptr) != Progress::done;
+    running = second.step(nullptr) != Progress::done || running;
+    texts[0] += first.take_text();
+    texts[1] += second.take_text();
+  }
+  CHECK(texts[0] == explanation);
+  CHECK(texts[1] == explanation);
+}
+
+TEST_CASE("a seed decides a sampled answer") {
+  const auto sampled = [](std::uint64_t seed) {
+    Session session(ember());
+    GenerationRequest request = explain_request();
+    request.sampling.temperature = 3;
+    request.sampling.seed = seed;
+    request.max_tokens = 12;
+    Generation generation(session, std::move(request));
+    return run(generation);
+  };
+  CHECK(sampled(1) == sampled(1));
+  CHECK(sampled(1) != sampled(2));
+}
+
+TEST_CASE("a prompt that does not fit is refused in words") {
+  Session session(ember());
+  GenerationRequest request;
+  request.prompt.tokens.assign(5000, 100);
+  CHECK_THROWS_WITH_AS(Generation(session, request),
+                       "the prompt has 5000 tokens; the context holds 2048, the answer included",
+                       Error);
+  request.prompt.tokens.clear();
+  CHECK_THROWS_WITH_AS(Generation(session, request), "the prompt is empty", Error);
+  request.prompt.tokens = {-4};
+  CHECK_THROWS_AS(Generation(session, request), Error);
+}
+
+}  // namespace hearth::tests

@@ -1,0 +1,278 @@
+#include "tests/engine/golden_compare.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+#include <span>
+
+#include "engine/forward.hpp"
+#include "engine/safetensors.hpp"
+
+namespace hearth::tests {
+
+using namespace engine;
+
+namespace {
+
+constexpr double router_gap = 1e-4;    // closer picks may fall either way
+constexpr double token_margin = 1e-2;  // closer logits may fall either way
+
+// One prompt's recorded results; empty where a file has none.
+struct Recorded {
+  std::size_t index = 0;
+  std::vector<TokenId> prompt;
+  std::vector<float> logits;         // [all or 1][vocab]
+  std::vector<float> hidden;         // [layers+1][all or 1][hidden]
+  std::vector<std::int32_t> router;  // [layers][t][k]
+  std::vector<float> gap;            // [layers][t]
+  std::vector<TokenId> greedy;
+  std::vector<float> margin;
+  std::vector<float> mtp;  // [t-1 or 1][vocab]
+  std::vector<TokenId> draft;
+  std::vector<float> draft_margin;
+};
+
+std::vector<float> floats(const Tensors& file, const std::string& name) {
+  const TensorInfo* tensor = file.find(name);
+  return tensor == nullptr ? std::vector<float>{} : file.read_f32(*tensor);
+}
+
+std::vector<std::int32_t> integers(const Tensors& file, const std::string& name) {
+  const TensorInfo* tensor = file.find(name);
+  return tensor == nullptr ? std::vector<std::int32_t>{} : file.read_i32(*tensor);
+}
+
+std::vector<Recorded> read_golden(const std::filesystem::path& path) {
+  const Tensors file = Tensors::open_file(path);
+  std::vector<Recorded> all;
+  for (std::size_t i = 0; file.find("prompt." + std::to_string(i)) != nullptr; ++i) {
+    const std::string n = "." + std::to_string(i);
+    all.push_back({i, integers(file, "prompt" + n), floats(file, "logits" + n),
+                   floats(file, "hidden" + n), integers(file, "router" + n),
+                   floats(file, "gap" + n), integers(file, "greedy" + n),
+                   floats(file, "margin" + n), floats(file, "mtp" + n), integers(file, "draft" + n),
+                   floats(file, "draft_margin" + n)});
+  }
+  if (all.empty()) throw Error(path.string() + " holds no prompt.0: not a golden file");
+  return all;
+}
+
+double largest_difference(std::span<const float> a, std::span<const float> b) {
+  double largest = a.size() == b.size() ? 0 : INFINITY;
+  for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
+    const double difference = std::abs(static_cast<double>(a[i]) - b[i]);
+    largest = difference <= largest ? largest : difference;  // a NaN stays
+  }
+  return largest;
+}
+
+TokenId argmax(std::span<const float> logits) {
+  return static_cast<TokenId>(std::ranges::max_element(logits) - logits.begin());
+}
+
+// Appends the rows that one piece of a prompt left in its taps.
+void append(Taps& all, const Taps& piece) {
+  const auto join = [](auto& to, const auto& from) {
+    to.resize(std::max(to.size(), from.size()));
+    for (std::size_t i = 0; i < from.size(); ++i)
+      to[i].insert(to[i].end(), from[i].begin(), from[i].end());
+  };
+  join(all.hidden, piece.hidden);
+  join(all.router, piece.router);
+  all.logits.insert(all.logits.end(), piece.logits.begin(), piece.logits.end());
+}
+
+class Comparison {
+ public:
+  Comparison(const std::shared_ptr<const Engine>& engine, const Recorded& recorded,
+             const GoldenMode& mode)
+      : engine_(engine), recorded_(recorded), mode_(mode) {}
+
+  GoldenReport run() {
+    report_.prompts = 1;
+    Session session(engine_);
+    const Taps taps = read_prompt(session);
+    compare_rows(taps);
+    compare_router(taps);
+    compare_mtp(session, taps);
+    compare_teacher_forced(session);
+    compare_free_running();
+    return std::move(report_);
+  }
+
+ private:
+  std::size_t rows() const { return recorded_.prompt.size(); }
+
+  void miss(const std::string& what) {
+    report_.misses.push_back("prompt " + std::to_string(recorded_.index) + " (" + mode_.name() +
+                             "): " + what);
+  }
+
+  void check(double difference, double& largest, const std::string& what) {
+    largest = std::max(largest, std::isnan(difference) ? INFINITY : difference);
+    if (!(difference <= golden_tolerance)) miss(what + " differ by " + std::to_string(difference));
+  }
+
+  Taps read_prompt(Session& session) {
+    const std::size_t piece = mode_.chunk == 0 ? rows() : mode_.chunk;
+    Taps all;
+    bool restored = !mode_.save_restore;
+    for (std::size_t at = 0; at < rows(); at += piece) {
+      if (!restored && at >= rows() / 2) {
+        const std::vector<std::byte> bytes = session.save();
+        session = Session::restore(engine_, bytes);
+        restored = true;
+      }
+      Taps taps;
+      const auto tokens = std::span(recorded_.prompt).subspan(at, std::min(piece, rows() - at));
+      SessionAccess::run(session, tokens,
+                         mode_.step ? kernels::DeltaForm::step : kernels::DeltaForm::chunked, taps);
+      append(all, taps);
+    }
+    return all;
+  }
+
+  // Recorded values are of every row, or of the last alone.
+  void compare_rows(const Taps& taps) {
+    const auto vocab = static_cast<std::size_t>(engine_->config().vocab_size);
+    const auto hidden = static_cast<std::size_t>(engine_->config().hidden_size);
+    if (!recorded_.logits.empty()) {
+      const std::size_t count = std::min(recorded_.logits.size(), rows() * vocab);
+      check(largest_difference(recorded_.logits, std::span(taps.logits).last(count)),
+            report_.logits, "logits");
+    }
+    const std::size_t layers = taps.hidden.size();
+    const std::size_t per_layer = recorded_.hidden.size() / layers;
+    if (recorded_.hidden.size() != layers * per_layer || per_layer % hidden != 0)
+      return miss("hidden.i has another shape");
+    for (std::size_t layer = 0; layer < layers && per_layer > 0; ++layer) {
+      const auto expected = std::span(recorded_.hidden).subspan(layer * per_layer, per_layer);
+      check(largest_difference(expected, std::span(taps.hidden[layer]).last(per_layer)),
+            report_.hidden, "hidden states " + std::to_string(layer));
+    }
+  }
+
+  void compare_router(const Taps& taps) {
+    if (recorded_.router.empty()) return;
+    const auto k = static_cast<std::size_t>(engine_->config().num_experts_per_tok);
+    for (std::size_t layer = 0; layer < taps.router.size(); ++layer) {
+      for (std::size_t row = 0; row < rows(); ++row) {
+        const std::size_t index = layer * rows() + row;
+        if (recorded_.gap.at(index) <= router_gap) continue;
+        const auto expected = std::span(recorded_.router).subspan(index * k, k);
+        const auto picked = std::span(taps.router[layer]).subspan(row * k, k);
+        ++report_.router_rows;
+        if (std::set(expected.begin(), expected.end()) != std::set(picked.begin(), picked.end())) {
+          miss("the router of layer " + std::to_string(layer) + " picks other experts for row " +
+               std::to_string(row));
+        }
+      }
+    }
+  }
+
+  void compare_mtp(Session& session, const Taps& taps) {
+    if (!engine_->model().mtp) return;
+    const auto vocab = static_cast<std::size_t>(engine_->config().vocab_size);
+    const auto hidden = static_cast<std::size_t>(engine_->config().hidden_size);
+    if (!recorded_.mtp.empty()) {
+      kernels::KvCache kv;
+      kv.heads = engine_->config().num_key_value_heads;
+      kv.head_dim = engine_->config().head_dim;
+      reserve(engine_->backend(), kv, 0, static_cast<std::int64_t>(rows()));
+      const auto states = std::span(taps.hidden.back()).first((rows() - 1) * hidden);
+      const MtpResult result =
+          run_mtp(engine_->model(), engine_->config(), kv, states,
+                  std::span(recorded_.prompt).subspan(1), 0, recorded_.mtp.size() / vocab);
+      check(largest_difference(recorded_.mtp, result.logits), report_.mtp, "MTP logits");
+    }
+    if (recorded_.draft.empty()) return;
+    const std::vector<TokenId> drafted =
+        session.draft(recorded_.greedy.at(0), static_cast<int>(recorded_.draft.size()));
+    for (std::size_t i = 0; i < drafted.size(); ++i) {
+      ++report_.drafts;
+      if (drafted[i] == recorded_.draft[i]) continue;
+      if (recorded_.draft_margin.at(i) > token_margin)
+        miss("draft " + std::to_string(i) + " differs");
+      break;  // what follows goes on from another token
+    }
+  }
+
+  void compare_teacher_forced(Session& session) {
+    for (std::size_t i = 0; i < recorded_.greedy.size(); ++i) {
+      ++report_.greedy_tokens;
+      if (argmax(session.logits()) != recorded_.greedy[i] &&
+          recorded_.margin.at(i) > token_margin) {
+        miss("teacher-forced token " + std::to_string(i) + " differs");
+      }
+      if (session.decode(recorded_.greedy[i], nullptr) != Progress::done)
+        miss("decode did not finish");
+    }
+  }
+
+  // As a user's answer is made: through sync, prefill with marks and decode.
+  void compare_free_running() {
+    Session session(engine_);
+    session.sync(recorded_.prompt);
+    const std::vector<std::size_t> marks = {rows() / 3, rows() / 2};
+    while (session.prefill(recorded_.prompt, marks, nullptr) != Progress::done) {
+    }
+    for (std::size_t i = 0; i < recorded_.greedy.size(); ++i) {
+      const TokenId token = argmax(session.logits());
+      ++report_.greedy_tokens;
+      if (token != recorded_.greedy[i]) {
+        if (recorded_.margin.at(i) > token_margin)
+          miss("free-running token " + std::to_string(i) + " differs");
+        return;  // what follows goes on from another token
+      }
+      session.decode(token, nullptr);
+    }
+  }
+
+  std::shared_ptr<const Engine> engine_;
+  const Recorded& recorded_;
+  const GoldenMode& mode_;
+  GoldenReport report_;
+};
+
+}  // namespace
+
+std::string GoldenMode::name() const {
+  std::string text = chunk == 0 ? "whole" : "chunks of " + std::to_string(chunk);
+  if (step) text = "token by token";
+  return save_restore ? text + ", saved and restored" : text;
+}
+
+std::vector<GoldenMode> golden_modes() {
+  return {{0, false, false},   {1, false, false}, {7, false, false}, {64, false, false},
+          {100, false, false}, {1, true, false},  {7, false, true},  {1, true, true}};
+}
+
+void GoldenReport::merge(const GoldenReport& other) {
+  logits = std::max(logits, other.logits);
+  hidden = std::max(hidden, other.hidden);
+  mtp = std::max(mtp, other.mtp);
+  prompts += other.prompts;
+  router_rows += other.router_rows;
+  greedy_tokens += other.greedy_tokens;
+  drafts += other.drafts;
+  misses.insert(misses.end(), other.misses.begin(), other.misses.end());
+}
+
+std::shared_ptr<const Engine> load_golden_engine(const std::filesystem::path& checkpoint,
+                                                 EngineOptions options) {
+  options.model = checkpoint;
+  options.mtp = true;
+  return Engine::load(options);
+}
+
+GoldenReport compare_golden(const std::shared_ptr<const Engine>& engine,
+                            const std::filesystem::path& golden, const GoldenMode& mode,
+                            std::size_t longest) {
+  GoldenReport report;
+  for (const Recorded& recorded : read_golden(golden)) {
+    if (recorded.prompt.size() <= longest) report.merge(Comparison(engine, recorded, mode).run());
+  }
+  return report;
+}
+
+}  // namespace hearth::tests

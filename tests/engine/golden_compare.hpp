@@ -1,0 +1,48 @@
+// Compares the engine with the reference implementation's results (tests/README.md describes the
+// files). Shared by the engine's tests and the `golden` program.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/engine.hpp"
+
+namespace hearth::tests {
+
+// How a prompt is brought through the layers.
+struct GoldenMode {
+  std::size_t chunk = 0;      // rows of a piece; 0: all at once
+  bool step = false;          // the step form of the delta rule (token by token)
+  bool save_restore = false;  // to bytes and back in the middle
+  std::string name() const;
+};
+// Every way that must give the same results.
+std::vector<GoldenMode> golden_modes();
+
+struct GoldenReport {
+  double logits = 0;  // largest absolute differences
+  double hidden = 0;
+  double mtp = 0;
+  std::size_t prompts = 0;
+  std::size_t router_rows = 0;    // rows of router picks compared
+  std::size_t greedy_tokens = 0;  // continuation tokens compared
+  std::size_t drafts = 0;         // drafted tokens compared
+  std::vector<std::string> misses;
+
+  void merge(const GoldenReport& other);
+};
+
+constexpr double golden_tolerance = 1e-3;
+
+std::shared_ptr<const engine::Engine> load_golden_engine(const std::filesystem::path& checkpoint,
+                                                         engine::EngineOptions options = {});
+
+// All prompts of a golden file in one mode. `longest`: prompts with more tokens are left out.
+GoldenReport compare_golden(const std::shared_ptr<const engine::Engine>& engine,
+                            const std::filesystem::path& golden, const GoldenMode& mode,
+                            std::size_t longest = ~std::size_t{0});
+
+}  // namespace hearth::tests

@@ -1,0 +1,164 @@
+// Checkpoints that cannot be run: each is refused with a sentence that names what is wrong.
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "engine/engine.hpp"
+#include "tests/temporary_directory.hpp"
+
+namespace hearth::tests {
+namespace {
+
+using namespace engine;
+using nlohmann::json;
+
+const std::filesystem::path golden = std::filesystem::path(HEARTH_SOURCE_DIR) / "tests/golden";
+
+std::string slurp(const std::filesystem::path& path) {
+  std::ostringstream text;
+  text << std::ifstream(path, std::ios::binary).rdbuf();
+  return text.str();
+}
+
+void spill(const std::filesystem::path& path, const std::string& text) {
+  std::ofstream(path, std::ios::binary) << text;
+}
+
+std::uint64_t header_size(const std::string& bytes) {
+  std::uint64_t size = 0;
+  std::memcpy(&size, bytes.data(), sizeof size);
+  return size;
+}
+
+// A copy of a golden checkpoint to damage.
+struct Copy {
+  explicit Copy(const char* name) {
+    for (const auto& entry : std::filesystem::directory_iterator(golden / name)) {
+      if (entry.path().filename() == "golden.safetensors") continue;
+      std::filesystem::copy(entry.path(), directory.path() / entry.path().filename());
+    }
+  }
+  std::filesystem::path file(const char* name) const { return directory.path() / name; }
+  void edit_config(const std::function<void(json&)>& change) const {
+    json config = json::parse(slurp(file("config.json")));
+    change(config);
+    spill(file("config.json"), config.dump());
+  }
+  // Changes a safetensors header, data offsets kept.
+  void edit_header(const char* name, const std::function<void(json&)>& change) const {
+    const std::string bytes = slurp(file(name));
+    const std::uint64_t size = header_size(bytes);
+    json header = json::parse(bytes.substr(8, size));
+    change(header);
+    const std::string text = header.dump();
+    const std::uint64_t changed = text.size();
+    const std::string prefix(reinterpret_cast<const char*>(&changed), sizeof changed);
+    spill(file(name), prefix + text + bytes.substr(8 + size));
+  }
+  std::string refusal() const {
+    EngineOptions options;
+    options.model = directory.path();
+    options.mtp = true;
+    try {
+      Engine::load(options);
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "";
+  }
+  TemporaryDirectory directory;
+};
+
+bool names(const std::string& message, const std::string& part) {
+  return message.find(part) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("a directory that does not exist") {
+  EngineOptions options;
+  options.model = "/nowhere/at/all";
+  CHECK_THROWS_WITH_AS(Engine::load(options),
+                       "there is no model directory /nowhere/at/all; give the directory that holds "
+                       "config.json and the "
+                       "safetensors files",
+                       Error);
+}
+
+TEST_CASE("a copied checkpoint loads") {
+  CHECK(Copy("bf16-tied").refusal().empty());
+}
+
+TEST_CASE("a config that asks for other shapes than the tensors have") {
+  const Copy copy("bf16-mtp-single");
+  copy.edit_config([](json& config) { config["moe_intermediate_size"] = 32; });
+  const std::string message = copy.refusal();
+  CAPTURE(message);
+  CHECK(names(message, "experts.0.gate_proj.weight"));
+  CHECK(names(message, "[64, 128]"));
+  CHECK(names(message, "[32, 128]"));
+}
+
+TEST_CASE("a tensor that is missing") {
+  const Copy copy("bf16-mtp-single");
+  copy.edit_header("model.safetensors", [](json& header) {
+    header["model.layers.1.mlp.gone.weight"] = header["model.layers.1.mlp.gate.weight"];
+    header.erase("model.layers.1.mlp.gate.weight");
+  });
+  const std::string message = copy.refusal();
+  CAPTURE(message);
+  CHECK(names(message, "model.layers.1.mlp.gate.weight"));
+}
+
+TEST_CASE("a quantised tensor without its scale") {
+  const Copy copy("fp8");
+  const std::string scale = "model.layers.0.mlp.shared_expert.up_proj.weight_scale_inv";
+  json index = json::parse(slurp(copy.file("model.safetensors.index.json")));
+  const std::string shard = index["weight_map"][scale];
+  index["weight_map"].erase(scale);
+  spill(copy.file("model.safetensors.index.json"), index.dump());
+  copy.edit_header(shard.c_str(), [&](json& header) {
+    header["another"] = header[scale];
+    header.erase(scale);
+  });
+  const std::string message = copy.refusal();
+  CAPTURE(message);
+  CHECK(names(message, scale));
+}
+
+TEST_CASE("a shard that is missing") {
+  const Copy copy("fp8");
+  std::filesystem::remove(copy.file("model-00002-of-00002.safetensors"));
+  CHECK(names(copy.refusal(), "model-00002-of-00002.safetensors"));
+}
+
+TEST_CASE("a shard that was cut") {
+  const Copy copy("fp8");
+  const auto path = copy.file("model-00001-of-00002.safetensors");
+  std::filesystem::resize_file(path, std::filesystem::file_size(path) / 2);
+  CHECK(names(copy.refusal(), "model-00001-of-00002.safetensors"));
+}
+
+TEST_CASE("a context beyond the model's positions") {
+  EngineOptions options;
+  options.model = golden / "bf16-tied";
+  options.context = 1 << 20;
+  CHECK_THROWS_WITH_AS(Engine::load(options),
+                       "context 1048576 is more than the model's max_position_embeddings, 8192",
+                       Error);
+}
+
+TEST_CASE("loading can be stopped") {
+  EngineOptions options;
+  options.model = golden / "fp8";
+  const std::atomic<bool> stop = true;
+  CHECK_THROWS_WITH_AS(Engine::load(options, {}, &stop), "loading the model was cancelled", Error);
+}
+
+}  // namespace hearth::tests

@@ -1,0 +1,321 @@
+// What a session keeps, what it goes back to, and that no way of interrupting, copying or saving
+// it changes a bit of what it computes.
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <numeric>
+#include <thread>
+
+#include "engine/engine.hpp"
+#include "engine/forward.hpp"
+
+namespace hearth::tests {
+namespace {
+
+using namespace engine;
+
+std::shared_ptr<const Engine> load(EngineOptions options = {},
+                                   const char* name = "fp8-mtp-f16-scales") {
+  options.model = std::filesystem::path(HEARTH_SOURCE_DIR) / "tests/golden" / name;
+  return Engine::load(options);
+}
+
+std::vector<TokenId> some_tokens(std::size_t count, TokenId seed = 1) {
+  std::vector<TokenId> tokens(count);
+  for (std::size_t i = 0; i < count; ++i)
+    tokens[i] = static_cast<TokenId>((static_cast<std::size_t>(seed) + i * 37 + i * i) % 280);
+  return tokens;
+}
+
+void prefill(Session& session, const std::vector<TokenId>& tokens,
+             const std::vector<std::size_t>& marks = {}) {
+  session.sync(tokens);
+  while (session.prefill(tokens, marks, nullptr) != Progress::done) {
+  }
+}
+
+std::vector<float> logits_of(const Session& session) {
+  return {session.logits().begin(), session.logits().end()};
+}
+
+}  // namespace
+
+TEST_CASE("sync keeps a prompt that only grew") {
+  Session session(load());
+  std::vector<TokenId> tokens = some_tokens(100);
+  prefill(session, tokens);
+  CHECK(session.tokens_computed() == 100);
+  tokens.push_back(5);
+  CHECK(session.sync(tokens) == 100);
+  prefill(session, tokens);
+  CHECK(session.tokens_computed() == 101);
+}
+
+TEST_CASE("a prompt that comes again computes nothing") {
+  Session session(load());
+  const std::vector<TokenId> tokens = some_tokens(90);
+  prefill(session, tokens);
+  const std::vector<float> before = logits_of(session);
+  REQUIRE(session.decode(7, nullptr) == Progress::done);
+  CHECK(session.sync(tokens) == 90);
+  prefill(session, tokens);
+  CHECK(session.tokens_computed() == 91);
+  CHECK(logits_of(session) == before);
+}
+
+TEST_CASE("a prompt that differs goes back to the last mark before the difference") {
+  const auto engine = load();
+  Session session(engine);
+  std::vector<TokenId> tokens = some_tokens(150);
+  prefill(session, tokens, {40, 100});
+  tokens[120] ^= 1;
+  CHECK(session.common(tokens) == 100);
+  CHECK(session.sync(tokens) == 100);
+  prefill(session, tokens);
+  CHECK(session.tokens_computed() == 200);
+
+  Session fresh(engine);
+  prefill(fresh, tokens, {40, 100});  // the same stretches, so the same bits
+  CHECK(logits_of(session) == logits_of(fresh));
+
+  tokens[70] ^= 1;
+  CHECK(session.sync(tokens) == 40);
+  tokens[3] ^= 1;
+  CHECK(session.sync(tokens) == 0);
+}
+
+TEST_CASE("marks change no result beyond rounding") {
+  const auto engine = load();
+  const std::vector<TokenId> tokens = some_tokens(130);
+  Session plain(engine);
+  Session marked(engine);
+  prefill(plain, tokens);
+  prefill(marked, tokens, {1, 50, 64, 129});
+  for (std::size_t i = 0; i < plain.logits().size(); ++i) {
+    CHECK(plain.logits()[i] == doctest::Approx(marked.logits()[i]).epsilon(1e-4));
+  }
+}
+
+TEST_CASE("marks at the delta rule's own borders change no bit") {
+  const auto engine = load();
+  const std::vector<TokenId> tokens = some_tokens(200);
+  Session plain(engine);
+  Session marked(engine);
+  prefill(plain, tokens);
+  prefill(marked, tokens, {64, 128});
+  CHECK(logits_of(plain) == logits_of(marked));
+}
+
+TEST_CASE("chunk size changes no bit") {
+  const std::vector<TokenId> tokens = some_tokens(300);
+  std::vector<float> expected;
+  for (const std::int64_t chunk : {512, 64, 128, 1}) {  // rounded up to a multiple of 64
+    EngineOptions options;
+    options.chunk = chunk;
+    Session session(load(options));
+    prefill(session, tokens);
+    if (expected.empty()) expected = logits_of(session);
+    CHECK(logits_of(session) == expected);
+  }
+}
+
+TEST_CASE("thread count and ISA change no bit") {
+  const std::vector<TokenId> tokens = some_tokens(77);
+  std::vector<float> expected;
+  const auto check = [&](const EngineOptions& options) {
+    Session session(load(options));
+    prefill(session, tokens);
+    REQUIRE(session.decode(3, nullptr) == Progress::done);
+    if (expected.empty()) expected = logits_of(session);
+    CHECK(logits_of(session) == expected);
+  };
+  for (const int threads : {1, 2, 3}) {
+    EngineOptions options;
+    options.threads = threads;
+    check(options);
+  }
+  for (const kernels::Isa isa : {kernels::Isa::scalar, kernels::Isa::avx2, kernels::Isa::avx512}) {
+    if (!kernels::host_has(isa)) {
+      MESSAGE("skipped: this host lacks " << kernels::name(isa));
+      continue;
+    }
+    EngineOptions options;
+    options.isa = isa;
+    check(options);
+  }
+}
+
+TEST_CASE("in the step form a row's bits do not depend on its company") {
+  const auto engine = load();
+  const std::vector<TokenId> tokens = some_tokens(8);
+  Session together(engine);
+  Taps taps;
+  SessionAccess::run(together, tokens, kernels::DeltaForm::step, taps);
+
+  Session alone(engine);
+  const auto vocab = static_cast<std::size_t>(engine->config().vocab_size);
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    REQUIRE(alone.decode(tokens[i], nullptr) == Progress::done);
+    const std::vector<float> row(
+        taps.logits.begin() + static_cast<std::ptrdiff_t>(i * vocab),
+        taps.logits.begin() + static_cast<std::ptrdiff_t>((i + 1) * vocab));
+    CHECK(logits_of(alone) == row);
+  }
+}
+
+TEST_CASE("an interrupted prefill goes on where it was, to the same bits") {
+  const auto engine = load();
+  const std::vector<TokenId> tokens = some_tokens(400);
+  Session undisturbed(engine);
+  prefill(undisturbed, tokens);
+
+  Session session(engine);
+  session.sync(tokens);
+  std::atomic<bool> interrupt = false;
+  std::size_t stages = 0;
+  std::size_t interruptions = 0;
+  for (Progress progress = Progress::more; progress != Progress::done; ++stages) {
+    interrupt = stages % 2 == 0;
+    progress = session.prefill(tokens, {}, &interrupt);
+    if (interrupt) CHECK(progress == Progress::interrupted);
+    if (progress == Progress::interrupted) ++interruptions;
+  }
+  CHECK(interruptions == static_cast<std::size_t>(stage_count(engine->config())));
+  CHECK(session.tokens_computed() == 400);
+  CHECK(logits_of(session) == logits_of(undisturbed));
+}
+
+TEST_CASE("an interruption at any moment loses nothing") {
+  const auto engine = load();
+  const std::vector<TokenId> tokens = some_tokens(400);
+  Session undisturbed(engine);
+  prefill(undisturbed, tokens);
+  REQUIRE(undisturbed.decode(9, nullptr) == Progress::done);
+
+  Session session(engine);
+  session.sync(tokens);
+  std::atomic<bool> interrupt = false;
+  std::atomic<bool> finished = false;
+  std::thread disturber([&] {
+    while (!finished) {
+      interrupt = true;
+      std::this_thread::yield();
+      interrupt = false;
+      std::this_thread::sleep_for(std::chrono::microseconds(300));
+    }
+  });
+  while (session.prefill(tokens, {}, &interrupt) != Progress::done) {
+  }
+  while (session.decode(9, &interrupt) != Progress::done) {
+  }
+  finished = true;
+  disturber.join();
+  CHECK(session.tokens_computed() == 401);
+  CHECK(logits_of(session) == logits_of(undisturbed));
+}
+
+TEST_CASE("a cancelled prompt's unfinished chunk is continued when the same tokens come again") {
+  const auto engine = load();
+  const std::vector<TokenId> tokens = some_tokens(200);
+  Session session(engine);
+  session.sync(tokens);
+  for (int stage = 0; stage < 4; ++stage)
+    REQUIRE(session.prefill(tokens, {}, nullptr) == Progress::more);
+  const double done = session.prefill_done();
+  CHECK(done > 0);
+
+  CHECK(session.sync(tokens) == 0);
+  CHECK(session.prefill_done() == done);
+  int stages = 4;
+  while (session.prefill(tokens, {}, nullptr) != Progress::done) ++stages;
+  CHECK(stages + 1 == stage_count(engine->config()));
+
+  SUBCASE("and dropped when others come") {
+    Session other(engine);
+    other.sync(tokens);
+    for (int stage = 0; stage < 4; ++stage)
+      REQUIRE(other.prefill(tokens, {}, nullptr) == Progress::more);
+    const std::vector<TokenId> different = some_tokens(60, 2);
+    prefill(other, different);
+    Session fresh(engine);
+    prefill(fresh, different);
+    CHECK(logits_of(other) == logits_of(fresh));
+  }
+}
+
+TEST_CASE("an interrupted decode changes nothing") {
+  Session session(load());
+  prefill(session, some_tokens(20));
+  const std::vector<float> before = logits_of(session);
+  const std::atomic<bool> interrupt = true;
+  CHECK(session.decode(4, &interrupt) == Progress::interrupted);
+  CHECK(session.tokens().size() == 20);
+  CHECK(logits_of(session) == before);
+}
+
+TEST_CASE("a clone goes its own way") {
+  Session session(load());
+  prefill(session, some_tokens(30));
+  Session copied = session.clone();
+  REQUIRE(copied.decode(1, nullptr) == Progress::done);
+  REQUIRE(copied.decode(2, nullptr) == Progress::done);
+  REQUIRE(session.decode(1, nullptr) == Progress::done);
+  REQUIRE(session.decode(2, nullptr) == Progress::done);
+  CHECK(logits_of(copied) == logits_of(session));
+  REQUIRE(copied.decode(3, nullptr) == Progress::done);
+  CHECK(session.tokens().size() == 32);
+}
+
+TEST_CASE("a saved session goes on to the same bits") {
+  const auto engine = load();
+  Session session(engine);
+  prefill(session, some_tokens(70));
+  const std::vector<std::byte> bytes = session.save();
+  Session restored = Session::restore(engine, bytes);
+  CHECK(restored.tokens() == session.tokens());
+  CHECK(logits_of(restored) == logits_of(session));
+  REQUIRE(session.decode(11, nullptr) == Progress::done);
+  REQUIRE(restored.decode(11, nullptr) == Progress::done);
+  CHECK(logits_of(restored) == logits_of(session));
+
+  SUBCASE("damage is refused wherever it is") {
+    for (std::size_t at = 0; at < bytes.size(); at += 1 + bytes.size() / 97) {
+      std::vector<std::byte> damaged = bytes;
+      damaged[at] ^= std::byte{0x10};
+      CHECK_THROWS_AS(Session::restore(engine, damaged), Error);
+      CHECK_THROWS_AS(Session::restore(engine, std::span(bytes).first(at)), Error);
+    }
+  }
+  SUBCASE("another configuration's state is refused") {
+    EngineOptions options;
+    options.kv = KvType::f16;
+    CHECK_THROWS_WITH_AS(Session::restore(load(options), bytes),
+                         "the saved state belongs to another checkpoint or configuration", Error);
+    CHECK_THROWS_AS(Session::restore(load({}, "bf16-mtp-single"), bytes), Error);
+  }
+}
+
+TEST_CASE("KV in f16 stays close to f32") {
+  EngineOptions options;
+  options.kv = KvType::f16;
+  const std::vector<TokenId> tokens = some_tokens(100);
+  Session exact(load());
+  Session half(load(options));
+  prefill(exact, tokens);
+  prefill(half, tokens);
+  CHECK(logits_of(exact) != logits_of(half));
+  for (std::size_t i = 0; i < exact.logits().size(); ++i) {
+    CHECK(std::abs(exact.logits()[i] - half.logits()[i]) < 5e-2);
+  }
+}
+
+TEST_CASE("a session keeps a bounded number of checkpoints") {
+  EngineOptions options;
+  options.checkpoints = 2;
+  Session session(load(options));
+  const std::vector<TokenId> tokens = some_tokens(200);
+  prefill(session, tokens, {10, 20, 30, 40, 50});
+  CHECK(SessionAccess::state(session).checkpoints.size() == 2);
+}
+
+}  // namespace hearth::tests
