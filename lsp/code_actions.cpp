@@ -1,0 +1,197 @@
+// From the editor's menu to a job.
+#include "lsp/code_actions.hpp"
+
+#include <utility>
+
+#include "lsp/extension.hpp"
+
+namespace hearth::lsp {
+namespace {
+
+constexpr std::int64_t trigger_automatic = 2;
+constexpr int tag_llm_generated = 1;
+
+// As text: JSON numbers of many clients are doubles.
+std::string hash_text(std::uint64_t hash) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  std::string text;
+  for (int shift = 60; shift >= 0; shift -= 4) text += digits[(hash >> shift) & 15U];
+  return text;
+}
+
+// "hearth" and "" ask for "hearth.explain" too.
+bool wanted(const Json& context, std::string_view kind) {
+  const Json* only = find(context, "only");
+  if (only == nullptr || !only->is_array()) return true;
+  for (const Json& entry : *only) {
+    if (!entry.is_string()) continue;
+    const auto prefix = entry.get<std::string>();
+    const bool whole = prefix.empty() || kind.size() == prefix.size() || kind[prefix.size()] == '.';
+    if (kind.starts_with(prefix) && whole) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+CodeActions::CodeActions(Session& session) : session_(session) {
+  Rpc& rpc = session.rpc;
+  rpc.on_request("textDocument/codeAction",
+                 [this](const Json& params, Reply& reply) { reply.result(list(params)); });
+  rpc.on_request("workspace/executeCommand",
+                 [this](const Json& params, Reply& reply) { execute(params, reply); });
+  rpc.on_request("workspace/textDocumentContent", [this](const Json& params, Reply& reply) {
+    reply.result({{"text", AnswerView::content(session_, string_member(params, "uri"))}});
+  });
+  rpc.on_notification("window/workDoneProgress/cancel", [this](const Json& params) {
+    session_.jobs.cancel(WorkProgress::job_of(member(params, "token")));
+  });
+  rpc.on_request(std::string(extension::CancelJobParams::method),
+                 [this](const Json& params, Reply& reply) {
+                   const auto id = params.get<extension::CancelJobParams>().id;
+                   const Job* job = session_.jobs.find(id);
+                   const bool runs = job != nullptr && !ended(job->state);
+                   reply.result(extension::CancelJobResult{runs});
+                   session_.jobs.cancel(id);
+                 });
+}
+
+CodeActions::~CodeActions() {
+  for (const auto& [id, run] : runs_) {
+    session_.jobs.forget_listener(id);
+    if (!run.submitted) session_.jobs.cancel(id);
+  }
+}
+
+Json CodeActions::commands() {
+  Json commands = Json::array();
+  for (const Action& action : actions()) commands.push_back(action.command);
+  return commands;
+}
+
+Json CodeActions::kinds() {
+  Json kinds = Json::array();
+  for (const Action& action : actions()) kinds.push_back(action.kind);
+  return kinds;
+}
+
+Json CodeActions::list(const Json& params) const {
+  const SnapshotPtr snapshot = session_.documents.required(document_uri(params));
+  const Range range = range_member(params, "range");
+  const ByteRange selection = snapshot->text->bytes(range, session_.documents.encoding());
+  const Json& context = member(params, "context");
+  const Json* trigger = find(context, "triggerKind");
+  const bool automatic = trigger != nullptr && *trigger == trigger_automatic;
+
+  Json listed = Json::array();
+  for (const Action& action : actions()) {
+    if (!wanted(context, action.kind)) continue;
+    const std::string_view disabled = action.disabled(*snapshot->text, selection);
+    if (disabled.empty()) {
+      listed.push_back(code_action(action, *snapshot, range));
+      continue;
+    }
+    // Only a menu that a person opened says why something cannot be chosen.
+    if (automatic || !session_.client.disabled_actions || !session_.client.code_action_literals) {
+      continue;
+    }
+    listed.push_back(
+        {{"title", action.title}, {"kind", action.kind}, {"disabled", {{"reason", disabled}}}});
+  }
+  return listed;
+}
+
+Json CodeActions::code_action(const Action& action, const Snapshot& snapshot,
+                              const Range& range) const {
+  const ByteRange selection = snapshot.text->bytes(range, session_.documents.encoding());
+  Json command{
+      {"title", action.title},
+      {"command", action.command},
+      {"arguments",
+       Json::array({{{"uri", snapshot.uri},
+                     {"version", snapshot.version},
+                     {"range", range},
+                     {"hash", hash_text(content_hash(snapshot.text->view(selection)))}}})}};
+  if (!session_.client.code_action_literals) return command;
+  Json listed{{"title", action.title}, {"kind", action.kind}, {"command", std::move(command)}};
+  if (session_.client.action_tags) listed["tags"] = {tag_llm_generated};
+  return listed;
+}
+
+void CodeActions::execute(const Json& params, Reply& reply) {
+  const std::string command = string_member(params, "command");
+  const Action* action = action_with_command(command);
+  if (action == nullptr) throw InvalidParams("there is no command " + command);
+  const Json& arguments = array_member(params, "arguments");
+  if (arguments.empty()) throw InvalidParams("\"arguments\" is empty");
+  const Json& place = arguments.front();
+  const SnapshotPtr snapshot = session_.documents.required(string_member(place, "uri"));
+  const Range range = range_member(place, "range");
+  const ByteRange selection = snapshot->text->bytes(range, session_.documents.encoding());
+  const auto now = hash_text(content_hash(snapshot->text->view(selection)));
+  if (find(place, "hash") != nullptr && string_member(place, "hash") != now) {
+    reply.error(error_code::request_failed,
+                "the selected text has changed since: select it again and choose the action anew");
+    return;
+  }
+  if (const std::string_view reason = action->disabled(*snapshot->text, selection);
+      !reason.empty()) {
+    reply.error(error_code::request_failed, std::string(reason));
+    return;
+  }
+  reply.result(nullptr);
+  run({action, snapshot, selection, range});
+}
+
+void CodeActions::run(const Choice& choice) {
+  forget_settled();
+  const Snapshot& snapshot = *choice.snapshot;
+  Request request;
+  request.action = choice.action->id;
+  request.title = choice.action->title;
+  request.options.max_tokens = session_.options.answer_max_tokens;
+  request.targets.push_back({snapshot.uri, snapshot.version, choice.selection,
+                             content_hash(snapshot.text->view(choice.selection))});
+  request.delivery = choice.action->delivery;
+  using Phase = GenerationProgress::Phase;
+  const JobId id = session_.jobs.announce(std::move(request),
+                                          session_.model_ready ? Phase::queued : Phase::loading,
+                                          [this](const Job& job, std::string_view delta) {
+                                            const auto run = runs_.find(job.id);
+                                            if (run != runs_.end())
+                                              run->second.view->update(job, delta);
+                                          });
+  runs_[id].view = std::make_unique<JobView>(session_, *session_.jobs.find(id), choice.range);
+
+  make_prompt(
+      session_.host, session_.model,
+      [syntax = session_.syntax, snapshot = choice.snapshot, selection = choice.selection,
+       task = choice.action->id, tokens = session_.options.answer_max_tokens,
+       root = session_.client.root](const ModelProfile& profile) {
+        return plan_task(*syntax, snapshot, selection, profile, task, tokens, root);
+      },
+      lifetime_.guard(
+          [this, id, choice](Result<Planned> planned) { submit(id, choice, std::move(planned)); }));
+}
+
+void CodeActions::submit(JobId id, const Choice& choice, Result<Planned> planned) {
+  if (const auto* error = std::get_if<ModelError>(&planned)) {
+    session_.jobs.fail(id, error->message);
+    return;
+  }
+  const auto run = runs_.find(id);
+  if (run == runs_.end()) return;  // cancelled and forgotten meanwhile
+  run->second.submitted = true;
+  auto& [plan, prompt] = std::get<Planned>(planned);
+  GenerateOptions options;
+  options.max_tokens = session_.options.answer_max_tokens;
+  session_.jobs.submit(
+      id, choice.action->prepare(*choice.snapshot, plan, std::move(prompt), std::move(options)));
+}
+
+// Called before a run is added, so that what is shown stays small in a session of weeks.
+void CodeActions::forget_settled() {
+  std::erase_if(runs_, [](const auto& entry) { return entry.second.view->settled(); });
+}
+
+}  // namespace hearth::lsp

@@ -1,0 +1,94 @@
+// What the planners share.
+#include "lsp/context.hpp"
+
+#include <algorithm>
+
+#include "lsp/context_parts.hpp"
+#include "lsp/source_path.hpp"
+
+namespace hearth::lsp {
+namespace {
+
+constexpr std::size_t longest_piece = 512;  // bytes
+
+bool is_blank(std::string_view line) {
+  return line.find_first_not_of(" \t\r\n\f\v") == std::string_view::npos;
+}
+
+// At most longest_piece bytes, to after its line's end, else before a space, else before a
+// character.
+std::size_t first_piece(std::string_view text) {
+  const std::size_t newline = text.find('\n');
+  const std::size_t line = newline == text.npos ? text.size() : newline + 1;
+  if (line <= longest_piece) return line;
+  if (const std::size_t space = text.rfind(' ', longest_piece); space != text.npos && space > 0) {
+    return space;
+  }
+  return character_start(text, longest_piece);
+}
+
+}  // namespace
+
+Prompt ContextPlan::fit(std::span<const std::int64_t> counts) const {
+  return parts_ ? parts_->fit(Counts(texts_, counts)) : Prompt{};
+}
+
+std::int64_t total(const Counts& counts, Pieces pieces) {
+  std::int64_t sum = 0;
+  for (std::size_t i = pieces.begin; i < pieces.end; ++i) sum += counts[i];
+  return sum;
+}
+
+std::string joined(const Counts& counts, Pieces pieces) {
+  std::string text;
+  for (std::size_t i = pieces.begin; i < pieces.end; ++i) text += counts.text(i);
+  return text;
+}
+
+std::size_t character_start(std::string_view text, std::size_t offset) {
+  if (offset >= text.size()) return text.size();
+  while (offset > 0 && (static_cast<unsigned char>(text[offset]) & 0xC0U) == 0x80U) --offset;
+  return offset;
+}
+
+Pieces add_pieces(std::string_view text, std::vector<std::string>& texts) {
+  Pieces pieces{texts.size(), texts.size()};
+  while (!text.empty()) {
+    const std::string_view piece = text.substr(0, first_piece(text));
+    text.remove_prefix(piece.size());
+    const bool joins = is_blank(piece) && texts.size() > pieces.begin &&
+                       texts.back().ends_with('\n') && texts.back().size() < longest_piece;
+    if (joins) {
+      texts.back() += piece;
+    } else {
+      texts.emplace_back(piece);
+    }
+  }
+  pieces.end = texts.size();
+  return pieces;
+}
+
+std::string with_newlines(const Text& text, ByteRange range) {
+  std::string result;
+  result.reserve(range.end.value - range.begin.value);
+  const std::size_t last = text.line_of(range.end);
+  for (std::size_t line = text.line_of(range.begin); line <= last; ++line) {
+    const Byte begin = std::max(text.line_start(line), range.begin);
+    const Byte end = std::min(text.line_end(line), range.end);
+    if (begin < end) result += text.view({begin, end});
+    if (line < last) result += '\n';
+  }
+  return result;
+}
+
+std::string import_lines(const Text& text, std::span<const ByteRange> imports) {
+  std::string lines;
+  for (const ByteRange& import : imports) lines += with_newlines(text, import) + '\n';
+  return lines;
+}
+
+std::string secret_refusal(std::string_view uri) {
+  return display_path(uri, {}) + " looks like a file of secrets: it is not shown to the model.";
+}
+
+}  // namespace hearth::lsp

@@ -1,0 +1,64 @@
+// What the planners share: a plan's texts, cut where tokens never cross, and their counts.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lsp/context.hpp"
+#include "lsp/prompt.hpp"
+#include "lsp/text.hpp"
+
+namespace hearth::lsp {
+
+class Counts {
+ public:
+  Counts(std::span<const std::string> texts, std::span<const std::int64_t> counts)
+      : texts_(texts), counts_(counts) {}
+  std::int64_t operator[](std::size_t text) const {
+    return text < counts_.size() ? counts_[text] : static_cast<std::int64_t>(texts_[text].size());
+  }
+  const std::string& text(std::size_t text) const { return texts_[text]; }
+
+ private:
+  std::span<const std::string> texts_;
+  std::span<const std::int64_t> counts_;
+};
+
+// Texts [begin, end) of a plan, one after another in the document.
+struct Pieces {
+  std::size_t begin = 0;
+  std::size_t end = 0;
+};
+std::int64_t total(const Counts& counts, Pieces pieces);
+std::string joined(const Counts& counts, Pieces pieces);
+
+// How a plan's texts become its prompt.
+struct ContextPlan::Parts {
+  virtual ~Parts() = default;
+  virtual Prompt fit(const Counts& counts) const = 0;
+};
+
+// More text than this per token of a budget is not looked at: code has three or four bytes a token.
+constexpr std::size_t most_bytes_per_token = 8;
+
+// Appends `text` to `texts`, a piece for each line. Blank lines go with the line before them, so
+// that a piece ends where a tokenizer's words end and counts add up; very long lines are split.
+Pieces add_pieces(std::string_view text, std::vector<std::string>& texts);
+
+// Where the character of UTF-8 that `offset` is in begins; the text's end for what is beyond it.
+std::size_t character_start(std::string_view text, std::size_t offset);
+
+// The text of `range` with '\n' at every line's end.
+std::string with_newlines(const Text& text, ByteRange range);
+
+// The imports' lines, each with its end; empty where there are none.
+std::string import_lines(const Text& text, std::span<const ByteRange> imports);
+
+// The sentence for a document that is_secret() names.
+std::string secret_refusal(std::string_view uri);
+
+}  // namespace hearth::lsp

@@ -1,0 +1,135 @@
+// The hearth/* payloads as JSON.
+#include "lsp/extension.hpp"
+
+#include "lsp/json.hpp"
+
+namespace hearth::lsp::extension {
+namespace {
+
+template <typename Value>
+void put(Json& json, const char* name, const std::optional<Value>& value) {
+  if (value) json[name] = *value;
+}
+
+template <typename Value>
+std::optional<Value> maybe(const Json& json, const char* name) {
+  const Json* value = find(json, name);
+  return value == nullptr ? std::nullopt : std::optional<Value>(value->get<Value>());
+}
+
+std::uint64_t id_member(const Json& json) {
+  return static_cast<std::uint64_t>(integer_member(json, "id"));
+}
+
+}  // namespace
+
+void to_json(Json& json, const JobState& value) {
+  json = {{"id", value.id},
+          {"action", value.action},
+          {"title", value.title},
+          {"uri", value.uri},
+          {"state", value.state},
+          {"message", value.message},
+          {"percentage", value.percentage},
+          {"promptTokens", value.prompt_tokens},
+          {"cachedTokens", value.cached_tokens},
+          {"answerTokens", value.answer_tokens}};
+  put(json, "range", value.range);
+  put(json, "etaMs", value.eta_ms);
+  put(json, "promptMs", value.prompt_ms);
+  put(json, "answerMs", value.answer_ms);
+  put(json, "text", value.text);
+  put(json, "error", value.error);
+}
+
+void from_json(const Json& json, JobState& value) {
+  value.id = id_member(json);
+  value.action = string_member(json, "action");
+  value.title = string_member(json, "title");
+  value.uri = string_member(json, "uri");
+  value.range = maybe<Range>(json, "range");
+  value.state = string_member(json, "state");
+  value.message = string_member(json, "message");
+  value.percentage = integer_member(json, "percentage");
+  value.eta_ms = maybe<std::int64_t>(json, "etaMs");
+  value.prompt_tokens = integer_member(json, "promptTokens");
+  value.cached_tokens = integer_member(json, "cachedTokens");
+  value.answer_tokens = integer_member(json, "answerTokens");
+  value.prompt_ms = maybe<std::int64_t>(json, "promptMs");
+  value.answer_ms = maybe<std::int64_t>(json, "answerMs");
+  value.text = maybe<std::string>(json, "text");
+  value.error = maybe<std::string>(json, "error");
+}
+
+void to_json(Json& json, const TextDelta& value) {
+  json = {{"id", value.id}, {"text", value.text}};
+}
+
+void from_json(const Json& json, TextDelta& value) {
+  value = {id_member(json), string_member(json, "text")};
+}
+
+void to_json(Json& json, const CancelJobParams& value) {
+  json = {{"id", value.id}};
+}
+
+void from_json(const Json& json, CancelJobParams& value) {
+  value = {id_member(json)};
+}
+
+void to_json(Json& json, const CancelJobResult& value) {
+  json = {{"cancelled", value.cancelled}};
+}
+
+void from_json(const Json& json, CancelJobResult& value) {
+  value = {flag(json, {"cancelled"})};
+}
+
+void to_json(Json& json, const Status& value) {
+  Json model{{"state", value.model_state}};
+  put(model, "name", value.model_name);
+  put(model, "error", value.model_error);
+  json = {{"version", value.version},
+          {"protocol", value.protocol},
+          {"model", std::move(model)},
+          {"jobs", value.jobs}};
+}
+
+void from_json(const Json& json, Status& value) {
+  value.version = string_member(json, "version");
+  value.protocol = integer_member(json, "protocol");
+  const Json& model = member(json, "model");
+  value.model_state = string_member(model, "state");
+  value.model_name = maybe<std::string>(model, "name");
+  value.model_error = maybe<std::string>(model, "error");
+  value.jobs = array_member(json, "jobs").get<std::vector<JobState>>();
+}
+
+void to_json(Json& json, const InlineCompletionReady& value) {
+  json = {{"uri", value.uri}, {"version", value.version}, {"position", value.position}};
+}
+
+void from_json(const Json& json, InlineCompletionReady& value) {
+  value = {string_member(json, "uri"), integer_member(json, "version"),
+           position_member(json, "position")};
+}
+
+void to_json(Json& json, const CompletionDetail& value) {
+  json = {{"reused", value.reused},
+          {"promptTokens", value.prompt_tokens},
+          {"cachedTokens", value.cached_tokens},
+          {"answerTokens", value.answer_tokens},
+          {"promptMs", value.prompt_ms},
+          {"answerMs", value.answer_ms}};
+}
+
+void from_json(const Json& json, CompletionDetail& value) {
+  value.reused = flag(json, {"reused"});
+  value.prompt_tokens = integer_member(json, "promptTokens");
+  value.cached_tokens = integer_member(json, "cachedTokens");
+  value.answer_tokens = integer_member(json, "answerTokens");
+  value.prompt_ms = integer_member(json, "promptMs");
+  value.answer_ms = integer_member(json, "answerMs");
+}
+
+}  // namespace hearth::lsp::extension

@@ -1,0 +1,163 @@
+// The hearth/* extension of LSP, whole: names, payloads, version. Editor plugins are written
+// against this file; other clients never see any of it. Who sends what, and when, stands beside
+// each payload.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lsp/text.hpp"
+
+namespace hearth::lsp::extension {
+
+// ── Negotiation ──────────────────────────────────────────────────────────────────────────────────
+// The client, in InitializeParams:
+//   "initializationOptions": {"hearth": {"protocol": 1, "features": ["jobs", "inlineCompletion",
+//                                                                     "status"]}}
+// The server, in InitializeResult.capabilities:
+//   "experimental": {"hearth": {"protocol": 1, "features": [those it grants]}}
+// `protocol` in the reply is the lower of both sides' versions. Nothing is sent that was not
+// granted. The requests hearth/status and hearth/cancelJob are always served.
+inline constexpr std::int64_t protocol_version = 1;
+
+// The client shows jobs and their answers itself: it gets hearth/jobState and hearth/textDelta, and
+// no virtual document, file or window/showDocument. (Where it also announces
+// window.workDoneProgress it gets standard progress as well.)
+inline constexpr std::string_view feature_jobs = "jobs";
+// The client asks for inline completions asynchronously: an Automatic request may be held (up to
+// ServerOptions::inline_hold), hearth/inlineCompletionReady is sent, and items carry "hearth":
+// CompletionDetail.
+inline constexpr std::string_view feature_inline_completion = "inlineCompletion";
+// The client gets the notification hearth/status when the model's state changes.
+inline constexpr std::string_view feature_status = "status";
+inline constexpr std::array all_features{feature_jobs, feature_inline_completion, feature_status};
+
+// ── Choosing an action ───────────────────────────────────────────────────────────────────────────
+// textDocument/codeAction answers, for a selection that is not blank:
+//   [{"title": "Explain selection", "kind": "hearth.explain",
+//     "command": {"title": "Explain selection", "command": "hearth.server.explain",
+//                 "arguments": [{"uri": "file:///stats.py", "version": 3,
+//                                "range": {"start": {…}, "end": {…}}, "hash": "9c0f…"}]}}]
+// The client sends the command as it is with workspace/executeCommand. A plugin may also make the
+// arguments itself: `version` and `hash` may be left out. With a `hash` that is not that of the
+// text now standing in the range, the request fails: the selection is no longer what was meant.
+//
+// executeCommand is answered with null at once. Then, in this order, a client with "jobs" gets
+//   hearth/jobState  {"id": 7, "state": "queued", …}    straight after the reply
+//   hearth/jobState  {"id": 7, "state": "reading", …}   as it goes on, at most four a second
+//   hearth/textDelta {"id": 7, "text": "Adds "}         the answer, piece by piece: append them
+//   hearth/jobState  {"id": 7, "state": "done", "text": "Adds the values.", …}   the last one
+// A session hears of the jobs that it started.
+
+// hearth/jobState, notification from the server:
+//   {"id": 7, "action": "explain", "title": "Explain average", "uri": "file:///stats.py",
+//    "range": {"start": {…}, "end": {…}},
+//    "state": "queued" | "reading" | "writing" | "done" | "failed" | "cancelled",
+//    "message": "reading 120 of 340 tokens, about 12 s left",    for people, never empty
+//    "percentage": 17,            0 … 100, never falls
+//    "etaMs": 12000,              until the end, at the measured speed; absent: unknown
+//    "promptTokens": 340, "cachedTokens": 80, "answerTokens": 0,
+//    "promptMs": 900, "answerMs": 4100,   with "done": the time each part took
+//    "text": "…",                 with "done": the whole answer, in Markdown
+//    "error": "…"}                with "failed": why; window/showMessage has said it too
+// Three states end a job: done, failed, cancelled; nothing follows them. `range` is where the
+// selection lay when the job was started (not in hearth/status, which lists all sessions' jobs). A
+// job that waits for the model to load is "queued" and its message says "loading the model".
+struct JobState {
+  static constexpr std::string_view method = "hearth/jobState";
+  std::uint64_t id = 0;
+  std::string action;
+  std::string title;
+  std::string uri;
+  std::optional<Range> range;
+  std::string state;
+  std::string message;
+  std::int64_t percentage = 0;
+  std::optional<std::int64_t> eta_ms;
+  std::int64_t prompt_tokens = 0;
+  std::int64_t cached_tokens = 0;
+  std::int64_t answer_tokens = 0;
+  std::optional<std::int64_t> prompt_ms;
+  std::optional<std::int64_t> answer_ms;
+  std::optional<std::string> text;
+  std::optional<std::string> error;
+};
+
+// hearth/textDelta, notification from the server: {"id": 7, "text": "Adds "}
+struct TextDelta {
+  static constexpr std::string_view method = "hearth/textDelta";
+  std::uint64_t id = 0;
+  std::string text;
+};
+
+// hearth/cancelJob, request from the client: {"id": 7} → {"cancelled": true}, or false where no job
+// that still runs has this id. hearth/jobState says "cancelled" once the computation has stopped.
+struct CancelJobParams {
+  static constexpr std::string_view method = "hearth/cancelJob";
+  std::uint64_t id = 0;
+};
+struct CancelJobResult {
+  bool cancelled = false;
+};
+
+// hearth/status, request from the client (no params) and, with "status", notification from the
+// server after `initialized` and whenever the model's state changes:
+//   {"version": "0.1.0", "protocol": 1,
+//    "model": {"state": "loading" | "ready" | "failed", "name": "ember", "error": "…"},
+//    "jobs": [JobState of every job the daemon remembers, without "text"]}
+// `name` is there once the model is ready, `error` where it failed.
+struct Status {
+  static constexpr std::string_view method = "hearth/status";
+  std::string version;
+  std::int64_t protocol = protocol_version;
+  std::string model_state;
+  std::optional<std::string> model_name;
+  std::optional<std::string> model_error;
+  std::vector<JobState> jobs;
+};
+
+// hearth/inlineCompletionReady, notification from the server: a completion whose request was
+// answered with null before it was ready is there now. A client whose cursor still stands at
+// `position` of `version` asks again (textDocument/inlineCompletion) and is answered at once.
+//   {"uri": "file:///stats.py", "version": 4, "position": {"line": 2, "character": 11}}
+struct InlineCompletionReady {
+  static constexpr std::string_view method = "hearth/inlineCompletionReady";
+  std::string uri;
+  std::int64_t version = 0;
+  Position position;
+};
+
+// "hearth" of an inline completion item: what the completion cost.
+//   {"reused": true,   the text comes from an earlier completion that was typed along
+//    "promptTokens": 210, "cachedTokens": 190, "answerTokens": 12,   of the generation that made it
+//    "promptMs": 30, "answerMs": 250}
+struct CompletionDetail {
+  bool reused = false;
+  std::int64_t prompt_tokens = 0;
+  std::int64_t cached_tokens = 0;
+  std::int64_t answer_tokens = 0;
+  std::int64_t prompt_ms = 0;
+  std::int64_t answer_ms = 0;
+};
+
+void to_json(nlohmann::json& json, const JobState& value);
+void from_json(const nlohmann::json& json, JobState& value);
+void to_json(nlohmann::json& json, const TextDelta& value);
+void from_json(const nlohmann::json& json, TextDelta& value);
+void to_json(nlohmann::json& json, const CancelJobParams& value);
+void from_json(const nlohmann::json& json, CancelJobParams& value);
+void to_json(nlohmann::json& json, const CancelJobResult& value);
+void from_json(const nlohmann::json& json, CancelJobResult& value);
+void to_json(nlohmann::json& json, const Status& value);
+void from_json(const nlohmann::json& json, Status& value);
+void to_json(nlohmann::json& json, const InlineCompletionReady& value);
+void from_json(const nlohmann::json& json, InlineCompletionReady& value);
+void to_json(nlohmann::json& json, const CompletionDetail& value);
+void from_json(const nlohmann::json& json, CompletionDetail& value);
+
+}  // namespace hearth::lsp::extension

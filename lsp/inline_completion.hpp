@@ -1,0 +1,96 @@
+// Inline completion for one session: which generation answers which request, for how long a request
+// is held, what is reused of what was typed along, and when a generation is stopped. What the model
+// sees is context.hpp's, trimming is completion_text.hpp's.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lsp/lifetime.hpp"
+#include "lsp/planning.hpp"
+#include "lsp/session.hpp"
+
+namespace hearth::lsp {
+
+class InlineCompletions {
+ public:
+  // Registers its method. The session outlives it.
+  explicit InlineCompletions(Session& session);
+  ~InlineCompletions();  // stops what it alone was waiting for
+
+  // To be told of each change, after it was applied.
+  void changed(const SnapshotPtr& now);
+  void closed(const std::string& uri);
+
+ private:
+  // Where a completion is asked for.
+  struct Place {
+    SnapshotPtr snapshot;  // with the popup's selected item in it, as if it were accepted
+    Byte cursor;           // in that snapshot
+    std::string selected;  // the item's text, which a result has to begin with
+    Range replaced;        // what a result replaces in the client's document
+    Position position;     // the cursor as the client gave it
+  };
+  struct Waiter {
+    std::uint64_t id = 0;
+    Reply reply;
+    bool invoked = false;
+    Place place;
+    std::string typed;  // since the completion's own place
+    std::optional<Host::TimerId> hold;
+  };
+  // One completion, from planning to ready.
+  struct Completion {
+    Place place;
+    std::optional<GenerationId> generation;  // empty: the prompt is not made yet
+    std::string text;                        // so far; once ready, trimmed
+    std::optional<Answer> answer;            // set: ready
+    bool keep = false;                       // goes on with nobody waiting
+    std::vector<Waiter> waiters;
+
+    bool agrees_with(std::string_view typed) const;
+    std::optional<std::string> typed_toward(const Snapshot& now, Byte cursor) const;
+  };
+  using CompletionId = std::uint64_t;
+  using Entry = std::map<CompletionId, Completion>::iterator;
+
+  // A request's way to a completion.
+  void request(const Json& params, Reply& reply);
+  Place read_place(const Json& params) const;
+  Entry find_or_start(const Place& place);
+  Entry start(const Place& place);
+  void wait(Entry entry, Waiter waiter);
+  void answer(Waiter waiter, const Completion& completion, bool reused);
+
+  // A completion's way to its text.
+  void planned(CompletionId id, Result<Planned> result);
+  void wrote(CompletionId id, const std::string& text);
+  void finished(CompletionId id, Result<Answer> result);
+  void fail(Entry entry, const ModelError& error);
+  void restart(std::vector<Waiter> waiters);
+  void announce(const Completion& completion);
+
+  // When nobody wants it any more.
+  void supersede(const std::string& uri, CompletionId chosen, std::uint64_t newest);
+  void hold_expired(CompletionId id, std::uint64_t waiter);
+  void client_cancelled(CompletionId id, std::uint64_t waiter);
+  void dismiss_automatic(Completion& completion, std::uint64_t except);
+  std::optional<Waiter> take_waiter(Completion& completion, std::uint64_t waiter);
+  void stop_waiting(CompletionId id);
+  void stop_unwanted(CompletionId id);
+  void forget_oldest();
+
+  // What was typed since, in the document as it is now; nothing: another way was taken.
+  std::optional<std::string> typed_now(const Completion& completion) const;
+
+  Session& session_;
+  std::map<CompletionId, Completion> completions_;
+  std::uint64_t last_id_ = 0;
+  Lifetime lifetime_;
+};
+
+}  // namespace hearth::lsp

@@ -1,0 +1,55 @@
+// What a job's changes send to its client.
+#include "lsp/job_view.hpp"
+
+#include <algorithm>
+
+#include "lsp/extension.hpp"
+#include "lsp/job_text.hpp"
+
+namespace hearth::lsp {
+namespace {
+
+constexpr std::chrono::milliseconds report_interval{250};
+
+}  // namespace
+
+JobView::JobView(Session& session, const Job& job, Range range)
+    : session_(session),
+      job_(job.id),
+      range_(range),
+      state_(job.state),
+      progress_(session, job.id),
+      report_(session.host, report_interval, [this] { report(); }) {
+  if (!session.client.has(extension::feature_jobs)) answer_.emplace(session, job.id);
+  report_.run();
+}
+
+void JobView::update(const Job& job, std::string_view delta) {
+  if (!delta.empty() && !answer_) {
+    session_.rpc.notify(extension::TextDelta::method,
+                        extension::TextDelta{job.id, std::string(delta)});
+  }
+  if (answer_ && (!delta.empty() || ended(job.state))) answer_->update();
+  if (job.state == state_) {
+    report_.request();
+    return;
+  }
+  state_ = job.state;
+  report_.run();
+  if (job.state == JobState::failed) {
+    session_.rpc.notify("window/showMessage",
+                        {{"type", 1}, {"message", job.request.title + ": " + job.error}});
+  }
+}
+
+void JobView::report() {
+  const Job* job = session_.jobs.find(job_);
+  if (job == nullptr) return;
+  progress_.report(*job);
+  if (answer_) return;
+  extension::JobState state = job_state(*job, range_);
+  state.percentage = percentage_ = std::max(percentage_, state.percentage);
+  session_.rpc.notify(extension::JobState::method, state);
+}
+
+}  // namespace hearth::lsp

@@ -1,0 +1,106 @@
+// Jobs: actions that were chosen and take long. Process-wide: a session holds ids only, so what a
+// job needs is in its Request, which is a value that can be written down.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lsp/lifetime.hpp"
+#include "lsp/model.hpp"
+#include "lsp/prompt.hpp"
+#include "lsp/text.hpp"
+
+namespace hearth::lsp {
+
+class Host;
+
+// A place in a document that an action is about, and what stood there when it was prepared.
+struct Target {
+  std::string uri;
+  std::int64_t version = 0;
+  ByteRange range;
+  std::uint64_t hash = 0;  // content_hash of the range's text
+  bool operator==(const Target&) const = default;
+};
+
+enum class Delivery : std::uint8_t { answer, edit };  // text to read, or an edit to apply
+
+// What an action's prepare() makes; with the answer it is all that apply() gets.
+struct Request {
+  std::string action;  // the action's id: "explain"
+  std::string title;   // for people: "Explain average"
+  Prompt prompt;
+  GenerateOptions options;
+  std::vector<Target> targets;
+  Delivery delivery = Delivery::answer;
+};
+void to_json(nlohmann::json& json, const Request& request);
+// Throws a std::exception that says what is wrong on a value of another form.
+void from_json(const nlohmann::json& json, Request& request);
+
+using JobId = std::uint64_t;
+enum class JobState : std::uint8_t { queued, reading, writing, done, failed, cancelled };
+std::string_view name(JobState state);
+bool ended(JobState state);
+
+struct Job {
+  JobId id = 0;
+  Request request;
+  JobState state = JobState::queued;
+  GenerationProgress progress;
+  std::string text;                          // the answer so far
+  std::string error;                         // why it failed
+  std::chrono::milliseconds prompt_time{0};  // of a done job: what the two parts took
+  std::chrono::milliseconds answer_time{0};
+  std::chrono::steady_clock::time_point started;
+  std::optional<std::chrono::steady_clock::time_point> ended;
+};
+
+// All methods on the Host's thread.
+class Jobs {
+ public:
+  Jobs(Host& host, Model& model);
+  ~Jobs();
+
+  // What changed: the state or progress (empty delta), or text that was added.
+  using Listener = std::function<void(const Job&, std::string_view delta)>;
+  JobId start(Request request, Listener listener);
+  // A job whose prompt is not made yet, because the model is loading or counts tokens: it can be
+  // listed and cancelled already. submit() or fail() goes on with it; both ignore one that ended.
+  JobId announce(Request request, GenerationProgress::Phase phase, Listener listener);
+  void submit(JobId id, Request request);
+  void fail(JobId id, std::string error);
+  void forget_listener(JobId id);  // the session is going; the job itself goes on
+  void cancel(JobId id);           // unknown or ended ids are ignored
+  const Job* find(JobId id) const;
+  std::vector<const Job*> all() const;  // by id; the last 100 ended ones are kept
+
+ private:
+  struct Entry {
+    Job job;
+    Listener listener;
+    GenerationId generation = 0;  // 0: not submitted
+  };
+  // What the model calls back about a job, as long as the job runs.
+  Entry* running(JobId id);
+  void progressed(JobId id, const GenerationProgress& progress);
+  void wrote(JobId id, std::string text);
+  void finished(JobId id, Result<Answer> result);
+  void end(Entry& entry, JobState state);
+  void forget_oldest();
+
+  Host& host_;
+  Model& model_;
+  JobId last_ = 0;
+  std::map<JobId, Entry> entries_;
+  Lifetime lifetime_;
+};
+
+}  // namespace hearth::lsp

@@ -1,0 +1,57 @@
+// The table of programming languages: how each is named, its grammar, and what the nodes of its
+// trees mean. Adding a language: a grammar in grammars/CMakeLists.txt and an entry here.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+struct TSLanguage;
+
+namespace hearth::lsp {
+
+// A path leads from a node down to another: steps joined by '.', each the name of a field or the
+// type of a child; "declarator*" goes down a C declarator to the name in its middle.
+
+// Nodes of `type` declare something.
+struct DeclarationRule {
+  enum class Kind : std::uint8_t { function, type };
+  enum class Body : std::uint8_t {
+    optional,  // where the path leads nowhere, the first line is the signature
+    required,  // without it the node is a mere mention
+    absent,    // a C prototype: the whole node is the signature, and a parameter list is required
+  };
+  std::string_view type;
+  Kind kind = Kind::function;
+  std::string_view name = "name";  // path
+  std::string_view body = "body";  // path
+  Body needs = Body::optional;
+};
+
+// Nodes of `type` at top level are imports; with a path only those where it leads to `word`.
+struct ImportRule {
+  std::string_view type;
+  std::string_view path = {};
+  std::string_view word = {};
+};
+
+struct Language {
+  std::string_view name;                         // in fences and prompts: "python"
+  std::span<const std::string_view> ids;         // LSP language ids
+  std::span<const std::string_view> extensions;  // of file names, or whole names
+  const TSLanguage* (*grammar)();
+  std::string_view comment_begin;  // of a comment that ends with its line, or with comment_end
+  std::string_view comment_end;
+  std::span<const DeclarationRule> declarations;
+  std::span<const ImportRule> imports;
+  std::span<const std::string_view> wrappers;    // belong to the one declaration inside: `export`
+  std::span<const std::string_view> containers;  // what is inside counts as top level: namespaces
+  std::string_view attribute = {};               // stands before the declaration that it belongs to
+};
+
+std::span<const Language> languages();
+
+// By the client's language id, else by the file's name; null: plain text.
+const Language* find_language(std::string_view language_id, std::string_view uri);
+
+}  // namespace hearth::lsp

@@ -1,0 +1,63 @@
+// The three asynchronous steps to a prompt.
+#include "lsp/planning.hpp"
+
+#include <exception>
+#include <memory>
+#include <utility>
+
+namespace hearth::lsp {
+namespace {
+
+struct Work {
+  Model& model;
+  std::function<ContextPlan(const ModelProfile&)> make_plan;
+  Callback<Planned> done;
+  ContextPlan plan;
+  std::string failure;
+};
+
+void fit(Work& work, const Result<std::vector<std::int64_t>>& counts) {
+  if (const auto* error = std::get_if<ModelError>(&counts)) {
+    work.done(*error);
+    return;
+  }
+  Prompt prompt = work.plan.fit(std::get<std::vector<std::int64_t>>(counts));
+  work.done(Planned{std::move(work.plan), std::move(prompt)});
+}
+
+void count(const std::shared_ptr<Work>& work) {
+  if (!work->failure.empty()) {
+    work->done(ModelError{work->failure});
+    return;
+  }
+  work->model.count_tokens(work->plan.texts(), [work](const auto& counts) { fit(*work, counts); });
+}
+
+// On another thread, where an exception would end the process.
+void plan(Work& work, const ModelProfile& profile) {
+  try {
+    work.plan = work.make_plan(profile);
+    work.failure = work.plan.refused();
+  } catch (const std::exception& error) {
+    work.failure = std::string("the context could not be chosen: ") + error.what();
+  }
+}
+
+}  // namespace
+
+void make_prompt(Host& host, Model& model,
+                 std::function<ContextPlan(const ModelProfile&)> make_plan,
+                 Callback<Planned> done) {
+  auto work = std::make_shared<Work>(Work{model, std::move(make_plan), std::move(done), {}, {}});
+  model.describe([&host, work](const Result<ModelDescription>& description) {
+    if (const auto* error = std::get_if<ModelError>(&description)) {
+      work->done(*error);
+      return;
+    }
+    host.background(
+        [work, profile = std::get<ModelDescription>(description).profile] { plan(*work, profile); },
+        [work] { count(work); });
+  });
+}
+
+}  // namespace hearth::lsp

@@ -1,0 +1,70 @@
+// Prompts as JSON: {"kind": "chat", "messages": [{"role", "segments"}]} or
+// {"kind": "fill_in_the_middle", "prefix": […], "suffix": […]}; a segment is
+// {"text", "provenance"} with "boundary": true where one lies.
+#include "lsp/prompt.hpp"
+
+#include "lsp/json.hpp"
+
+namespace hearth::lsp {
+namespace {
+
+constexpr std::array<std::string_view, 8> provenances{
+    "system", "project", "outline", "imports", "file", "selection", "diagnostics", "instruction"};
+constexpr std::array<std::string_view, 2> kinds{"chat", "fill_in_the_middle"};
+
+Json segments_json(const std::vector<Segment>& segments) {
+  Json array = Json::array();
+  for (const Segment& segment : segments) {
+    Json json{{"text", segment.text}, {"provenance", enum_name(provenances, segment.provenance)}};
+    if (segment.boundary) json["boundary"] = true;
+    array.push_back(std::move(json));
+  }
+  return array;
+}
+
+std::vector<Segment> segments_member(const Json& object, const char* name) {
+  std::vector<Segment> segments;
+  for (const Json& json : array_member(object, name)) {
+    segments.push_back({string_member(json, "text"),
+                        enum_member<Provenance>(provenances, json, "provenance"),
+                        flag(json, {"boundary"})});
+  }
+  return segments;
+}
+
+}  // namespace
+
+std::string text_of(const std::vector<Segment>& segments) {
+  std::string text;
+  for (const Segment& segment : segments) text += segment.text;
+  return text;
+}
+
+void to_json(Json& json, const Prompt& prompt) {
+  json = {{"kind", enum_name(kinds, prompt.kind)}};
+  if (prompt.kind == Prompt::Kind::fill_in_the_middle) {
+    json["prefix"] = segments_json(prompt.prefix);
+    json["suffix"] = segments_json(prompt.suffix);
+    return;
+  }
+  Json& messages = json["messages"] = Json::array();
+  for (const Message& message : prompt.messages) {
+    messages.push_back({{"role", message.role}, {"segments", segments_json(message.segments)}});
+  }
+}
+
+void from_json(const Json& json, Prompt& prompt) {
+  prompt = {};
+  prompt.kind = enum_member<Prompt::Kind>(kinds, json, "kind");
+  if (prompt.kind == Prompt::Kind::fill_in_the_middle) {
+    prompt.prefix = segments_member(json, "prefix");
+    prompt.suffix = segments_member(json, "suffix");
+    return;
+  }
+  for (const Json& message : array_member(json, "messages")) {
+    prompt.messages.push_back(
+        {string_member(message, "role"), segments_member(message, "segments")});
+  }
+}
+
+}  // namespace hearth::lsp

@@ -1,0 +1,50 @@
+// What the model should see, as a value: segments with their provenance and boundaries, never a
+// special token and never a template. Rendering belongs to the model behind lsp::Model.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+namespace hearth::lsp {
+
+enum class Provenance : std::uint8_t {
+  system,       // the profile's system line
+  project,      // what holds for the whole project
+  outline,      // of the file
+  imports,      // of the file
+  file,         // text around the place that is asked about
+  selection,    // the code that is asked about
+  diagnostics,  // from the client
+  instruction,  // the task's wording
+};
+
+// A run of text from one source. `boundary`: what comes before this segment's end is expected to
+// stay the same in later prompts, so a state is worth keeping there.
+struct Segment {
+  std::string text;
+  Provenance provenance = Provenance::file;
+  bool boundary = false;
+};
+
+struct Message {
+  std::string role;  // "system", "user", "assistant"
+  std::vector<Segment> segments;
+};
+
+struct Prompt {
+  enum class Kind : std::uint8_t { chat, fill_in_the_middle };
+  Kind kind = Kind::chat;
+  std::vector<Message> messages;  // chat
+  std::vector<Segment> prefix;    // fill in the middle: text before the cursor, in order
+  std::vector<Segment> suffix;    // and after it
+};
+
+std::string text_of(const std::vector<Segment>& segments);
+
+void to_json(nlohmann::json& json, const Prompt& prompt);
+// Throws a std::exception that says what is wrong on a value of another form.
+void from_json(const nlohmann::json& json, Prompt& prompt);
+
+}  // namespace hearth::lsp

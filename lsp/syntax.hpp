@@ -1,0 +1,99 @@
+// Structure of documents: incremental tree-sitter trees, and what prompts ask of them (enclosing
+// declaration, outline, imports) as byte ranges. What a language's nodes mean is languages.hpp's;
+// what the model sees is context.hpp's.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "lsp/languages.hpp"
+#include "lsp/text.hpp"
+
+struct TSTree;
+
+namespace hearth::lsp {
+
+// One change of a document: [start, old_end) became [start, new_end). Several are applied in order,
+// each with the offsets of the text that it is applied to.
+struct ByteEdit {
+  Byte start;
+  Byte old_end;
+  Byte new_end;
+};
+
+// A function, method, class, section: what an action is about.
+struct Declaration {
+  DeclarationRule::Kind kind = DeclarationRule::Kind::function;
+  std::string name;
+  ByteRange range;      // all of it, with its decorators, `export`, `template <…>`
+  ByteRange signature;  // from the same start to before its body
+  int depth = 0;        // 0 at top level, 1 for a member of a type at top level
+};
+
+// The structure of one snapshot. Immutable; share it between threads. Where no tree can be had
+// (no grammar, a parse that took too long) or the tree is broken around the place that is asked
+// about, indentation decides what encloses it.
+class SyntaxTree {
+ public:
+  // Takes ownership of `tree`, which may be null.
+  SyntaxTree(SnapshotPtr snapshot, const Language* language, TSTree* tree);
+  ~SyntaxTree();
+  SyntaxTree(const SyntaxTree&) = delete;
+  SyntaxTree& operator=(const SyntaxTree&) = delete;
+
+  const Snapshot& snapshot() const { return *snapshot_; }
+  const Language* language() const { return language_; }  // null: plain text
+  bool parsed() const { return tree_ != nullptr; }
+
+  // The innermost named declaration around all of `range`.
+  std::optional<Declaration> enclosing(ByteRange range) const;
+  // The statement at top level around `place`; for a comment, what stands right below it.
+  std::optional<ByteRange> statement(Byte place) const;
+  // In the order of the text: declarations at top level and the members of its types.
+  std::vector<Declaration> outline() const;
+  // Imports at top level, in order, each without its line's end.
+  std::vector<ByteRange> imports() const;
+  // The tree as an S-expression with the byte range of each node; for tests and logs.
+  std::string dump() const;
+
+ private:
+  friend class Syntax;
+  SnapshotPtr snapshot_;
+  const Language* language_;
+  TSTree* tree_;
+};
+using SyntaxTreePtr = std::shared_ptr<const SyntaxTree>;
+
+// The trees of all open documents. Thread-safe.
+//
+// open, change and close only take note (microseconds): call them where documents change, in that
+// order. tree() does the parsing, on its caller's thread, so call it off the server's thread.
+class Syntax {
+ public:
+  // A parse that takes longer is given up; its snapshot is plain text then.
+  explicit Syntax(std::chrono::milliseconds parse_timeout = std::chrono::milliseconds{300});
+  ~Syntax();
+
+  void open(const SnapshotPtr& snapshot);
+  // Edits that do not lead from `before` to `after` cost the tree, nothing else.
+  void change(const SnapshotPtr& before, const SnapshotPtr& after, std::span<const ByteEdit> edits);
+  void close(const std::string& uri);
+
+  // Never null. The newest snapshot of an open document is parsed incrementally and remembered;
+  // any other one is parsed whole.
+  SyntaxTreePtr tree(const SnapshotPtr& snapshot) const;
+
+ private:
+  struct Entry;
+  std::chrono::milliseconds timeout_;
+  mutable std::mutex mutex_;
+  mutable std::unordered_map<std::string, Entry> entries_;
+};
+
+}  // namespace hearth::lsp

@@ -1,0 +1,33 @@
+// Standard progress of one job (window/workDoneProgress), for clients that support it. Where none
+// is supported, or the client refuses the token, nothing is sent.
+#pragma once
+
+#include <string>
+
+#include "lsp/lifetime.hpp"
+#include "lsp/session.hpp"
+
+namespace hearth::lsp {
+
+class WorkProgress {
+ public:
+  WorkProgress(Session& session, JobId job);
+  // The job whose progress a client cancels by its token; 0: none of ours.
+  static JobId job_of(const Json& token);
+
+  void report(const Job& job);  // begins, goes on or ends, as the job does
+
+ private:
+  enum class State { waiting, refused, created, begun, ended };
+  void send(Json value);
+  void advance(const Job& job);
+
+  Session& session_;
+  JobId job_;
+  State state_ = State::waiting;  // for the client's answer to create
+  std::int64_t percentage_ = 0;   // as sent; never falls
+  std::string message_;
+  Lifetime lifetime_;
+};
+
+}  // namespace hearth::lsp

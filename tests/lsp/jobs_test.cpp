@@ -1,0 +1,207 @@
+// Requests as values, and the life of a job.
+#include "lsp/jobs.hpp"
+
+#include <doctest/doctest.h>
+
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "lsp/actions.hpp"
+#include "lsp/job_text.hpp"
+#include "tests/lsp/scripted_model.hpp"
+#include "tests/lsp/virtual_host.hpp"
+
+namespace hearth::lsp::test {
+namespace {
+
+using namespace std::chrono_literals;
+using nlohmann::json;
+
+Request example() {
+  Request request;
+  request.action = "explain";
+  request.title = "Explain average";
+  request.prompt.messages = {{"system", {{"You help.", Provenance::system, true}}},
+                             {"user",
+                              {{"def average", Provenance::selection, false},
+                               {"Explain \"it\" 😀\n", Provenance::instruction, false}}}};
+  request.options = {Priority::background, 77, {"\n\n", "```"}};
+  request.targets = {{"file:///a.py", 4, {Byte{3}, Byte{9}}, 0xfedcba9876543210U}};
+  request.delivery = Delivery::edit;
+  return request;
+}
+
+struct World {
+  VirtualHost host;
+  ScriptedModel model{host};
+  Jobs jobs{host, model};
+  std::vector<std::pair<JobState, std::string>> heard;
+
+  JobId start() {
+    const JobId id = jobs.start(example(), [this](const Job& job, std::string_view delta) {
+      heard.emplace_back(job.state, delta);
+    });
+    host.run();
+    return id;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a request survives being written down") {
+  const Request request = example();
+  const json written = json::parse(json(request).dump());
+  const auto read = written.get<Request>();
+  CHECK(json(read) == json(request));
+  CHECK(read.targets == request.targets);
+  CHECK(read.options.priority == Priority::background);
+  CHECK(text_of(read.prompt.messages.at(1).segments) == "def averageExplain \"it\" 😀\n");
+  CHECK(read.prompt.messages.at(0).segments.at(0).boundary);
+
+  Request fim;
+  fim.prompt.kind = Prompt::Kind::fill_in_the_middle;
+  fim.prompt.prefix = {{"before", Provenance::file, true}};
+  fim.prompt.suffix = {{"after", Provenance::file, false}};
+  CHECK(json(json(fim).get<Request>()) == json(fim));
+}
+
+TEST_CASE("a request of another form is refused by the member that is wrong") {
+  json written = example();
+  SUBCASE("an unknown kind") {
+    written["prompt"]["kind"] = "song";
+    CHECK_THROWS_WITH(written.get<Request>(), "\"kind\" has the unknown value \"song\"");
+  }
+  SUBCASE("a missing title") {
+    written.erase("title");
+    CHECK_THROWS_WITH(written.get<Request>(), "\"title\" is missing");
+  }
+  SUBCASE("targets that are none") {
+    written["targets"] = 3;
+    CHECK_THROWS_WITH(written.get<Request>(), "\"targets\" is not an array");
+  }
+}
+
+TEST_CASE("an action's effect follows from the request as it was written down") {
+  const Action& explain = *action_with_id("explain");
+  const Request request = example();
+  const Documents documents(Encoding::utf8);
+  const Effect now = explain.apply(request, "Adds.", documents);
+  CHECK(explain.apply(json(request).get<Request>(), "Adds.", documents) == now);
+  CHECK(std::get<ShowText>(now) == ShowText{"Explain average", "# Explain average\n\nAdds.\n"});
+  CHECK(action_with_command("hearth.server.explain") == &explain);
+  CHECK(action_with_command("hearth.explain") == nullptr);
+}
+
+TEST_CASE("a job is read, written and done, and its listener hears each piece once") {
+  World world;
+  world.model.say({"Adds", " them."});
+  const JobId id = world.start();
+  CHECK(world.jobs.find(id)->state == JobState::queued);
+  world.host.advance(1s);
+  const Job& job = *world.jobs.find(id);
+  CHECK(job.state == JobState::done);
+  CHECK(job.text == "Adds them.");
+  CHECK(job.ended);
+  CHECK(job.answer_time == 200ms);
+  std::string heard;
+  for (const auto& [state, delta] : world.heard) heard += delta;
+  CHECK(heard == "Adds them.");
+  CHECK(world.heard.front().first == JobState::reading);
+  CHECK(world.heard.back().first == JobState::done);
+}
+
+TEST_CASE("a cancelled job computes no further step") {
+  World world;
+  world.model.say({"a", "b", "c"});
+  const JobId id = world.start();
+  world.host.advance(300ms);
+  const int steps = world.model.steps;
+  world.jobs.cancel(id);
+  world.host.advance(10s);
+  CHECK(world.model.steps == steps);
+  CHECK(world.jobs.find(id)->state == JobState::cancelled);
+  CHECK(world.jobs.find(id)->text == "a");
+  CHECK(world.heard.back().first == JobState::cancelled);
+  world.jobs.cancel(id);
+  world.jobs.cancel(999);
+}
+
+TEST_CASE("a job goes on without its listener") {
+  World world;
+  world.model.say({"a"});
+  const JobId id = world.start();
+  world.jobs.forget_listener(id);
+  world.host.advance(1s);
+  CHECK(world.heard.empty());
+  CHECK(world.jobs.find(id)->state == JobState::done);
+}
+
+TEST_CASE("a job that fails keeps the reason") {
+  World world;
+  world.model.fail("disk \xFF gone");
+  const JobId id = world.start();
+  world.host.advance(1s);
+  CHECK(world.jobs.find(id)->state == JobState::failed);
+  CHECK(world.jobs.find(id)->error == "disk \uFFFD gone");
+}
+
+TEST_CASE("an announced job is listed, and cancelled or failed before it has a prompt") {
+  World world;
+  const auto announce = [&] {
+    return world.jobs.announce(example(), GenerationProgress::Phase::loading, {});
+  };
+  const JobId cancelled = announce();
+  CHECK(message_of(*world.jobs.find(cancelled)) == "loading the model");
+  world.jobs.cancel(cancelled);
+  world.jobs.submit(cancelled, example());
+  const JobId failed = announce();
+  world.jobs.fail(failed, "no such model");
+  world.jobs.submit(failed, example());
+  world.host.advance(1s);
+  CHECK(world.jobs.find(cancelled)->state == JobState::cancelled);
+  CHECK(world.jobs.find(failed)->error == "no such model");
+  CHECK(world.model.prompts.empty());
+}
+
+TEST_CASE("the last hundred ended jobs are remembered, and all that run") {
+  World world;
+  const JobId running = world.start();
+  for (int i = 0; i < 150; ++i) {
+    world.jobs.cancel(world.jobs.announce(example(), GenerationProgress::Phase::queued, {}));
+  }
+  CHECK(world.jobs.find(running) != nullptr);
+  CHECK(world.jobs.find(running + 50) == nullptr);
+  CHECK(world.jobs.find(running + 51) != nullptr);
+  CHECK(world.jobs.all().size() == 101);
+}
+
+TEST_CASE("jobs that go stop what they compute, and nothing calls them any more") {
+  VirtualHost host;
+  ScriptedModel model(host);
+  auto jobs = std::make_unique<Jobs>(host, model);
+  jobs->start(example(), {});
+  host.advance(100ms);
+  jobs.reset();
+  host.advance(1s);
+  CHECK(model.steps == 1);
+}
+
+TEST_CASE("a job's wording has its reason and the time that is left") {
+  Job job;
+  job.progress.phase = GenerationProgress::Phase::reading;
+  job.progress.prompt_tokens = 340;
+  job.progress.prompt_done = 120.7;
+  job.state = JobState::reading;
+  CHECK(message_of(job) == "reading 120 of 340 tokens");
+  job.progress.eta = 12'400ms;
+  CHECK(message_of(job) == "reading 120 of 340 tokens, about 12 s left");
+  job.progress.eta = 200'000ms;
+  CHECK(message_of(job) == "reading 120 of 340 tokens, about 3 min left");
+  job.progress.eta = 0ms;
+  CHECK(message_of(job) == "reading 120 of 340 tokens, about 1 s left");
+  CHECK(percentage_of(job) == 17);
+  CHECK(job_state(job, {}).eta_ms == 0);
+}
+
+}  // namespace hearth::lsp::test

@@ -1,0 +1,135 @@
+// Steps of the scripted model.
+#include "tests/lsp/scripted_model.hpp"
+
+#include <utility>
+
+namespace hearth::lsp::test {
+
+void ScriptedModel::load() {
+  profile.name = "scripted";
+  profile.system_chat = "You are a programming assistant inside an editor.";
+  profile.tasks = {{"explain", "Explain what this code does."}};
+  profile.context_tokens = 4000;
+  profile.fim_prefix_tokens = 2000;
+  profile.fim_suffix_tokens = 500;
+  loaded_ = true;
+  for (const auto& done : std::exchange(waiting_, {})) answer_describe(done);
+}
+
+void ScriptedModel::fail_loading(std::string why) {
+  load_error_ = std::move(why);
+  for (const auto& done : std::exchange(waiting_, {})) answer_describe(done);
+}
+
+void ScriptedModel::describe(Callback<ModelDescription> done) {
+  if (loaded_ || !load_error_.empty()) {
+    answer_describe(done);
+  } else {
+    waiting_.push_back(std::move(done));
+  }
+}
+
+void ScriptedModel::answer_describe(const Callback<ModelDescription>& done) {
+  host_.post([this, done] {
+    if (loaded_) {
+      done(ModelDescription{profile, {true, true, true}});
+    } else {
+      done(ModelError{load_error_});
+    }
+  });
+}
+
+void ScriptedModel::count_tokens(std::vector<std::string> texts,
+                                 Callback<std::vector<std::int64_t>> done) {
+  std::vector<std::int64_t> counts;
+  for (const std::string& text : texts)
+    counts.push_back(static_cast<std::int64_t>(text.size() + 3) / 4);
+  host_.post([done = std::move(done), counts = std::move(counts)] { done(counts); });
+}
+
+void ScriptedModel::estimate(Prompt, Callback<Estimate> done) {
+  host_.post([done = std::move(done)] { done(Estimate{prompt_tokens, prompt_tokens, {}}); });
+}
+
+GenerationId ScriptedModel::prefill(Prompt prompt, Callback<Estimate> done) {
+  estimate(std::move(prompt), std::move(done));
+  return ++last_;
+}
+
+GenerationId ScriptedModel::generate(Prompt prompt, GenerateOptions wanted,
+                                     GenerationEvents events) {
+  const GenerationId id = ++last_;
+  Running& running = running_[id];
+  running.options = wanted;
+  running.events = std::move(events);
+  if (!answers_.empty()) {
+    running.script = std::move(answers_.front());
+    answers_.pop_front();
+  }
+  prompts.push_back(std::move(prompt));
+  options.push_back(std::move(wanted));
+  schedule(id);
+  return id;
+}
+
+void ScriptedModel::cancel(GenerationId id) {
+  if (!running_.contains(id)) return;
+  cancelled.push_back(id);
+  finish(id, ModelError{"cancelled", true});
+}
+
+void ScriptedModel::schedule(GenerationId id) {
+  host_.after(step_time, [this, id] { step(id); });
+}
+
+void ScriptedModel::step(GenerationId id) {
+  const auto found = running_.find(id);
+  if (found == running_.end()) return;
+  ++steps;
+  Running& running = found->second;
+  if (!running.script.error.empty()) {
+    finish(id, ModelError{running.script.error});
+    return;
+  }
+  if (running.read < prompt_tokens) {
+    running.read += read_a_step;
+    report(running);
+    schedule(id);
+    return;
+  }
+  if (running.written < running.script.pieces.size()) {
+    const std::string piece = running.script.pieces[running.written++];
+    running.text += piece;
+    report(running);
+    if (running.events.on_text) {
+      host_.post([on_text = running.events.on_text, piece] { on_text(piece); });
+    }
+  }
+  const auto written = static_cast<std::int64_t>(running.written);
+  const bool full = written == running.options.max_tokens;
+  if (running.written < running.script.pieces.size() && !full) {
+    schedule(id);
+    return;
+  }
+  finish(id, Answer{running.text, full ? FinishReason::length : FinishReason::stop, prompt_tokens,
+                    0, written, step_time * 2, step_time * written});
+}
+
+void ScriptedModel::report(const Running& running) const {
+  if (!running.events.on_progress) return;
+  GenerationProgress progress;
+  progress.phase = running.written == 0 ? GenerationProgress::Phase::reading
+                                        : GenerationProgress::Phase::writing;
+  progress.prompt_tokens = prompt_tokens;
+  progress.prompt_done = running.read;
+  progress.answer_tokens = static_cast<std::int64_t>(running.written);
+  host_.post([on_progress = running.events.on_progress, progress] { on_progress(progress); });
+}
+
+void ScriptedModel::finish(GenerationId id, Result<Answer> result) {
+  const Callback<Answer> done = std::move(running_.at(id).events.on_done);
+  running_.erase(id);
+  host_.post([done, result = std::move(result)] { done(result); });
+}
+
+}  // namespace hearth::lsp::test

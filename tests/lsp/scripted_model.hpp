@@ -1,0 +1,75 @@
+// A Model for tests that says what it was told to, one step each 100 ms of the virtual clock, and
+// counts its steps.
+//
+// Loading lasts until load() or fail_loading(). A prompt is 100 tokens, read 50 a step; then each
+// step writes one piece of the answer, which counts as one token.
+#pragma once
+
+#include <chrono>
+#include <deque>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "lsp/model.hpp"
+#include "tests/lsp/virtual_host.hpp"
+
+namespace hearth::lsp::test {
+
+class ScriptedModel : public Model {
+ public:
+  static constexpr std::chrono::milliseconds step_time{100};
+  static constexpr int prompt_tokens = 100;
+  static constexpr int read_a_step = 50;
+
+  explicit ScriptedModel(VirtualHost& host) : host_(host) {}
+
+  void load();
+  void fail_loading(std::string why);
+  // The next generation that has no answer yet writes these; without one it writes nothing.
+  void say(std::vector<std::string> pieces) { answers_.push_back({std::move(pieces), {}}); }
+  void fail(std::string why) { answers_.push_back({{}, std::move(why)}); }
+
+  void describe(Callback<ModelDescription> done) override;
+  void count_tokens(std::vector<std::string> texts,
+                    Callback<std::vector<std::int64_t>> done) override;
+  void estimate(Prompt prompt, Callback<Estimate> done) override;
+  GenerationId prefill(Prompt prompt, Callback<Estimate> done) override;
+  GenerationId generate(Prompt prompt, GenerateOptions options, GenerationEvents events) override;
+  void cancel(GenerationId id) override;
+
+  int steps = 0;  // of all generations
+  std::vector<Prompt> prompts;
+  std::vector<GenerateOptions> options;
+  std::vector<GenerationId> cancelled;
+  ModelProfile profile;
+
+ private:
+  struct Script {
+    std::vector<std::string> pieces;
+    std::string error;
+  };
+  struct Running {
+    GenerateOptions options;
+    GenerationEvents events;
+    Script script;
+    int read = 0;
+    std::size_t written = 0;
+    std::string text;
+  };
+  void answer_describe(const Callback<ModelDescription>& done);
+  void schedule(GenerationId id);
+  void step(GenerationId id);
+  void report(const Running& running) const;
+  void finish(GenerationId id, Result<Answer> result);
+
+  VirtualHost& host_;
+  bool loaded_ = false;
+  std::string load_error_;
+  std::vector<Callback<ModelDescription>> waiting_;
+  std::deque<Script> answers_;
+  std::map<GenerationId, Running> running_;
+  GenerationId last_ = 0;
+};
+
+}  // namespace hearth::lsp::test

@@ -1,0 +1,258 @@
+// What transcripts cannot say: many edits against a plain model, sessions that go, values.
+#include "lsp/server.hpp"
+
+#include <doctest/doctest.h>
+
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "lsp/documents.hpp"
+#include "lsp/extension.hpp"
+#include "lsp/jobs.hpp"
+#include "tests/lsp/scripted_model.hpp"
+#include "tests/lsp/virtual_host.hpp"
+
+namespace hearth::lsp::test {
+namespace {
+
+using namespace std::chrono_literals;
+using nlohmann::json;
+
+struct World {
+  VirtualHost host;
+  ScriptedModel model{host};
+  Jobs jobs{host, model};
+  std::vector<json> sent;
+  std::unique_ptr<Server> server = std::make_unique<Server>(
+      host, model, jobs, ServerOptions{}, [this](const json& message) { sent.push_back(message); });
+
+  void send(json message) {
+    message["jsonrpc"] = "2.0";
+    server->receive(message.dump());
+    host.run();
+  }
+  void connect() {
+    model.load();
+    send({{"id", 0}, {"method", "initialize"}, {"params", {{"capabilities", json::object()}}}});
+    send({{"method", "initialized"}});
+    send({{"method", "textDocument/didOpen"},
+          {"params",
+           {{"textDocument",
+             {{"uri", "file:///a.py"},
+              {"languageId", "python"},
+              {"version", 1},
+              {"text", "x = \n"}}}}}});
+    sent.clear();
+  }
+  void ask(int id) {
+    send({{"id", id},
+          {"method", "textDocument/inlineCompletion"},
+          {"params",
+           {{"textDocument", {{"uri", "file:///a.py"}}},
+            {"position", {{"line", 0}, {"character", 4}}},
+            {"context", {{"triggerKind", 1}}}}}});
+  }
+  void explain() {
+    send({{"id", "e"},
+          {"method", "workspace/executeCommand"},
+          {"params",
+           {{"command", "hearth.server.explain"},
+            {"arguments", json::array({{{"uri", "file:///a.py"},
+                                        {"range",
+                                         {{"start", {{"line", 0}, {"character", 0}}},
+                                          {"end", {{"line", 0}, {"character", 3}}}}}}})}}}});
+  }
+};
+
+constexpr std::array encodings{Encoding::utf8, Encoding::utf16, Encoding::utf32};
+
+}  // namespace
+
+TEST_CASE("documents follow any sequence of changes, in every encoding") {
+  std::mt19937 random(3);
+  constexpr std::array<std::string_view, 7> alphabet{"a", "\n", "\r\n", "é", "😀", "}", " "};
+  const auto some_text = [&] {
+    std::string text;
+    for (auto left = random() % 8; left > 0; --left) text += alphabet[random() % alphabet.size()];
+    return text;
+  };
+  for (const Encoding encoding : encodings) {
+    Documents documents(encoding);
+    std::string model = some_text();
+    documents.open({{"textDocument",
+                     {{"uri", "file:///a"}, {"languageId", ""}, {"version", 0}, {"text", model}}}});
+    for (int version = 1; version <= 200; ++version) {
+      json changes = json::array();
+      for (auto left = random() % 4; left > 0; --left) {
+        const Text now(model);
+        const auto place = [&] {
+          return Position{static_cast<std::uint32_t>(random() % (now.lines() + 1)),
+                          static_cast<std::uint32_t>(random() % 6)};
+        };
+        const Range range{place(), place()};
+        const ByteRange bytes = now.bytes(range, encoding);
+        const std::string text = some_text();
+        model.replace(bytes.begin.value, bytes.end.value - bytes.begin.value, text);
+        changes.push_back({{"range", range}, {"text", text}});
+      }
+      const auto change =
+          documents.change({{"textDocument", {{"uri", "file:///a"}, {"version", version}}},
+                            {"contentChanges", changes}});
+      REQUIRE(change.after->text->str() == model);
+      REQUIRE(change.after->version == version);
+      REQUIRE(documents.find("file:///a") == change.after);
+
+      // The byte edits lead from the old text's length to the new one's.
+      std::size_t size = change.before->text->str().size();
+      for (const ByteEdit& edit : change.edits) {
+        REQUIRE(edit.start <= edit.old_end);
+        REQUIRE(edit.old_end.value <= size);
+        size = size - edit.old_end.value + edit.new_end.value;
+      }
+      REQUIRE(size == model.size());
+    }
+  }
+}
+
+TEST_CASE("half a surrogate pair in an edit costs one character, not the edit") {
+  World world;
+  world.connect();
+  world.server->receive(
+      R"({"jsonrpc": "2.0", "method": "textDocument/didChange", "params":
+          {"textDocument": {"uri": "file:///a.py", "version": 2}, "contentChanges":
+           [{"text": "\\ud83d \ud83d\ude00 \uD83D \ude00!"}]}})");
+  world.model.say({"."});
+  world.ask(1);
+  REQUIRE(world.model.prompts.size() == 1);
+  const Prompt& prompt = world.model.prompts[0];
+  CHECK(text_of(prompt.prefix) + text_of(prompt.suffix) == "\\ud83d 😀 \uFFFD \uFFFD!");
+}
+
+TEST_CASE("a message nested without end is refused") {
+  World world;
+  world.server->receive(std::string(100'000, '['));
+  world.server->receive("{\"a\":" + std::string(100'000, '[') + std::string(100'000, ']') + "}");
+  REQUIRE(world.sent.size() == 2);
+  CHECK(world.sent[0]["error"]["code"] == -32600);
+  CHECK(world.sent[1]["error"]["code"] == -32600);
+}
+
+TEST_CASE("a second request with the id of one that is open is refused") {
+  World world;
+  world.connect();
+  world.model.say({"1"});
+  world.ask(7);
+  world.ask(7);
+  REQUIRE(world.sent.size() == 1);
+  CHECK(world.sent[0]["error"]["code"] == -32600);
+  world.host.advance(1s);
+  REQUIRE(world.sent.size() == 2);
+  CHECK(world.sent[1]["result"]["items"].size() == 1);
+}
+
+TEST_CASE("a session that goes stops its completion and sends nothing more") {
+  World world;
+  world.connect();
+  world.model.say({"1", "2", "3"});
+  world.ask(1);
+  world.host.advance(100ms);
+  world.server.reset();
+  world.host.advance(10s);
+  CHECK(world.model.steps == 1);
+  CHECK(world.sent.empty());
+  CHECK(world.host.timers() == 0);
+}
+
+TEST_CASE("a session that goes leaves its running job to itself") {
+  World world;
+  world.connect();
+  world.model.say({"1", "2", "3"});
+  world.explain();
+  world.host.advance(300ms);
+  world.server.reset();
+  world.sent.clear();
+  world.host.advance(10s);
+  CHECK(world.jobs.all().at(0)->state == JobState::done);
+  CHECK(world.jobs.all().at(0)->text == "123");
+  CHECK(world.sent.empty());
+}
+
+TEST_CASE("a session that goes takes the jobs with it that have no prompt yet") {
+  World world;
+  world.send({{"id", 0}, {"method", "initialize"}, {"params", {{"capabilities", json::object()}}}});
+  world.send({{"method", "textDocument/didOpen"},
+              {"params",
+               {{"textDocument",
+                 {{"uri", "file:///a.py"},
+                  {"languageId", "python"},
+                  {"version", 1},
+                  {"text", "x = 1"}}}}}});
+  world.explain();
+  world.server.reset();
+  world.model.load();
+  world.host.advance(10s);
+  CHECK(world.jobs.all().at(0)->state == JobState::cancelled);
+  CHECK(world.model.prompts.empty());
+}
+
+TEST_CASE("two sessions' documents and request ids are their own") {
+  World one;
+  std::vector<json> sent;
+  Server other(one.host, one.model, one.jobs, ServerOptions{},
+               [&](const json& message) { sent.push_back(message); });
+  one.connect();
+  other.receive(json{{"jsonrpc", "2.0"},
+                     {"id", 1},
+                     {"method", "initialize"},
+                     {"params", {{"capabilities", json::object()}}}}
+                    .dump());
+  one.model.say({"1"});
+  one.ask(1);
+  other.receive(R"({"jsonrpc": "2.0", "method": "$/cancelRequest", "params": {"id": 1}})");
+  one.host.advance(1s);
+  REQUIRE(one.sent.size() == 1);
+  CHECK(one.sent[0].contains("result"));
+  CHECK(sent.size() == 1);
+}
+
+TEST_CASE("the extension's payloads survive being written down") {
+  const auto round_trip = [](const auto& value) {
+    using Value = std::decay_t<decltype(value)>;
+    const json written = json::parse(json(value).dump());
+    CHECK(json(written.get<Value>()) == written);
+    return written;
+  };
+  extension::JobState job{.id = 7,
+                          .action = "explain",
+                          .title = "Explain average",
+                          .uri = "file:///a.py",
+                          .range = Range{{1, 2}, {3, 4}},
+                          .state = "failed",
+                          .message = "failed",
+                          .percentage = 40,
+                          .eta_ms = 12,
+                          .prompt_tokens = 3,
+                          .cached_tokens = 2,
+                          .answer_tokens = 1,
+                          .prompt_ms = 5,
+                          .answer_ms = 6,
+                          .text = "t",
+                          .error = "e"};
+  CHECK(round_trip(job)["etaMs"] == 12);
+  extension::Status status;
+  status.version = "1";
+  status.model_state = "failed";
+  status.model_error = "why";
+  status.jobs = {job};
+  CHECK(round_trip(status)["model"] == json{{"state", "failed"}, {"error", "why"}});
+  round_trip(extension::TextDelta{7, "a\n"});
+  round_trip(extension::CancelJobParams{7});
+  round_trip(extension::CancelJobResult{true});
+  round_trip(extension::InlineCompletionReady{"file:///a.py", 4, {1, 2}});
+  round_trip(extension::CompletionDetail{true, 1, 2, 3, 4, 5});
+}
+
+}  // namespace hearth::lsp::test

@@ -1,0 +1,48 @@
+// A Host for tests: one thread, a clock that moves when it is told to, answers kept in memory.
+#pragma once
+
+#include <chrono>
+#include <deque>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "lsp/host.hpp"
+
+namespace hearth::lsp::test {
+
+class VirtualHost : public Host {
+ public:
+  void post(std::function<void()> task) override { tasks_.push_back(std::move(task)); }
+  // The work runs when its turn comes in run(), so that nothing happens inside of the call.
+  void background(std::function<void()> work, std::function<void()> then) override;
+  TimerId after(std::chrono::milliseconds delay, std::function<void()> task) override;
+  void cancel_timer(TimerId id) override;
+  std::chrono::steady_clock::time_point now() const override { return now_; }
+  std::string write_answer(std::string_view name, std::string_view text) override;
+  void log(LogLevel level, std::string_view message) override;
+
+  // Runs what is posted, until nothing is.
+  void run();
+  // Moves the clock from timer to timer; run() after each.
+  void advance(std::chrono::milliseconds time);
+
+  std::size_t timers() const { return timers_.size(); }
+
+  bool disk_full = false;
+  std::map<std::string, std::string> answers;  // by name
+  int answers_written = 0;
+  std::vector<std::string> logged;
+
+ private:
+  using Due = std::pair<std::chrono::steady_clock::time_point, TimerId>;
+  std::chrono::steady_clock::time_point now_{std::chrono::hours(1)};
+  std::deque<std::function<void()>> tasks_;
+  std::map<Due, std::function<void()>> timers_;
+  TimerId last_timer_ = 0;
+};
+
+}  // namespace hearth::lsp::test
