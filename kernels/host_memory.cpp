@@ -23,7 +23,7 @@ void free_host(std::byte* data) {
 
 Buffer allocate_host(std::size_t bytes) {
   const std::size_t extra = alignment + sizeof(void*);
-  void* const whole = bytes <= SIZE_MAX - extra ? std::calloc(bytes + extra, 1) : nullptr;
+  void* const whole = bytes <= PTRDIFF_MAX - extra ? std::calloc(bytes + extra, 1) : nullptr;
   if (whole == nullptr)
     throw Error("there is no memory for another " + std::to_string(bytes) + " bytes");
   auto* const end = static_cast<std::byte*>(whole) + extra;

@@ -208,7 +208,8 @@ class Cpu final : public Backend {
   }
 
   void delta_rule(const DeltaRule& a, DeltaForm form) override {
-    require(a.rows >= 1 && a.key_heads >= 1 && a.value_heads % a.key_heads == 0,
+    require(a.rows >= 1 && a.first_position >= 0 && a.key_heads >= 1 &&
+                a.value_heads % a.key_heads == 0,
             "delta_rule: no rows, or value heads that do not divide among the key heads");
     const std::int64_t key_width = std::int64_t{a.key_heads} * a.key_dim;
     const std::int64_t value_width = std::int64_t{a.value_heads} * a.value_dim;
@@ -374,6 +375,7 @@ class Cpu final : public Backend {
 
   void gather_rows(Slice x, int dim, std::span<const std::int32_t> rows, Slice out) override {
     if (pool_.poll()) return;
+    require(dim >= 1, "gather_rows: rows of no values");
     require_indices("gather_rows", rows, static_cast<std::int64_t>(x.size()) / dim);
     const auto count = static_cast<std::int64_t>(rows.size());
     const float* const from = Access::data(x);
@@ -383,6 +385,7 @@ class Cpu final : public Backend {
 
   void scatter_rows(Slice x, int dim, std::span<const std::int32_t> rows, Slice out) override {
     if (pool_.poll()) return;
+    require(dim >= 1, "scatter_rows: rows of no values");
     require_indices("scatter_rows", rows, static_cast<std::int64_t>(out.size()) / dim);
     const auto count = static_cast<std::int64_t>(rows.size());
     const float* const from = at("scatter_rows: x", x, count * dim);
