@@ -26,16 +26,16 @@ enum class FimOrder : std::uint8_t { prefix_first, suffix_first };
 //   chat_stop, fim_stop               lists of added tokens' contents
 // In a task's wording the caller replaces {old}, {new}, {message}, {language} and {instruction}.
 struct Profile {
-  std::string name;            // "Qwen3-Coder-Next", "ember": for people
-  bool thinking = false;       // the generation prompt opens <think>; the answer closes it
+  std::string name;       // "Qwen3-Coder-Next", "ember": for people
+  bool thinking = false;  // the generation prompt opens <think>; the answer closes it
   FimOrder fim_order = FimOrder::prefix_first;
-  std::string system_chat;     // system line of tasks
-  std::string system_fim;      // system line of fill-in-the-middle
+  std::string system_chat;                   // system line of tasks
+  std::string system_fim;                    // system line of fill-in-the-middle
   std::map<std::string, std::string> tasks;  // "explain" → "Explain what this code does."
-  std::int64_t context_tokens = 0;     // the most it may be shown, answer included
-  std::int64_t fim_prefix_tokens = 0;  // budgets of the two sides
+  std::int64_t context_tokens = 0;           // the most it may be shown, answer included
+  std::int64_t fim_prefix_tokens = 0;        // budgets of the two sides
   std::int64_t fim_suffix_tokens = 0;
-  bool surroundings = true;    // show imports and outline beside the selection
+  bool surroundings = true;        // show imports and outline beside the selection
   std::vector<TokenId> chat_stop;  // ids that end an answer
   std::vector<TokenId> fim_stop;
 };
@@ -47,6 +47,7 @@ Profile read_profile(const std::filesystem::path& directory, const Config& confi
 struct ChatMessage {
   std::string role;  // "system", "user", "assistant"
   std::string content;
+  std::vector<std::size_t> boundaries = {};  // rising byte offsets in content that get a mark
 };
 
 // A template's output: pieces, and marks: after how many pieces a boundary lies (rising).
@@ -67,8 +68,9 @@ struct TokenPrompt {
 };
 TokenPrompt tokenize(const Tokenizer& tokenizer, const Rendered& rendered);
 
-// Takes a thinking model's answer piece by piece and lets through what stands after </think> and the
-// line breaks behind it. For others everything passes. A thought that is never closed stays hidden.
+// Takes a thinking model's answer piece by piece and lets through what stands after </think> and
+// the line breaks behind it. For others everything passes. A thought that is never closed stays
+// hidden.
 class ThinkingFilter {
  public:
   explicit ThinkingFilter(bool thinking) : inside_(thinking) {}

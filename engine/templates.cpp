@@ -21,6 +21,19 @@ void mark(Rendered& out) {
   }
 }
 
+// Content in pieces that end at its boundaries, each with a mark.
+void marked_text(Rendered& out, const ChatMessage& message) {
+  const std::string_view content = message.content;
+  std::size_t begin = 0;
+  for (const std::size_t boundary : message.boundaries) {
+    const std::size_t end = std::clamp(boundary, begin, content.size());
+    text(out, content.substr(begin, end - begin));
+    mark(out);
+    begin = end;
+  }
+  text(out, content.substr(begin));
+}
+
 void open_turn(Rendered& out, const std::string& role) {
   special(out, "<|im_start|>");
   text(out, role + "\n");
@@ -61,7 +74,7 @@ Rendered render_chat(const Profile& profile, std::span<const ChatMessage> messag
   Rendered out;
   for (const ChatMessage& message : messages) {
     open_turn(out, message.role);
-    text(out, message.content);
+    marked_text(out, message);
     close_turn(out);
     mark(out);
   }

@@ -39,26 +39,28 @@ std::pair<int, int> major_minor(std::string_view version) {
   return parsed;
 }
 
+// Text that a client may leave out.
+std::string text_at(const Json& object, std::initializer_list<const char*> path) {
+  const Json* value = find_path(object, path);
+  return value != nullptr && value->is_string() ? value->get<std::string>() : std::string();
+}
+
 // Editors known to ask for inline completions without waiting for the answer.
 bool asks_asynchronously(const Json& params) {
-  const Json* info = find(params, "clientInfo");
-  if (info == nullptr) return false;
-  const std::string name = string_member(*info, "name");
+  const std::string name = text_at(params, {"clientInfo", "name"});
   for (const std::string_view editor : {"Visual Studio Code", "VSCodium", "Code - OSS"}) {
     if (name.starts_with(editor)) return true;
   }
-  const Json* version = find(*info, "version");
-  return name == "Neovim" && version != nullptr && version->is_string() &&
-         major_minor(version->get<std::string>()) >= std::pair{0, 12};
+  return name == "Neovim" &&
+         major_minor(text_at(params, {"clientInfo", "version"})) >= std::pair{0, 12};
 }
 
 std::string first_folder(const Json& params) {
   const Json* folders = find(params, "workspaceFolders");
   if (folders != nullptr && folders->is_array() && !folders->empty()) {
-    return string_member(folders->front(), "uri");
+    return text_at(folders->front(), {"uri"});
   }
-  const Json* root = find(params, "rootUri");
-  return root != nullptr && root->is_string() ? root->get<std::string>() : std::string();
+  return text_at(params, {"rootUri"});
 }
 
 void read_extension(const Json& params, Client& client) {

@@ -51,7 +51,7 @@ Documents::Change Documents::change(const Json& params) {
 }
 
 std::string Documents::close(const Json& params) {
-  const std::string uri = required(document_uri(params))->uri;
+  std::string uri = required(document_uri(params))->uri;
   open_.erase(uri);
   return uri;
 }

@@ -25,17 +25,17 @@ JobView::JobView(Session& session, const Job& job, Range range)
 }
 
 void JobView::update(const Job& job, std::string_view delta) {
-  if (!delta.empty() && !answer_) {
+  if (job.state == state_) {
+    report_.request();
+  } else {
+    state_ = job.state;
+    report_.run();
+  }
+  if (answer_ && (!delta.empty() || ended(job.state))) answer_->update();
+  if (!answer_ && !delta.empty()) {
     session_.rpc.notify(extension::TextDelta::method,
                         extension::TextDelta{job.id, std::string(delta)});
   }
-  if (answer_ && (!delta.empty() || ended(job.state))) answer_->update();
-  if (job.state == state_) {
-    report_.request();
-    return;
-  }
-  state_ = job.state;
-  report_.run();
   if (job.state == JobState::failed) {
     session_.rpc.notify("window/showMessage",
                         {{"type", 1}, {"message", job.request.title + ": " + job.error}});

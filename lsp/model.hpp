@@ -2,8 +2,8 @@
 // remote server; tests supply a scripted one. Nothing here knows how tokens are made.
 //
 // Every call returns at once; its answer comes later through a callback on the thread that the
-// Host's post() runs on, or an error does. A callback is called exactly once, except on_progress and
-// on_text, and never after on_done.
+// Host's post() runs on, or an error does. A callback is called exactly once, except on_progress
+// and on_text, and never after on_done.
 #pragma once
 
 #include <chrono>
@@ -106,7 +106,8 @@ class Model {
   virtual void estimate(Prompt prompt, Callback<Estimate> done) = 0;
   // Reads a prompt ahead of need, at background priority; yields to everything else.
   virtual GenerationId prefill(Prompt prompt, Callback<Estimate> done) = 0;
-  virtual GenerationId generate(Prompt prompt, GenerateOptions options, GenerationEvents events) = 0;
+  virtual GenerationId generate(Prompt prompt, GenerateOptions options,
+                                GenerationEvents events) = 0;
   // The computation stops; on_done comes with `cancelled`. Unknown ids are ignored.
   virtual void cancel(GenerationId id) = 0;
 };

@@ -70,6 +70,9 @@ std::string json_of(const Json& id) {
 }  // namespace
 
 struct Reply::State {
+  State(Json request_id, std::weak_ptr<Rpc::Send> out)
+      : id(std::move(request_id)), send(std::move(out)) {}
+
   Json id;
   std::weak_ptr<Rpc::Send> send;
   bool answered = false;
@@ -95,7 +98,12 @@ Reply& Reply::operator=(Reply&& other) noexcept {
 }
 
 Reply::~Reply() {
-  if (state_) state_->fail(error_code::internal_error, "the server dropped this request");
+  if (!state_) return;
+  try {
+    state_->fail(error_code::internal_error, "the server dropped this request");
+  } catch (...) {
+    // Nothing can be sent any more, so nobody waits for it.
+  }
 }
 
 void Reply::result(Json value) {
@@ -188,9 +196,7 @@ void Rpc::handle_request(const std::string& method, const Json& params, const Js
     const auto state = entry.second.lock();
     return !state || state->answered;
   });
-  const auto state = std::make_shared<Reply::State>();
-  state->id = id;
-  state->send = send_;
+  const auto state = std::make_shared<Reply::State>(id, send_);
   if (const auto refusal = guard_(method)) {
     state->fail(refusal->code, refusal->message);
     return;

@@ -29,7 +29,7 @@ struct Range {
 // An offset in bytes of UTF-8 text. Does not convert to or from the units of other encodings.
 struct Byte {
   std::size_t value = 0;
-  auto operator<=>(const Byte&) const = default;
+  auto operator<=>(const Byte&) const = default;  // NOLINT(modernize-use-nullptr): there is none
 };
 struct ByteRange {
   Byte begin;

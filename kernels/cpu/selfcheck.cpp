@@ -25,7 +25,7 @@ constexpr int odd = 131;       // a dimension: four times the lanes and a rest
 constexpr int shape_rows = 5;  // of products
 constexpr int activation_rows = 11;
 
-// Codes of any format; the low seven bits are never all ones, nor are an exponent's.
+// Codes of any format that are neither NaN nor infinite.
 std::vector<std::byte> codes(std::size_t bytes) {
   std::vector<std::byte> result(bytes);
   std::uint32_t seed = 7;
@@ -59,7 +59,8 @@ Values product(const Table& table) {
 
 template <int format>
 Values widen(const Table& table) {
-  const auto data = codes(odd * 4);
+  auto data = codes(odd * 4);
+  for (int i = 0; i < 4; ++i) data[i] = static_cast<std::byte>(i % 2 == 0 ? 0x7f : 0xff);  // NaN
   Values to(odd);
   table.widen[format](data.data(), to.data(), odd);
   return to;

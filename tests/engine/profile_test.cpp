@@ -295,4 +295,17 @@ TEST_CASE("the filter says when the thought is over") {
 }
 
 }  // namespace
+TEST_CASE("a message's boundaries are marks, and leave its tokens as they are") {
+  const std::string content = "Outline of the file:\n\nExplain what this code does.";
+  const std::size_t outline = content.find("Explain");
+  const std::vector<ChatMessage> plain{{"user", content}};
+  const std::vector<ChatMessage> bounded{{"user", content, {outline}}};
+  const TokenPrompt without = tokenize(ember_tokenizer(), render_chat(ember(), plain));
+  const TokenPrompt with = tokenize(ember_tokenizer(), render_chat(ember(), bounded));
+  CHECK(with.tokens == without.tokens);
+  REQUIRE(with.marks.size() == without.marks.size() + 1);
+  const std::span<const TokenId> before(with.tokens.data(), with.marks.front());
+  CHECK(ember_tokenizer().decode(before, true).ends_with("file:\n\n"));
+}
+
 }  // namespace hearth::engine

@@ -122,7 +122,7 @@ class Client {
   void finish() {
     host_.run_timers();
     for (const auto& [id, open] : open_) {
-      if (open != 0) std::abort();
+      if (open != 0 && certain_) std::abort();
     }
     server_.reset();
     host_.run_timers();
@@ -130,7 +130,12 @@ class Client {
 
  private:
   void note_request(const std::string& body) {
+    // The server repairs some bodies that are no JSON and refuses some that are.
     const json message = json::parse(body, nullptr, false);
+    constexpr std::ptrdiff_t harmless = 100;
+    const bool deep = std::count(body.begin(), body.end(), '[') > harmless ||
+                      std::count(body.begin(), body.end(), '{') > harmless;
+    if (message.is_discarded() || deep) certain_ = false;
     if (!message.is_object() || !message.contains("method") || !message["method"].is_string())
       return;
     if (!message.contains("id") || message.value("jsonrpc", json()) != "2.0") return;
@@ -140,13 +145,14 @@ class Client {
   void sent(const json& message) {
     const std::string bytes = message.dump();  // throws on text that is not UTF-8
     if (message.contains("method") || message["id"].is_null()) return;
-    if (--open_[message["id"].dump()] < 0) std::abort();
+    if (--open_[message["id"].dump()] < 0 && certain_) std::abort();
   }
 
   QueueHost host_;
   EagerModel model_{host_};
   Jobs jobs_{host_, model_};
-  std::map<std::string, int> open_;
+  std::map<std::string, int> open_;  // by id: requests less replies
+  bool certain_ = true;              // that open_ counts what the server counts
   std::unique_ptr<Server> server_ = std::make_unique<Server>(
       host_, model_, jobs_, ServerOptions{}, [this](const json& message) { sent(message); });
 };

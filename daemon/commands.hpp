@@ -1,0 +1,25 @@
+// The subcommands of `hearth`. Each adds its options to the command line and, where it was the one
+// given, sets `chosen` to what is to be done; that returns the process's exit code or throws.
+#pragma once
+
+#include <functional>
+
+namespace CLI {
+class App;
+}
+
+namespace hearth::daemon {
+
+using Command = std::function<int()>;
+
+void add_lsp(CLI::App& app, Command& chosen);
+void add_daemon(CLI::App& app, Command& chosen);
+void add_status(CLI::App& app, Command& chosen);
+void add_jobs(CLI::App& app, Command& chosen);
+void add_stop(CLI::App& app, Command& chosen);
+void add_generate(CLI::App& app, Command& chosen);
+void add_chat(CLI::App& app, Command& chosen);
+void add_tokenize(CLI::App& app, Command& chosen);
+void add_demo(CLI::App& app, Command& chosen);
+
+}  // namespace hearth::daemon

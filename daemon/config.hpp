@@ -1,0 +1,43 @@
+// The user's configuration: config.toml, every key of it documented and checked.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+namespace hearth::daemon {
+
+struct Config {
+  // [model]
+  std::string model_path;          // absolute or ~/…; empty: HEARTH_MODEL, else the embedded one
+  std::int64_t model_threads = 0;  // 0: one per core
+  std::string model_isa = "auto";
+  std::string model_kv = "f32";
+  std::int64_t model_context = 0;  // 0: the model's own
+  std::int64_t model_checkpoints = 8;
+  // [inline]
+  std::chrono::milliseconds inline_hold{10'000};
+  std::int64_t inline_max_tokens = 64;
+  // [answer]
+  std::int64_t answer_max_tokens = 512;
+  // [daemon]
+  std::chrono::milliseconds idle_exit{12 * 3'600'000};  // 0: never
+  // [log]
+  std::string log_level = "info";
+};
+
+// Defaults where the file is missing. Throws Error naming file, line and key.
+Config read_config(const std::filesystem::path& file);
+Config parse_config(std::string_view toml, const std::string& name_for_errors);
+
+// A config.toml that says what every key means and holds the given values.
+std::string describe_config(const Config& config);
+
+// The directory of the checkpoint to run: `override` (a command line's), else the configured one,
+// else HEARTH_MODEL, else the embedded checkpoint. Throws Error when it is not there, and says
+// what to do.
+std::filesystem::path find_model(const Config& config, const std::string& override);
+
+}  // namespace hearth::daemon

@@ -1,0 +1,48 @@
+// One posted task at a time.
+#include "daemon/delivery.hpp"
+
+#include <utility>
+
+namespace hearth::daemon {
+
+Delivery::Delivery(lsp::Host& host, lsp::GenerationEvents events)
+    : host_(host), events_(std::move(events)) {}
+
+void Delivery::progress(const lsp::GenerationProgress& progress) {
+  std::unique_lock lock(mutex_);
+  progress_ = progress;
+  wake(lock);
+}
+
+void Delivery::text(std::string text) {
+  if (text.empty()) return;
+  std::unique_lock lock(mutex_);
+  text_ += text;
+  wake(lock);
+}
+
+void Delivery::done(lsp::Result<lsp::Answer> result) {
+  std::unique_lock lock(mutex_);
+  done_ = std::move(result);
+  wake(lock);
+}
+
+void Delivery::wake(std::unique_lock<std::mutex>& lock) {
+  if (std::exchange(on_its_way_, true)) return;
+  lock.unlock();
+  host_.post([self = shared_from_this()] { self->deliver(); });
+}
+
+void Delivery::deliver() {
+  std::unique_lock lock(mutex_);
+  on_its_way_ = false;
+  const auto text = std::exchange(text_, {});
+  const auto progress = std::exchange(progress_, std::nullopt);
+  auto done = std::exchange(done_, std::nullopt);
+  lock.unlock();
+  if (progress && events_.on_progress) events_.on_progress(*progress);
+  if (!text.empty() && events_.on_text) events_.on_text(text);
+  if (done) events_.on_done(std::move(*done));
+}
+
+}  // namespace hearth::daemon

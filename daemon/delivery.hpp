@@ -1,0 +1,37 @@
+// Carries one answer's events from the computing thread to the Host's. What waits on the way is
+// bounded: text is joined and progress replaced until the Host's thread has taken them.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "lsp/host.hpp"
+#include "lsp/model.hpp"
+
+namespace hearth::daemon {
+
+// Thread-safe. Made by make_shared.
+class Delivery : public std::enable_shared_from_this<Delivery> {
+ public:
+  Delivery(lsp::Host& host, lsp::GenerationEvents events);
+
+  void progress(const lsp::GenerationProgress& progress);
+  void text(std::string text);
+  void done(lsp::Result<lsp::Answer> result);  // the last event
+
+ private:
+  void wake(std::unique_lock<std::mutex>& lock);
+  void deliver();  // on the Host's thread
+
+  lsp::Host& host_;
+  const lsp::GenerationEvents events_;
+  std::mutex mutex_;
+  bool on_its_way_ = false;
+  std::string text_;
+  std::optional<lsp::GenerationProgress> progress_;
+  std::optional<lsp::Result<lsp::Answer>> done_;
+};
+
+}  // namespace hearth::daemon

@@ -1,0 +1,187 @@
+// One step of an answer, measured and reported.
+#include "daemon/generation_work.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "daemon/render.hpp"
+
+namespace hearth::daemon {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+std::chrono::milliseconds whole(std::chrono::duration<double> time) {
+  return std::chrono::round<std::chrono::milliseconds>(time);
+}
+
+lsp::FinishReason finish_reason(engine::StopReason reason) {
+  switch (reason) {
+    case engine::StopReason::max_tokens:
+      return lsp::FinishReason::length;
+    case engine::StopReason::context_full:
+      return lsp::FinishReason::context_full;
+    default:
+      return lsp::FinishReason::stop;
+  }
+}
+
+void count_abandoned(LocalModel::Engine& shared, const lsp::ModelError& error) {
+  const std::scoped_lock lock(shared.mutex);
+  ++(error.cancelled ? shared.status.cancelled : shared.status.failed);
+}
+
+}  // namespace
+
+GenerationWork::GenerationWork(std::shared_ptr<LocalModel::Engine> shared, lsp::Prompt prompt,
+                               lsp::GenerateOptions options, std::shared_ptr<Delivery> delivery)
+    : shared_(std::move(shared)),
+      prompt_(std::move(prompt)),
+      options_(std::move(options)),
+      delivery_(std::move(delivery)) {}
+
+Work::Step GenerationWork::step(const std::atomic<bool>& interrupt) {
+  if (!generation_) begin();
+  auto& session = lease_->session();
+  const double prompt_before = generation_->prompt_done();
+  const std::size_t answer_before = generation_->answer_tokens();
+  const std::uint64_t computed_before = session.tokens_computed();
+  const bool decoding = generation_->decoding();
+  const auto started = Clock::now();
+
+  const auto progress = generation_->step(&interrupt);
+
+  const auto time = Clock::now() - started;
+  (decoding ? answer_time_ : prompt_time_) += time;
+  const auto computed = session.tokens_computed() - computed_before;
+  if (progress == engine::Progress::interrupted) {
+    measure(0, 0, computed, {});
+    return Step::interrupted;
+  }
+  if (decoding) {
+    measure(0, generation_->answer_tokens() - answer_before, computed, time);
+  } else {
+    measure(generation_->prompt_done() - prompt_before, 0, computed, time);
+  }
+  std::string text = generation_->take_text();
+  text_ += text;
+  delivery_->text(std::move(text));
+  report();
+  if (progress == engine::Progress::more) return Step::more;
+  finish();
+  return Step::done;
+}
+
+void GenerationWork::begin() {
+  auto request = make_request(*shared_->engine, prompt_, options_);
+  lease_.emplace(shared_->sessions->acquire(request.prompt.tokens));
+  generation_.emplace(lease_->session(), std::move(request));
+  const std::scoped_lock lock(shared_->mutex);
+  shared_->status.prompt_tokens += generation_->prompt_tokens();
+  shared_->status.cached_tokens += generation_->cached_tokens();
+}
+
+void GenerationWork::measure(double prompt_tokens, std::size_t answer_tokens,
+                             std::uint64_t computed, std::chrono::duration<double> time) {
+  const std::scoped_lock lock(shared_->mutex);
+  auto& status = shared_->status;
+  ++status.steps;
+  status.tokens_computed += computed;
+  status.answer_tokens += answer_tokens;
+  if (prompt_tokens > 0) shared_->speeds.prefill.add(prompt_tokens, time);
+  if (answer_tokens > 0) shared_->speeds.decode.add(static_cast<double>(answer_tokens), time);
+}
+
+void GenerationWork::report() {
+  lsp::GenerationProgress progress;
+  progress.phase = generation_->decoding() ? lsp::GenerationProgress::Phase::writing
+                                           : lsp::GenerationProgress::Phase::reading;
+  progress.prompt_tokens = static_cast<std::int64_t>(generation_->prompt_tokens());
+  progress.cached_tokens = static_cast<std::int64_t>(generation_->cached_tokens());
+  progress.prompt_done = generation_->prompt_done();
+  progress.answer_tokens = static_cast<std::int64_t>(generation_->answer_tokens());
+  {
+    const std::scoped_lock lock(shared_->mutex);
+    const auto& speeds = shared_->speeds;
+    const auto& typical =
+        prompt_.kind == lsp::Prompt::Kind::chat ? speeds.answer : speeds.completion;
+    const auto left = typical.expect(options_.max_tokens) - progress.answer_tokens;
+    const double unread = static_cast<double>(progress.prompt_tokens) - progress.prompt_done;
+    const auto reading =
+        unread > 0 ? speeds.prefill.time_for(unread) : std::optional(std::chrono::milliseconds(0));
+    const auto writing =
+        speeds.decode.time_for(static_cast<double>(std::max<std::int64_t>(left, 1)));
+    if (reading && writing) progress.eta = *reading + *writing;
+  }
+  delivery_->progress(progress);
+}
+
+void GenerationWork::finish() {
+  lsp::Answer answer;
+  answer.text = text_;
+  answer.finish = finish_reason(*generation_->reason());
+  answer.prompt_tokens = static_cast<std::int64_t>(generation_->prompt_tokens());
+  answer.cached_tokens = static_cast<std::int64_t>(generation_->cached_tokens());
+  answer.answer_tokens = static_cast<std::int64_t>(generation_->answer_tokens());
+  answer.prompt_time = whole(prompt_time_);
+  answer.answer_time = whole(answer_time_);
+  {
+    const std::scoped_lock lock(shared_->mutex);
+    auto& speeds = shared_->speeds;
+    auto& typical = prompt_.kind == lsp::Prompt::Kind::chat ? speeds.answer : speeds.completion;
+    if (answer.finish == lsp::FinishReason::stop) typical.add(answer.answer_tokens);
+    shared_->status.sessions = shared_->sessions->size();
+    shared_->status.session_bytes = shared_->sessions->bytes();
+  }
+  delivery_->done(std::move(answer));
+}
+
+void GenerationWork::abandon(const lsp::ModelError& error) {
+  count_abandoned(*shared_, error);
+  delivery_->done(error);
+}
+
+void GenerationWork::waiting(const lsp::GenerationProgress& progress) {
+  delivery_->progress(progress);
+}
+
+PrefillWork::PrefillWork(std::shared_ptr<LocalModel::Engine> shared, lsp::Prompt prompt,
+                         std::function<void(lsp::Result<lsp::Estimate>)> done)
+    : shared_(std::move(shared)), prompt_(std::move(prompt)), done_(std::move(done)) {}
+
+Work::Step PrefillWork::step(const std::atomic<bool>& interrupt) {
+  if (!lease_) {
+    tokens_ = render(*shared_->engine, prompt_);
+    lease_.emplace(shared_->sessions->acquire(tokens_.tokens));
+    cached_ = lease_->session().sync(tokens_.tokens);
+  }
+  auto& session = lease_->session();
+  const double before = session.prefill_done();
+  const std::uint64_t computed_before = session.tokens_computed();
+  const auto started = Clock::now();
+
+  const auto progress = session.prefill(tokens_.tokens, tokens_.marks, &interrupt);
+
+  const std::chrono::duration<double> time = Clock::now() - started;
+  {
+    const std::scoped_lock lock(shared_->mutex);
+    ++shared_->status.steps;
+    shared_->status.tokens_computed += session.tokens_computed() - computed_before;
+    const double done = session.prefill_done() - before;
+    if (progress != engine::Progress::interrupted && done > 0)
+      shared_->speeds.prefill.add(done, time);
+  }
+  if (progress == engine::Progress::interrupted) return Step::interrupted;
+  if (progress == engine::Progress::more) return Step::more;
+  const auto total = static_cast<std::int64_t>(tokens_.tokens.size());
+  done_(lsp::Estimate{total, total - static_cast<std::int64_t>(cached_),
+                      std::chrono::milliseconds(0)});
+  return Step::done;
+}
+
+void PrefillWork::abandon(const lsp::ModelError& error) {
+  count_abandoned(*shared_, error);
+  done_(error);
+}
+
+}  // namespace hearth::daemon

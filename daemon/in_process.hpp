@@ -1,0 +1,38 @@
+// An engine in this process, for commands that need no daemon: loading with a progress line, and
+// one answer streamed to stdout.
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "engine/engine.hpp"
+
+namespace hearth::daemon {
+
+// As the configuration and the environment say, unless `override` is not empty.
+std::filesystem::path model_directory(const std::string& override);
+
+// Shows on stderr how far it is, where `show_progress`. Throws Error.
+std::shared_ptr<const engine::Engine> load_in_process(const std::string& model, bool show_progress);
+
+struct Outcome {
+  std::string text;
+  std::size_t prompt_tokens = 0;
+  std::size_t cached_tokens = 0;
+  std::size_t answer_tokens = 0;
+  std::chrono::duration<double> prompt_time{0};
+  std::chrono::duration<double> answer_time{0};
+  bool interrupted = false;  // by Ctrl-C
+  bool cut = false;          // by the most tokens or the context
+};
+
+// Streams the answer to stdout. Ctrl-C ends the answer, not the process.
+Outcome answer(engine::Session& session, engine::GenerationRequest request);
+
+std::string show_outcome(const Outcome& outcome);  // a line of figures
+std::string quoted_bytes(std::string_view bytes);  // a token's bytes, printable
+
+}  // namespace hearth::daemon

@@ -1,0 +1,99 @@
+// lsp::Model over the local engine. One thread owns all model state: it loads, then computes what
+// the scheduler says; answers go back through the Host.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "daemon/config.hpp"
+#include "daemon/rate.hpp"
+#include "daemon/scheduler.hpp"
+#include "engine/engine.hpp"
+#include "lsp/host.hpp"
+#include "lsp/model.hpp"
+
+namespace hearth::daemon {
+
+engine::EngineOptions engine_options(const Config& config, const std::filesystem::path& model);
+
+// What the model has been doing; a copy for `hearth status`.
+struct ModelStatus {
+  enum class State : std::uint8_t { loading, ready, failed };
+  State state = State::loading;
+  std::string directory;
+  std::string error;
+  engine::LoadProgress load;
+  // Once ready:
+  std::string name;
+  std::string device;
+  std::vector<std::string> notes;
+  std::uint64_t weight_bytes = 0;
+  std::int64_t context = 0;
+  // Counted since the start:
+  std::uint64_t requests = 0;
+  std::uint64_t cancelled = 0;
+  std::uint64_t failed = 0;
+  std::uint64_t prompt_tokens = 0;    // asked for
+  std::uint64_t cached_tokens = 0;    // of them, not computed again
+  std::uint64_t answer_tokens = 0;    // written
+  std::uint64_t tokens_computed = 0;  // rows that went through all layers
+  std::uint64_t steps = 0;            // pieces of work, interrupted ones too
+  // Now:
+  std::size_t waiting = 0;  // requests that compute, wait or are parked
+  std::size_t sessions = 0;
+  std::uint64_t session_bytes = 0;      // KV, states and what is kept of them
+  std::optional<double> prefill_speed;  // tokens a second
+  std::optional<double> decode_speed;
+};
+
+// Methods of lsp::Model on the Host's thread. Callbacks are not called once it is destroyed.
+class LocalModel : public lsp::Model {
+ public:
+  // Begins to load at once. The host outlives it; host.post's tasks that it left behind must not
+  // run after its end.
+  LocalModel(lsp::Host& host, engine::EngineOptions options);
+  ~LocalModel() override;
+
+  void describe(lsp::Callback<lsp::ModelDescription> done) override;
+  void count_tokens(std::vector<std::string> texts,
+                    lsp::Callback<std::vector<std::int64_t>> done) override;
+  void estimate(lsp::Prompt prompt, lsp::Callback<lsp::Estimate> done) override;
+  lsp::GenerationId prefill(lsp::Prompt prompt, lsp::Callback<lsp::Estimate> done) override;
+  lsp::GenerationId generate(lsp::Prompt prompt, lsp::GenerateOptions options,
+                             lsp::GenerationEvents events) override;
+  void cancel(lsp::GenerationId id) override;
+
+  ModelStatus status() const;
+
+  // What the computing thread has and its works share; defined beside them (generation_work.hpp).
+  struct Engine;
+
+ private:
+  // Called once the model is there or failed to load.
+  using Loaded = std::function<void(const lsp::ModelError*)>;
+
+  void run();  // the computing thread
+  std::shared_ptr<const engine::Engine> load();
+  void loaded(std::shared_ptr<const engine::Engine> engine, std::string error);
+  void when_loaded(Loaded task);
+  lsp::GenerationProgress not_begun() const;
+
+  lsp::Host& host_;
+  const engine::EngineOptions options_;
+  Scheduler scheduler_;
+  std::shared_ptr<Engine> shared_;
+
+  // On the Host's thread.
+  std::shared_ptr<const engine::Engine> engine_;
+  std::string load_error_;
+  std::vector<Loaded> when_loaded_;
+
+  std::atomic<bool> stop_{false};
+  std::thread thread_;
+};
+
+}  // namespace hearth::daemon

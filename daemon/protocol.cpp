@@ -1,0 +1,83 @@
+// The two hellos as JSON.
+#include "daemon/protocol.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "daemon/error.hpp"
+
+namespace hearth::daemon {
+namespace {
+
+using nlohmann::json;
+
+std::string dump(const json& value) {
+  return value.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+}  // namespace
+
+std::string goodbye() {
+  return dump({{"jsonrpc", "2.0"}, {"method", goodbye_method}});
+}
+
+std::string encode(const Hello& hello) {
+  return dump({{"protocol", hello.protocol},
+               {"build", hello.build},
+               {"kind", hello.kind == ConnectionKind::lsp ? "lsp" : "control"},
+               {"pid", hello.pid},
+               {"cwd", hello.cwd}});
+}
+
+Hello parse_hello(std::string_view body) {
+  const json value = json::parse(body, nullptr, false);
+  if (!value.is_object() || !value.contains("protocol") || !value["protocol"].is_number_integer()) {
+    throw Error("the first message is no hello");
+  }
+  Hello hello;
+  hello.protocol = value["protocol"].get<std::int64_t>();
+  if (hello.protocol != protocol_version) {
+    throw Error("the running daemon speaks protocol " + std::to_string(protocol_version) +
+                ", not " + std::to_string(hello.protocol) +
+                ": end it with `hearth stop` and try again");
+  }
+  try {
+    const auto kind = value.at("kind").get<std::string>();
+    if (kind != "lsp" && kind != "control") throw Error("unknown kind of connection: " + kind);
+    hello.kind = kind == "lsp" ? ConnectionKind::lsp : ConnectionKind::control;
+    hello.build = value.at("build").get<std::string>();
+    hello.pid = value.at("pid").get<pid_t>();
+    hello.cwd = value.at("cwd").get<std::string>();
+  } catch (const json::exception& bad) {
+    throw Error(std::string("a bad hello: ") + bad.what());
+  }
+  return hello;
+}
+
+std::string encode(const Welcome& welcome) {
+  json value = {{"protocol", welcome.protocol}, {"build", welcome.build}, {"pid", welcome.pid}};
+  if (welcome.error.empty()) {
+    value["model"] = welcome.model;
+    value["idle"] = welcome.idle;
+  } else {
+    value["error"] = welcome.error;
+  }
+  return dump(value);
+}
+
+Welcome parse_welcome(std::string_view body) {
+  try {
+    const json value = json::parse(body);
+    Welcome welcome;
+    welcome.protocol = value.at("protocol").get<std::int64_t>();
+    welcome.build = value.at("build").get<std::string>();
+    welcome.pid = value.at("pid").get<pid_t>();
+    welcome.model = value.value("model", "");
+    welcome.idle = value.value("idle", false);
+    welcome.error = value.value("error", "");
+    return welcome;
+  } catch (const json::exception& bad) {
+    throw Error(std::string("the daemon's answer is not understood: ") + bad.what());
+  }
+}
+
+}  // namespace hearth::daemon

@@ -1,0 +1,51 @@
+// What is said on the daemon's socket before anything else: one framed hello each way. Then an
+// "lsp" connection speaks LSP and a "control" connection asks (control.hpp).
+//
+//   → {"protocol": 1, "build": "0.1.0+1a2b3c4d", "kind": "lsp", "pid": 4711, "cwd":
+//   "/home/ada/app"} ← {"protocol": 1, "build": "…", "pid": 4700, "model": "/…/ember", "idle":
+//   false} ← {"protocol": 1, "build": "…", "pid": 4700, "error": "…"}   and the connection closes
+// The client says nothing more until it has the answer.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace hearth::daemon {
+
+inline constexpr std::int64_t protocol_version = 1;
+inline constexpr std::size_t most_hello_bytes = 64 * 1024;
+
+// The daemon's last words on an "lsp" connection when it stops because it was asked to. Meant for
+// the forwarder, which does not hand it on and starts no new daemon until its editor speaks.
+inline constexpr std::string_view goodbye_method = "$/hearth/goodbye";
+std::string goodbye();
+
+enum class ConnectionKind : std::uint8_t { lsp, control };
+
+struct Hello {
+  std::int64_t protocol = protocol_version;
+  std::string build;
+  ConnectionKind kind = ConnectionKind::lsp;
+  pid_t pid = 0;
+  std::string cwd;
+};
+std::string encode(const Hello& hello);
+// Throws Error saying what is wrong, also for a protocol that is not spoken here.
+Hello parse_hello(std::string_view body);
+
+struct Welcome {
+  std::int64_t protocol = protocol_version;
+  std::string build;
+  pid_t pid = 0;
+  std::string model;  // the checkpoint's directory
+  bool idle = false;  // no other editor, no work: may be asked to make room for another build
+  std::string error;  // not empty: refused
+};
+std::string encode(const Welcome& welcome);
+Welcome parse_welcome(std::string_view body);  // throws Error
+
+}  // namespace hearth::daemon

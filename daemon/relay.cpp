@@ -1,0 +1,188 @@
+// Bookkeeping of one editor's session.
+#include "daemon/relay.hpp"
+
+#include <utility>
+
+#include "daemon/protocol.hpp"
+#include "lsp/client.hpp"
+
+namespace hearth::daemon {
+namespace {
+
+using Json = lsp::Json;
+
+constexpr int request_failed = -32803;
+constexpr int warning_message = 2;  // MessageType.Warning
+
+std::string dump(const Json& value) {
+  return value.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+std::string notification(std::string_view method, Json params) {
+  return dump({{"jsonrpc", "2.0"}, {"method", method}, {"params", std::move(params)}});
+}
+
+std::string method_of(const Json& message) {
+  const auto found = message.find("method");
+  return found != message.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
+const Json& params_of(const Json& message) {
+  static const Json none = Json::object();
+  const auto found = message.find("params");
+  return found == message.end() ? none : *found;
+}
+
+// A daemon's request has an id that the client has not seen from an earlier one.
+std::string mark(std::int64_t generation) {
+  return "hearth-" + std::to_string(generation) + ":";
+}
+
+}  // namespace
+
+std::string error_response(const Json& id, int code, const std::string& message) {
+  return dump({{"jsonrpc", "2.0"}, {"id", id}, {"error", {{"code", code}, {"message", message}}}});
+}
+
+std::string Relay::from_client(std::string body) {
+  Json message = Json::parse(body, nullptr, false);
+  if (!message.is_object()) return body;  // the daemon says what is wrong with it
+  const std::string method = method_of(message);
+  if (method.empty())
+    return message.contains("id") ? response_from_client(std::move(message)) : body;
+  if (message.contains("id")) {
+    request_from_client(method, message);
+  } else {
+    notification_from_client(method, message);
+  }
+  return body;
+}
+
+void Relay::request_from_client(const std::string& method, const Json& message) {
+  open_requests_[dump(message["id"])] = method;
+  if (method == "shutdown") shut_down_ = true;
+  if (method != "initialize" || initialize_) return;
+  initialize_ = message;
+  try {
+    documents_ = lsp::Documents(lsp::read_client(params_of(message)).encoding);
+  } catch (const lsp::InvalidParams&) {
+    // The daemon will refuse it.
+  }
+}
+
+void Relay::notification_from_client(const std::string& method, const Json& message) {
+  const Json& params = params_of(message);
+  try {
+    if (method == "initialized") {
+      initialized_ = true;
+    } else if (method == "textDocument/didOpen") {
+      uris_.insert(documents_.open(params)->uri);
+    } else if (method == "textDocument/didChange") {
+      documents_.change(params);
+    } else if (method == "textDocument/didClose") {
+      uris_.erase(documents_.close(params));
+    } else if (method == "exit") {
+      exit_code_ = shut_down_ ? 0 : 1;
+    }
+  } catch (const lsp::InvalidParams&) {
+    // The daemon sees the same message and logs what is wrong with it.
+  }
+}
+
+std::string Relay::response_from_client(Json message) const {
+  if (generation_ == 0) return dump(message);
+  const std::string prefix = mark(generation_);
+  const Json& id = message["id"];
+  const std::string text = id.is_string() ? id.get<std::string>() : "";
+  if (!text.starts_with(prefix)) return {};  // to a daemon that is gone
+  message["id"] = Json::parse(text.substr(prefix.size()), nullptr, false);
+  return dump(message);
+}
+
+std::string Relay::from_daemon(std::string body) {
+  Json message = Json::parse(body, nullptr, false);
+  if (!message.is_object()) return {};
+  const std::string method = method_of(message);
+  const bool has_id = message.contains("id");
+  if (method == goodbye_method) {
+    goodbye_ = true;
+    return {};
+  }
+  if (method.empty() && has_id) {
+    const Json& id = message["id"];
+    if (id == Json(mark(generation_))) return {};  // to the replayed initialize
+    response_from_daemon(id);
+    return body;
+  }
+  if (method == "$/progress") {
+    const Json& params = params_of(message);
+    const std::string token = dump(params.value("token", Json()));
+    const auto kind = params.value("/value/kind"_json_pointer, std::string());
+    if (kind == "begin") open_progress_.insert(token);
+    if (kind == "end") open_progress_.erase(token);
+  }
+  if (!has_id || generation_ == 0) return body;
+  message["id"] = mark(generation_) + dump(message["id"]);
+  return dump(message);
+}
+
+void Relay::response_from_daemon(const Json& id) {
+  const auto found = open_requests_.find(dump(id));
+  if (found == open_requests_.end()) return;
+  if (found->second == "initialize") initialize_answered_ = true;
+  open_requests_.erase(found);
+}
+
+std::vector<std::string> Relay::daemon_lost() {
+  std::vector<std::string> to_client;
+  std::map<std::string, std::string> kept;
+  for (const auto& [id, method] : std::exchange(open_requests_, {})) {
+    if (method == "initialize") {
+      kept[id] = method;  // the next daemon answers it
+    } else if (method == "shutdown") {
+      to_client.push_back(dump({{"jsonrpc", "2.0"}, {"id", Json::parse(id)}, {"result", nullptr}}));
+    } else {
+      to_client.push_back(error_response(Json::parse(id), request_failed,
+                                         "hearth's daemon ended before it answered: ask again"));
+    }
+  }
+  open_requests_ = std::move(kept);
+  for (const auto& token : std::exchange(open_progress_, {})) {
+    to_client.push_back(
+        notification("$/progress", {{"token", Json::parse(token)}, {"value", {{"kind", "end"}}}}));
+  }
+  goodbye_ = false;
+  ++generation_;
+  return to_client;
+}
+
+std::vector<std::string> Relay::replay() {
+  if (!initialize_) return {};
+  Json initialize = *initialize_;
+  if (initialize_answered_) initialize["id"] = mark(generation_);
+  std::vector<std::string> messages{dump(initialize)};
+  if (!initialized_) return messages;
+  messages.push_back(notification("initialized", Json::object()));
+  for (const auto& uri : uris_) {
+    const auto document = documents_.required(uri);
+    messages.push_back(
+        notification("textDocument/didOpen", {{"textDocument",
+                                               {{"uri", uri},
+                                                {"languageId", document->language_id},
+                                                {"version", document->version},
+                                                {"text", document->text->str()}}}}));
+  }
+  return messages;
+}
+
+std::string Relay::notice(const std::string& text) const {
+  if (!initialize_answered_) return {};
+  return notification("window/showMessage", {{"type", warning_message}, {"message", text}});
+}
+
+std::optional<Json> Relay::unanswered_initialize() const {
+  if (!initialize_ || initialize_answered_) return std::nullopt;
+  return (*initialize_)["id"];
+}
+
+}  // namespace hearth::daemon

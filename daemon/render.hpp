@@ -1,0 +1,20 @@
+// From the language server's Prompt to the tokens of this model, with the places worth coming back
+// to. The only code that sees both sides.
+#pragma once
+
+#include "engine/engine.hpp"
+#include "lsp/model.hpp"
+#include "lsp/prompt.hpp"
+
+namespace hearth::daemon {
+
+// Throws engine::Error.
+engine::TokenPrompt render(const engine::Engine& engine, const lsp::Prompt& prompt);
+
+// Chats are drawn as the checkpoint recommends, completions greedy; stop ids of the prompt's kind.
+engine::GenerationRequest make_request(const engine::Engine& engine, const lsp::Prompt& prompt,
+                                       const lsp::GenerateOptions& options);
+
+lsp::ModelDescription describe(const engine::Engine& engine);
+
+}  // namespace hearth::daemon

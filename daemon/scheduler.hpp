@@ -1,0 +1,85 @@
+// Who computes now: one engine, many wants. Picks the most urgent, interrupts a less urgent one in
+// the middle of a step, and goes on with it later. Knows nothing of models.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "lsp/model.hpp"
+
+namespace hearth::daemon {
+
+// A want's computation, advanced step by step. step() and, once it was called, the destructor run
+// on the computing thread.
+class Work {
+ public:
+  enum class Step : std::uint8_t { more, done, interrupted };
+
+  virtual ~Work() = default;
+  // One piece; returns early with `interrupted` when the flag becomes true, and goes on from there
+  // when called again. An exception ends the work: abandon() gets its text.
+  virtual Step step(const std::atomic<bool>& interrupt) = 0;
+  // Will not be stepped any more. Called at most once, and not after `done`.
+  virtual void abandon(const lsp::ModelError& error) = 0;
+  // Not begun yet; a state of the world that concerns it. Any thread.
+  virtual void waiting(const lsp::GenerationProgress&) {}
+};
+
+class Scheduler {
+ public:
+  using Id = std::uint64_t;
+  static constexpr std::size_t most_waiting = 256;
+
+  Scheduler() = default;
+  Scheduler(const Scheduler&) = delete;
+  Scheduler& operator=(const Scheduler&) = delete;
+
+  // From any thread -------------------------------------------------------------------------
+  // Too many waiting, or closed: the work is abandoned with the reason before this returns.
+  Id submit(lsp::Priority priority, std::unique_ptr<Work> work);
+  // Work that has not begun is abandoned before this returns; other work stops within its step.
+  void cancel(Id id);
+  // Runs `task` on the computing thread, between two steps and before any work.
+  void between_steps(std::function<void()> task);
+  // Tells all work that has not begun.
+  void tell_waiting(const lsp::GenerationProgress& progress);
+  // Abandons all work, now and from now on. wait() returns false from then on.
+  void close(const lsp::ModelError& reason);
+  std::size_t size() const;
+
+  // On the computing thread -----------------------------------------------------------------
+  bool wait();     // until there is something to do; false: closed
+  void advance();  // one step of the most urgent work
+
+ private:
+  struct Entry {
+    Id id = 0;
+    lsp::Priority priority = lsp::Priority::background;
+    std::unique_ptr<Work> work;
+    bool begun = false;
+    bool cancelled = false;
+  };
+
+  Entry* most_urgent();
+  std::unique_ptr<Work> take(const Entry* entry);
+  void run_tasks(std::unique_lock<std::mutex>& lock);
+  void drop_cancelled(std::unique_lock<std::mutex>& lock);
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<std::unique_ptr<Entry>> entries_;  // in the order of their submission
+  std::vector<std::function<void()>> tasks_;
+  std::unique_ptr<lsp::ModelError> closed_;
+  Entry* running_ = nullptr;
+  Id last_ = 0;
+  std::atomic<bool> interrupt_{false};
+};
+
+}  // namespace hearth::daemon

@@ -1,0 +1,94 @@
+// Which session serves a prompt.
+#include "daemon/session_pool.hpp"
+
+#include <algorithm>
+#include <tuple>
+
+namespace hearth::daemon {
+
+using Tokens = std::span<const engine::TokenId>;
+
+struct SessionPool::Entry {
+  engine::Session session;
+  std::vector<engine::TokenId> prompt;  // what it was last lent for
+  bool lent = false;
+  std::uint64_t used = 0;
+};
+
+namespace {
+
+std::size_t shared(Tokens a, Tokens b) {
+  return static_cast<std::size_t>(std::ranges::mismatch(a, b).in1 - a.begin());
+}
+
+}  // namespace
+
+SessionPool::Lease::Lease(Entry& entry) : entry_(&entry) {
+  entry.lent = true;
+}
+SessionPool::Lease::~Lease() {
+  if (entry_ != nullptr) entry_->lent = false;
+}
+engine::Session& SessionPool::Lease::session() const {
+  return entry_->session;
+}
+
+SessionPool::SessionPool(std::shared_ptr<const engine::Engine> engine, std::size_t size)
+    : engine_(std::move(engine)), size_(size) {}
+SessionPool::~SessionPool() = default;
+
+SessionPool::Lease SessionPool::acquire(Tokens prompt) {
+  Entry* best = best_match(prompt);
+  const bool goes_on =
+      best != nullptr && 2 * best->session.common(prompt) >= best->session.tokens().size();
+  Entry* chosen = goes_on ? best : room();
+  if (chosen != best && best != nullptr && best->session.common(prompt) > 0) {
+    chosen->session = best->session.clone();  // both have more to live for
+  }
+  chosen->prompt.assign(prompt.begin(), prompt.end());
+  chosen->used = ++clock_;
+  return Lease(*chosen);
+}
+
+std::size_t SessionPool::common(Tokens prompt) const {
+  std::size_t most = 0;
+  for (const auto& entry : entries_) most = std::max(most, entry->session.common(prompt));
+  return most;
+}
+
+std::size_t SessionPool::bytes() const {
+  std::size_t total = 0;
+  for (const auto& entry : entries_) total += entry->session.bytes();
+  return total;
+}
+
+// Most computed tokens in common; then, the furthest along the same prompt (a parked chunk), then
+// the latest. Null where nothing at all is shared.
+SessionPool::Entry* SessionPool::best_match(Tokens prompt) {
+  Entry* best = nullptr;
+  std::tuple<std::size_t, std::size_t, std::uint64_t> best_score{0, 0, 0};
+  for (const auto& entry : entries_) {
+    if (entry->lent) continue;
+    const std::size_t kept = entry->session.common(prompt);
+    const std::size_t along = shared(entry->prompt, prompt);
+    if (kept == 0 && along == 0) continue;
+    const std::tuple score{kept, along, entry->used};
+    if (score > best_score) {
+      best = entry.get();
+      best_score = score;
+    }
+  }
+  return best;
+}
+
+SessionPool::Entry* SessionPool::room() {
+  Entry* oldest = nullptr;
+  for (const auto& entry : entries_) {
+    if (!entry->lent && (oldest == nullptr || entry->used < oldest->used)) oldest = entry.get();
+  }
+  if (oldest != nullptr && entries_.size() >= size_) return oldest;
+  entries_.push_back(std::make_unique<Entry>(Entry{engine::Session(engine_), {}}));
+  return entries_.back().get();
+}
+
+}  // namespace hearth::daemon

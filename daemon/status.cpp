@@ -1,0 +1,147 @@
+// The daemon's state as JSON, and JSON as lines for people.
+#include "daemon/status.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "daemon/text_layout.hpp"
+
+namespace hearth::daemon {
+namespace {
+
+using nlohmann::json;
+
+std::string_view state_name(ModelStatus::State state) {
+  switch (state) {
+    case ModelStatus::State::loading:
+      return "loading";
+    case ModelStatus::State::ready:
+      return "ready";
+    case ModelStatus::State::failed:
+      return "failed";
+  }
+  return "";
+}
+
+json optional(const std::optional<double>& value) {
+  return value ? json(*value) : json();
+}
+
+std::string line(std::string_view label, std::string_view text) {
+  std::string left(label);
+  left.resize(11, ' ');
+  return left + std::string(text) + "\n";
+}
+
+std::string model_line(const json& model) {
+  const auto state = model["state"].get<std::string>();
+  const auto directory = model["directory"].get<std::string>();
+  if (state == "failed")
+    return directory + " cannot be loaded: " + model["error"].get<std::string>();
+  if (state == "ready") return model["name"].get<std::string>() + ", " + directory;
+  const auto total = model["load"]["bytesTotal"].get<double>();
+  const auto done = model["load"]["bytesDone"].get<double>();
+  if (total == 0) return "loading " + directory;
+  return "loading " + directory + ": " + show_bytes(done) + " of " + show_bytes(total);
+}
+
+std::string speed(const json& value) {
+  return value.is_null() ? "not measured yet" : show_speed(value.get<double>());
+}
+
+std::string number(const json& value) {
+  return std::to_string(value.get<std::uint64_t>());
+}
+
+}  // namespace
+
+json to_json(const ModelStatus& status) {
+  return {
+      {"state", state_name(status.state)},
+      {"directory", status.directory},
+      {"error", status.error},
+      {"load", {{"bytesDone", status.load.bytes_done}, {"bytesTotal", status.load.bytes_total}}},
+      {"name", status.name},
+      {"device", status.device},
+      {"notes", status.notes},
+      {"weightBytes", status.weight_bytes},
+      {"contextTokens", status.context},
+      {"requests", status.requests},
+      {"cancelled", status.cancelled},
+      {"failed", status.failed},
+      {"promptTokens", status.prompt_tokens},
+      {"cachedTokens", status.cached_tokens},
+      {"answerTokens", status.answer_tokens},
+      {"tokensComputed", status.tokens_computed},
+      {"steps", status.steps},
+      {"waiting", status.waiting},
+      {"sessions", status.sessions},
+      {"sessionBytes", status.session_bytes},
+      {"prefillTokensPerSecond", optional(status.prefill_speed)},
+      {"decodeTokensPerSecond", optional(status.decode_speed)}};
+}
+
+json to_json(const lsp::Job& job) {
+  json value = {{"id", job.id},
+                {"action", job.request.action},
+                {"title", job.request.title},
+                {"state", lsp::name(job.state)},
+                {"promptTokens", job.progress.prompt_tokens},
+                {"cachedTokens", job.progress.cached_tokens},
+                {"promptDone", job.progress.prompt_done},
+                {"answerTokens", job.progress.answer_tokens}};
+  if (job.progress.eta) value["etaMs"] = job.progress.eta->count();
+  if (!job.error.empty()) value["error"] = job.error;
+  if (!job.request.targets.empty()) value["uri"] = job.request.targets.front().uri;
+  return value;
+}
+
+std::string show_status(const json& status) {
+  const json& model = status["model"];
+  std::string text;
+  text += line("daemon", "process " + number(status["pid"]) + ", hearth " +
+                             status["build"].get<std::string>() + ", up " +
+                             show_time(std::chrono::seconds(status["uptimeSeconds"].get<long>())));
+  text += line("model", model_line(model));
+  if (model["state"] == "ready") {
+    text += line("runs on", model["device"].get<std::string>());
+    for (const auto& note : model["notes"]) text += line("", note.get<std::string>());
+    text += line("memory", show_bytes(model["weightBytes"].get<double>()) + " weights, " +
+                               show_bytes(model["sessionBytes"].get<double>()) + " in " +
+                               show_count(model["sessions"].get<std::int64_t>(), "sequence"));
+    text += line("speed", "reading " + speed(model["prefillTokensPerSecond"]) + ", writing " +
+                              speed(model["decodeTokensPerSecond"]));
+  }
+  text += line("requests", number(model["requests"]) + " (" + number(model["waiting"]) + " now, " +
+                               number(model["cancelled"]) + " cancelled, " +
+                               number(model["failed"]) + " failed)");
+  text += line("tokens", number(model["promptTokens"]) + " read, " + number(model["cachedTokens"]) +
+                             " of them from cache; " + number(model["answerTokens"]) + " written");
+  text += line("editors", std::to_string(status["clients"].size()));
+  for (const auto& client : status["clients"]) {
+    text +=
+        line("", "process " + number(client["pid"]) + " in " + client["cwd"].get<std::string>());
+  }
+  text += line("jobs", std::to_string(status["jobs"].size()));
+  text += line("log", status["log"].get<std::string>());
+  text += line("config", status["config"].get<std::string>());
+  return printable(text);
+}
+
+std::string show_jobs(const json& jobs) {
+  if (jobs.empty()) return "no jobs\n";
+  std::string text;
+  for (const auto& job : jobs) {
+    std::string state = job["state"].get<std::string>();
+    state.resize(10, ' ');
+    text += number(job["id"]) + "  " + state + " " + job["title"].get<std::string>() + ", " +
+            show_count(job["answerTokens"].get<std::int64_t>(), "token") + " written";
+    if (job.contains("etaMs") && (job["state"] == "reading" || job["state"] == "writing")) {
+      text += ", about " + show_time(std::chrono::milliseconds(job["etaMs"].get<long>())) + " left";
+    }
+    if (job.contains("error")) text += ": " + job["error"].get<std::string>();
+    text += "\n";
+  }
+  return printable(text);
+}
+
+}  // namespace hearth::daemon

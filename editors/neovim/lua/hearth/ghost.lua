@@ -1,0 +1,226 @@
+-- Inline completion for Neovim before 0.12: asks after a pause, shows the answer as ghost text,
+-- keeps it while it is typed along, accepts it whole or in part. One at a time, in the buffer and
+-- window that have the cursor. Drawing is hearth.ghost_text's.
+local client = require('hearth.client')
+local config = require('hearth.config')
+local ghost_text = require('hearth.ghost_text')
+local position = require('hearth.position')
+
+local M = {}
+
+-- What is on the screen:
+--   buffer, client_id, text (the whole item), row and column where it begins (from 0),
+--   tail (bytes of the line after the item's range), command
+local shown = nil
+local asked = nil -- the request under way: { client, id }
+local timer = vim.loop.new_timer()
+
+local function cursor()
+  local at = vim.api.nvim_win_get_cursor(0)
+  return at[1] - 1, at[2]
+end
+
+local function inserting()
+  return vim.api.nvim_get_mode().mode:sub(1, 1) == 'i'
+end
+
+local function forget_request()
+  timer:stop()
+  if asked then
+    client.cancel(asked.client, asked.id)
+    asked = nil
+  end
+end
+
+function M.hide()
+  if shown then
+    ghost_text.clear(shown.buffer)
+    shown = nil
+  end
+end
+
+function M.dismiss()
+  forget_request()
+  M.hide()
+end
+
+-- The part of the item that is not in the buffer yet; nil when something else was typed, or the
+-- cursor went elsewhere.
+local function remaining()
+  local row, column = cursor()
+  if not shown or shown.buffer ~= vim.api.nvim_get_current_buf() or row < shown.row then
+    return nil
+  end
+  local lines = vim.api.nvim_buf_get_lines(shown.buffer, shown.row, row + 1, false)
+  if #lines ~= row - shown.row + 1 or #lines[#lines] - column < shown.tail then
+    return nil
+  end
+  lines[#lines] = lines[#lines]:sub(1, column)
+  if #lines[1] < shown.column then
+    return nil
+  end
+  lines[1] = lines[1]:sub(shown.column + 1)
+  local typed = table.concat(lines, '\n')
+  if shown.text:sub(1, #typed) ~= typed or #typed == #shown.text then
+    return nil
+  end
+  return shown.text:sub(#typed + 1)
+end
+
+local function draw()
+  local text = remaining()
+  if not text then
+    M.hide()
+    return false
+  end
+  local row, column = cursor()
+  ghost_text.draw(shown.buffer, row, column, text, shown.tail)
+  return true
+end
+
+-- The first item that goes on from what stands before the cursor.
+local function take(connection, buffer, result)
+  local row, column = cursor()
+  local encoding = connection.offset_encoding or 'utf-16'
+  local line = vim.api.nvim_get_current_line()
+  for _, item in ipairs(result.items or result) do
+    local text = type(item.insertText) == 'string' and item.insertText or item.insertText.value
+    local first, last = column, column
+    if item.range then
+      first = position.column(line, item.range.start.character, encoding)
+      last = position.column(line, item.range['end'].character, encoding)
+    end
+    shown = {
+      buffer = buffer,
+      client_id = connection.id,
+      text = text:gsub('\r\n', '\n'),
+      row = row,
+      column = first,
+      tail = #line - last,
+      command = item.command,
+    }
+    if draw() then
+      return
+    end
+  end
+end
+
+-- trigger: 1 a person asked, 2 by itself.
+function M.request(trigger)
+  forget_request()
+  local buffer = vim.api.nvim_get_current_buf()
+  local connection = client.of(buffer)
+  if not connection or not connection.server_capabilities.inlineCompletionProvider or not inserting() then
+    return
+  end
+  local row, column = cursor()
+  local tick = vim.api.nvim_buf_get_changedtick(buffer)
+  local params = {
+    textDocument = { uri = vim.uri_from_bufnr(buffer) },
+    position = position.to_lsp(buffer, row, column, connection.offset_encoding or 'utf-16'),
+    context = { triggerKind = trigger },
+  }
+  local this = { client = connection }
+  asked = this
+  this.id = client.request(connection, 'textDocument/inlineCompletion', params, buffer, function(err, result)
+    if asked ~= this then
+      return -- superseded
+    end
+    asked = nil
+    local row_now, column_now = cursor()
+    local moved = buffer ~= vim.api.nvim_get_current_buf()
+      or tick ~= vim.api.nvim_buf_get_changedtick(buffer)
+      or row ~= row_now
+      or column ~= column_now
+    if not err and type(result) == 'table' and not moved and inserting() then
+      take(connection, buffer, result)
+    end
+  end)
+  if not this.id then
+    asked = nil
+  end
+end
+
+-- After every move or change in insert mode: what was typed along stays, else it is asked anew.
+function M.cursor_moved()
+  if draw() then
+    return
+  end
+  forget_request()
+  timer:start(config.current.inline.debounce_ms, 0, vim.schedule_wrap(function()
+    M.request(2)
+  end))
+end
+
+client.on('hearth/inlineCompletionReady', function(client_id, ready)
+  local buffer = vim.api.nvim_get_current_buf()
+  local connection = client.of(buffer)
+  if not connection or connection.id ~= client_id or vim.uri_from_bufnr(buffer) ~= ready.uri then
+    return
+  end
+  local row, column = position.from_lsp(buffer, ready.position, connection.offset_encoding or 'utf-16')
+  local row_now, column_now = cursor()
+  if row == row_now and column == column_now and not shown then
+    M.request(2)
+  end
+end)
+
+function M.visible()
+  return remaining() ~= nil
+end
+
+-- Puts `piece`, the beginning of what remains, before the cursor.
+local function insert(piece, whole)
+  local row, column = cursor()
+  local line_length = #vim.api.nvim_get_current_line()
+  local replaced_to = whole and line_length - shown.tail or column
+  local lines = vim.split(piece, '\n', { plain = true })
+  vim.api.nvim_buf_set_text(0, row, column, row, replaced_to, lines)
+  local last = #lines == 1 and column + #lines[1] or #lines[#lines]
+  vim.api.nvim_win_set_cursor(0, { row + #lines, last })
+end
+
+-- Accepts the whole, or what pick(remaining) returns of it. False when there is nothing.
+function M.accept(pick)
+  local text = remaining()
+  if not text then
+    return false
+  end
+  local piece = pick and pick(text) or text
+  local whole = #piece == #text
+  insert(piece, whole)
+  if not whole then
+    draw()
+    return true
+  end
+  local command, client_id = shown.command, shown.client_id
+  M.hide()
+  local connection = command and vim.lsp.get_client_by_id(client_id)
+  if connection then
+    local params = { command = command.command, arguments = command.arguments }
+    client.request(connection, 'workspace/executeCommand', params, nil, function() end)
+  end
+  return true
+end
+
+client.on_attach(function(_, buffer)
+  local group = vim.api.nvim_create_augroup('hearth_ghost_' .. buffer, { clear = true })
+  local function on(events, action)
+    vim.api.nvim_create_autocmd(events, { group = group, buffer = buffer, callback = action })
+  end
+  on({ 'InsertEnter', 'CursorMovedI', 'TextChangedI', 'TextChangedP' }, function()
+    if config.current.inline.enabled then
+      M.cursor_moved()
+    end
+  end)
+  on({ 'InsertLeave', 'BufLeave' }, M.dismiss)
+end)
+
+client.on_exit(function(client_id)
+  if shown and shown.client_id == client_id then
+    M.hide()
+  end
+  asked = nil
+end)
+
+return M

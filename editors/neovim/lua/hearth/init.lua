@@ -1,0 +1,69 @@
+-- hearth's Neovim plugin, from the outside: setup, what the commands do, the status line's words.
+local config = require('hearth.config')
+
+local M = {}
+
+local function attach_to(filetypes)
+  local client = require('hearth.client')
+  local group = vim.api.nvim_create_augroup('hearth', { clear = true })
+  vim.api.nvim_create_autocmd('FileType', {
+    group = group,
+    pattern = filetypes,
+    callback = function(event)
+      client.attach(event.buf)
+    end,
+  })
+  for _, buffer in ipairs(vim.api.nvim_list_bufs()) do
+    if vim.api.nvim_buf_is_loaded(buffer) and vim.tbl_contains(filetypes, vim.bo[buffer].filetype) then
+      client.attach(buffer)
+    end
+  end
+end
+
+-- Options: see hearth.config, or :help hearth-setup.
+function M.setup(options)
+  config.set(options)
+  require('hearth.answer')
+  local inline = require('hearth.inline')
+  for name, key in pairs(config.current.keys) do
+    inline.map(name, key)
+  end
+  attach_to(config.current.filetypes)
+end
+
+-- Explains whole lines of the current buffer, from 1, both included.
+function M.explain(first, last)
+  require('hearth.explain').run(first, last)
+end
+
+-- Stops the job whose answer the current buffer shows, else the youngest one.
+function M.cancel()
+  local jobs = require('hearth.jobs')
+  local job = require('hearth.answer').job_here()
+  if not job or jobs.has_ended(job) then
+    job = jobs.running()
+  end
+  if job then
+    return jobs.cancel(job)
+  end
+  vim.notify('hearth: nothing runs', vim.log.levels.INFO)
+end
+
+-- Shows the version, the model and the jobs in a float that goes when the cursor moves.
+function M.status()
+  require('hearth.jobs').report(function(lines)
+    vim.lsp.util.open_floating_preview(lines, 'plaintext', { border = 'rounded', focus_id = 'hearth' })
+  end)
+end
+
+function M.statusline()
+  return require('hearth.jobs').statusline()
+end
+
+for _, name in ipairs({ 'accept', 'accept_word', 'accept_line', 'dismiss', 'request' }) do
+  M[name] = function()
+    return require('hearth.inline')[name]()
+  end
+end
+
+return M

@@ -1,0 +1,22 @@
+-- The commands. Nothing is loaded before one of them, or require('hearth').setup(), is used.
+if vim.g.loaded_hearth then
+  return
+end
+vim.g.loaded_hearth = true
+
+local function command(name, action, options)
+  vim.api.nvim_create_user_command(name, action, options)
+end
+
+command('HearthExplain', function(arguments)
+  require('hearth').explain(arguments.line1, arguments.line2)
+end, { range = true, desc = 'Explain the selected lines' })
+command('HearthCancel', function()
+  require('hearth').cancel()
+end, { desc = 'Stop the answer that is being written' })
+command('HearthStatus', function()
+  require('hearth').status()
+end, { desc = 'Show the model and the jobs' })
+command('HearthComplete', function()
+  require('hearth').request()
+end, { desc = 'Ask for an inline completion now' })

@@ -1,0 +1,230 @@
+// How long a person waits: percentiles over real daemons and a scripted editor. Prints, asserts
+// nothing. Usage: latency [RUNS] [MODEL-DIRECTORY]
+#include <stdlib.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "daemon/client.hpp"
+#include "daemon/scripted_editor.hpp"
+#include "lsp/extension.hpp"
+
+using namespace hearth::daemon;
+using Json = nlohmann::json;
+using Clock = std::chrono::steady_clock;
+namespace extension = hearth::lsp::extension;
+
+namespace {
+
+constexpr const char* uri = "file:///stats.py";
+
+// A file of some length, with the cursor in its last function.
+std::string source() {
+  std::string text;
+  for (int i = 0; i < 8; ++i) {
+    const std::string n = std::to_string(i);
+    text += "def average_" + n + "(values):\n    total = 0\n    for value in values:\n" +
+            "        total += value * " + n + "\n    return total / len(values)\n\n\n";
+  }
+  return text + "def total_price(items):\n    total = 0\n    for item in items:\n        ";
+}
+
+double milliseconds_since(Clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
+
+class Series {
+ public:
+  explicit Series(const char* name) : name_(name) {}
+  void add(double milliseconds) { all_.push_back(milliseconds); }
+  void print() {
+    if (all_.empty()) return;
+    std::sort(all_.begin(), all_.end());
+    const auto at = [this](double share) {
+      return all_[static_cast<std::size_t>(share * static_cast<double>(all_.size() - 1) + 0.5)];
+    };
+    std::printf("%-46s %9.1f %9.1f %9.1f %6zu\n", name_, at(0.5), at(0.95), all_.back(),
+                all_.size());
+  }
+
+ private:
+  const char* name_;
+  std::vector<double> all_;
+};
+
+struct Measured {
+  Series initialize{"initialize, daemon and model starting"};
+  Series initialize_again{"initialize, daemon running"};
+  Series inline_cold{"inline completion, nothing read before"};
+  Series inline_typed{"inline completion, typed on"};
+  Series inline_same{"inline completion, at the same place"};
+  Series explain_first{"explain, first words"};
+  Series explain_done{"explain, whole"};
+  Series cancel{"cancel of an explanation, to its end"};
+};
+
+class Session {
+ public:
+  Session(const std::map<std::string, std::string>& environment, const std::string& model,
+          Series& initialize)
+      : editor_(command(model), environment, true) {
+    editor_.on_notification = [this](const std::string& method, const Json& params) {
+      if (method == extension::TextDelta::method && !first_text_) first_text_ = Clock::now();
+      if (method == extension::JobState::method) job_ = params;
+      if (method == extension::Status::method) model_state_ = params["model"]["state"];
+    };
+    const auto start = Clock::now();
+    const Json literals = {{"codeActionKind", {{"valueSet", {"hearth.explain"}}}}};
+    editor_.initialize(
+        {{"general", {{"positionEncodings", {"utf-8"}}}},
+         {"textDocument", {{"codeAction", {{"codeActionLiteralSupport", literals}}}}}},
+        {{"hearth",
+          {{"protocol", extension::protocol_version}, {"features", extension::all_features}}}});
+    initialize.add(milliseconds_since(start));
+  }
+
+  void wait_for_model() {
+    editor_.until([this] { return model_state_ != "loading" && !model_state_.empty(); });
+    if (model_state_ != "ready") throw std::runtime_error("the model cannot be loaded");
+  }
+
+  void open(const std::string& text) {
+    text_ = text;
+    editor_.open(uri, "python", text_);
+  }
+  void type(const std::string& more) {
+    text_ += more;
+    editor_.change(uri, ++version_, text_);
+  }
+
+  void complete(Series& series) {
+    const auto line = std::count(text_.begin(), text_.end(), '\n');
+    const auto column = text_.size() - (text_.rfind('\n') + 1);
+    const auto start = Clock::now();
+    editor_.request("textDocument/inlineCompletion",
+                    {{"textDocument", {{"uri", uri}}},
+                     {"position", {{"line", line}, {"character", column}}},
+                     {"context", {{"triggerKind", 1}}}});
+    series.add(milliseconds_since(start));
+  }
+
+  // Explains the n-th function of source().
+  void explain(int n, Measured& measured) {
+    const auto start = begin_explanation(n);
+    editor_.until([this] { return ended(); });
+    measured.explain_done.add(milliseconds_since(start));
+    if (first_text_) {
+      measured.explain_first.add(
+          std::chrono::duration<double, std::milli>(*first_text_ - start).count());
+    }
+  }
+
+  void cancel_explanation(int n, Measured& measured) {
+    begin_explanation(n);
+    editor_.until([this] { return ended() || (job_.contains("id") && first_text_); });
+    if (ended()) return;
+    const auto start = Clock::now();
+    editor_.request("hearth/cancelJob", {{"id", job_["id"]}});
+    editor_.until([this] { return ended(); });
+    measured.cancel.add(milliseconds_since(start));
+  }
+
+  void quit() { editor_.quit(); }
+
+ private:
+  static std::vector<std::string> command(const std::string& model) {
+    std::vector<std::string> words{HEARTH_BINARY_DIR "/hearth", "lsp"};
+    if (!model.empty()) words.insert(words.end(), {"--model", model});
+    return words;
+  }
+
+  Clock::time_point begin_explanation(int n) {
+    job_ = Json::object();
+    first_text_.reset();
+    const Json actions =
+        editor_.request("textDocument/codeAction",
+                        {{"textDocument", {{"uri", uri}}},
+                         {"range",
+                          {{"start", {{"line", 7 * n}, {"character", 0}}},
+                           {"end", {{"line", 7 * n + 5}, {"character", 0}}}}},
+                         {"context", {{"diagnostics", Json::array()}, {"triggerKind", 1}}}});
+    const auto start = Clock::now();
+    editor_.request("workspace/executeCommand",
+                    {{"command", actions.at(0)["command"]["command"]},
+                     {"arguments", actions.at(0)["command"]["arguments"]}});
+    return start;
+  }
+
+  bool ended() const {
+    const std::string state = job_.value("state", "");
+    return state == "done" || state == "failed" || state == "cancelled";
+  }
+
+  ScriptedEditor editor_;
+  std::string model_state_;
+  std::string text_;
+  std::int64_t version_ = 1;
+  Json job_ = Json::object();
+  std::optional<Clock::time_point> first_text_;
+};
+
+// One life of a daemon of its own.
+void run_once(const std::string& model, Measured& measured) {
+  std::string name = (std::filesystem::temp_directory_path() / "hearth-latency-XXXXXX").string();
+  if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("cannot make " + name);
+  const std::filesystem::path root = name;
+  for (const char* each : {"run", "state", "config"})
+    std::filesystem::create_directory(root / each);
+  const std::map<std::string, std::string> environment{
+      {"XDG_RUNTIME_DIR", (root / "run").string()},
+      {"XDG_STATE_HOME", (root / "state").string()},
+      {"XDG_CONFIG_HOME", (root / "config").string()}};
+  {
+    Session session(environment, model, measured.initialize);
+    Session second(environment, model, measured.initialize_again);
+    second.quit();
+    session.open(source());
+    session.wait_for_model();
+    session.complete(measured.inline_cold);
+    session.complete(measured.inline_same);
+    for (const char* more : {"total", " +=", " item.count", "\n        "}) {
+      session.type(more);
+      session.complete(measured.inline_typed);
+    }
+    for (const int n : {0, 1, 2, 3}) session.explain(n, measured);
+    for (const int n : {4, 5, 6, 7}) session.cancel_explanation(n, measured);
+    session.quit();
+  }
+  Paths paths;
+  paths.runtime = root / "run/hearth";
+  stop_daemon(paths);
+  std::filesystem::remove_all(root);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    const int runs = argc > 1 ? std::stoi(argv[1]) : 10;
+    const std::string model = argc > 2 ? std::filesystem::absolute(argv[2]).string() : "";
+    Measured measured;
+    for (int i = 0; i < runs; ++i) run_once(model, measured);
+    std::printf("%-46s %9s %9s %9s %6s\n", "milliseconds", "p50", "p95", "most", "count");
+    for (Series* series : {&measured.initialize, &measured.initialize_again, &measured.inline_cold,
+                           &measured.inline_same, &measured.inline_typed, &measured.explain_first,
+                           &measured.explain_done, &measured.cancel}) {
+      series->print();
+    }
+    return 0;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "latency: %s\n", error.what());
+    return 1;
+  }
+}

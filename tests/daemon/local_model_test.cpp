@@ -1,0 +1,297 @@
+// The local engine behind lsp::Model, with the embedded checkpoint.
+#include "daemon/local_model.hpp"
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <optional>
+
+#include "tests/daemon/queue_host.hpp"
+#include "tests/temporary_directory.hpp"
+
+using namespace hearth;
+using namespace hearth::daemon;
+using lsp::Priority;
+using lsp::Prompt;
+using tests::QueueHost;
+
+namespace {
+
+constexpr const char* explanation =
+    "Computes the average of the values: it adds them up and divides the total by their number. "
+    "An empty list gives zero.";
+
+Prompt task_prompt(const std::string& task) {
+  const lsp::Segment code{
+      "File: stats.py (python)\n\n```python\ndef average(values):\n    total = 0\n"
+      "    for value in values:\n        total += value\n    return total / len(values)\n```\n\n",
+      lsp::Provenance::selection, true};
+  Prompt prompt;
+  prompt.messages = {
+      {"system", {{"You are a programming assistant inside an editor.", lsp::Provenance::system}}},
+      {"user", {code, {task, lsp::Provenance::instruction}}}};
+  return prompt;
+}
+
+Prompt explain_prompt() {
+  return task_prompt("Explain what this code does.");
+}
+
+Prompt completion_prompt() {
+  Prompt prompt;
+  prompt.kind = Prompt::Kind::fill_in_the_middle;
+  prompt.prefix = {{"def total_price(items):\n    total = 0\n    for item in items:\n        "}};
+  prompt.suffix = {{"\n"}};
+  return prompt;
+}
+
+engine::EngineOptions ember() {
+  engine::EngineOptions options;
+  options.model = HEARTH_SOURCE_DIR "/engine/ember";
+  options.threads = 2;
+  return options;
+}
+
+// What came of one generate().
+struct Outcome {
+  std::optional<lsp::Result<lsp::Answer>> result;
+  std::string streamed;
+  std::vector<lsp::GenerationProgress> progress;
+
+  const lsp::Answer& answer() const {
+    REQUIRE(result);
+    REQUIRE(std::holds_alternative<lsp::Answer>(*result));
+    return std::get<lsp::Answer>(*result);
+  }
+  const lsp::ModelError& error() const {
+    REQUIRE(result);
+    REQUIRE(std::holds_alternative<lsp::ModelError>(*result));
+    return std::get<lsp::ModelError>(*result);
+  }
+};
+
+struct Stage {
+  explicit Stage(engine::EngineOptions options = ember()) : model(host, std::move(options)) {}
+
+  lsp::GenerationId generate(Outcome& outcome, Prompt prompt,
+                             Priority priority = Priority::explicit_request,
+                             std::int64_t max_tokens = 128) {
+    return model.generate(std::move(prompt), {priority, max_tokens, {}},
+                          {[&outcome](const lsp::GenerationProgress& progress) {
+                             outcome.progress.push_back(progress);
+                           },
+                           [&outcome](const std::string& text) {
+                             CHECK_FALSE(outcome.result);
+                             outcome.streamed += text;
+                           },
+                           [&outcome](lsp::Result<lsp::Answer> result) {
+                             CHECK_FALSE(outcome.result);
+                             outcome.result = std::move(result);
+                           }});
+  }
+  void finish(const Outcome& outcome) {
+    host.run_until([&] { return outcome.result.has_value(); });
+  }
+  Outcome run(Prompt prompt) {
+    Outcome outcome;
+    generate(outcome, std::move(prompt));
+    finish(outcome);
+    return outcome;
+  }
+  void load() {
+    bool described = false;
+    model.describe([&](const auto&) { described = true; });
+    host.run_until([&] { return described; });
+  }
+
+  QueueHost host;
+  LocalModel model;
+};
+
+}  // namespace
+
+TEST_CASE("it describes the checkpoint once it is loaded") {
+  Stage stage;
+  std::optional<lsp::Result<lsp::ModelDescription>> described;
+  stage.model.describe([&](auto result) { described = result; });
+  CHECK_FALSE(described);  // never before the call returns
+  stage.host.run_until([&] { return described.has_value(); });
+  const auto& description = std::get<lsp::ModelDescription>(*described);
+  CHECK(description.profile.name == "ember");
+  CHECK(description.profile.tasks.at("explain") == "Explain what this code does.");
+  CHECK(description.profile.context_tokens == 2048);
+  CHECK(description.capabilities.exact_token_counts);
+  CHECK(description.capabilities.parking);
+  CHECK(description.capabilities.prefix_state);
+}
+
+TEST_CASE("an answer is the checkpoint's own, streamed and whole") {
+  Stage stage;
+  const Outcome outcome = stage.run(explain_prompt());
+  CHECK(outcome.answer().text == explanation);
+  CHECK(outcome.streamed == explanation);
+  CHECK(outcome.answer().finish == lsp::FinishReason::stop);
+  CHECK(outcome.answer().cached_tokens == 0);
+  REQUIRE_FALSE(outcome.progress.empty());
+  CHECK(outcome.progress.front().phase == lsp::GenerationProgress::Phase::loading);
+  CHECK(outcome.progress.back().phase == lsp::GenerationProgress::Phase::writing);
+  double done = 0;
+  for (const auto& progress : outcome.progress) {
+    CHECK(progress.prompt_done >= done);
+    done = progress.prompt_done;
+  }
+}
+
+TEST_CASE("the same prompt again is read from its state, with the same answer") {
+  Stage stage;
+  stage.run(explain_prompt());
+  const Outcome again = stage.run(explain_prompt());
+  CHECK(again.answer().text == explanation);
+  CHECK(again.answer().cached_tokens == again.answer().prompt_tokens);
+}
+
+TEST_CASE("another task on the same code reads only its own wording") {
+  Stage stage;
+  stage.run(explain_prompt());
+  const Outcome other = stage.run(task_prompt("Add type hints."));
+  const auto unread = other.answer().prompt_tokens - other.answer().cached_tokens;
+  CHECK(other.answer().cached_tokens > 60);
+  CHECK(unread < 20);
+}
+
+TEST_CASE("completions keep to their bound and say so") {
+  Stage stage;
+  Outcome outcome;
+  stage.generate(outcome, completion_prompt(), Priority::inline_completion, 2);
+  stage.finish(outcome);
+  CHECK(outcome.answer().finish == lsp::FinishReason::length);
+  CHECK(outcome.answer().answer_tokens == 2);
+}
+
+TEST_CASE("a more urgent want is served in the middle of another, which loses nothing") {
+  Stage stage;
+  stage.load();
+  Outcome job;
+  Outcome completion;
+  std::atomic<bool> begun = false;
+  stage.host.on_post = [&] {
+    // In the computing thread, with the job's first words on their way.
+    if (stage.model.status().answer_tokens == 0 || begun.exchange(true)) return;
+    stage.generate(completion, completion_prompt(), Priority::inline_completion);
+  };
+  stage.generate(job, explain_prompt(), Priority::background);
+  stage.finish(completion);
+  CHECK_FALSE(job.result);
+  stage.finish(job);
+  stage.host.on_post = {};
+  CHECK(job.answer().text == explanation);
+  CHECK(completion.answer().text.starts_with("total += item.price"));
+}
+
+TEST_CASE("cancelled in the middle, it computes no further") {
+  Stage stage;
+  stage.load();
+  Outcome outcome;
+  std::atomic<lsp::GenerationId> id = 0;
+  stage.host.on_post = [&] {
+    if (stage.model.status().answer_tokens > 2) stage.model.cancel(id);
+  };
+  id = stage.generate(outcome, explain_prompt());
+  stage.finish(outcome);
+  stage.host.on_post = {};
+  CHECK(outcome.error().cancelled);
+  const ModelStatus status = stage.model.status();
+  CHECK(status.cancelled == 1);
+  CHECK(status.waiting == 0);
+  CHECK(status.answer_tokens < 32);  // as many as the whole answer has
+  CHECK(stage.model.status().steps == status.steps);
+}
+
+TEST_CASE("what was read before a cancellation is not read again") {
+  Stage stage;
+  stage.load();
+  Outcome first;
+  std::atomic<lsp::GenerationId> id = 0;
+  stage.host.on_post = [&] {
+    if (stage.model.status().answer_tokens > 0) stage.model.cancel(id);
+  };
+  id = stage.generate(first, explain_prompt());
+  stage.finish(first);
+  stage.host.on_post = {};
+  CHECK(first.error().cancelled);
+  const Outcome again = stage.run(explain_prompt());
+  CHECK(again.answer().cached_tokens == again.answer().prompt_tokens);
+  CHECK(again.answer().text == explanation);
+}
+
+TEST_CASE("a want that waits for the model is cancelled at once") {
+  Stage stage;
+  Outcome outcome;
+  const auto id = stage.generate(outcome, explain_prompt());
+  stage.model.cancel(id);
+  stage.finish(outcome);
+  CHECK(outcome.error().cancelled);
+}
+
+TEST_CASE("a prompt read ahead costs nothing when it is asked for") {
+  Stage stage;
+  std::optional<lsp::Result<lsp::Estimate>> read;
+  stage.model.prefill(explain_prompt(), [&](auto result) { read = result; });
+  stage.host.run_until([&] { return read.has_value(); });
+  const auto total = std::get<lsp::Estimate>(*read).prompt_tokens;
+  CHECK(std::get<lsp::Estimate>(*read).uncached_tokens == total);
+
+  std::optional<lsp::Result<lsp::Estimate>> estimate;
+  stage.model.estimate(explain_prompt(), [&](auto result) { estimate = result; });
+  stage.host.run_until([&] { return estimate.has_value(); });
+  CHECK(std::get<lsp::Estimate>(*estimate).prompt_tokens == total);
+  CHECK(std::get<lsp::Estimate>(*estimate).uncached_tokens == 0);
+  CHECK(std::get<lsp::Estimate>(*estimate).first_token == std::chrono::milliseconds(0));
+  CHECK(stage.run(explain_prompt()).answer().cached_tokens == total);
+}
+
+TEST_CASE("tokens are counted by the checkpoint's tokenizer") {
+  Stage stage;
+  std::optional<lsp::Result<std::vector<std::int64_t>>> counted;
+  stage.model.count_tokens({"", "def average(values):"}, [&](auto result) { counted = result; });
+  stage.host.run_until([&] { return counted.has_value(); });
+  CHECK(std::get<std::vector<std::int64_t>>(*counted) == std::vector<std::int64_t>{0, 7});
+}
+
+TEST_CASE("a prompt beyond the context fails with the numbers") {
+  Stage stage;
+  Prompt prompt = explain_prompt();
+  std::string text;
+  for (int i = 0; i < 3000; ++i) text += "value ";
+  prompt.messages[1].segments[1].text = text;
+  const Outcome outcome = stage.run(prompt);
+  CHECK(outcome.error().message.find("the context holds 2048") != std::string::npos);
+  CHECK(stage.run(explain_prompt()).answer().text == explanation);
+}
+
+TEST_CASE("a checkpoint that cannot be loaded fails everything that is asked, with the reason") {
+  const tests::TemporaryDirectory empty;
+  engine::EngineOptions options;
+  options.model = empty.path();
+  Stage stage(options);
+  Outcome early;
+  stage.generate(early, explain_prompt());
+  stage.finish(early);
+  CHECK(early.error().message.find("config.json") != std::string::npos);
+  CHECK_FALSE(early.error().cancelled);
+  std::optional<lsp::Result<lsp::ModelDescription>> described;
+  stage.model.describe([&](auto result) { described = result; });
+  stage.host.run_until([&] { return described.has_value(); });
+  CHECK(std::get<lsp::ModelError>(*described).message.find("config.json") != std::string::npos);
+  CHECK(stage.run(explain_prompt()).error().message.find("config.json") != std::string::npos);
+  CHECK(stage.model.status().state == ModelStatus::State::failed);
+}
+
+TEST_CASE("its end does not wait for what is under way") {
+  Outcome outcome;
+  {
+    Stage stage;
+    stage.generate(outcome, explain_prompt());
+  }
+  CHECK_FALSE(outcome.result);
+}

@@ -1,0 +1,3 @@
+// The program daemon_test.
+#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
+#include <doctest/doctest.h>

@@ -1,0 +1,57 @@
+// A Host whose thread is the test's: posted tasks run in run_until().
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <stdexcept>
+#include <string>
+
+#include "lsp/host.hpp"
+
+namespace hearth::tests {
+
+class QueueHost : public lsp::Host {
+ public:
+  void post(std::function<void()> task) override {
+    if (on_post) on_post();
+    const std::scoped_lock lock(mutex_);
+    tasks_.push_back(std::move(task));
+    changed_.notify_one();
+  }
+  void background(std::function<void()> work, std::function<void()> then) override {
+    work();
+    post(std::move(then));
+  }
+  TimerId after(std::chrono::milliseconds, std::function<void()>) override { return 0; }
+  void cancel_timer(TimerId) override {}
+  std::chrono::steady_clock::time_point now() const override {
+    return std::chrono::steady_clock::now();
+  }
+  std::string write_answer(std::string_view, std::string_view) override {
+    throw std::runtime_error("no answers here");
+  }
+  void log(lsp::LogLevel, std::string_view) override {}
+
+  void run_until(const std::function<bool()>& met) {
+    while (!met()) {
+      std::unique_lock lock(mutex_);
+      changed_.wait(lock, [this] { return !tasks_.empty(); });
+      const auto task = std::move(tasks_.front());
+      tasks_.pop_front();
+      lock.unlock();
+      task();
+    }
+  }
+
+  // Called in the posting thread, before the task is queued.
+  std::function<void()> on_post;
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<std::function<void()>> tasks_;
+};
+
+}  // namespace hearth::tests

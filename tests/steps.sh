@@ -1,0 +1,90 @@
+# The steps that tests/run and .ci/run are made of, and the count that they end with. Sourced from
+# the tree's root; every step goes on after a failure, so that one run shows them all.
+passed=0
+failed=0
+skips=$(mktemp)
+trap 'rm -f "$skips"' EXIT
+
+heading() { printf '\n== %s\n' "$*"; }
+
+# check NAME COMMAND…: one test, by its exit status.
+check() {
+  name=$1
+  shift
+  if "$@"; then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1))
+    echo "FAILED: $name" >&2
+  fi
+}
+
+# Runs the tests of a build folder: run_tests FOLDER [CTEST-OPTION…].
+run_tests() {
+  folder=$1
+  shift
+  rm -f "$folder/tests.xml"
+  ctest --test-dir "$folder" -j2 --timeout 900 --no-tests=error --output-on-failure \
+    --output-junit tests.xml --test-output-size-passed 4000000 --test-output-size-failed 4000000 "$@" || true
+  if [ ! -e "$folder/tests.xml" ]; then
+    failed=$((failed + 1))
+    echo "FAILED: no test ran in $folder" >&2
+    return
+  fi
+  counted=$(awk -v skips="$skips" -f tests/count.awk "$folder/tests.xml")
+  set -- $counted
+  passed=$((passed + $1))
+  failed=$((failed + $2))
+  echo "$folder: $1 passed, $2 failed"
+}
+
+# Builds everything into FOLDER and runs its tests; a build that fails counts as one failure.
+build_and_test() {
+  if ./daemon/build "$@"; then
+    run_tests "$1"
+  else
+    failed=$((failed + 1))
+    echo "FAILED: building $1" >&2
+  fi
+}
+
+# sanitized SANITIZERS FOLDER [CMAKE-OPTION…]: everything again with the second compiler, its
+# sanitizers watching, assertions on.
+sanitized() {
+  heading "clang, sanitizers: $1"
+  sanitizers=$1
+  folder=$2
+  shift 2
+  build_and_test "$folder" all -DCMAKE_C_COMPILER=clang-16 -DCMAKE_CXX_COMPILER=clang++-16 \
+    -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG="-O2 -gline-tables-only" \
+    -DHEARTH_TESTS=ON -DHEARTH_WERROR=ON -DHEARTH_SANITIZE="$sanitizers" "$@"
+}
+
+# fuzz FOLDER SECONDS: every libFuzzer target, from its corpus, for as long each. The folder is one
+# that sanitized() has made with -DHEARTH_FUZZ=ON.
+fuzz() {
+  heading "fuzzing, $2 seconds each"
+  folder=$1
+  seconds=$2
+  check "building the fuzzers" ./daemon/build "$folder" fuzzers
+  for program in "$folder"/fuzz-*; do
+    target=${program#"$folder"/fuzz-}
+    found=$folder/corpus/$target
+    mkdir -p "$found"
+    check "fuzz $target" "$program" -max_total_time="$seconds" -rss_limit_mb=4096 -timeout=20 \
+      -artifact_prefix="$folder/crash-$target-" -verbosity=0 "$found" "tests/fuzz/corpus/$target"
+  done
+}
+
+# The last line, and the exit status. What was skipped stands above it, by name and with the reason.
+close() {
+  skipped=$(sort -u "$skips" | wc -l)
+  if [ "$skipped" -gt 0 ]; then
+    heading "skipped on this machine"
+    sort -u "$skips"
+  fi
+  echo
+  [ "$skipped" -gt 0 ] && extra=", $skipped skipped" || extra=
+  echo "$passed passed, $failed failed$extra"
+  [ "$failed" -eq 0 ]
+}
