@@ -2,10 +2,10 @@
 #include "daemon/client.hpp"
 
 #include <poll.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <nlohmann/json.hpp>
 
 #include "daemon/error.hpp"

@@ -51,17 +51,20 @@ Work::Step GenerationWork::step(const std::atomic<bool>& interrupt) {
 
   const auto progress = generation_->step(&interrupt);
 
-  const auto time = Clock::now() - started;
+  const std::chrono::duration<double> time = Clock::now() - started;
   (decoding ? answer_time_ : prompt_time_) += time;
-  const auto computed = session.tokens_computed() - computed_before;
-  if (progress == engine::Progress::interrupted) {
-    measure(0, 0, computed, {});
-    return Step::interrupted;
-  }
-  if (decoding) {
-    measure(0, generation_->answer_tokens() - answer_before, computed, time);
-  } else {
-    measure(generation_->prompt_done() - prompt_before, 0, computed, time);
+  const std::size_t written = generation_->answer_tokens() - answer_before;
+  {
+    const std::scoped_lock lock(shared_->mutex);
+    ++shared_->status.steps;
+    shared_->status.tokens_computed += session.tokens_computed() - computed_before;
+    shared_->status.answer_tokens += written;
+    // A step that was interrupted says nothing of the speed.
+    auto& speeds = shared_->speeds;
+    const double read = generation_->prompt_done() - prompt_before;
+    if (progress == engine::Progress::interrupted) return Step::interrupted;
+    if (decoding) speeds.decode.add(1, time);
+    if (!decoding && read > 0) speeds.prefill.add(read, time);
   }
   std::string text = generation_->take_text();
   text_ += text;
@@ -79,17 +82,6 @@ void GenerationWork::begin() {
   const std::scoped_lock lock(shared_->mutex);
   shared_->status.prompt_tokens += generation_->prompt_tokens();
   shared_->status.cached_tokens += generation_->cached_tokens();
-}
-
-void GenerationWork::measure(double prompt_tokens, std::size_t answer_tokens,
-                             std::uint64_t computed, std::chrono::duration<double> time) {
-  const std::scoped_lock lock(shared_->mutex);
-  auto& status = shared_->status;
-  ++status.steps;
-  status.tokens_computed += computed;
-  status.answer_tokens += answer_tokens;
-  if (prompt_tokens > 0) shared_->speeds.prefill.add(prompt_tokens, time);
-  if (answer_tokens > 0) shared_->speeds.decode.add(static_cast<double>(answer_tokens), time);
 }
 
 void GenerationWork::report() {

@@ -33,8 +33,6 @@ class GenerationWork : public Work {
 
  private:
   void begin();
-  void measure(double prompt_tokens, std::size_t answer_tokens, std::uint64_t computed,
-               std::chrono::duration<double> time);
   void report();
   void finish();
 

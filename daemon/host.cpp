@@ -57,6 +57,7 @@ AsioHost::AsioHost(Log& log, std::filesystem::path answers)
 
 AsioHost::~AsioHost() {
   stop();
+  impl_->pool.stop();  // work that has not begun is dropped
   impl_->pool.join();
 }
 

@@ -19,7 +19,7 @@ class AsioHost : public lsp::Host {
  public:
   // The log outlives it. `answers`: the directory of write_answer.
   AsioHost(Log& log, std::filesystem::path answers);
-  ~AsioHost() override;  // waits for background work; posted tasks are dropped
+  ~AsioHost() override;  // waits for background work that has begun; drops what is queued
 
   void post(std::function<void()> task) override;
   void background(std::function<void()> work, std::function<void()> then) override;

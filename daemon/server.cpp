@@ -47,7 +47,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   const std::optional<Hello>& hello() const { return hello_; }
 
-  void send(std::string body) {
+  void send(std::string_view body) {
     if (closed_ || closing_) return;
     std::string framed = lsp::frame(body);
     unsent_ += framed.size();
@@ -134,8 +134,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
     }
     send(encode(welcome));
     if (!hello_) return finish();
-    peer_ = service_.open(*hello_, [weak = weak_from_this()](std::string message) {
-      if (const auto self = weak.lock()) self->send(std::move(message));
+    peer_ = service_.open(*hello_, [weak = weak_from_this()](std::string_view message) {
+      if (const auto self = weak.lock()) self->send(message);
     });
   }
 

@@ -228,3 +228,53 @@ TEST_CASE("a runtime directory that is a link is refused") {
         "hearth: " + home.paths().runtime.string() + " is a link or no directory: remove it\n");
   fs::remove(home.paths().runtime);
 }
+
+TEST_CASE("a cancelled request stops computing") {
+  const Home home;
+  home.hearth("daemon");
+  auto editor = connect(home.paths(), ConnectionKind::lsp);
+  REQUIRE(editor);
+  auto& stream = editor->stream;
+  const auto response = [&](int id) {
+    for (;;) {
+      const auto body = stream.receive(ScriptedEditor::patience);
+      REQUIRE(body);
+      Json message = Json::parse(*body);
+      if (message.value("id", 0) == id && !message.contains("method")) return message;
+    }
+  };
+  const auto completion = [](int id, int line) {
+    return Json{{"jsonrpc", "2.0"},
+                {"id", id},
+                {"method", "textDocument/inlineCompletion"},
+                {"params",
+                 {{"textDocument", {{"uri", "file:///a.py"}}},
+                  {"position", {{"line", line}, {"character", 4}}},
+                  {"context", {{"triggerKind", 1}}}}}}
+        .dump();
+  };
+  stream.send(R"({"jsonrpc":"2.0","id":1,"method":"initialize","params":{"capabilities":{}}})");
+  stream.send(R"({"jsonrpc":"2.0","method":"initialized","params":{}})");
+  stream.send(
+      R"({"jsonrpc":"2.0","method":"textDocument/didOpen","params":{"textDocument":{"uri":)"
+      R"("file:///a.py","languageId":"python","version":1,"text":"def f(a):\n    \n    \n"}}})");
+  stream.send(completion(2, 1));
+  CHECK(response(2).contains("result"));  // the model is loaded
+
+  const pid_t daemon = home.daemon_pid();
+  ::kill(daemon, SIGSTOP);  // so that the cancellation is there before the answer
+  stream.send(completion(3, 2));
+  stream.send(R"({"jsonrpc":"2.0","method":"$/cancelRequest","params":{"id":3}})");
+  ::kill(daemon, SIGCONT);
+  CHECK(response(3)["error"]["code"] == -32800);
+
+  auto control = home.control();
+  REQUIRE(control);
+  Json model;
+  do {
+    model = ask(*control, "status")["model"];
+  } while (model["waiting"] != 0);
+  const Json later = ask(*control, "status")["model"];
+  CHECK(later["steps"] == model["steps"]);
+  CHECK(later["tokensComputed"] == model["tokensComputed"]);
+}

@@ -231,16 +231,50 @@ case('an option that does not exist is refused by name', function(nvim)
   expect(problem, 'hearth.setup: unknown option inline.delay', 'the error')
 end)
 
-case('a daemon that goes is started again, and the next answer comes', function(nvim)
-  vim.fn.system({ vim.env.HEARTH_UNDER_TEST, 'stop' })
+-- A request that meets the daemon's death fails and says "ask again": a person does.
+local function explain_until_it_comes(nvim)
   child.wait('an explanation comes', function()
-    nvim:type(':1,5HearthExplain<CR>')
-    return vim.wait(10000, function()
+    nvim:type(':silent! only<CR>:1,5HearthExplain<CR>')
+    return vim.wait(5000, function()
       local answer = nvim:answer()
       return answer and answer.text == explanation
     end, 50)
   end)
+end
+
+case('a daemon that goes is started again, and the next answer comes', function(nvim)
+  vim.fn.system({ vim.env.HEARTH_UNDER_TEST, 'stop' })
+  explain_until_it_comes(nvim)
 end)
+
+-- Each round the daemon dies a little later in its answer. A forwarder gives up on a daemon that
+-- dies again and again, so that each editor sees few rounds.
+local function kill_series(rounds)
+  local nvim
+  for round = 1, rounds do
+    if round % 4 == 1 then
+      nvim = child.edit('stats.py', average)
+    end
+    nvim:type(':silent! only<CR>:1,5HearthExplain<CR>')
+    vim.wait(round * 5, function() end)
+    local status = vim.fn.system({ vim.env.HEARTH_UNDER_TEST, 'status', '--json' })
+    vim.loop.kill(vim.fn.json_decode(status).pid, 'sigkill')
+    child.wait('no job is thought to run', function()
+      return nvim:lua("return require('hearth.jobs').running() == nil")
+    end)
+    explain_until_it_comes(nvim)
+    if round % 4 == 0 then
+      nvim:close()
+    end
+  end
+end
+
+if vim.env.HEARTH_LONG then
+  case('a daemon that is killed at any moment of an answer costs that answer and no more', function(other)
+    other:close()
+    kill_series(40)
+  end)
+end
 
 -- ── The runner ─────────────────────────────────────────────────────────────────────────────────
 local function say(text)

@@ -44,7 +44,9 @@ local function open(job)
   vim.bo[buffer].bufhidden = 'wipe'
   vim.bo[buffer].modifiable = false
   -- A file type plugin that fails (no Markdown parser, say) must not cost the answer.
-  pcall(vim.api.nvim_buf_set_option, buffer, 'filetype', 'markdown')
+  vim.api.nvim_buf_call(buffer, function()
+    vim.cmd('silent! setlocal filetype=markdown')
+  end)
   vim.keymap.set('n', 'q', '<Cmd>close<CR>', { buffer = buffer, desc = 'Close the answer' })
   vim.keymap.set('n', '<C-c>', function()
     jobs.cancel(job)
