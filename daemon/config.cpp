@@ -20,13 +20,13 @@ struct Refused {
 };
 
 struct Key {
-  std::string section;
-  std::string name;
-  std::string meaning;
+  const char* section;
+  const char* name;
+  const char* meaning;
   std::function<void(Config&, const toml::node&)> read;  // throws Refused
   std::function<std::string(const Config&)> show;        // as TOML
 
-  std::string full() const { return section + "." + name; }
+  std::string full() const { return std::string(section) + "." + name; }
 };
 
 std::string quoted(const std::string& text) {
@@ -43,7 +43,7 @@ bool is_path(std::string_view text) {
   return text.empty() || text.starts_with('/') || text.starts_with("~/");
 }
 
-Key path(std::string section, std::string name, std::string meaning, std::string Config::*field) {
+Key path(const char* section, const char* name, const char* meaning, std::string Config::*field) {
   return {section, name, meaning,
           [field](Config& config, const toml::node& node) {
             const auto* value = node.as_string();
@@ -55,8 +55,8 @@ Key path(std::string section, std::string name, std::string meaning, std::string
           [field](const Config& config) { return quoted(config.*field); }};
 }
 
-Key choice(std::string section, std::string name, std::string meaning, std::string Config::*field,
-           std::vector<std::string> choices) {
+Key choice(const char* section, const char* name, const char* meaning, std::string Config::*field,
+           const std::vector<std::string>& choices) {
   return {section, name, meaning,
           [field, choices](Config& config, const toml::node& node) {
             const auto* value = node.as_string();
@@ -73,7 +73,7 @@ Key choice(std::string section, std::string name, std::string meaning, std::stri
           [field](const Config& config) { return quoted(config.*field); }};
 }
 
-Key number(std::string section, std::string name, std::string meaning, std::int64_t Config::*field,
+Key number(const char* section, const char* name, const char* meaning, std::int64_t Config::*field,
            std::int64_t least, std::int64_t most) {
   return {section, name, meaning,
           [=](Config& config, const toml::node& node) {
@@ -114,7 +114,7 @@ std::string show_duration(std::chrono::milliseconds duration) {
   return std::to_string(duration.count() / best.milliseconds) + best.suffix;
 }
 
-Key duration(std::string section, std::string name, std::string meaning,
+Key duration(const char* section, const char* name, const char* meaning,
              std::chrono::milliseconds Config::*field) {
   return {section, name, meaning,
           [field](Config& config, const toml::node& node) {
@@ -206,7 +206,8 @@ Config parse_config(std::string_view toml, const std::string& name_for_errors) {
                "unknown key " + section + " (`hearth daemon --print-config` lists the known ones)");
     }
     if (!node.is_table()) {
-      throw at(name_for_errors, node.source(), section + " must be a table: [" + section + "]");
+      throw at(name_for_errors, node.source(),
+               std::string(section).append(" must be a table: [").append(section).append("]"));
     }
     read_section(config, name_for_errors, section, *node.as_table());
   }
@@ -227,12 +228,13 @@ std::string describe_config(const Config& config) {
       section = key.section;
       text += (text.empty() ? "[" : "\n[") + section + "]\n";
     }
-    std::string comment = "# " + key.meaning;
+    std::string comment = std::string("# ") + key.meaning;
     for (std::size_t i = comment.find('\n'); i != std::string::npos;
          i = comment.find('\n', i + 1)) {
       comment.insert(i + 1, "# ");
     }
-    text += comment + "\n" + key.name + " = " + key.show(config) + "\n";
+    text.append(comment).append("\n").append(key.name);
+    text.append(" = ").append(key.show(config)).append("\n");
   }
   return text;
 }

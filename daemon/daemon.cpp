@@ -34,7 +34,8 @@ class LspPeer : public Peer {
  public:
   LspPeer(lsp::Host& host, lsp::Model& model, lsp::Jobs& jobs, const lsp::ServerOptions& options,
           std::function<void(std::string)> send)
-      : server_(host, model, jobs, options, [send](const json& message) { send(dump(message)); }) {}
+      : server_(host, model, jobs, options,
+                [send = std::move(send)](const json& message) { send(dump(message)); }) {}
   void receive(std::string body) override { server_.receive(std::move(body)); }
   bool finished() const override { return server_.exit_code().has_value(); }
 

@@ -11,8 +11,6 @@
 
 #include "daemon/error.hpp"
 
-extern char** environ;
-
 namespace hearth::daemon {
 namespace {
 
@@ -24,6 +22,7 @@ std::array<Fd, 2> make_pipe() {
 
 std::vector<char*> pointers(std::vector<std::string>& strings) {
   std::vector<char*> all;
+  all.reserve(strings.size() + 1);
   for (auto& string : strings) all.push_back(string.data());
   all.push_back(nullptr);
   return all;
@@ -82,7 +81,8 @@ Child::Child(const std::vector<std::string>& command,
     if (!environment.contains(variable.substr(0, variable.find('='))))
       variables.push_back(variable);
   }
-  for (const auto& [name, value] : environment) variables.push_back(name + "=" + value);
+  for (const auto& [name, value] : environment)
+    variables.push_back(std::string(name).append("=").append(value));
   const auto all_variables = pointers(variables);
 
   pid_ = ::fork();

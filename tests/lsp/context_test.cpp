@@ -70,7 +70,7 @@ ModelProfile large(std::int64_t context = 8192) {
 
 ContextPlan explain(const SnapshotPtr& document, ByteRange selection,
                     const ModelProfile& profile = ember(), std::string_view root = {}) {
-  return plan_task(Syntax{}, document, selection, profile, "explain", 100, root);
+  return plan_task(Syntax{patience}, document, selection, profile, "explain", 100, root);
 }
 
 ContextPlan explain_at(const SnapshotPtr& document, std::string_view words,
@@ -159,7 +159,7 @@ TEST_CASE("a completion shows the embedded model what it was trained with") {
     const std::string suffix = between(golden, "<|fim_suffix|>", "<|fim_prefix|>");
     const std::string prefix = between(golden, "<|fim_prefix|>", "<|fim_middle|>");
     const auto document = snapshot("untitled:1", prefix + suffix, "python");
-    const ContextPlan plan = plan_inline(Syntax{}, document, {prefix.size()}, ember(), 64);
+    const ContextPlan plan = plan_inline(Syntax{patience}, document, {prefix.size()}, ember(), 64);
     const Prompt prompt = fitted(plan);
     CHECK(prompt.kind == Prompt::Kind::fill_in_the_middle);
     CHECK(text_of(prompt.prefix) == prefix);
@@ -356,10 +356,11 @@ TEST_CASE("prompts never exceed their budget") {
     const std::size_t begin = random() % (size + 1);
     const std::size_t end = std::min(size, begin + random() % (random() % 4 == 0 ? size : 5));
     const Prompt task =
-        fitted(plan_task(Syntax{}, document, {{begin}, {end}}, profile, "explain", answer));
+        fitted(plan_task(Syntax{patience}, document, {{begin}, {end}}, profile, "explain", answer));
     CHECK(count(text_of(task.messages[0].segments)) + count(user_turn(task)) <= room);
 
-    const Prompt completion = fitted(plan_inline(Syntax{}, document, {begin}, profile, answer));
+    const Prompt completion =
+        fitted(plan_inline(Syntax{patience}, document, {begin}, profile, answer));
     const std::int64_t prefix = count(text_of(completion.prefix));
     const std::int64_t suffix = count(text_of(completion.suffix));
     CHECK(prefix <= profile.fim_prefix_tokens);
@@ -371,7 +372,7 @@ TEST_CASE("prompts never exceed their budget") {
 TEST_CASE("a completion's prefix has a boundary where the cursor's line begins") {
   const auto document = snapshot("untitled:1", "import os\n\ndef f():\n    return o\n", "python");
   const Byte cursor{place_of(*document, "return o").value + 8};
-  const Prompt prompt = fitted(plan_inline(Syntax{}, document, cursor, ember(), 64));
+  const Prompt prompt = fitted(plan_inline(Syntax{patience}, document, cursor, ember(), 64));
   REQUIRE(prompt.prefix.size() == 2);
   CHECK(prompt.prefix[0].text == "import os\n\ndef f():\n");
   CHECK(prompt.prefix[0].boundary);
@@ -395,8 +396,8 @@ TEST_CASE("while a person types, the prefix only grows at its end") {
         std::string text = source;
         text.insert(place, typed.substr(0, n));
         const auto document = snapshot("untitled:1", text, "python");
-        const std::string prefix =
-            text_of(fitted(plan_inline(Syntax{}, document, {place + n}, profile, 64)).prefix);
+        const std::string prefix = text_of(
+            fitted(plan_inline(Syntax{patience}, document, {place + n}, profile, 64)).prefix);
         CHECK(prefix.ends_with(text.substr(place, n)));
         if (n > 0 && !prefix.starts_with(last)) ++moved;
         last = prefix;
@@ -412,7 +413,7 @@ TEST_CASE("a prefix that cannot begin with the file begins with a declaration an
   for (const std::size_t function : {60U, 90U, 149U}) {
     const std::size_t place = source.find("def function_" + std::to_string(function));
     const std::string prefix =
-        text_of(fitted(plan_inline(Syntax{}, document, {place}, ember(), 64)).prefix);
+        text_of(fitted(plan_inline(Syntax{patience}, document, {place}, ember(), 64)).prefix);
     CHECK(prefix.starts_with("def function_"));
     CHECK(count(prefix) > 300);
   }
@@ -423,14 +424,14 @@ TEST_CASE(
   const std::string source = python_source(150);
   const auto document = snapshot("untitled:1", source, "python");
   const Byte far = place_of(*document, "def function_149");
-  const Prompt prompt = fitted(plan_inline(Syntax{}, document, far, large(1024), 64));
+  const Prompt prompt = fitted(plan_inline(Syntax{patience}, document, far, large(1024), 64));
   REQUIRE(prompt.prefix.size() == 2);
   CHECK(prompt.prefix[0].provenance == Provenance::imports);
   CHECK(prompt.prefix[0].text == "import os\nimport sys\n\n");
   CHECK(prompt.prefix[1].text.starts_with("def function_"));
 
   const Byte near = place_of(*document, "def function_2");
-  CHECK(text_of(fitted(plan_inline(Syntax{}, document, near, large(1024), 64)).prefix) ==
+  CHECK(text_of(fitted(plan_inline(Syntax{patience}, document, near, large(1024), 64)).prefix) ==
         source.substr(0, near.value));
 }
 
@@ -439,7 +440,7 @@ TEST_CASE("a model reads newlines, whatever the document's lines end with") {
       snapshot("file:///a.py", "def f():\r\n    a = 1\r\n\r\n    return a\r\n", "python");
   CHECK(code_of(explain_at(document, "a = 1")) == "def f():\n    a = 1\n\n    return a\n");
   const Prompt prompt =
-      fitted(plan_inline(Syntax{}, document, place_of(*document, " = 1"), ember(), 64));
+      fitted(plan_inline(Syntax{patience}, document, place_of(*document, " = 1"), ember(), 64));
   CHECK(text_of(prompt.prefix) == "def f():\n    a");
   CHECK(text_of(prompt.suffix) == " = 1\n\n    return a\n");
 }
@@ -447,10 +448,12 @@ TEST_CASE("a model reads newlines, whatever the document's lines end with") {
 TEST_CASE("documents at their limits") {
   for (const std::string text : {"", "\n", "x", "é"}) {
     const auto document = snapshot("untitled:1", text, "python");
-    const Prompt prompt = fitted(plan_inline(Syntax{}, document, {text.size()}, ember(), 64));
+    const Prompt prompt =
+        fitted(plan_inline(Syntax{patience}, document, {text.size()}, ember(), 64));
     CHECK(text_of(prompt.prefix) == text);
     CHECK(text_of(prompt.suffix).empty());
-    CHECK(plan_inline(Syntax{}, document, {99}, ember(), 64).range().begin.value == text.size());
+    CHECK(plan_inline(Syntax{patience}, document, {99}, ember(), 64).range().begin.value ==
+          text.size());
   }
   const auto empty = snapshot("file:///a.py", " \n\n", "python");
   CHECK(explain(empty, {{0}, {0}}).refused() == "a.py is empty: there is nothing to ask about.");
@@ -469,7 +472,7 @@ TEST_CASE("files of secrets are refused") {
     CHECK(task.refused().find("secrets") != std::string::npos);
     CHECK(task.texts().empty());
     CHECK(fitted(task).messages.empty());
-    const ContextPlan completion = plan_inline(Syntax{}, document, {3}, ember(), 64);
+    const ContextPlan completion = plan_inline(Syntax{patience}, document, {3}, ember(), 64);
     CHECK_FALSE(completion.refused().empty());
     CHECK(completion.texts().empty());
     CHECK(fitted(completion).prefix.empty());
@@ -484,11 +487,11 @@ TEST_CASE("files of secrets are refused") {
 
 TEST_CASE("what the model was not trained for is refused with its name") {
   const auto document = fixture("stats.py");
-  CHECK(plan_task(Syntax{}, document, {{0}, {0}}, ember(), "sing", 100).refused() ==
+  CHECK(plan_task(Syntax{patience}, document, {{0}, {0}}, ember(), "sing", 100).refused() ==
         "The model ember has no task 'sing'.");
   ModelProfile chat_only = ember();
   chat_only.fim_prefix_tokens = 0;
-  CHECK(plan_inline(Syntax{}, document, {5}, chat_only, 64).refused() ==
+  CHECK(plan_inline(Syntax{patience}, document, {5}, chat_only, 64).refused() ==
         "The model ember was not trained to complete code.");
 }
 

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <chrono>
 #include <fstream>
 #include <iterator>
 #include <memory>
@@ -12,6 +13,9 @@
 #include "lsp/text.hpp"
 
 namespace hearth::lsp::test {
+
+// A parse that takes too long is given up; a test must not depend on how busy its machine is.
+inline constexpr std::chrono::milliseconds patience = std::chrono::minutes{10};
 
 inline SnapshotPtr snapshot(std::string uri, std::string text, std::string language_id = "",
                             std::int64_t version = 1) {

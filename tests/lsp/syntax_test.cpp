@@ -47,7 +47,7 @@ std::string code_around(const SyntaxTree& tree, std::string_view words) {
 }
 
 SyntaxTreePtr tree_of(const SnapshotPtr& snapshot) {
-  const Syntax syntax;
+  const Syntax syntax{patience};
   return syntax.tree(snapshot);
 }
 
@@ -322,7 +322,7 @@ TEST_CASE("trees that follow edits equal trees of the whole text") {
     CAPTURE(name);
     std::mt19937 random(7);
     const Syntax whole{std::chrono::minutes{5}};
-    Syntax syntax{std::chrono::minutes{5}};
+    Syntax syntax{patience};
     SnapshotPtr before = fixture(name);
     syntax.open(before);
     syntax.tree(before);
@@ -354,7 +354,7 @@ TEST_CASE("trees that follow edits equal trees of the whole text") {
 }
 
 TEST_CASE("edits that do not lead to the text cost the tree and nothing else") {
-  Syntax syntax;
+  Syntax syntax{patience};
   const auto before = snapshot("untitled:1", "def a():\n    pass\n", "python", 1);
   const auto after = snapshot("untitled:1", "def b():\n    return 1\n", "python", 2);
   syntax.open(before);
@@ -367,7 +367,7 @@ TEST_CASE("edits that do not lead to the text cost the tree and nothing else") {
 }
 
 TEST_CASE("a tree is made once for a version, and any version can be asked for") {
-  Syntax syntax;
+  Syntax syntax{patience};
   const auto first = snapshot("untitled:1", "def a(): pass\n", "python", 1);
   const auto second = snapshot("untitled:1", "def ab(): pass\n", "python", 2);
   syntax.open(first);
@@ -382,7 +382,7 @@ TEST_CASE("a tree is made once for a version, and any version can be asked for")
 }
 
 TEST_CASE("threads ask for trees while the document changes") {
-  Syntax syntax;
+  Syntax syntax{patience};
   std::string text = fixture("cart.js")->text->str();
   auto current = snapshot("untitled:1", text, "javascript", 0);
   syntax.open(current);
