@@ -55,9 +55,9 @@ Config parse_config(const std::string& json, const std::string& name_for_errors)
 struct GenerationDefaults {
   bool do_sample = false;
   float temperature = 1;
-  int top_k = 0;      // 0: off
-  float top_p = 1;    // 1: off
-  float min_p = 0;    // 0: off
+  int top_k = 0;    // 0: off
+  float top_p = 1;  // 1: off
+  float min_p = 0;  // 0: off
   float repetition_penalty = 1;
   std::vector<TokenId> eos;
 };

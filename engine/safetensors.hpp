@@ -17,8 +17,8 @@
 namespace hearth::engine {
 
 enum class TensorType : std::uint8_t { f32, f16, bf16, f8_e4m3, i32, i64, other };
-std::string_view name(TensorType type);   // as safetensors writes it: "F32", "F8_E4M3"
-std::size_t size_of(TensorType type);     // bytes of an element; 0 for other
+std::string_view name(TensorType type);  // as safetensors writes it: "F32", "F8_E4M3"
+std::size_t size_of(TensorType type);    // bytes of an element; 0 for other
 
 struct TensorInfo {
   std::string name;
@@ -32,14 +32,14 @@ struct TensorInfo {
 // Immutable after opening; reads are thread-safe.
 class Tensors {
  public:
-  // DIR/model.safetensors.index.json with its shards, else DIR/model.safetensors. Throws Error for a
-  // missing shard, a tensor the index names and no shard has, a lying header (size, JSON, dtype,
+  // DIR/model.safetensors.index.json with its shards, else DIR/model.safetensors. Throws Error for
+  // a missing shard, a tensor the index names and no shard has, a lying header (size, JSON, dtype,
   // offsets overlapping or outside the file, bytes that do not fit the shape).
   static Tensors open(const std::filesystem::path& directory);
-  static Tensors open_file(const std::filesystem::path& file);           // one file of any name
+  static Tensors open_file(const std::filesystem::path& file);          // one file of any name
   static Tensors from_files(std::vector<std::unique_ptr<File>> files);  // for tests and fuzzing
 
-  const TensorInfo* find(std::string_view name) const;    // nullptr when absent
+  const TensorInfo* find(std::string_view name) const;     // nullptr when absent
   const TensorInfo& require(std::string_view name) const;  // Error when absent
   // All tensors by name.
   const std::map<std::string, TensorInfo, std::less<>>& all() const { return tensors_; }

@@ -31,15 +31,21 @@ void validate(const SamplingParams& params);
 
 // Order: repetition penalty, presence penalty, bias, temperature, top-k, top-p, min-p, draw.
 // logits: one row, changed in place. context: every token before `position` (prompt and answer;
-// the repetition penalty looks at all of it, the presence penalty at the answer from `answer_begin`).
-// position: of the token to be chosen, in the sequence. Ties go to the lower id.
+// the repetition penalty looks at all of it, the presence penalty at the answer from
+// `answer_begin`). position: of the token to be chosen, in the sequence. Ties go to the lower id.
 TokenId sample(std::span<float> logits, const SamplingParams& params,
                std::span<const TokenId> context, std::size_t answer_begin, std::uint64_t position);
 
 // Uniform in [0, 1): a counter-based function of its arguments.
 double uniform(std::uint64_t seed, std::uint64_t position);
 
-enum class StopReason : std::uint8_t { stop_token, stop_string, max_tokens, context_full, cancelled };
+enum class StopReason : std::uint8_t {
+  stop_token,
+  stop_string,
+  max_tokens,
+  context_full,
+  cancelled
+};
 
 // Watches decoded text for stop strings, also across token borders: text that may be the beginning
 // of one is held back until it is decided.

@@ -72,7 +72,8 @@ fuzz() {
     found=$folder/corpus/$target
     mkdir -p "$found"
     check "fuzz $target" "$program" -max_total_time="$seconds" -rss_limit_mb=4096 -timeout=20 \
-      -artifact_prefix="$folder/crash-$target-" -verbosity=0 "$found" "tests/fuzz/corpus/$target"
+      -artifact_prefix="$folder/crash-$target-" -verbosity=0 -print_funcs=0 \
+      "$found" "tests/fuzz/corpus/$target"
   done
 }
 
