@@ -20,7 +20,7 @@ std::string Utf8Stream::push(std::string_view bytes) {
 }
 
 std::string Utf8Stream::finish() {
-  const std::string rest = repair_utf8(pending_);
+  std::string rest = repair_utf8(pending_);
   pending_.clear();
   return rest;
 }
