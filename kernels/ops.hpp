@@ -167,6 +167,20 @@ struct Attention {
   Slice out;  // the same shape
 };
 
+// One product: y[r] = w · x[r] for r in [0, rows); x is [rows][w.cols()], y [rows][w.rows()].
+struct MatMul {
+  Matrix w;
+  Slice x;
+  Slice y;
+  int rows = 0;
+};
+
+// Which of two definitions a product follows. In both, a row's bits do not depend on its company.
+enum class ProductForm : std::uint8_t {
+  canonical,  // the 32 lanes of Backend's numeric definition: decode, verification of drafts
+  blocked,    // the order of the blocked products (prefill); agrees to rounding
+};
+
 // Computes. One thread at a time may call a Backend; it owns the threads or streams that work.
 // On a device, operations are queued in order; finish() waits for them. Arguments are handles of
 // this Backend's place; a shape that does not fit is a programming error and throws Error.
@@ -203,8 +217,13 @@ class Backend {
 
   // out[r] = table[ids[r]] widened, [ids.size()][table.cols()].
   virtual void embed(const Matrix& table, std::span<const std::int32_t> ids, Slice out) = 0;
-  // y[r] = w · x[r]; x is [rows][w.cols()], y [rows][w.rows()].
-  virtual void matmul(const Matrix& w, Slice x, Slice y, int rows) = 0;
+  // Products that do not depend on each other, handed to the threads together.
+  virtual void matmul(std::span<const MatMul> products, ProductForm form) = 0;
+  void matmul(const Matrix& w, Slice x, Slice y, int rows,
+              ProductForm form = ProductForm::canonical) {
+    const MatMul one{w, x, y, rows};
+    matmul(std::span(&one, 1), form);
+  }
 
   // Zero-centred: out = x · rsqrt(mean(x²)+eps) · (1 + weight). x may be out.
   virtual void rms_norm(Rows x, Slice weight, Rows out, int rows, int dim, float eps) = 0;

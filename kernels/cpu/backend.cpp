@@ -8,32 +8,17 @@
 
 #include "kernels/access.hpp"
 #include "kernels/cpu/operands.hpp"
+#include "kernels/cpu/products.hpp"
 #include "kernels/host_memory.hpp"
 #include "kernels/pool.hpp"
 
 namespace hearth::kernels::cpu {
 namespace {
 
-// Work below which waking another thread costs more than it saves, in multiply-adds.
-constexpr std::int64_t inline_work = 32768;
-// Activation rows of one piece of a product: few enough to stay in a core's cache.
-constexpr std::int64_t product_rows = 64;
 // What an element of an operation with an exp costs, in multiply-adds.
 constexpr std::int64_t exp_work = 16;
 // Partial results of attention held at once, in values.
 constexpr std::int64_t partial_values = 1 << 20;
-
-std::int64_t divide_up(std::int64_t a, std::int64_t b) {
-  return (a + b - 1) / b;
-}
-
-Format format(DType type) {
-  return static_cast<Format>(type);
-}
-static_assert(static_cast<Format>(DType::f32) == format_f32 &&
-              static_cast<Format>(DType::f16) == format_f16 &&
-              static_cast<Format>(DType::bf16) == format_bf16 &&
-              static_cast<Format>(DType::f8_e4m3) == format_f8);
 
 class Cpu final : public Backend {
  public:
@@ -41,7 +26,8 @@ class Cpu final : public Backend {
       : table_(table),
         piece_work_(piece_work),
         description_(std::move(description)),
-        pool_(threads) {}
+        pool_(threads),
+        products_(table_, pool_, piece_work) {}
 
   Place place() const override { return {}; }
   std::string description() const override { return description_; }
@@ -91,31 +77,9 @@ class Cpu final : public Backend {
     });
   }
 
-  void matmul(const Matrix& w, Slice x, Slice y, int rows) override {
-    const Product whole{.weights = weights(w),
-                        .first = 0,
-                        .last = w.rows(),
-                        .x = at("matmul: x", x, rows * w.cols()),
-                        .x_stride = w.cols(),
-                        .y = at("matmul: y", y, rows * w.rows()),
-                        .y_stride = w.rows(),
-                        .rows = rows};
-    const auto run = table_.product[format(w.type())];
-    // A piece takes some weight rows and some activation rows; neighbours share the weights.
-    const std::int64_t blocks = std::max<std::int64_t>(1, divide_up(rows, product_rows));
-    const std::int64_t block = divide_up(rows, blocks);
-    const std::int64_t per_piece = share(w.rows() * blocks, block * w.cols());
-    const std::int64_t pieces = divide_up(w.rows(), per_piece);
-    pool_.run(pieces * blocks, [&](std::int64_t piece) {
-      Product p = whole;
-      p.first = piece / blocks * per_piece;
-      p.last = std::min(w.rows(), p.first + per_piece);
-      const std::int64_t row = piece % blocks * block;
-      p.rows = std::min<std::int64_t>(block, rows - row);
-      p.x += row * p.x_stride;
-      p.y += row * p.y_stride;
-      run(p);
-    });
+  using Backend::matmul;
+  void matmul(std::span<const MatMul> products, ProductForm) override {
+    products_.canonical(products);
   }
 
   // --- Norms, RoPE, convolution ------------------------------------------------------------------
@@ -440,18 +404,10 @@ class Cpu final : public Backend {
   }
 
  private:
-  // How many of `count` items, each of `work` multiply-adds, make a piece.
-  std::int64_t share(std::int64_t count, std::int64_t work) const {
-    if (count * work <= inline_work) return std::max<std::int64_t>(1, count);
-    const std::int64_t most = piece_work_ / std::max<std::int64_t>(1, work);
-    const std::int64_t even = divide_up(count, 4 * pool_.threads());
-    return std::max<std::int64_t>(1, std::min(most, even));
-  }
-
   // Runs body(begin, end) over [0, count) in pieces.
   template <class Body>
   void spread(std::int64_t count, std::int64_t work, const Body& body) {
-    const std::int64_t per_piece = share(count, work);
+    const std::int64_t per_piece = share(count, work, piece_work_, pool_.threads());
     pool_.run(divide_up(count, per_piece), [&](std::int64_t piece) {
       const std::int64_t begin = piece * per_piece;
       body(begin, std::min(count, begin + per_piece));
@@ -468,15 +424,6 @@ class Cpu final : public Backend {
     spread(static_cast<std::int64_t>(out.size()), work, [&](std::int64_t begin, std::int64_t end) {
       run(first + begin, second + begin, to + begin, end - begin);
     });
-  }
-
-  static Weights weights(const Matrix& m) {
-    require(static_cast<bool>(m), "an empty matrix");
-    return {.data = Access::data(m),
-            .cols = m.cols(),
-            .stride = m.cols(),
-            .scales = Access::data(Access::scales(m)),
-            .scale_stride = divide_up(m.cols(), scale_block)};
   }
 
   void embed_row(const Matrix& table, const Weights& w, std::int64_t row, float* to) const {
@@ -521,6 +468,7 @@ class Cpu final : public Backend {
   const std::int64_t piece_work_;
   const std::string description_;
   Pool pool_;
+  Products products_;
   std::vector<float> partials_;  // of attention; kept between calls
 };
 

@@ -1,4 +1,5 @@
-// From operands to addresses: every check that keeps the CPU's operations inside their windows.
+// From operands to addresses: every check that keeps the CPU's operations inside their windows; and
+// how an operation is cut into pieces.
 #pragma once
 
 #include <cstddef>
@@ -7,9 +8,33 @@
 #include <string>
 
 #include "kernels/access.hpp"
+#include "kernels/cpu/table.hpp"
 #include "kernels/ops.hpp"
 
 namespace hearth::kernels::cpu {
+
+inline std::int64_t divide_up(std::int64_t a, std::int64_t b) {
+  return (a + b - 1) / b;
+}
+
+// How many of `count` items, each of `work` multiply-adds, make a piece of `most` at most. Little
+// work is one piece: waking another thread would cost more than it saves.
+inline std::int64_t share(std::int64_t count, std::int64_t work, std::int64_t most, int threads) {
+  constexpr std::int64_t inline_work = 32768;
+  if (count * work <= inline_work) return count > 1 ? count : 1;
+  const std::int64_t bounded = most / (work > 1 ? work : 1);
+  const std::int64_t even = divide_up(count, 4 * std::int64_t{threads});
+  const std::int64_t items = bounded < even ? bounded : even;
+  return items > 1 ? items : 1;
+}
+
+inline Format format(DType type) {
+  return static_cast<Format>(type);
+}
+static_assert(static_cast<Format>(DType::f32) == format_f32 &&
+              static_cast<Format>(DType::f16) == format_f16 &&
+              static_cast<Format>(DType::bf16) == format_bf16 &&
+              static_cast<Format>(DType::f8_e4m3) == format_f8);
 
 inline void require(bool condition, const std::string& what) {
   if (!condition) throw Error(what);
@@ -43,6 +68,15 @@ inline std::byte* part(const Buffer& buffer, std::size_t offset, std::size_t byt
           std::to_string(bytes) + " bytes at " + std::to_string(offset) +
               " lie outside a buffer of " + std::to_string(buffer.bytes()));
   return Access::data(buffer) + offset;
+}
+
+inline Weights weights(const Matrix& m) {
+  require(static_cast<bool>(m), "an empty matrix");
+  return {.data = Access::data(m),
+          .cols = m.cols(),
+          .stride = m.cols(),
+          .scales = Access::data(Access::scales(m)),
+          .scale_stride = divide_up(m.cols(), scale_block)};
 }
 
 }  // namespace hearth::kernels::cpu
