@@ -12,12 +12,14 @@ find_path(HEARTH_TOMLPLUSPLUS toml++/toml.h)
 if(PkgConfig_FOUND)
   pkg_check_modules(PCRE2 QUIET IMPORTED_TARGET libpcre2-8)
   pkg_check_modules(UTF8PROC QUIET IMPORTED_TARGET libutf8proc)
+  pkg_check_modules(URING QUIET IMPORTED_TARGET liburing)
 endif()
 
 set(missing "")
 foreach(pair "PkgConfig_FOUND:pkg-config" "nlohmann_json_FOUND:nlohmann-json3-dev" "spdlog_FOUND:libspdlog-dev"
              "CLI11_FOUND:libcli11-dev" "Boost_FOUND:libboost-dev" "HEARTH_NPM:npm"
-             "HEARTH_TOMLPLUSPLUS:libtomlplusplus-dev" "PCRE2_FOUND:libpcre2-dev" "UTF8PROC_FOUND:libutf8proc-dev")
+             "HEARTH_TOMLPLUSPLUS:libtomlplusplus-dev" "PCRE2_FOUND:libpcre2-dev" "UTF8PROC_FOUND:libutf8proc-dev"
+             "URING_FOUND:liburing-dev")
   string(REPLACE ":" ";" pair "${pair}")
   list(GET pair 0 found)
   list(GET pair 1 package)

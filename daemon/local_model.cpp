@@ -191,7 +191,7 @@ std::shared_ptr<const engine::Engine> LocalModel::load() {
   status.name = engine->profile().name;
   status.device = engine->description();
   status.notes = engine->notes();
-  status.weight_bytes = engine->weight_bytes();
+  status.weight_bytes = engine->memory().dense;
   status.context = engine->context();
   return engine;
 }

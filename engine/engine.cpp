@@ -2,10 +2,11 @@
 #include "engine/engine.hpp"
 
 #include <algorithm>
-#include <fstream>
 #include <utility>
 
+#include "engine/expert_keeper.hpp"
 #include "engine/fingerprint.hpp"
+#include "engine/forward.hpp"
 #include "engine/model.hpp"
 #include "engine/safetensors.hpp"
 
@@ -43,33 +44,25 @@ std::uint64_t fingerprint_of(const Tensors& tensors, const std::string& config, 
   return hash;
 }
 
-// Bytes a new process may take without pushing others out; 0 when the system does not say.
-std::uint64_t available_memory() {
-  std::ifstream info("/proc/meminfo");
-  std::string key;
-  std::uint64_t kib = 0;
-  std::string unit;
-  while (info >> key >> kib) {
-    if (key == "MemAvailable:") return kib * 1024;
-    std::getline(info, unit);
+std::uint64_t kv_bytes_per_position(const Config& config, KvType kv, bool mtp) {
+  const auto layers = std::ranges::count(config.layers, LayerKind::full_attention) + (mtp ? 1 : 0);
+  const std::uint64_t values = std::uint64_t{2} *
+                               static_cast<std::uint64_t>(config.num_key_value_heads) *
+                               static_cast<std::uint64_t>(config.head_dim);
+  return static_cast<std::uint64_t>(layers) * values *
+         (kv == KvType::f16 ? sizeof(std::uint16_t) : sizeof(float));
+}
+
+std::int64_t rows_of_chunk(const EngineOptions& options, const Config& config,
+                           std::int64_t context) {
+  constexpr std::int64_t unit = 64;  // chunks of the delta rule
+  std::int64_t rows = options.chunk;
+  if (rows <= 0) {
+    const std::int64_t whole_context = (context + unit - 1) / unit * unit;
+    rows = static_cast<std::int64_t>(options.scratch / chunk_bytes_per_row(config));
+    rows = std::min(rows / unit * unit, whole_context);
   }
-  return 0;
-}
-
-std::string gib(std::uint64_t bytes) {
-  const std::uint64_t tenths = bytes * 10 / (std::uint64_t{1} << 30);
-  return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " GiB";
-}
-
-void require_memory(const Tensors& tensors, const std::filesystem::path& model) {
-  std::uint64_t needed = 0;
-  for (const auto& [name, tensor] : tensors.all()) needed += tensor.bytes;
-  const std::uint64_t available = available_memory();
-  if (available == 0 || needed <= available) return;
-  throw Error("the checkpoint in " + model.string() + " needs " + gib(needed) + " of memory; " +
-              gib(available) +
-              " are free. All weights are held in memory: choose a smaller checkpoint or a machine "
-              "with more");
+  return std::max(unit, (rows + unit - 1) / unit * unit);
 }
 
 }  // namespace
@@ -101,16 +94,62 @@ std::shared_ptr<const Engine> Engine::load(const EngineOptions& options,
                 std::to_string(engine->config_.max_position_embeddings));
   }
 
-  const Tensors tensors = Tensors::open(options.model);
-  require_memory(tensors, options.model);
-  engine->fingerprint_ =
-      fingerprint_of(tensors, read_text(options.model / "config.json", 1 << 20), options.kv);
+  engine->chunk_rows_ = rows_of_chunk(options, engine->config_, engine->context_);
   engine->model_ = std::make_unique<Model>();
+  Model& model = *engine->model_;
+  model.tensors = std::make_unique<Tensors>(Tensors::open(options.model));
+  engine->fingerprint_ =
+      fingerprint_of(*model.tensors, read_text(options.model / "config.json", 1 << 20), options.kv);
+  const MemoryView view = read_memory();
+  engine->plan_memory(view, {.least_experts = 1});
   kernels::CpuChoice choice;
-  engine->model_->backend = kernels::open_cpu(options.threads, options.isa, choice);
+  model.backend = kernels::open_cpu(options.threads, options.isa, choice);
   engine->notes_ = choice.notes;
-  load_weights(*engine->model_, engine->config_, tensors, options.mtp, progress, stop);
+  load_dense(model, engine->config_, options.mtp, progress, stop);
+  engine->start_experts(view);
   return engine;
+}
+
+// Throws Error where not even the dense weights fit.
+void Engine::plan_memory(const MemoryView& view, const MemoryWishes& wishes) {
+  memory_.dense = dense_bytes(*model_->tensors, options_.mtp);
+  memory_.kv = static_cast<std::uint64_t>(context_) *
+               kv_bytes_per_position(config_, options_.kv, options_.mtp);
+  memory_.scratch = static_cast<std::uint64_t>(chunk_rows_) * chunk_bytes_per_row(config_);
+  plan_experts(memory_, view, wishes, options_.model.string());
+}
+
+void Engine::start_experts(const MemoryView& view) {
+  const ExpertOptions& wanted = options_.experts;
+  const ExpertStore& store = *model_->store;
+  const auto k = static_cast<std::uint64_t>(config_.num_experts_per_tok);
+  MemoryWishes wishes;
+  wishes.experts = wanted.memory;
+  wishes.all_experts = store.size() * store.slot_bytes();
+  wishes.least_experts = 2 * k * store.slot_bytes();
+  plan_memory(view, wishes);
+
+  ExpertCacheOptions cache;
+  cache.budget_bytes = memory_.experts;
+  cache.reader = wanted.reader;
+  cache.policy = wanted.policy;
+  if (!wanted.trace.empty()) {
+    cache.trace =
+        std::make_unique<RoutingTrace>(wanted.trace, store.layers(), store.experts_per_layer());
+  }
+  model_->experts = std::make_unique<ExpertCache>(*model_->backend, store, model_->tensors->files(),
+                                                  std::move(cache));
+  // Where everything fits, nothing is ever read too late.
+  model_->prefetch = wanted.prefetch && memory_.experts < wishes.all_experts;
+  memory_.experts = model_->experts->status().budget_bytes;
+
+  KeeperOptions keeper;
+  keeper.history = wanted.history;
+  keeper.fingerprint = fingerprint_;
+  keeper.budget_bytes = memory_.experts;
+  keeper.yield_memory = wanted.yield_memory;
+  keeper.note = options_.note;
+  keeper_ = std::make_unique<ExpertKeeper>(*model_->experts, std::move(keeper));
 }
 
 const Tokenizer& Engine::tokenizer() const {
@@ -121,8 +160,8 @@ const Tokenizer& Engine::tokenizer() const {
 std::string Engine::description() const {
   return model_->backend->description();
 }
-std::uint64_t Engine::weight_bytes() const {
-  return model_->weight_bytes;
+ExpertStatus Engine::experts() const {
+  return model_->experts->status();
 }
 kernels::Backend& Engine::backend() const {
   return *model_->backend;

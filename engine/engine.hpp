@@ -18,7 +18,11 @@
 #include <vector>
 
 #include "engine/config.hpp"
+#include "engine/expert_policy.hpp"
+#include "engine/experts.hpp"
+#include "engine/memory.hpp"
 #include "engine/profile.hpp"
+#include "engine/reader.hpp"
 #include "engine/sampling.hpp"
 #include "engine/tokenizer.hpp"
 #include "engine/types.hpp"
@@ -30,7 +34,20 @@ struct Model;  // engine/model.hpp: the weights
 struct State;  // engine/state.hpp: KV, DeltaNet states, convolution history
 struct Chunk;  // engine/forward.hpp: rows on their way through the layers
 
+class ExpertKeeper;  // engine/expert_keeper.hpp
+
 enum class KvType : std::uint8_t { f32, f16 };
+
+// How the experts are kept (see expert_cache.hpp and expert_keeper.hpp).
+struct ExpertOptions {
+  std::uint64_t memory = 0;          // bytes for them; 0: worked out from what is free
+  std::optional<ReaderKind> reader;  // empty: the best that works
+  PolicyKind policy = PolicyKind::lru;
+  bool prefetch = false;
+  bool yield_memory = false;      // give some back while the system is short of it
+  std::filesystem::path history;  // file of recent routing, for a warm start; empty: none
+  std::filesystem::path trace;    // file to record every routing in; empty: none
+};
 
 struct EngineOptions {
   std::filesystem::path model;      // a checkpoint's directory
@@ -39,8 +56,12 @@ struct EngineOptions {
   KvType kv = KvType::f32;
   std::int64_t context = 0;     // positions a session can hold; 0: the profile's
   std::size_t checkpoints = 8;  // states a session keeps to come back to (about 74 MiB each at 80B)
-  std::int64_t chunk = 512;     // rows of a prefill chunk; rounded up to a multiple of 64
-  bool mtp = false;             // load the MTP head where the checkpoint has one
+  // Rows of a prefill chunk, rounded up to a multiple of 64; 0: as many as `scratch` bytes hold.
+  std::int64_t chunk = 0;
+  std::uint64_t scratch = std::uint64_t{512} << 20;
+  ExpertOptions experts;
+  std::function<void(const std::string&)> note;  // for the log, from any thread
+  bool mtp = false;                              // load the MTP head where the checkpoint has one
 };
 
 struct LoadProgress {
@@ -68,22 +89,32 @@ class Engine {
   // fingerprint is only ever restored under the same.
   std::uint64_t fingerprint() const { return fingerprint_; }
   std::string description() const;  // "CPU avx512, 2 threads"
-  std::uint64_t weight_bytes() const;
+  // Rows of a prefill chunk.
+  std::int64_t chunk_rows() const { return chunk_rows_; }
+  // What memory is used for, and how the experts are doing. From any thread.
+  const MemoryPlan& memory() const { return memory_; }
+  ExpertStatus experts() const;
   const std::vector<std::string>& notes() const { return notes_; }  // for the log
   const Model& model() const { return *model_; }
   kernels::Backend& backend() const;
 
  private:
   Engine();
+  void plan_memory(const MemoryView& view, const MemoryWishes& wishes);
+  void start_experts(const MemoryView& view);
+
   EngineOptions options_;
   Config config_;
   GenerationDefaults defaults_;
   std::unique_ptr<Tokenizer> tokenizer_;
   Profile profile_;
   std::int64_t context_ = 0;
+  std::int64_t chunk_rows_ = 0;
   std::uint64_t fingerprint_ = 0;
+  MemoryPlan memory_;
   std::vector<std::string> notes_;
   std::unique_ptr<Model> model_;
+  std::unique_ptr<ExpertKeeper> keeper_;  // of the model's experts: goes before them
 };
 
 // What a step of work came to.

@@ -1,10 +1,13 @@
 // The way to an expert's weights. The forward pass asks for a layer's experts and gets leases that
-// become ready one by one, each naming where its weights lie; it computes them there.
+// become ready by and by, each naming where its weights lie; it computes them there.
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <memory>
-#include <optional>
 #include <span>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/types.hpp"
@@ -22,30 +25,62 @@ struct ExpertWeights {
 class Lease {
  public:
   Lease(ExpertId expert, const ExpertWeights& weights, std::shared_ptr<void> pin)
-      : expert_(expert), weights_(&weights), pin_(std::move(pin)) {}
+      : expert_(expert), weights_(weights), pin_(std::move(pin)) {}
   ExpertId expert() const { return expert_; }
-  kernels::Place place() const { return weights_->gate.place(); }
-  const ExpertWeights& weights() const { return *weights_; }
+  kernels::Place place() const { return weights_.gate.place(); }
+  const ExpertWeights& weights() const { return weights_; }
 
  private:
   ExpertId expert_;
-  const ExpertWeights* weights_;
-  std::shared_ptr<void> pin_;  // what keeps a slot from being taken; empty for resident weights
+  ExpertWeights weights_;
+  std::shared_ptr<void> pin_;  // what keeps the slot from being taken
 };
 
-// The leases of one acquire, in the order in which they become ready.
+// The experts of one acquire. Destroyed early, it gives up what was not handed out; reads that are
+// under way go on.
 class Leases {
  public:
   virtual ~Leases() = default;
-  // Waits for the next; empty when all were handed out. Throws Error when one cannot be read.
-  virtual std::optional<Lease> next() = 0;
+  // Those that are ready, resident ones first; waits while none is. `interrupt` ends the wait.
+  // Empty: all were handed out, or interrupted. Leases handed out before should be gone by then:
+  // where slots are few, their slots take those that are still missing. Throws Error when an
+  // expert cannot be read.
+  virtual std::vector<Lease> next(const std::atomic<bool>* interrupt) = 0;
 };
 
-// Thread-safe.
+// What the experts are wanted for: a prefill passes over nearly all of a layer's once and should
+// not push out those that decoding comes back to.
+enum class Pass : std::uint8_t { decode, prefill };
+
+// For `hearth status` and benchmarks; counts are since the start.
+struct ExpertStatus {
+  std::uint64_t expert_bytes = 0;  // of one
+  std::size_t experts = 0;         // of the checkpoint
+  std::size_t slots = 0;           // experts that fit in the budget now
+  std::size_t resident = 0;
+  std::uint64_t budget_bytes = 0;  // of the slots
+  std::uint64_t hits = 0;          // experts asked for and there
+  std::uint64_t misses = 0;        // asked for and read, or waited for
+  std::uint64_t bytes_read = 0;
+  std::uint64_t prefetched = 0;       // read before they were asked for
+  std::uint64_t prefetch_useful = 0;  // of these, asked for while still there
+  double wait_seconds = 0;            // the computing thread had nothing but to wait for reads
+  bool warming = false;
+  std::size_t warm_done = 0;  // experts of the warm start that are read
+  std::size_t warm_total = 0;
+  std::string reader;  // "io_uring, past the page cache"
+  std::string policy;
+};
+
 class Cache {
  public:
   virtual ~Cache() = default;
-  virtual std::unique_ptr<Leases> acquire(LayerId layer, std::span<const ExpertId> experts) = 0;
+  // One at a time, on the computing thread.
+  virtual std::unique_ptr<Leases> acquire(LayerId layer, std::span<const ExpertId> experts,
+                                          Pass pass) = 0;
+  // These may be wanted soon: reads what is missing while nothing else is read.
+  virtual void prefetch(LayerId layer, std::span<const ExpertId> experts) = 0;
+  virtual ExpertStatus status() const = 0;  // from any thread
 };
 
 }  // namespace hearth::engine

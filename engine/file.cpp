@@ -1,4 +1,5 @@
-// File over POSIX pread. Owns the descriptor; never maps.
+// File over POSIX pread. Owns its descriptors, one through the page cache and one past it; never
+// maps.
 #include "engine/file.hpp"
 
 #include <fcntl.h>
@@ -6,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <system_error>
 
@@ -16,6 +18,20 @@ constexpr std::size_t largest_read = std::size_t{64} << 20;  // one pread
 
 std::string reason(int error) {
   return std::generic_category().message(error);
+}
+
+// A descriptor past the page cache; -1 where the file system refuses to open or to read like that.
+int open_direct(const std::filesystem::path& path) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_DIRECT);
+  if (descriptor < 0) return -1;
+  alignas(direct_alignment) std::array<std::byte, direct_alignment> trial;
+  if (::pread(descriptor, trial.data(), trial.size(), 0) >= 0) return descriptor;
+  ::close(descriptor);
+  return -1;
+}
+
+bool same_time(const timespec& a, const timespec& b) {
+  return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
 
 class PosixFile final : public File {
@@ -32,10 +48,15 @@ class PosixFile final : public File {
       throw Error(name_ + ": cannot read: " + why);
     }
     size_ = static_cast<std::uint64_t>(status.st_size);
+    written_ = status.st_mtim;
+    direct_ = open_direct(path);
   }
   PosixFile(const PosixFile&) = delete;
   PosixFile& operator=(const PosixFile&) = delete;
-  ~PosixFile() override { ::close(descriptor_); }
+  ~PosixFile() override {
+    ::close(descriptor_);
+    if (direct_ >= 0) ::close(direct_);
+  }
 
   const std::string& name() const override { return name_; }
   std::uint64_t size() const override { return size_; }
@@ -56,6 +77,37 @@ class PosixFile final : public File {
     }
   }
 
+  std::size_t read_direct(std::uint64_t offset, std::span<std::byte> to) const override {
+    const int descriptor = direct() ? direct_ : descriptor_;
+    for (;;) {
+      const ssize_t got = ::pread(descriptor, to.data(), to.size(), static_cast<off_t>(offset));
+      if (got < 0 && errno == EINTR) continue;
+      if (got < 0) {
+        throw Error(name_ + ": reading at byte " + std::to_string(offset) +
+                    " failed: " + reason(errno));
+      }
+      if (!direct()) {
+        ::posix_fadvise(descriptor, static_cast<off_t>(offset), got, POSIX_FADV_DONTNEED);
+      }
+      return static_cast<std::size_t>(got);
+    }
+  }
+  bool direct() const override { return direct_ >= 0; }
+  int direct_descriptor() const override { return direct_; }
+
+  void check_unchanged() const override {
+    struct stat status {};
+    if (::fstat(descriptor_, &status) != 0) return;
+    if (static_cast<std::uint64_t>(status.st_size) == size_ &&
+        same_time(status.st_mtim, written_)) {
+      return;
+    }
+    throw Error(name_ +
+                ": the file was changed while in use. Restart with `hearth stop`; if its "
+                "content was damaged, download it again.");
+  }
+  void drop_cached() const override { ::posix_fadvise(descriptor_, 0, 0, POSIX_FADV_DONTNEED); }
+
  private:
   [[noreturn]] void fail_short(std::uint64_t offset, std::size_t wanted) const {
     throw Error(name_ + ": " + std::to_string(wanted) + " bytes wanted at byte " +
@@ -65,7 +117,9 @@ class PosixFile final : public File {
 
   std::string name_;
   int descriptor_ = -1;
+  int direct_ = -1;
   std::uint64_t size_ = 0;
+  timespec written_{};
 };
 
 }  // namespace

@@ -13,6 +13,9 @@
 
 namespace hearth::engine {
 
+// Of offset, size and address of a read past the page cache.
+inline constexpr std::size_t direct_alignment = 4096;
+
 class File {
  public:
   virtual ~File() = default;
@@ -21,6 +24,18 @@ class File {
   // Fills `to` from `offset`. Throws Error (with the name) on a short read or an I/O error.
   // Thread-safe.
   virtual void read(std::uint64_t offset, std::span<std::byte> to) const = 0;
+
+  // One read past the page cache where direct() says so; everything direct_alignment aligned, `to`
+  // may reach beyond the end. Returns how many bytes came; throws Error. Thread-safe.
+  virtual std::size_t read_direct(std::uint64_t offset, std::span<std::byte> to) const = 0;
+  virtual bool direct() const { return false; }
+  // What io_uring reads from where direct(); else -1.
+  virtual int direct_descriptor() const { return -1; }
+
+  // Throws Error when the file was written to or cut since it was opened.
+  virtual void check_unchanged() const {}
+  // Tells the system that what was read() is not needed again.
+  virtual void drop_cached() const {}
 };
 
 // Throws Error when it is missing or not a regular file.

@@ -13,15 +13,26 @@ namespace {
 
 using kernels::Backend;
 using kernels::KvCache;
+using kernels::MatMul;
 using kernels::Part;
+using kernels::ProductForm;
 using kernels::Rows;
 using kernels::Slice;
+
+// Rows that a layer's mixer takes at once: bounds its scratch and what an interruption loses. A
+// multiple of the delta rule's chunk.
+constexpr std::size_t mixer_rows = 256;
+// Rows, counted once per expert, that a group of experts takes at once; the same bounds.
+constexpr std::size_t expert_rows = 1024;
+// Fewer rows than this want experts as decoding does: they say which ones come next.
+constexpr std::size_t prefill_rows = 64;
 
 // What every block needs beside its weights. T stands for rows, H for the hidden size.
 struct Block {
   const Config& config;
   Backend& backend;
   Workspace& space;
+  ProductForm form;
   int rows;
   std::int64_t position;  // of the first row
 
@@ -36,7 +47,14 @@ struct Block {
                      static_cast<int>(config.hidden_size), config.rms_norm_eps);
     return out;
   }
+  void matmul(std::initializer_list<MatMul> products) const {
+    backend.matmul(std::span(products.begin(), products.size()), form);
+  }
 };
+
+ProductForm product_form(kernels::DeltaForm form) {
+  return form == kernels::DeltaForm::step ? ProductForm::canonical : ProductForm::blocked;
+}
 
 // A window that begins `offset` values into `values`.
 Slice from(Slice values, std::int64_t offset) {
@@ -84,12 +102,12 @@ Slice full_attention(const Block& block, const FullAttention& weights, KvCache& 
   const Slice gate = block.take(std::int64_t{heads} * dim);
   const Slice k = block.take(std::int64_t{kv_heads} * dim);
   const Slice v = block.take(std::int64_t{kv_heads} * dim);
-  backend.matmul(weights.q_proj, x, query_and_gate, rows);
+  block.matmul({{weights.q_proj, x, query_and_gate, rows},
+                {weights.k_proj, x, k, rows},
+                {weights.v_proj, x, v, rows}});
   const std::int64_t stride = std::int64_t{heads} * dim;
   backend.split_groups(query_and_gate, rows, heads,
                        std::array{Part{q, dim, stride, 0}, Part{gate, dim, stride, 0}});
-  backend.matmul(weights.k_proj, x, k, rows);
-  backend.matmul(weights.v_proj, x, v, rows);
 
   backend.rms_norm(Rows{q, dim}, weights.q_norm, Rows{q, dim}, rows * heads, dim,
                    config.rms_norm_eps);
@@ -112,11 +130,11 @@ Slice full_attention(const Block& block, const FullAttention& weights, KvCache& 
   backend.sigmoid_mul(gate, mixed, mixed);
 
   const Slice out = block.take(config.hidden_size);
-  backend.matmul(weights.o_proj, mixed, out, rows);
+  block.matmul({{weights.o_proj, mixed, out, rows}});
   return out;
 }
 
-// The recurrent state before and after rows [begin, end) of a chunk, of one layer.
+// The recurrent state before and after rows [begin, end) of a block, of one layer.
 struct Stretch {
   std::size_t begin = 0;
   std::size_t end = 0;
@@ -145,17 +163,16 @@ Slice linear_attention(const Block& block, const LinearAttention& weights,
   const Slice qkvz = block.take(channels + values);
   const Slice qkv = block.take(channels);
   const Slice z = block.take(values);
-  backend.matmul(weights.in_proj_qkvz, x, qkvz, rows);
+  const Slice ba = block.take(std::int64_t{2} * value_heads);
+  block.matmul({{weights.in_proj_qkvz, x, qkvz, rows}, {weights.in_proj_ba, x, ba, rows}});
   const std::int64_t group_values = std::int64_t{ratio} * value_dim;
   backend.split_groups(
       qkvz, rows, key_heads,
       std::array{Part{qkv, key_dim, channels, 0}, Part{qkv, key_dim, channels, keys},
                  Part{qkv, group_values, channels, 2 * keys}, Part{z, group_values, values, 0}});
 
-  const Slice ba = block.take(std::int64_t{2} * value_heads);
   const Slice b = block.take(value_heads);
   const Slice a = block.take(value_heads);
-  backend.matmul(weights.in_proj_ba, x, ba, rows);
   backend.split_groups(ba, rows, key_heads,
                        std::array{Part{b, ratio, value_heads, 0}, Part{a, ratio, value_heads, 0}});
   const Slice beta = block.take(value_heads);
@@ -200,33 +217,14 @@ Slice linear_attention(const Block& block, const LinearAttention& weights,
   backend.gated_rms_norm(out, z, weights.norm, out, rows * value_heads, value_dim,
                          config.rms_norm_eps);
   const Slice result = block.take(config.hidden_size);
-  backend.matmul(weights.out_proj, out, result, rows);
+  block.matmul({{weights.out_proj, out, result, rows}});
   return result;
 }
-
-// down(silu(gate(x)) · up(x)) over `rows` rows.
-Slice gated_mlp(const Block& block, const ExpertWeights& weights, Slice x, int rows) {
-  const auto count = static_cast<std::size_t>(rows);
-  const auto width = static_cast<std::size_t>(weights.gate.rows());
-  const Slice gate = block.space.take(count * width);
-  const Slice up = block.space.take(count * width);
-  const Slice out = block.space.take(count * block.hidden());
-  block.backend.matmul(weights.gate, x, gate, rows);
-  block.backend.matmul(weights.up, x, up, rows);
-  block.backend.silu_mul(gate, up, gate);
-  block.backend.matmul(weights.down, gate, out, rows);
-  return out;
-}
-
-struct Routing {
-  std::vector<std::int32_t> experts;  // [T][k] by falling weight
-  std::vector<float> weights;         // [T][k]
-};
 
 Routing route(const Block& block, const kernels::Matrix& router, Slice x) {
   const Config& config = block.config;
   const Slice scores = block.take(config.num_experts);
-  block.backend.matmul(router, x, scores, block.rows);
+  block.matmul({{router, x, scores, block.rows}});
   block.backend.softmax(scores, block.rows, config.num_experts);
 
   const auto k = static_cast<std::size_t>(config.num_experts_per_tok);
@@ -245,49 +243,168 @@ Routing route(const Block& block, const kernels::Matrix& router, Slice x) {
   return routing;
 }
 
-// x: the layer's input, which is added to the result; normed: what the experts see.
-void mixture_of_experts(const Block& block, LayerId layer, const MixtureOfExperts& weights,
-                        Cache& cache, Slice x, Slice normed, Slice out, Taps* taps) {
-  const Config& config = block.config;
+// Rows [rows][H] through one expert.
+struct ExpertRows {
+  const ExpertWeights* weights = nullptr;
+  Slice x;
+  Slice out;
+  int rows = 0;
+};
+
+// out = down(silu(gate(x)) · up(x)) for each, computed together.
+void gated_mlps(const Block& block, std::span<const ExpertRows> all) {
+  const auto hidden_values = [](const ExpertRows& some) {
+    return static_cast<std::size_t>(some.rows) *
+           static_cast<std::size_t>(some.weights->gate.rows());
+  };
+  std::size_t total = 0;
+  for (const ExpertRows& some : all) total += hidden_values(some);
+  const Slice gates = block.space.take(total);
+  const Slice ups = block.space.take(total);
+
+  std::vector<MatMul> in;
+  std::vector<MatMul> out;
+  std::size_t at = 0;
+  for (const ExpertRows& some : all) {
+    const Slice gate = gates.sub(at, hidden_values(some));
+    in.push_back({some.weights->gate, some.x, gate, some.rows});
+    in.push_back({some.weights->up, some.x, ups.sub(at, hidden_values(some)), some.rows});
+    out.push_back({some.weights->down, gate, some.out, some.rows});
+    at += hidden_values(some);
+  }
+  block.backend.matmul(in, block.form);
+  block.backend.silu_mul(gates, ups, gates);
+  block.backend.matmul(out, block.form);
+}
+
+// The rows of one expert: `places` are theirs in [T][k].
+struct Group {
+  Lease lease;
+  std::vector<std::int32_t> places;
+};
+
+// The groups' outputs, to work.outputs.
+void compute_experts(const Block& block, ExpertWork& work, std::span<const Group> groups) {
   Backend& backend = block.backend;
-  const auto k = static_cast<std::size_t>(config.num_experts_per_tok);
-  const int hidden = static_cast<int>(config.hidden_size);
-  const auto experts = static_cast<std::size_t>(config.num_experts);
+  const auto k = block.config.num_experts_per_tok;
+  const int hidden = static_cast<int>(block.config.hidden_size);
+  const std::size_t width = block.hidden();
+  const Slice normed = kernels::slice(work.normed);
+  const Slice outputs = kernels::slice(work.outputs);
 
-  const Routing routing = route(block, weights.gate, normed);
-  if (taps != nullptr) taps->router.push_back(routing.experts);
+  std::vector<ExpertRows> all;
+  for (const Group& group : groups) {
+    ExpertRows some{&group.lease.weights(), {}, {}, static_cast<int>(group.places.size())};
+    if (some.rows == 1) {  // stays where it is
+      const auto place = static_cast<std::size_t>(group.places.front());
+      some.x = normed.sub(place / static_cast<std::size_t>(k) * width, width);
+      some.out = outputs.sub(place * width, width);
+    } else {
+      std::vector<std::int32_t> rows;
+      for (const std::int32_t place : group.places) rows.push_back(place / k);
+      some.x = block.space.take(rows.size() * width);
+      some.out = block.space.take(rows.size() * width);
+      backend.gather_rows(normed, hidden, rows, some.x);
+    }
+    all.push_back(some);
+  }
+  gated_mlps(block, all);
+  for (std::size_t i = 0; i < groups.size(); ++i) {
+    if (all[i].rows > 1) backend.scatter_rows(all[i].out, hidden, groups[i].places, outputs);
+  }
+}
 
-  // slots[e]: where expert e's outputs go in [T][k], in order of rows.
-  std::vector<std::vector<std::int32_t>> slots(experts);
+// Normed rows, their routing; the work's buffers. False: interrupted.
+bool begin_experts(const Block& block, const Layer& layer, ExpertWork& work, Slice x, Taps* taps) {
+  const auto rows = static_cast<std::size_t>(block.rows);
+  const std::size_t row_bytes = block.hidden() * sizeof(float);
+  if (!work.normed) {
+    const auto k = static_cast<std::size_t>(block.config.num_experts_per_tok);
+    work.normed = block.backend.allocate(rows * row_bytes);
+    work.shared = block.backend.allocate(rows * (row_bytes + sizeof(float)));
+    work.outputs = block.backend.allocate(rows * k * row_bytes);
+  }
+  const Slice normed = kernels::slice(work.normed);
+  const Rows from{x, block.config.hidden_size};
+  block.backend.rms_norm(from, layer.post_attention_layernorm,
+                         Rows{normed, block.config.hidden_size}, block.rows,
+                         static_cast<int>(block.config.hidden_size), block.config.rms_norm_eps);
+  work.routing = route(block, layer.moe.gate, normed);
+  if (!block.backend.finish()) return false;
+  if (taps != nullptr) taps->router.push_back(work.routing.experts);
+  work.done.assign(static_cast<std::size_t>(block.config.num_experts), false);
+  work.shared_done = false;
+  work.routed = true;
+  return true;
+}
+
+// out = x + experts(norm(x)). Goes on with `work` where it was interrupted; false: interrupted.
+bool moe_half(const Block& block, const Model& model, const Layer& layer, ExpertWork& work, Slice x,
+              Slice out, const std::atomic<bool>* interrupt, Taps* taps) {
+  Backend& backend = block.backend;
+  const auto k = static_cast<std::size_t>(block.config.num_experts_per_tok);
+  backend.begin(interrupt);
+  if (!work.routed && !begin_experts(block, layer, work, x, taps)) return false;
+
+  // places[e]: where expert e's outputs go in [T][k], in order of rows.
+  std::vector<std::vector<std::int32_t>> places(work.done.size());
   std::vector<ExpertId> wanted;
-  for (std::size_t i = 0; i < routing.experts.size(); ++i) {
-    const std::int32_t expert = routing.experts[i];
-    // After an interruption the router's picks are undefined, and so is everything behind them.
-    if (expert < 0 || static_cast<std::size_t>(expert) >= experts) return;
-    std::vector<std::int32_t>& places = slots[static_cast<std::size_t>(expert)];
-    if (places.empty()) wanted.push_back(ExpertId{expert});
-    places.push_back(static_cast<std::int32_t>(i));
+  for (std::size_t i = 0; i < work.routing.experts.size(); ++i) {
+    const auto expert = static_cast<std::size_t>(work.routing.experts[i]);
+    if (work.done[expert]) continue;
+    if (places[expert].empty()) wanted.push_back(ExpertId{work.routing.experts[i]});
+    places[expert].push_back(static_cast<std::int32_t>(i));
+  }
+  const bool many = static_cast<std::size_t>(block.rows) >= prefill_rows;
+  // What is missing is read from now on, while what is there is computed.
+  const std::unique_ptr<Leases> leases =
+      model.experts->acquire(layer.id, wanted, many ? Pass::prefill : Pass::decode);
+
+  const auto rows = static_cast<std::size_t>(block.rows);
+  const Slice shared = kernels::slice(work.shared, 0, rows * block.hidden());
+  const Slice shared_gate =
+      kernels::slice(work.shared, rows * block.hidden() * sizeof(float), rows);
+  if (!work.shared_done) {
+    const Slice normed = kernels::slice(work.normed);
+    backend.begin(interrupt);
+    block.matmul({{layer.moe.shared_expert_gate, normed, shared_gate, block.rows}});
+    const ExpertRows all{&layer.moe.shared_expert, normed, shared, block.rows};
+    gated_mlps(block, std::span(&all, 1));
+    if (!backend.finish()) return false;
+    work.shared_done = true;
   }
 
-  const Slice shared_gate = block.take(1);
-  backend.matmul(weights.shared_expert_gate, normed, shared_gate, block.rows);
-  const Slice shared = gated_mlp(block, weights.shared_expert, normed, block.rows);
-
-  const Slice outputs = block.take(static_cast<std::int64_t>(k) * config.hidden_size);
-  const std::unique_ptr<Leases> leases = cache.acquire(layer, wanted);
-  while (const std::optional<Lease> lease = leases->next()) {
-    const std::vector<std::int32_t>& places =
-        slots[static_cast<std::size_t>(lease->expert().value)];
-    std::vector<std::int32_t> rows;
-    for (const std::int32_t place : places) rows.push_back(place / static_cast<std::int32_t>(k));
-    const Slice gathered = block.space.take(rows.size() * block.hidden());
-    backend.gather_rows(normed, hidden, rows, gathered);
-    const Slice result =
-        gated_mlp(block, lease->weights(), gathered, static_cast<int>(rows.size()));
-    backend.scatter_rows(result, hidden, places, outputs);
+  for (;;) {
+    std::vector<Lease> ready = leases->next(interrupt);
+    if (ready.empty()) break;
+    for (std::size_t next = 0; next < ready.size();) {
+      std::vector<Group> groups;
+      for (std::size_t count = 0; next < ready.size() && (count < expert_rows); ++next) {
+        const auto expert = static_cast<std::size_t>(ready[next].expert().value);
+        count += places[expert].size();
+        groups.push_back({std::move(ready[next]), places[expert]});
+      }
+      model.workspace->reset();
+      backend.begin(interrupt);
+      compute_experts(block, work, groups);
+      if (!backend.finish()) return false;
+      for (const Group& group : groups) {
+        work.done[static_cast<std::size_t>(group.lease.expert().value)] = true;
+      }
+    }
   }
-  backend.combine_experts(outputs, routing.weights, shared, shared_gate, x, out, block.rows,
-                          static_cast<int>(k), hidden);
+  const auto is_done = [&](ExpertId expert) {
+    return work.done[static_cast<std::size_t>(expert.value)];
+  };
+  if (!std::ranges::all_of(wanted, is_done)) return false;
+
+  backend.begin(interrupt);
+  backend.combine_experts(kernels::slice(work.outputs), work.routing.weights, shared, shared_gate,
+                          x, out, block.rows, static_cast<int>(k),
+                          static_cast<int>(block.config.hidden_size));
+  if (!backend.finish()) return false;
+  work.routed = false;
+  return true;
 }
 
 // Index of a layer among those of its kind.
@@ -298,35 +415,99 @@ std::size_t index_among(const Config& config, LayerId layer) {
                  config.layers[index]));
 }
 
-// out = x + mixer(norm(x)), the mixer being the layer's attention.
-void mixer_half(const Block& block, const Layer& layer, State& state, Chunk& chunk, Slice x,
-                Slice out) {
-  const std::size_t index = index_among(block.config, layer.id);
-  const Slice normed = block.norm(x, layer.input_layernorm);
-  if (layer.kind == LayerKind::full_attention) {
-    const Slice mixed = full_attention(block, layer.full, state.kv[index], normed);
-    block.backend.add(x, mixed, out);
-    return;
-  }
-  std::vector<Stretch> stretches;
-  const RecurrentState* before = &state.recurrent;
-  std::size_t begin = 0;
-  for (std::size_t i = 0; i < chunk.cuts.size(); ++i) {
-    const RecurrentState& after = chunk.states[i];
-    stretches.push_back({begin, chunk.cuts[i], &before->delta[index], &before->conv[index],
-                         &after.delta[index], &after.conv[index]});
-    before = &after;
-    begin = chunk.cuts[i];
-  }
-  const Slice mixed = linear_attention(block, layer.linear, stretches, chunk.form, normed);
-  block.backend.add(x, mixed, out);
+// Where the next block of a chunk's rows ends: at a multiple of mixer_rows of the sequence.
+std::size_t block_end(const Chunk& chunk) {
+  const std::size_t first = static_cast<std::size_t>(chunk.position) + chunk.rows_done;
+  const std::size_t end = (first / mixer_rows + 1) * mixer_rows;
+  return std::min(end - static_cast<std::size_t>(chunk.position), chunk.rows());
 }
 
-// out = x + experts(norm(x)).
-void moe_half(const Block& block, const Model& model, const Layer& layer, Slice x, Slice out,
-              Taps* taps) {
-  const Slice normed = block.norm(x, layer.post_attention_layernorm);
-  mixture_of_experts(block, layer.id, layer.moe, *model.experts, x, normed, out, taps);
+struct StateBuffers {
+  const kernels::Buffer* delta;
+  const kernels::Buffer* conv;
+};
+
+// The states between the rows [begin, end) of a chunk: in at its begin, out at every cut and at its
+// end. Where a block ends between cuts, the two states between take turns.
+std::vector<Stretch> stretches_of(Backend& backend, const State& state, Chunk& chunk,
+                                  std::size_t index, std::size_t begin, std::size_t end) {
+  const auto of_layer = [&](const RecurrentState& some) {
+    return StateBuffers{&some.delta[index], &some.conv[index]};
+  };
+  const auto cut = std::ranges::lower_bound(chunk.cuts, begin);
+  const auto at_cut = [&](auto place) {
+    return of_layer(chunk.states[static_cast<std::size_t>(place - chunk.cuts.begin())]);
+  };
+  StateBuffers before = of_layer(state.recurrent);
+  if (begin > 0) {
+    const RecurrentState& between = chunk.states_between[chunk.between];
+    before = *cut == begin ? at_cut(cut) : StateBuffers{&between.delta[0], &between.conv[0]};
+  }
+  std::vector<Stretch> stretches;
+  for (auto place = begin > 0 && *cut == begin ? cut + 1 : cut; begin < end; ++place) {
+    StateBuffers after{};
+    const std::size_t stop = std::min(*place, end);
+    if (*place <= end) {
+      after = at_cut(place);
+    } else {
+      RecurrentState& between = chunk.states_between[1 - chunk.between];
+      if (between.delta.empty()) {
+        between.delta.push_back(backend.allocate(before.delta->bytes()));
+        between.conv.push_back(backend.allocate(before.conv->bytes()));
+      }
+      after = {&between.delta[0], &between.conv[0]};
+    }
+    stretches.push_back({begin, stop, before.delta, before.conv, after.delta, after.conv});
+    before = after;
+    begin = stop;
+  }
+  return stretches;
+}
+
+// out = x + mixer(norm(x)) for the chunk's next block of rows, the mixer being the layer's
+// attention. False: interrupted.
+bool mixer_half(const Block& whole, const Model& model, const Layer& layer, State& state,
+                Chunk& chunk, const std::atomic<bool>* interrupt) {
+  const std::size_t begin = chunk.rows_done;
+  const std::size_t end = block_end(chunk);
+  Block block = whole;
+  block.rows = static_cast<int>(end - begin);
+  block.position = chunk.position + static_cast<std::int64_t>(begin);
+  const std::size_t width = block.hidden();
+  const Slice x = kernels::slice(chunk.hidden).sub(begin * width, (end - begin) * width);
+  const Slice out = kernels::slice(chunk.output).sub(begin * width, (end - begin) * width);
+  const std::size_t index = index_among(block.config, layer.id);
+
+  block.backend.begin(interrupt);
+  if (model.prefetch && chunk.form == kernels::DeltaForm::step) {
+    // The experts' router, applied before its time, is right about most of them.
+    const Routing guess =
+        route(block, layer.moe.gate, block.norm(x, layer.post_attention_layernorm));
+    if (!block.backend.finish()) return false;
+    std::vector<ExpertId> experts;
+    for (const std::int32_t expert : guess.experts) experts.push_back(ExpertId{expert});
+    model.experts->prefetch(layer.id, experts);
+    block.backend.begin(interrupt);
+  }
+  const Slice normed = block.norm(x, layer.input_layernorm);
+  Slice mixed;
+  bool between = false;
+  if (layer.kind == LayerKind::full_attention) {
+    mixed = full_attention(block, layer.full, state.kv[index], normed);
+  } else {
+    std::vector<Stretch> stretches = stretches_of(block.backend, state, chunk, index, begin, end);
+    between = !std::ranges::binary_search(chunk.cuts, end);
+    for (Stretch& stretch : stretches) {
+      stretch.begin -= begin;
+      stretch.end -= begin;
+    }
+    mixed = linear_attention(block, layer.linear, stretches, chunk.form, normed);
+  }
+  block.backend.add(x, mixed, out);
+  if (!block.backend.finish()) return false;
+  if (between) chunk.between = 1 - chunk.between;
+  chunk.rows_done = end;
+  return true;
 }
 
 std::vector<float> read(Backend& backend, Slice values) {
@@ -347,7 +528,8 @@ bool head(const Block& block, const Model& model, State& state, Chunk& chunk, Sl
   if (logit_rows > 0) {
     scores = block.space.take(logit_rows * static_cast<std::size_t>(block.config.vocab_size));
     const Slice last = normed.sub((chunk.rows() - logit_rows) * hidden, logit_rows * hidden);
-    backend.matmul(model.lm_head, last, scores, static_cast<int>(logit_rows));
+    backend.matmul(model.lm_head, last, scores, static_cast<int>(logit_rows),
+                   ProductForm::canonical);
   }
   if (!backend.finish()) return false;
   const std::vector<float> rows = read(backend, normed);
@@ -359,10 +541,10 @@ bool head(const Block& block, const Model& model, State& state, Chunk& chunk, Sl
   if (model.mtp && !next.empty()) {
     std::vector<float> before = state.hidden;
     before.insert(before.end(), rows.begin(), rows.end() - static_cast<std::ptrdiff_t>(hidden));
-    backend.begin(interrupt);
-    run_mtp(model, block.config, state.kv.back(), before, next, chunk.position - (first ? 0 : 1),
-            0);
-    if (!backend.finish()) return false;
+    if (!run_mtp(model, block.config, state.kv.back(), before, next,
+                 chunk.position - (first ? 0 : 1), 0, block.form, interrupt)) {
+      return false;
+    }
   }
 
   for (const std::size_t cut : chunk.cuts) {
@@ -404,6 +586,20 @@ Chunk make_chunk(const Model& model, const Config& config, State& state,
   return chunk;
 }
 
+std::size_t Chunk::bytes() const {
+  std::size_t total = hidden.bytes() + output.bytes() + experts.normed.bytes() +
+                      experts.shared.bytes() + experts.outputs.bytes();
+  for (const RecurrentState& state : states_between) total += state.bytes();
+  return total;
+}
+
+std::size_t chunk_bytes_per_row(const Config& config) {
+  const auto hidden = static_cast<std::size_t>(config.hidden_size);
+  const auto k = static_cast<std::size_t>(config.num_experts_per_tok);
+  // hidden, output, normed and shared; the experts' outputs; the MTP head's and the cuts' host copy
+  return (4 + k + 2) * hidden * sizeof(float);
+}
+
 int stage_count(const Config& config) {
   return 2 * config.num_layers() + 2;
 }
@@ -412,27 +608,33 @@ bool run_stage(const Model& model, const Config& config, State& state, Chunk& ch
                const std::atomic<bool>* interrupt) {
   Backend& backend = *model.backend;
   model.workspace->reset();
-  const Block block{config, backend, *model.workspace, static_cast<int>(chunk.rows()),
+  const Block block{config,
+                    backend,
+                    *model.workspace,
+                    product_form(chunk.form),
+                    static_cast<int>(chunk.rows()),
                     chunk.position};
   const Slice x = kernels::slice(chunk.hidden);
   const Slice out = kernels::slice(chunk.output);
   const int last = stage_count(config) - 1;
 
-  backend.begin(interrupt);
   bool complete = false;
   if (chunk.stage == last) {
+    backend.begin(interrupt);
     complete = head(block, model, state, chunk, x, interrupt);
   } else if (chunk.stage == 0) {
+    backend.begin(interrupt);
     backend.embed(model.embed_tokens, chunk.tokens, out);
     complete = backend.finish();
   } else {
     const Layer& layer = model.layers[static_cast<std::size_t>((chunk.stage - 1) / 2)];
     if (chunk.stage % 2 == 1) {
-      mixer_half(block, layer, state, chunk, x, out);
+      complete = mixer_half(block, model, layer, state, chunk, interrupt);
+      if (complete && chunk.rows_done < chunk.rows()) return true;
+      if (complete) chunk.rows_done = 0;
     } else {
-      moe_half(block, model, layer, x, out, chunk.taps);
+      complete = moe_half(block, model, layer, chunk.experts, x, out, interrupt, chunk.taps);
     }
-    complete = backend.finish();
   }
   if (!complete) return false;
 
@@ -443,44 +645,64 @@ bool run_stage(const Model& model, const Config& config, State& state, Chunk& ch
   return true;
 }
 
-MtpResult run_mtp(const Model& model, const Config& config, KvCache& kv,
-                  std::span<const float> hidden, std::span<const TokenId> next,
-                  std::int64_t position, std::size_t logit_rows) {
+std::optional<MtpResult> run_mtp(const Model& model, const Config& config, KvCache& kv,
+                                 std::span<const float> hidden, std::span<const TokenId> next,
+                                 std::int64_t position, std::size_t logit_rows, ProductForm form,
+                                 const std::atomic<bool>* interrupt) {
   const MtpHead& mtp = *model.mtp;
   Backend& backend = *model.backend;
-  model.workspace->reset();
-  const Block block{config, backend, *model.workspace, static_cast<int>(next.size()), position};
-  const std::size_t width = block.hidden();
-
-  const Slice tokens = block.take(config.hidden_size);
-  const Slice states = block.take(config.hidden_size);
-  backend.embed(model.embed_tokens, next, tokens);
-  backend.write(states, hidden);
-  const Slice joined = block.take(2 * config.hidden_size);
-  const std::int64_t stride = 2 * config.hidden_size;
-  backend.split_groups(block.norm(tokens, mtp.pre_fc_norm_embedding), block.rows, 1,
-                       std::array{Part{joined, config.hidden_size, stride, 0}});
-  backend.split_groups(block.norm(states, mtp.pre_fc_norm_hidden), block.rows, 1,
-                       std::array{Part{joined, config.hidden_size, stride, config.hidden_size}});
-  const Slice x = block.take(config.hidden_size);
-  backend.matmul(mtp.fc, joined, x, block.rows);
-
-  const Slice attended = block.take(config.hidden_size);
-  const Slice mixed =
-      full_attention(block, mtp.layer.full, kv, block.norm(x, mtp.layer.input_layernorm));
-  backend.add(x, mixed, attended);
-  const Slice out = block.take(config.hidden_size);
-  moe_half(block, model, mtp.layer, attended, out, nullptr);
-  const Slice normed = block.norm(out, mtp.norm);
-
+  const std::size_t width = static_cast<std::size_t>(config.hidden_size);
   MtpResult result;
-  result.normed = read(backend, normed);
-  if (logit_rows > 0) {
-    const Slice logits = block.space.take(logit_rows * static_cast<std::size_t>(config.vocab_size));
-    backend.matmul(model.lm_head,
-                   normed.sub((next.size() - logit_rows) * width, logit_rows * width), logits,
-                   static_cast<int>(logit_rows));
-    result.logits = read(backend, logits);
+  // In blocks of rows, like a layer's mixer, for the scratch's sake.
+  for (std::size_t begin = 0; begin < next.size(); begin += mixer_rows) {
+    const std::size_t count = std::min(mixer_rows, next.size() - begin);
+    model.workspace->reset();
+    const Block block{config,
+                      backend,
+                      *model.workspace,
+                      form,
+                      static_cast<int>(count),
+                      position + static_cast<std::int64_t>(begin)};
+    backend.begin(interrupt);
+    const Slice tokens = block.take(config.hidden_size);
+    const Slice states = block.take(config.hidden_size);
+    backend.embed(model.embed_tokens, next.subspan(begin, count), tokens);
+    backend.write(states, hidden.subspan(begin * width, count * width));
+    const Slice joined = block.take(2 * config.hidden_size);
+    const std::int64_t stride = 2 * config.hidden_size;
+    backend.split_groups(block.norm(tokens, mtp.pre_fc_norm_embedding), block.rows, 1,
+                         std::array{Part{joined, config.hidden_size, stride, 0}});
+    backend.split_groups(block.norm(states, mtp.pre_fc_norm_hidden), block.rows, 1,
+                         std::array{Part{joined, config.hidden_size, stride, config.hidden_size}});
+    const Slice x = block.take(config.hidden_size);
+    block.matmul({{mtp.fc, joined, x, block.rows}});
+    const Slice mixed =
+        full_attention(block, mtp.layer.full, kv, block.norm(x, mtp.layer.input_layernorm));
+    // Outlives the workspace, which the experts use block by block.
+    const kernels::Buffer attended = backend.allocate(count * width * sizeof(float));
+    const kernels::Buffer out = backend.allocate(count * width * sizeof(float));
+    backend.add(x, mixed, kernels::slice(attended));
+    if (!backend.finish()) return std::nullopt;
+    ExpertWork work;
+    if (!moe_half(block, model, mtp.layer, work, kernels::slice(attended), kernels::slice(out),
+                  interrupt, nullptr)) {
+      return std::nullopt;
+    }
+    backend.begin(interrupt);
+    const Slice normed = block.norm(kernels::slice(out), mtp.norm);
+    const std::size_t before = next.size() - logit_rows;  // rows without logits
+    const std::size_t wanted = begin + count - std::min(begin + count, std::max(begin, before));
+    Slice logits;
+    if (wanted > 0) {
+      logits = block.space.take(wanted * static_cast<std::size_t>(config.vocab_size));
+      backend.matmul(model.lm_head, normed.sub((count - wanted) * width, wanted * width), logits,
+                     static_cast<int>(wanted), ProductForm::canonical);
+    }
+    if (!backend.finish()) return std::nullopt;
+    const std::vector<float> rows = read(backend, normed);
+    result.normed.insert(result.normed.end(), rows.begin(), rows.end());
+    const std::vector<float> scores = read(backend, logits);
+    result.logits.insert(result.logits.end(), scores.begin(), scores.end());
   }
   return result;
 }

@@ -2,8 +2,10 @@
 // stage writes becomes part of the chunk only when the whole stage ran to its end.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "engine/engine.hpp"
@@ -18,6 +20,23 @@ struct Taps {
                                            // after the final norm; each [rows][hidden]
   std::vector<std::vector<std::int32_t>> router;  // [layers]: [rows][k]
   std::vector<float> logits;                      // [rows][vocab]
+};
+
+// Which experts the rows go to.
+struct Routing {
+  std::vector<std::int32_t> experts;  // [T][k] by falling weight
+  std::vector<float> weights;         // [T][k]
+};
+
+// A layer's experts over some rows, as far as they have got.
+struct ExpertWork {
+  bool routed = false;  // the rest is valid
+  bool shared_done = false;
+  Routing routing;
+  std::vector<bool> done;   // [experts]
+  kernels::Buffer normed;   // [T][H]: what the experts see
+  kernels::Buffer shared;   // [T][H]: the shared expert's output, then its gate [T]
+  kernels::Buffer outputs;  // [T][k][H]
 };
 
 // Rows on their way through the layers.
@@ -35,13 +54,23 @@ struct Chunk {
   kernels::Buffer hidden;  // [rows][hidden]: what the next stage reads
   kernels::Buffer output;  // [rows][hidden]: what it writes
 
+  // How far the stage is; an interruption loses a block of rows or a group of experts.
+  std::size_t rows_done = 0;  // of a layer's mixer
+  // After rows_done where that is no cut, of that one layer: which of the two, and what it is.
+  std::size_t between = 0;
+  std::array<RecurrentState, 2> states_between;
+  ExpertWork experts;
+
   // Out of the last stage.
   std::vector<std::vector<float>> cut_hidden;  // one per cut: [hidden] after the final norm
   std::vector<float> logits;                   // [vocab] of the last row, where wanted
 
   std::size_t rows() const { return tokens.size(); }
+  std::size_t bytes() const;  // of memory, without the states
 };
 
+// Memory that a row of a chunk takes while it is under way.
+std::size_t chunk_bytes_per_row(const Config& config);
 // cuts: after how many of the tokens a state is kept, besides the end. Takes state.spare.
 Chunk make_chunk(const Model& model, const Config& config, State& state,
                  std::vector<TokenId> tokens, std::int64_t position, kernels::DeltaForm form,
@@ -49,8 +78,9 @@ Chunk make_chunk(const Model& model, const Config& config, State& state,
 
 int stage_count(const Config& config);
 
-// Runs chunk.stage and moves on to the next. `state` is that before the chunk: its recurrent part
-// is read, its KV is written behind the chunk's position. False: interrupted, nothing moved.
+// Runs a part of chunk.stage, or all that is left of it, and moves on. `state` is that before the
+// chunk: its recurrent part is read, its KV is written behind the chunk's position. False:
+// interrupted, what the part had done so far is lost.
 bool run_stage(const Model& model, const Config& config, State& state, Chunk& chunk,
                const std::atomic<bool>* interrupt);
 
@@ -61,9 +91,11 @@ struct MtpResult {
   std::vector<float> normed;  // [rows][hidden]
   std::vector<float> logits;  // [logit_rows][vocab]
 };
-MtpResult run_mtp(const Model& model, const Config& config, kernels::KvCache& kv,
-                  std::span<const float> hidden, std::span<const TokenId> next,
-                  std::int64_t position, std::size_t logit_rows);
+// Empty: interrupted; the head's KV may hold rows that will be written again.
+std::optional<MtpResult> run_mtp(const Model& model, const Config& config, kernels::KvCache& kv,
+                                 std::span<const float> hidden, std::span<const TokenId> next,
+                                 std::int64_t position, std::size_t logit_rows,
+                                 kernels::ProductForm form, const std::atomic<bool>* interrupt);
 
 // What golden tests may see of a session.
 struct SessionAccess {

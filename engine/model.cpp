@@ -2,12 +2,11 @@
 #include "engine/model.hpp"
 
 #include <algorithm>
-#include <array>
 #include <string>
 #include <utility>
 
 #include "engine/engine.hpp"
-#include "engine/resident_experts.hpp"
+#include "engine/weight_tensor.hpp"
 
 namespace hearth::engine {
 
@@ -21,42 +20,23 @@ using kernels::Slice;
 constexpr std::uint64_t piece_bytes = 8 << 20;  // between two looks at the stop flag
 constexpr std::size_t alignment = 64;
 
-std::string shape_text(std::span<const std::int64_t> shape) {
-  std::string text = "[";
-  for (std::size_t i = 0; i < shape.size(); ++i) {
-    text += (i == 0 ? "" : ", ") + std::to_string(shape[i]);
-  }
-  return text + "]";
-}
-
-std::optional<DType> weight_type(TensorType type) {
-  switch (type) {
-    case TensorType::f32:
-      return DType::f32;
-    case TensorType::f16:
-      return DType::f16;
-    case TensorType::bf16:
-      return DType::bf16;
-    case TensorType::f8_e4m3:
-      return DType::f8_e4m3;
-    default:
-      return std::nullopt;
-  }
-}
-
-std::int64_t blocks_of(std::int64_t size) {
-  return (size + Matrix::block - 1) / Matrix::block;
+bool is_expert_weight(std::string_view name) {
+  return name.find(".mlp.experts.") != std::string_view::npos && !name.ends_with("_scale_inv");
 }
 
 class Loader {
  public:
-  Loader(Model& model, const Config& config, const Tensors& tensors,
+  Loader(Model& model, const Config& config,
          const std::function<void(const LoadProgress&)>& progress, const std::atomic<bool>* stop)
-      : model_(model), config_(config), tensors_(tensors), progress_(progress), stop_(stop) {}
+      : model_(model),
+        config_(config),
+        tensors_(*model.tensors),
+        progress_(progress),
+        stop_(stop) {}
 
   void load(bool mtp) {
     const bool with_mtp = mtp && tensors_.find("mtp.fc.weight") != nullptr;
-    report_.bytes_total = total_bytes(with_mtp);
+    report_.bytes_total = dense_bytes(tensors_, with_mtp);
     model_.embed_tokens =
         matrix("model.embed_tokens.weight", config_.vocab_size, config_.hidden_size);
     model_.lm_head = config_.tie_word_embeddings
@@ -64,28 +44,20 @@ class Loader {
                          : matrix("lm_head.weight", config_.vocab_size, config_.hidden_size);
     model_.norm = vector("model.norm.weight", config_.hidden_size);
 
-    auto experts = std::make_unique<ResidentExperts>();
     for (int index = 0; index < config_.num_layers(); ++index) {
       const std::string prefix = "model.layers." + std::to_string(index) + ".";
       model_.layers.push_back(
-          layer(prefix, LayerId{index}, config_.layers[static_cast<std::size_t>(index)], *experts));
+          layer(prefix, LayerId{index}, config_.layers[static_cast<std::size_t>(index)]));
     }
-    if (with_mtp) model_.mtp = mtp_head(*experts);
-    model_.experts = std::move(experts);
-    model_.weight_bytes = report_.bytes_done;
+    if (with_mtp) model_.mtp = mtp_head();
+    model_.store = std::make_unique<ExpertStore>(tensors_, config_, std::move(experts_));
+    model_.store->load_scales(*model_.backend);
+    model_.dense_bytes = report_.bytes_done + model_.store->scale_bytes();
+    for (const auto& file : tensors_.files()) file->drop_cached();
   }
 
  private:
-  // What this load will read, for the progress report.
-  std::uint64_t total_bytes(bool with_mtp) const {
-    std::uint64_t total = 0;
-    for (const auto& [name, tensor] : tensors_.all()) {
-      if (with_mtp || !name.starts_with("mtp.")) total += tensor.bytes;
-    }
-    return total;
-  }
-
-  Layer layer(const std::string& prefix, LayerId id, LayerKind kind, ResidentExperts& experts) {
+  Layer layer(const std::string& prefix, LayerId id, LayerKind kind) {
     Layer layer;
     layer.id = id;
     layer.kind = kind;
@@ -98,7 +70,7 @@ class Loader {
       layer.linear = linear_attention(prefix + "linear_attn.");
     }
     layer.moe = mixture_of_experts(prefix + "mlp.");
-    experts.add_layer(load_experts(prefix + "mlp.experts."));
+    experts_.push_back(prefix + "mlp.experts.");
     return layer;
   }
 
@@ -149,61 +121,25 @@ class Loader {
     return weights;
   }
 
-  std::vector<ExpertWeights> load_experts(const std::string& prefix) {
-    const std::int64_t hidden = config_.hidden_size;
-    const std::int64_t width = config_.moe_intermediate_size;
-    std::vector<ExpertWeights> experts(static_cast<std::size_t>(config_.num_experts));
-    for (std::size_t i = 0; i < experts.size(); ++i) {
-      const std::string name = prefix + std::to_string(i) + ".";
-      experts[i].gate = matrix(name + "gate_proj.weight", width, hidden);
-      experts[i].up = matrix(name + "up_proj.weight", width, hidden);
-      experts[i].down = matrix(name + "down_proj.weight", hidden, width);
-    }
-    return experts;
-  }
-
-  MtpHead mtp_head(ResidentExperts& experts) {
+  MtpHead mtp_head() {
     const std::int64_t hidden = config_.hidden_size;
     MtpHead head;
     head.fc = matrix("mtp.fc.weight", hidden, 2 * hidden);
     head.pre_fc_norm_embedding = vector("mtp.pre_fc_norm_embedding.weight", hidden);
     head.pre_fc_norm_hidden = vector("mtp.pre_fc_norm_hidden.weight", hidden);
     head.norm = vector("mtp.norm.weight", hidden);
-    head.layer =
-        layer("mtp.layers.0.", LayerId{config_.num_layers()}, LayerKind::full_attention, experts);
+    head.layer = layer("mtp.layers.0.", LayerId{config_.num_layers()}, LayerKind::full_attention);
     return head;
-  }
-
-  const TensorInfo& checked(const std::string& name, std::span<const std::int64_t> shape) const {
-    const TensorInfo& tensor = tensors_.require(name);
-    if (!std::ranges::equal(tensor.shape, shape)) {
-      throw Error("tensor " + name + " has shape " + shape_text(tensor.shape) +
-                  "; config.json calls for " + shape_text(shape));
-    }
-    return tensor;
   }
 
   // A weight matrix as it is stored; with its block scales where it is quantised.
   Matrix matrix(const std::string& name, std::int64_t rows, std::int64_t cols) {
-    const TensorInfo& tensor = checked(name, std::array{rows, cols});
-    const std::optional<DType> type = weight_type(tensor.type);
-    if (!type) {
-      throw Error("tensor " + name + " has dtype " + std::string(engine::name(tensor.type)) +
-                  "; a weight must be F32, F16, BF16 or F8_E4M3");
-    }
-    const std::string scale_name = name + "_scale_inv";
-    const bool quantised = *type == DType::f8_e4m3;
-    if (quantised != (tensors_.find(scale_name) != nullptr)) {
-      throw Error("tensor " + name +
-                  (quantised ? " is F8_E4M3 but " + scale_name + " is missing"
-                             : " is not F8_E4M3 but " + scale_name + " is present"));
-    }
+    const WeightTensor weight = require_weight(tensors_, name, rows, cols);
     Slice scales;
-    if (quantised) scales = values_of(scale_name, {blocks_of(rows), blocks_of(cols)});
-
-    Buffer buffer = model_.backend->allocate(std::max<std::size_t>(tensor.bytes, alignment));
-    fill(buffer, tensor);
-    const Matrix result(buffer, 0, *type, rows, cols, scales);
+    if (weight.scales != nullptr) scales = values_of(*weight.scales);
+    Buffer buffer = model_.backend->allocate(std::max<std::size_t>(weight.data->bytes, alignment));
+    fill(buffer, *weight.data);
+    const Matrix result(buffer, 0, weight.type, rows, cols, scales);
     model_.storage.push_back(std::move(buffer));
     return result;
   }
@@ -223,13 +159,17 @@ class Loader {
       }
       count_bytes(count);
     }
+    if (tensor.bytes >= piece_bytes) tensors_.files()[tensor.file]->drop_cached();
   }
 
   Slice vector(const std::string& name, std::int64_t size) { return values_of(name, {size}); }
 
-  // A small tensor widened to F32.
   Slice values_of(const std::string& name, std::initializer_list<std::int64_t> shape) {
-    const TensorInfo& tensor = checked(name, std::span(shape.begin(), shape.size()));
+    return values_of(require_shape(tensors_, name, std::span(shape.begin(), shape.size())));
+  }
+
+  // A small tensor widened to F32.
+  Slice values_of(const TensorInfo& tensor) {
     const std::vector<float> values = tensors_.read_f32(tensor);
     Buffer buffer = model_.backend->allocate(std::max(values.size() * sizeof(float), alignment));
     const Slice result = kernels::slice(buffer, 0, values.size());
@@ -251,16 +191,26 @@ class Loader {
   const Tensors& tensors_;
   const std::function<void(const LoadProgress&)>& progress_;
   const std::atomic<bool>* stop_;
+  std::vector<std::string> experts_;  // prefixes of their names, by layer
   LoadProgress report_;
   std::uint64_t reported_ = 0;
 };
 
 }  // namespace
 
-void load_weights(Model& model, const Config& config, const Tensors& tensors, bool mtp,
-                  const std::function<void(const LoadProgress&)>& progress,
-                  const std::atomic<bool>* stop) {
-  Loader(model, config, tensors, progress, stop).load(mtp);
+std::uint64_t dense_bytes(const Tensors& tensors, bool mtp) {
+  std::uint64_t total = 0;
+  for (const auto& [name, tensor] : tensors.all()) {
+    if (is_expert_weight(name) || (!mtp && name.starts_with("mtp."))) continue;
+    total += tensor.bytes;
+  }
+  return total;
+}
+
+void load_dense(Model& model, const Config& config, bool mtp,
+                const std::function<void(const LoadProgress&)>& progress,
+                const std::atomic<bool>* stop) {
+  Loader(model, config, progress, stop).load(mtp);
   model.workspace = std::make_unique<Workspace>(*model.backend);
 }
 

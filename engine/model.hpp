@@ -11,6 +11,8 @@
 #include <vector>
 
 #include "engine/config.hpp"
+#include "engine/expert_cache.hpp"
+#include "engine/expert_store.hpp"
 #include "engine/experts.hpp"
 #include "engine/safetensors.hpp"
 #include "engine/workspace.hpp"
@@ -65,6 +67,7 @@ struct MtpHead {
 };
 
 struct Model {
+  std::unique_ptr<Tensors> tensors;  // the checkpoint's files, which experts are read from
   std::unique_ptr<kernels::Backend> backend;
   std::unique_ptr<Workspace> workspace;  // scratch of the layer that is being computed
   std::vector<kernels::Buffer> storage;  // what the handles below point into
@@ -73,16 +76,22 @@ struct Model {
   kernels::Slice norm;                   // [hidden]
   std::vector<Layer> layers;
   std::optional<MtpHead> mtp;
-  std::unique_ptr<Cache> experts;
-  std::uint64_t weight_bytes = 0;
+  std::unique_ptr<ExpertStore> store;
+  std::unique_ptr<ExpertCache> experts;
+  bool prefetch = false;          // ask for a layer's experts before its attention is computed
+  std::uint64_t dense_bytes = 0;  // of everything that is always in memory, scales included
 };
 
 struct LoadProgress;
 
-// Reads every tensor that `config` calls for, checks dtype and shape, and fills model.storage.
-// model.backend must be set. Throws Error naming the tensor.
-void load_weights(Model& model, const Config& config, const Tensors& tensors, bool mtp,
-                  const std::function<void(const LoadProgress&)>& progress,
-                  const std::atomic<bool>* stop);
+// Bytes that load_dense will keep in memory; tensors of experts do not count, their scales do.
+std::uint64_t dense_bytes(const Tensors& tensors, bool mtp);
+
+// Reads every tensor that `config` calls for but the experts' weights, checks dtype and shape, and
+// fills model.storage and model.store. model.backend and model.tensors must be set. Throws Error
+// naming the tensor.
+void load_dense(Model& model, const Config& config, bool mtp,
+                const std::function<void(const LoadProgress&)>& progress,
+                const std::atomic<bool>* stop);
 
 }  // namespace hearth::engine

@@ -100,7 +100,7 @@ std::size_t Session::bytes() const {
   for (const Checkpoint& checkpoint : state_->checkpoints) total += checkpoint.recurrent.bytes();
   if (!parked_) return total;
   for (const RecurrentState& state : parked_->states) total += state.bytes();
-  return total + parked_->hidden.bytes() + parked_->output.bytes();
+  return total + parked_->bytes();
 }
 
 std::size_t Session::common(std::span<const TokenId> tokens) const {
@@ -138,7 +138,7 @@ std::size_t Session::sync(std::span<const TokenId> tokens) {
 // The next rows of a prompt, up to a multiple of the delta rule's chunk or the prompt's end.
 Chunk Session::next_chunk(std::span<const TokenId> tokens, std::span<const std::size_t> marks) {
   const EngineOptions& options = engine_->options();
-  const std::int64_t step = (options.chunk + delta_chunk - 1) / delta_chunk * delta_chunk;
+  const std::int64_t step = engine_->chunk_rows();
   const auto begin = static_cast<std::size_t>(position());
   const std::size_t end = std::min(
       static_cast<std::size_t>(position() / delta_chunk * delta_chunk + step), tokens.size());
@@ -239,8 +239,9 @@ std::vector<TokenId> Session::draft(TokenId next, int count) {
   std::vector<TokenId> drafted;
   std::vector<float> hidden = state_->hidden;
   for (int i = 0; i < count; ++i) {
-    const MtpResult result = run_mtp(model, engine_->config(), state_->kv.back(), hidden,
-                                     std::span(&next, 1), position() - 1 + i, 1);
+    const MtpResult result =
+        *run_mtp(model, engine_->config(), state_->kv.back(), hidden, std::span(&next, 1),
+                 position() - 1 + i, 1, kernels::ProductForm::canonical, nullptr);
     next = static_cast<TokenId>(std::ranges::max_element(result.logits) - result.logits.begin());
     drafted.push_back(next);
     hidden = result.normed;

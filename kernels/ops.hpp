@@ -197,8 +197,12 @@ class Backend {
   virtual Place place() const = 0;
   virtual std::string description() const = 0;  // for people: "CPU avx512, 2 threads"
 
-  // Memory. allocate throws Error where the device has no room.
+  // Memory. allocate throws Error where the device has no room. Host buffers of 4 MiB and more
+  // begin at a multiple of 2 MiB.
   virtual Buffer allocate(std::size_t bytes) = 0;
+  // Gives the memory of [byte_offset, byte_offset + bytes) of such a large buffer back, as far as
+  // it is whole pages; what stood there is lost, the buffer stays usable.
+  virtual void discard(const Buffer& buffer, std::size_t byte_offset, std::size_t bytes) = 0;
   virtual void write(const Buffer& to, std::size_t byte_offset,
                      std::span<const std::byte> from) = 0;
   virtual void read(const Buffer& from, std::size_t byte_offset, std::span<std::byte> to) = 0;

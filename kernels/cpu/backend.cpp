@@ -35,6 +35,9 @@ class Cpu final : public Backend {
   // --- Memory ------------------------------------------------------------------------------------
 
   Buffer allocate(std::size_t bytes) override { return allocate_host(bytes); }
+  void discard(const Buffer& buffer, std::size_t byte_offset, std::size_t bytes) override {
+    discard_host({part(buffer, byte_offset, bytes), bytes});
+  }
   void write(const Buffer& to, std::size_t byte_offset, std::span<const std::byte> from) override {
     std::byte* const data = part(to, byte_offset, from.size());
     if (!from.empty()) std::memcpy(data, from.data(), from.size());

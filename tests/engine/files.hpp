@@ -26,6 +26,12 @@ class MemoryFile final : public File {
     const std::string_view part = std::string_view(bytes_).substr(offset, to.size());
     std::ranges::copy(std::as_bytes(std::span(part)), to.begin());
   }
+  std::size_t read_direct(std::uint64_t offset, std::span<std::byte> to) const override {
+    const std::size_t left = static_cast<std::size_t>(size() - std::min(offset, size()));
+    const std::size_t count = std::min(left, to.size());
+    read(offset, to.first(count));
+    return count;
+  }
 
  private:
   std::string bytes_;

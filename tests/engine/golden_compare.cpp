@@ -181,8 +181,9 @@ class Comparison {
       reserve(engine_->backend(), kv, 0, static_cast<std::int64_t>(rows()));
       const auto states = std::span(taps.hidden.back()).first((rows() - 1) * hidden);
       const MtpResult result =
-          run_mtp(engine_->model(), engine_->config(), kv, states,
-                  std::span(recorded_.prompt).subspan(1), 0, recorded_.mtp.size() / vocab);
+          *run_mtp(engine_->model(), engine_->config(), kv, states,
+                   std::span(recorded_.prompt).subspan(1), 0, recorded_.mtp.size() / vocab,
+                   kernels::ProductForm::blocked, nullptr);
       check(largest_difference(recorded_.mtp, result.logits), report_.mtp, "MTP logits");
     }
     if (recorded_.draft.empty()) return;

@@ -181,7 +181,7 @@ TEST_CASE("an interrupted prefill goes on where it was, to the same bits") {
     if (interrupt) CHECK(progress == Progress::interrupted);
     if (progress == Progress::interrupted) ++interruptions;
   }
-  CHECK(interruptions == static_cast<std::size_t>(stage_count(engine->config())));
+  CHECK(interruptions >= static_cast<std::size_t>(stage_count(engine->config())));
   CHECK(session.tokens_computed() == 400);
   CHECK(logits_of(session) == logits_of(undisturbed));
 }

@@ -1,0 +1,123 @@
+// The experts that lie in memory, the ones on their way, and who has to go for them: Cache over an
+// ExpertStore, a AsyncReader and a Policy. One arena of slots of equal size; the budget may change
+// while it runs.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/expert_policy.hpp"
+#include "engine/expert_store.hpp"
+#include "engine/experts.hpp"
+#include "engine/reader.hpp"
+#include "engine/routing_trace.hpp"
+#include "kernels/ops.hpp"
+
+namespace hearth::engine {
+
+struct ExpertCacheOptions {
+  std::uint64_t budget_bytes = ~std::uint64_t{0};  // for slots; more than all experts is cut
+  std::optional<ReaderKind> reader{};
+  PolicyKind policy = PolicyKind::lru;
+  double half_life = 20'000;  // of PolicyKind::lrfu
+  std::unique_ptr<RoutingTrace> trace{};
+};
+
+// Threading: acquire and prefetch on the computing thread, everything else from any.
+class ExpertCache final : public Cache {
+ public:
+  // Fewest slots that work at all; fewer than the experts of a token are slow.
+  static constexpr std::size_t least_slots = 4;
+
+  // Throws Error where the budget holds fewer than least_slots. `files` are the store's.
+  ExpertCache(kernels::Backend& backend, const ExpertStore& store,
+              std::span<const std::unique_ptr<File>> files, ExpertCacheOptions options);
+  ~ExpertCache() override;
+
+  std::unique_ptr<Leases> acquire(LayerId layer, std::span<const ExpertId> experts,
+                                  Pass pass) override;
+  void prefetch(LayerId layer, std::span<const ExpertId> experts) override;
+  ExpertStatus status() const override;
+
+  // Shrinks at once as far as slots are not in use, the least useful first; or grows again, up to
+  // the budget it was made with.
+  void resize(std::uint64_t budget_bytes);
+
+  // Reads these in order in the background while there are empty slots. Replaces an earlier list.
+  void warm(std::vector<ExpertStore::Key> keys);
+
+  // How often each expert was used lately, by key: uses, halved every so often.
+  std::vector<float> recent_uses() const;
+  void set_recent_uses(std::vector<float> uses);
+
+ private:
+  using Key = ExpertStore::Key;
+  class Pending;
+  struct Pin;
+
+  enum class SlotState : std::uint8_t {
+    empty,
+    loading,
+    ready,
+    failed,      // its read went wrong; kept until those who wait have seen the error
+    given_back,  // its memory belongs to the system
+  };
+  struct Slot {
+    Key key = -1;
+    SlotState state = SlotState::empty;
+    bool scanned = false;     // brought by a prefill, not yet used by decoding
+    bool prefetched = false;  // nobody has asked for it yet
+    bool background = false;  // read for the warm start
+    int pins = 0;
+    std::string error;  // of the last read
+  };
+
+  // All under mutex_.
+  std::optional<int> take_slot(Pass pass, int layer);
+  std::optional<int> scanned_victim(int layer);
+  std::optional<int> policy_victim();
+  void mark_scanned(int slot);
+  void unmark_scanned(int slot);
+  void evict(int slot);
+  void load(int slot, Key key, Urgency urgency);
+  void warm_some();
+  void count_use(Key key, float uses);
+  void loaded(int slot, const std::string& error);  // takes mutex_ itself
+  std::span<std::byte> memory(int slot) const;
+  int layer_of(Key key) const { return key / store_.experts_per_layer(); }
+
+  kernels::Backend& backend_;
+  const ExpertStore& store_;
+  std::uint64_t full_budget_;
+  std::string policy_name_;
+  std::string reader_name_;
+  kernels::Buffer arena_;
+  std::unique_ptr<RoutingTrace> trace_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;  // a read has ended
+  std::vector<Slot> slots_;
+  std::vector<int> slot_of_;  // by key; -1: not resident and not loading
+  std::vector<int> empty_;    // slots
+  std::size_t usable_ = 0;    // slots not given back
+  std::unique_ptr<Policy> policy_;
+  std::vector<std::deque<int>> scanned_;  // by layer: slots, oldest first; some may be outdated
+  std::vector<std::size_t> scanned_count_;
+  std::size_t scanned_total_ = 0;
+  std::vector<float> uses_;
+  std::uint64_t use_events_ = 0;
+  std::vector<Key> warm_list_;
+  std::deque<Key> to_warm_;  // of the list, still to be read
+  int warming_ = 0;          // background reads under way
+  ExpertStatus status_;
+
+  std::unique_ptr<AsyncReader> reader_;  // last: it is the first to go, and calls back until then
+};
+
+}  // namespace hearth::engine

@@ -1,0 +1,40 @@
+// Which resident expert is given up for another one. Policies know keys and the order in which they
+// were used, nothing of memory; so a recorded trace can be replayed through them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+namespace hearth::engine {
+
+// Keys are 0 … size-1. Not thread-safe.
+class Policy {
+ public:
+  using Key = std::int32_t;
+
+  virtual ~Policy() = default;
+  // The key was asked for and is resident from now on.
+  virtual void used(Key key) = 0;
+  // The key is no longer resident.
+  virtual void dropped(Key key) = 0;
+  // The resident key to give up first among those that `may` be; empty when there is none. It stays
+  // resident until dropped().
+  virtual std::optional<Key> victim(const std::function<bool(Key)>& may) = 0;
+};
+
+enum class PolicyKind : std::uint8_t {
+  lru,   // least recently used
+  lrfu,  // least used, a use counting half after half_life further uses of the cache
+};
+std::string_view name(PolicyKind kind);
+std::optional<PolicyKind> parse_policy(std::string_view name);
+
+// half_life: of lrfu, in uses of any key.
+std::unique_ptr<Policy> make_policy(PolicyKind kind, std::size_t size, double half_life);
+
+}  // namespace hearth::engine

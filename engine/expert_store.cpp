@@ -1,0 +1,145 @@
+// See expert_store.hpp.
+#include "engine/expert_store.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <string>
+#include <utility>
+
+namespace hearth::engine {
+
+namespace {
+
+using kernels::Matrix;
+using kernels::Slice;
+
+// Tensors this close together are read at once: less than a read of its own costs.
+constexpr std::uint64_t merge_gap = 64 << 10;
+// A slot's offsets are 32 bits wide.
+constexpr std::uint64_t largest_expert = std::uint64_t{1} << 30;
+
+std::uint64_t round_down(std::uint64_t value) {
+  return value / direct_alignment * direct_alignment;
+}
+std::uint64_t round_up(std::uint64_t value) {
+  return round_down(value + direct_alignment - 1);
+}
+std::uint64_t end_of(const TensorInfo& tensor) {
+  return tensor.offset + tensor.bytes;
+}
+
+}  // namespace
+
+ExpertStore::ExpertStore(const Tensors& tensors, const Config& config,
+                         std::vector<std::string> prefixes)
+    : tensors_(tensors),
+      layers_(static_cast<int>(prefixes.size())),
+      per_layer_(config.num_experts),
+      hidden_(config.hidden_size),
+      width_(config.moe_intermediate_size) {
+  places_.reserve(prefixes.size() * static_cast<std::size_t>(per_layer_));
+  for (const std::string& prefix : prefixes) {
+    for (int expert = 0; expert < per_layer_; ++expert) {
+      const std::string name = prefix + std::to_string(expert) + ".";
+      places_.push_back(
+          place_of({require_weight(tensors, name + "gate_proj.weight", width_, hidden_),
+                    require_weight(tensors, name + "up_proj.weight", width_, hidden_),
+                    require_weight(tensors, name + "down_proj.weight", hidden_, width_)}));
+    }
+  }
+}
+
+ExpertStore::Place ExpertStore::place_of(const std::array<WeightTensor, 3>& weights) {
+  Place place;
+  std::array<std::size_t, 3> order{0, 1, 2};
+  std::ranges::sort(order, {}, [&](std::size_t i) {
+    return std::pair(weights[i].data->file, weights[i].data->offset);
+  });
+  std::uint64_t used = 0;  // of the slot
+  std::uint64_t bytes = 0;
+  std::uint64_t covered = 0;  // end of the last range's tensors in its file
+  for (const std::size_t i : order) {
+    const TensorInfo& tensor = *weights[i].data;
+    bytes += tensor.bytes;
+    if (tensor.bytes > largest_expert) {
+      throw Error("tensor " + tensor.name + " has " + std::to_string(tensor.bytes) +
+                  " bytes; an expert's matrix may have " + std::to_string(largest_expert));
+    }
+    const bool near = place.range_count > 0 &&
+                      place.ranges[place.range_count - 1u].file == tensor.file &&
+                      tensor.offset <= covered + merge_gap;
+    if (!near) {
+      Range& range = place.ranges[place.range_count++];
+      range.file = static_cast<std::uint32_t>(tensor.file);
+      range.offset = round_down(tensor.offset);
+      range.slot_offset = static_cast<std::uint32_t>(used);
+    }
+    Range& range = place.ranges[place.range_count - 1u];
+    covered = std::max(near ? covered : 0, end_of(tensor));
+    range.least = static_cast<std::uint32_t>(covered - range.offset);
+    range.bytes = static_cast<std::uint32_t>(round_up(range.least));
+    used = range.slot_offset + range.bytes;
+
+    Part& part = place.parts[i];
+    part.type = weights[i].type;
+    part.slot_offset =
+        static_cast<std::uint32_t>(range.slot_offset + (tensor.offset - range.offset));
+    part.first_scale = static_cast<std::uint32_t>(scale_count_);
+    if (weights[i].scales != nullptr) {
+      scale_tensors_.push_back(weights[i].scales);
+      scale_count_ += weights[i].scale_count();
+    }
+  }
+  slot_bytes_ = std::max<std::size_t>(slot_bytes_, used);
+  expert_bytes_ = std::max<std::size_t>(expert_bytes_, bytes);
+  return place;
+}
+
+void ExpertStore::load_scales(kernels::Backend& backend) {
+  scales_ = backend.allocate(std::max<std::size_t>(scale_count_, 1) * sizeof(float));
+  std::vector<float> values;
+  values.reserve(scale_count_);
+  for (const TensorInfo* tensor : scale_tensors_) {
+    const std::vector<float> some = tensors_.read_f32(*tensor);
+    values.insert(values.end(), some.begin(), some.end());
+  }
+  if (!values.empty()) backend.write(kernels::slice(scales_, 0, values.size()), values);
+  scale_tensors_ = {};
+}
+
+std::vector<Read> ExpertStore::reads(Key key, std::span<std::byte> slot) const {
+  const Place& place = places_[static_cast<std::size_t>(key)];
+  std::vector<Read> reads;
+  for (std::size_t i = 0; i < place.range_count; ++i) {
+    const Range& range = place.ranges[i];
+    reads.push_back({tensors_.files()[range.file].get(), range.offset,
+                     slot.subspan(range.slot_offset, range.bytes), range.least});
+  }
+  return reads;
+}
+
+ExpertWeights ExpertStore::weights(Key key, const kernels::Buffer& arena,
+                                   std::size_t slot_offset) const {
+  const Place& place = places_[static_cast<std::size_t>(key)];
+  return {matrix(place, 0, arena, slot_offset), matrix(place, 1, arena, slot_offset),
+          matrix(place, 2, arena, slot_offset)};
+}
+
+Matrix ExpertStore::matrix(const Place& place, std::size_t index, const kernels::Buffer& arena,
+                           std::size_t slot_offset) const {
+  const Part& part = place.parts[index];
+  const bool down = index == 2;
+  const std::int64_t rows = down ? hidden_ : width_;
+  const std::int64_t cols = down ? width_ : hidden_;
+  Slice scales;
+  if (part.type == kernels::DType::f8_e4m3) {
+    const std::int64_t count =
+        ((rows + Matrix::block - 1) / Matrix::block) * ((cols + Matrix::block - 1) / Matrix::block);
+    scales =
+        kernels::slice(scales_, part.first_scale * sizeof(float), static_cast<std::size_t>(count));
+  }
+  return {arena, slot_offset + part.slot_offset, part.type, rows, cols, scales};
+}
+
+}  // namespace hearth::engine

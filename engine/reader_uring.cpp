@@ -1,0 +1,134 @@
+// A AsyncReader over io_uring: whoever submits also fills the ring, one thread waits for what
+// comes.
+#include <liburing.h>
+
+#include <cstring>
+#include <memory>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include "engine/read_queue.hpp"
+
+namespace hearth::engine {
+namespace {
+
+class UringReader final : public AsyncReader {
+ public:
+  explicit UringReader(const io_uring& ring) : ring_(ring) {
+    thread_ = std::thread([this] { wait_for_completions(); });
+  }
+  UringReader(const UringReader&) = delete;
+  UringReader& operator=(const UringReader&) = delete;
+
+  ~UringReader() override {
+    std::deque<ReadPiece> left;
+    {
+      const std::scoped_lock lock(mutex_);
+      stopping_ = true;
+      left = queue_.take_all();
+      if (total() == 0) wake();
+    }
+    for (ReadPiece& piece : left) piece.finish("reading was stopped");
+    thread_.join();
+    io_uring_queue_exit(&ring_);
+  }
+
+  void submit(ReadJob job) override {
+    const std::scoped_lock lock(mutex_);
+    queue_.push(std::move(job));
+    begin_reads();
+  }
+
+  std::string description() const override { return "io_uring"; }
+
+ private:
+  int total() const { return under_way_[0] + under_way_[1] + under_way_[2]; }
+
+  // Under the mutex. The ring has room for every piece that may be under way, and for one more.
+  void begin_reads() {
+    if (stopping_) return;
+    bool any = false;
+    while (std::optional<ReadPiece> piece = queue_.pop(under_way_)) {
+      ++under_way_[static_cast<std::size_t>(piece->urgency)];
+      begin(std::make_unique<ReadPiece>(std::move(*piece)));
+      any = true;
+    }
+    if (any) io_uring_submit(&ring_);
+  }
+
+  void begin(std::unique_ptr<ReadPiece> piece) {
+    const Read& read = piece->read;
+    io_uring_sqe* const entry = io_uring_get_sqe(&ring_);
+    io_uring_prep_read(entry, read.file->direct_descriptor(), read.to.data(),
+                       static_cast<unsigned>(read.to.size()), read.offset);
+    io_uring_sqe_set_data(entry, piece.release());
+  }
+
+  // Makes the waiting thread look at stopping_.
+  void wake() {
+    io_uring_sqe* const entry = io_uring_get_sqe(&ring_);
+    io_uring_prep_nop(entry);
+    io_uring_sqe_set_data(entry, nullptr);
+    io_uring_submit(&ring_);
+  }
+
+  void wait_for_completions() {
+    for (;;) {
+      io_uring_cqe* completion = nullptr;
+      if (io_uring_wait_cqe(&ring_, &completion) != 0) continue;  // interrupted by a signal
+      std::unique_ptr<ReadPiece> piece(static_cast<ReadPiece*>(io_uring_cqe_get_data(completion)));
+      const int result = completion->res;
+      io_uring_cqe_seen(&ring_, completion);
+      if (!piece) return;
+
+      std::string error;
+      bool more = false;
+      if (result == -EAGAIN || result == -EINTR) {
+        more = true;
+      } else if (result < 0) {
+        error = piece->read.file->name() + ": reading at byte " +
+                std::to_string(piece->read.offset) +
+                " failed: " + std::generic_category().message(-result);
+      } else {
+        try {
+          more = piece->take(static_cast<std::size_t>(result));
+        } catch (const Error& cut) {
+          error = cut.what();
+        }
+      }
+      bool last = false;
+      ReadPiece* const finished = piece.get();
+      {
+        const std::scoped_lock lock(mutex_);
+        if (more) {
+          begin(std::move(piece));
+          io_uring_submit(&ring_);
+        } else {
+          --under_way_[static_cast<std::size_t>(finished->urgency)];
+          begin_reads();
+          last = stopping_ && total() == 0;
+        }
+      }
+      if (piece) piece->finish(error);
+      if (last) return;
+    }
+  }
+
+  std::mutex mutex_;
+  io_uring ring_;
+  bool stopping_ = false;
+  ReadQueue queue_;
+  std::array<int, 3> under_way_{};
+  std::thread thread_;
+};
+
+}  // namespace
+
+std::unique_ptr<AsyncReader> make_uring_reader() {
+  io_uring ring;
+  if (io_uring_queue_init(2 * read_depth, &ring, 0) != 0) return nullptr;
+  return std::make_unique<UringReader>(ring);
+}
+
+}  // namespace hearth::engine

@@ -1,0 +1,97 @@
+// Cache policies and the traces they are compared on.
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <random>
+
+#include "engine/expert_policy.hpp"
+#include "engine/routing_trace.hpp"
+#include "files.hpp"
+
+namespace hearth::tests {
+namespace {
+
+using namespace engine;
+
+const auto any = [](Policy::Key) { return true; };
+
+TEST_CASE("lru gives up what was used longest ago, of what may go") {
+  const auto policy = make_policy(PolicyKind::lru, 10, 1);
+  CHECK_FALSE(policy->victim(any));
+  for (const int key : {3, 1, 7, 3}) policy->used(key);
+  CHECK(policy->victim(any) == 1);
+  CHECK(policy->victim([](int key) { return key != 1; }) == 7);
+  policy->dropped(1);
+  CHECK(policy->victim(any) == 7);
+  policy->dropped(7);
+  policy->dropped(3);
+  CHECK_FALSE(policy->victim(any));
+}
+
+TEST_CASE("lrfu keeps what is used often over what was used last, until that is long ago") {
+  const auto policy = make_policy(PolicyKind::lrfu, 10, 8);
+  for (int i = 0; i < 6; ++i) policy->used(2);
+  policy->used(5);
+  CHECK(policy->victim(any) == 5);
+  for (int i = 0; i < 100; ++i) policy->used(4);
+  policy->used(5);
+  CHECK(policy->victim(any) == 2);
+  policy->dropped(2);
+  CHECK(policy->victim(any) == 5);
+}
+
+// Steps of a few experts, some far more often than others.
+std::filesystem::path record(const ScratchDirectory& directory, int steps) {
+  const auto file = directory.path() / "trace";
+  RoutingTrace trace(file, 2, 50);
+  std::mt19937 random(7);
+  std::geometric_distribution<int> pick(0.08);
+  for (int i = 0; i < steps; ++i) {
+    for (int layer = 0; layer < 2; ++layer) {
+      std::vector<ExpertId> experts;
+      for (int e = 0; e < 4; ++e) experts.push_back({(pick(random) * 7 + layer) % 50});
+      trace.add(LayerId{layer}, experts, i % 40 == 0 ? Pass::prefill : Pass::decode);
+    }
+  }
+  return file;
+}
+
+TEST_CASE("a trace is read as it was recorded; no policy beats the optimum on it") {
+  const ScratchDirectory directory;
+  const Trace trace = read_trace(record(directory, 400));
+  CHECK(trace.layers == 2);
+  CHECK(trace.experts_per_layer == 50);
+  REQUIRE(trace.steps.size() == 800);
+  CHECK(trace.steps[0].pass == Pass::prefill);
+  CHECK(trace.steps[3].layer.value == 1);
+  double before = 0;
+  for (const std::size_t slots : {4, 10, 25, 100}) {
+    const double best = replay_optimum(trace, slots).hit_rate();
+    CHECK(best > before);
+    before = best;
+    for (const PolicyKind policy : {PolicyKind::lru, PolicyKind::lrfu}) {
+      const ReplayResult result = replay(trace, policy, 200, slots);
+      CHECK(result.hits + result.misses == 3200);
+      CHECK(result.hit_rate() <= best);
+      if (slots >= 10) CHECK(result.hit_rate() > best / 3);
+    }
+  }
+  CHECK(replay(trace, PolicyKind::lru, 1, 100).hit_rate() == replay_optimum(trace, 100).hit_rate());
+}
+
+TEST_CASE("a line that is no step is refused by its number") {
+  const ScratchDirectory directory;
+  const std::string good = "hearth routing trace 2 50\nd 0 1 2\n";
+  for (const char* bad : {"x 0 1\n", "d 2 1\n", "d 0 50\n", "d 0 -1\n", "d 0 1 z\n", "d\n"}) {
+    CAPTURE(bad);
+    directory.write("trace", good + bad);
+    const std::string error = error_of([&] { read_trace(directory.path() / "trace"); });
+    CHECK(contains(error, "line 3"));
+  }
+  directory.write("trace", "something else 2 50\n");
+  CHECK(contains(error_of([&] { read_trace(directory.path() / "trace"); }), "line 1"));
+  CHECK(contains(error_of([&] { read_trace(directory.path() / "none"); }), "cannot read"));
+}
+
+}  // namespace
+}  // namespace hearth::tests

@@ -1,0 +1,325 @@
+// The experts' tiers: whatever fits in memory, however it is read and whatever goes wrong while it
+// is read, the bits are those of a run with everything in memory, or there is an error.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "engine/engine.hpp"
+#include "engine/expert_cache.hpp"
+#include "engine/expert_store.hpp"
+#include "engine/model.hpp"
+#include "files.hpp"
+
+namespace hearth::tests {
+namespace {
+
+using namespace engine;
+
+const std::filesystem::path golden = std::filesystem::path(HEARTH_SOURCE_DIR) / "tests/golden";
+
+std::vector<TokenId> some_tokens(std::size_t count) {
+  std::vector<TokenId> tokens(count);
+  for (std::size_t i = 0; i < count; ++i) tokens[i] = static_cast<TokenId>((i * 37 + i / 5) % 200);
+  return tokens;
+}
+
+EngineOptions options_for(const std::filesystem::path& model) {
+  EngineOptions options;
+  options.model = model;
+  options.threads = 2;
+  return options;
+}
+
+// Logits after a prompt, and after each of some tokens more.
+std::vector<std::vector<float>> run(const EngineOptions& options) {
+  const auto engine = Engine::load(options);
+  Session session(engine);
+  const std::vector<TokenId> prompt = some_tokens(150);
+  session.sync(prompt);
+  while (session.prefill(prompt, {}, nullptr) != Progress::done) {
+  }
+  std::vector<std::vector<float>> logits{{session.logits().begin(), session.logits().end()}};
+  for (const TokenId token : {5, 77, 130, 5, 9}) {
+    REQUIRE(session.decode(token, nullptr) == Progress::done);
+    logits.emplace_back(session.logits().begin(), session.logits().end());
+  }
+  return logits;
+}
+
+std::uint64_t slot_bytes(const std::filesystem::path& model) {
+  const auto engine = Engine::load(options_for(model));
+  const ExpertStatus status = engine->experts();
+  return status.budget_bytes / status.slots;
+}
+
+template <class Condition>
+bool soon(Condition condition) {
+  for (int i = 0; i < 5000; ++i) {
+    if (condition()) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  return false;
+}
+
+TEST_CASE("every budget, reader and policy gives the same bits") {
+  for (const char* name : {"fp8", "bf16-tied"}) {
+    CAPTURE(name);
+    EngineOptions options = options_for(golden / name);
+    const auto expected = run(options);
+    const std::uint64_t slot = slot_bytes(golden / name);
+    for (const std::uint64_t slots : {4, 5, 11, 40}) {
+      for (const ReaderKind reader : {ReaderKind::uring, ReaderKind::threads}) {
+        for (const PolicyKind policy : {PolicyKind::lru, PolicyKind::lrfu}) {
+          for (const bool prefetch : {false, true}) {
+            CAPTURE(slots);
+            options.experts.memory = slots * slot;
+            options.experts.reader = reader;
+            options.experts.policy = policy;
+            options.experts.prefetch = prefetch;
+            options.chunk = slots % 2 == 0 ? 64 : 128;
+            options.threads = slots == 5 ? 3 : 1;
+            CHECK(run(options) == expected);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("a budget for fewer than four experts is refused with its size") {
+  EngineOptions options = options_for(golden / "fp8");
+  options.experts.memory = 3 * slot_bytes(golden / "fp8");
+  const std::string error = error_of([&] { Engine::load(options); });
+  CHECK(contains(error, std::to_string(options.experts.memory)));
+  CHECK(contains(error, "at least 4"));
+}
+
+TEST_CASE("where all experts fit they are read ahead, and then never again") {
+  const auto engine = Engine::load(options_for(golden / "fp8"));
+  REQUIRE(soon([&] { return !engine->experts().warming; }));
+  const ExpertStatus warm = engine->experts();
+  CHECK(warm.resident == warm.experts);
+  Session session(engine);
+  REQUIRE(session.decode(3, nullptr) == Progress::done);
+  CHECK(engine->experts().bytes_read == warm.bytes_read);
+  CHECK(engine->experts().misses == 0);
+}
+
+TEST_CASE("a restarted engine reads first what was used most before") {
+  const ScratchDirectory directory;
+  EngineOptions options = options_for(golden / "fp8");
+  options.experts.memory = 9 * slot_bytes(golden / "fp8");
+  options.experts.history = directory.path() / "routing";
+  {
+    const auto engine = Engine::load(options);
+    Session session(engine);
+    for (int i = 0; i < 20; ++i) REQUIRE(session.decode(3 + i % 2, nullptr) == Progress::done);
+    CHECK(engine->experts().warm_total == 0);
+  }
+  const auto engine = Engine::load(options);
+  CHECK(engine->experts().warm_total > 0);
+  REQUIRE(soon([&] { return !engine->experts().warming; }));
+  CHECK(engine->experts().resident > 0);
+  Session session(engine);
+  REQUIRE(session.decode(3, nullptr) == Progress::done);
+  CHECK(engine->experts().hits > 0);
+
+  // Another checkpoint's history is no use and does no harm.
+  options.model = golden / "fp8-odd-bf16-scales";
+  std::vector<std::string> notes;
+  options.note = [&](const std::string& note) { notes.push_back(note); };
+  const auto other = Engine::load(options);
+  CHECK(other->experts().warm_total == 0);
+  REQUIRE(notes.size() == 1);
+  CHECK(contains(notes.front(), "begun anew"));
+}
+
+TEST_CASE("memory that is taken away while the engine works is given back without changing a bit") {
+  EngineOptions options = options_for(golden / "fp8");
+  const auto expected = run(options);
+  const auto engine = Engine::load(options);
+  ExpertCache& cache = *engine->model().experts;
+  const std::uint64_t all = engine->experts().budget_bytes;
+  const std::uint64_t slot = all / engine->experts().slots;
+  std::atomic<bool> stop = false;
+  std::thread squeezer([&] {
+    for (std::uint64_t i = 0; !stop; ++i) cache.resize(i % 3 == 0 ? all : (4 + i % 7) * slot);
+  });
+  Session session(engine);
+  const std::vector<TokenId> prompt = some_tokens(150);
+  session.sync(prompt);
+  while (session.prefill(prompt, {}, nullptr) != Progress::done) {
+  }
+  CHECK(std::ranges::equal(session.logits(), expected.front()));
+  stop = true;
+  squeezer.join();
+  cache.resize(4 * slot);
+  CHECK(engine->experts().slots == 4);
+  CHECK(engine->experts().resident <= 4);
+  cache.resize(all);
+  CHECK(engine->experts().budget_bytes == all);
+}
+
+// A checkpoint that may be damaged while it is in use.
+struct Copy {
+  Copy() {
+    for (const auto& entry : std::filesystem::directory_iterator(golden / "fp8")) {
+      if (entry.path().filename() == "golden.safetensors") continue;
+      std::filesystem::copy(entry.path(), directory.path() / entry.path().filename());
+    }
+  }
+  EngineOptions options(ReaderKind reader) const {
+    EngineOptions options = options_for(directory.path());
+    options.experts.memory = 4 * slot_bytes(golden / "fp8");
+    options.experts.reader = reader;
+    return options;
+  }
+  std::filesystem::path shard(int number) const {
+    return directory.path() / ("model-0000" + std::to_string(number) + "-of-00002.safetensors");
+  }
+  ScratchDirectory directory;
+};
+
+// Decodes until an error comes; its text.
+std::string failing_decode(Session& session) {
+  return error_of([&] {
+    for (TokenId token = 0; token < 100; ++token) session.decode(token, nullptr);
+  });
+}
+
+TEST_CASE("a shard that is cut while in use fails the request, and names the file") {
+  for (const ReaderKind reader : {ReaderKind::uring, ReaderKind::threads}) {
+    const Copy copy;
+    const auto engine = Engine::load(copy.options(reader));
+    Session session(engine);
+    REQUIRE(session.decode(1, nullptr) == Progress::done);
+    for (int shard : {1, 2}) std::filesystem::resize_file(copy.shard(shard), 5000);
+    const std::string error = failing_decode(session);
+    CHECK(contains(error, copy.directory.path().string()));
+    CHECK(contains(error, "cut while in use"));
+    // What lies in memory still serves, and a second error is an error again, not a wait.
+    CHECK(failing_decode(session) != "");
+  }
+}
+
+TEST_CASE("a shard that is overwritten while in use fails the request, and names the file") {
+  const Copy copy;
+  const auto engine = Engine::load(copy.options(ReaderKind::threads));
+  Session session(engine);
+  REQUIRE(session.decode(1, nullptr) == Progress::done);
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));  // file times are coarse
+  for (int shard : {1, 2}) {
+    std::fstream file(copy.shard(shard), std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(-1, std::ios::end);
+    file.put('x');
+  }
+  const std::string error = failing_decode(session);
+  CHECK(contains(error, copy.directory.path().string()));
+  CHECK(contains(error, "changed while in use"));
+}
+
+TEST_CASE("a shard that is deleted or replaced while in use is read on as it was opened") {
+  EngineOptions plain = options_for(golden / "fp8");
+  Session expected(Engine::load(plain));
+  const Copy copy;
+  Session session(Engine::load(copy.options(ReaderKind::uring)));
+  std::filesystem::remove(copy.shard(1));
+  std::filesystem::remove(copy.shard(2));
+  copy.directory.write(copy.shard(1).filename().string(), "something else");
+  for (const TokenId token : {4, 9, 121}) {
+    REQUIRE(expected.decode(token, nullptr) == Progress::done);
+    REQUIRE(session.decode(token, nullptr) == Progress::done);
+    CHECK(std::ranges::equal(session.logits(), expected.logits()));
+  }
+}
+
+// A file whose reads go wrong now and then.
+class FaultyFile final : public File {
+ public:
+  enum class Fault { none, short_reads, error };
+  FaultyFile(std::unique_ptr<File> file, const std::atomic<Fault>& fault)
+      : file_(std::move(file)), fault_(fault) {}
+  const std::string& name() const override { return file_->name(); }
+  std::uint64_t size() const override { return file_->size(); }
+  void read(std::uint64_t offset, std::span<std::byte> to) const override {
+    file_->read(offset, to);
+  }
+  std::size_t read_direct(std::uint64_t offset, std::span<std::byte> to) const override {
+    if (fault_ == Fault::error) {
+      throw Error(name() + ": reading at byte " + std::to_string(offset) +
+                  " failed: Input/output error");
+    }
+    const bool cut = fault_ == Fault::short_reads && to.size() > direct_alignment;
+    return file_->read_direct(offset, cut ? to.first(direct_alignment) : to);
+  }
+
+ private:
+  std::unique_ptr<File> file_;
+  const std::atomic<Fault>& fault_;
+};
+
+TEST_CASE("short reads are completed, and an I/O error passes when the disk recovers") {
+  std::atomic<FaultyFile::Fault> fault = FaultyFile::Fault::none;
+  std::vector<std::unique_ptr<File>> files;
+  for (const int shard : {1, 2}) {
+    files.push_back(std::make_unique<FaultyFile>(
+        open_file(golden / "fp8" /
+                  ("model-0000" + std::to_string(shard) + "-of-00002.safetensors")),
+        fault));
+  }
+  const Tensors tensors = Tensors::from_files(std::move(files));
+  const Config config = read_config(golden / "fp8");
+  ExpertStore store(tensors, config, {"model.layers.0.mlp.experts."});
+  kernels::CpuChoice choice;
+  const auto backend = kernels::open_cpu(1, std::nullopt, choice);
+  store.load_scales(*backend);
+  ExpertCache cache(*backend, store, tensors.files(), {.budget_bytes = 4 * store.slot_bytes()});
+
+  const auto down_row = [&](int expert) {  // 1 · the expert's down projection
+    std::vector<Lease> leases;
+    const std::vector<ExpertId> wanted{{expert}};
+    const auto pending = cache.acquire(LayerId{0}, wanted, Pass::decode);
+    leases = pending->next(nullptr);
+    REQUIRE(leases.size() == 1);
+    const kernels::Matrix& down = leases.front().weights().down;
+    const auto x = backend->allocate(static_cast<std::size_t>(down.cols()) * sizeof(float));
+    const auto y = backend->allocate(static_cast<std::size_t>(down.rows()) * sizeof(float));
+    backend->write(kernels::slice(x),
+                   std::vector<float>(static_cast<std::size_t>(down.cols()), 1.0F));
+    backend->matmul(down, kernels::slice(x), kernels::slice(y), 1);
+    std::vector<float> row(static_cast<std::size_t>(down.rows()));
+    backend->read(kernels::slice(y), row);
+    return row;
+  };
+  const std::vector<float> expected = down_row(0);
+  for (int expert = 1; expert < 6; ++expert) down_row(expert);  // pushes the first out
+  fault = FaultyFile::Fault::short_reads;
+  CHECK(down_row(0) == expected);
+  for (int expert = 1; expert < 6; ++expert) down_row(expert);
+  fault = FaultyFile::Fault::error;
+  const std::string error = error_of([&] { down_row(0); });
+  CHECK(contains(error, "Input/output error"));
+  CHECK(contains(error, ".safetensors"));
+  fault = FaultyFile::Fault::none;
+  CHECK(down_row(0) == expected);
+}
+
+TEST_CASE("an interrupt ends the wait for an expert") {
+  const Copy copy;
+  const auto engine = Engine::load(copy.options(ReaderKind::threads));
+  Session session(engine);
+  std::atomic<bool> interrupt = true;
+  CHECK(session.decode(7, &interrupt) == Progress::interrupted);
+  interrupt = false;
+  CHECK(session.decode(7, &interrupt) == Progress::done);
+}
+
+}  // namespace
+}  // namespace hearth::tests
