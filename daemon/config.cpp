@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "daemon/byte_count.hpp"
 #include "daemon/error.hpp"
 #include "daemon/files.hpp"
 #include "daemon/version.hpp"
@@ -127,6 +128,36 @@ Key duration(const char* section, const char* name, const char* meaning,
           [field](const Config& config) { return quoted(show_duration(config.*field)); }};
 }
 
+// `word` stands for 0 where it is not empty.
+Key size(const char* section, const char* name, const char* meaning, std::uint64_t Config::*field,
+         const std::string& word) {
+  return {section, name, meaning,
+          [=](Config& config, const toml::node& node) {
+            const auto* value = node.as_string();
+            const bool is_word = value != nullptr && !word.empty() && value->get() == word;
+            const auto parsed = value == nullptr ? std::nullopt : parse_byte_count(value->get());
+            if (!parsed && !is_word) {
+              throw Refused{"must be a size such as \"512M\" or \"6G\"" +
+                            (word.empty() ? "" : ", or " + quoted(word))};
+            }
+            config.*field = is_word ? 0 : *parsed;
+          },
+          [=](const Config& config) {
+            const bool is_word = config.*field == 0 && !word.empty();
+            return quoted(is_word ? word : show_byte_count(config.*field));
+          }};
+}
+
+Key flag(const char* section, const char* name, const char* meaning, bool Config::*field) {
+  return {section, name, meaning,
+          [field](Config& config, const toml::node& node) {
+            const auto* value = node.as_boolean();
+            if (value == nullptr) throw Refused{"must be true or false"};
+            config.*field = value->get();
+          },
+          [field](const Config& config) { return std::string(config.*field ? "true" : "false"); }};
+}
+
 const std::vector<Key>& keys() {
   static const std::vector<Key> all = {
       path("model", "path",
@@ -145,6 +176,23 @@ const std::vector<Key>& keys() {
       number("model", "checkpoints",
              "States a sequence keeps to come back to; each costs memory (about 74 MiB at 80B).",
              &Config::model_checkpoints, 1, 1024),
+      size("memory", "experts",
+           "Memory for experts; more means fewer reads from disk. \"auto\": at most 60 % of what "
+           "is\n"
+           "free at start, and 4 GiB less than that.",
+           &Config::memory_experts, "auto"),
+      size("memory", "scratch",
+           "Memory in which prompts are read; more means fewer passes over the experts.",
+           &Config::memory_scratch, ""),
+      choice("experts", "reader", "How experts are read from disk. \"auto\": the best that works.",
+             &Config::experts_reader, {"auto", "io_uring", "threads"}),
+      choice(
+          "experts", "policy",
+          "Which expert makes room for another: the least recently used (\"lru\"), or the least\n"
+          "used of late (\"lrfu\").",
+          &Config::experts_policy, {"lru", "lrfu"}),
+      flag("experts", "prefetch", "Read experts before they are certain to be needed.",
+           &Config::experts_prefetch),
       duration("inline", "hold",
                "How long an automatic completion may wait for its text where the editor can wait.",
                &Config::inline_hold),

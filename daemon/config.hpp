@@ -17,6 +17,13 @@ struct Config {
   std::string model_kv = "f32";
   std::int64_t model_context = 0;  // 0: the model's own
   std::int64_t model_checkpoints = 8;
+  // [memory]
+  std::uint64_t memory_experts = 0;  // 0: worked out from what is free
+  std::uint64_t memory_scratch = std::uint64_t{512} << 20;
+  // [experts]
+  std::string experts_reader = "auto";
+  std::string experts_policy = "lru";
+  bool experts_prefetch = false;
   // [inline]
   std::chrono::milliseconds inline_hold{10'000};
   std::int64_t inline_max_tokens = 64;

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "daemon/error.hpp"
@@ -73,7 +74,7 @@ class Daemon {
         log_(log),
         started_(std::chrono::steady_clock::now()),
         host_(log, options.paths.answers()),
-        model_(host_, engine_options(options.config, options.model)),
+        model_(host_, engine_options(options.config, options.model, options.paths.engine())),
         jobs_(host_, model_),
         server_(host_, options.paths.socket(),
                 {[this] { return welcome(); },
@@ -177,10 +178,16 @@ class Daemon {
 std::string prepare_state_directory(const Paths& paths) {
   try {
     make_private_directory(paths.state);
+    make_private_directory(paths.engine());
     return {};
   } catch (const Error& error) {
     return error.what();
   }
+}
+
+// Where memory runs out, an editor's work is worth more than the daemon's, which is soon back.
+void offer_itself_first() {
+  std::ofstream("/proc/self/oom_score_adj") << 500;
 }
 
 }  // namespace
@@ -193,6 +200,7 @@ bool run_daemon(const DaemonOptions& options) {
   const auto lock = DaemonLock::take(options.paths.lock());
   if (!lock) return false;
 
+  offer_itself_first();
   const std::string no_state = prepare_state_directory(options.paths);
   Log log(no_state.empty() ? options.paths.log() : std::filesystem::path(),
           options.config.log_level, options.foreground);

@@ -63,7 +63,7 @@ std::shared_ptr<const engine::Engine> load_in_process(const std::string& model,
                  show_bytes(static_cast<double>(progress.bytes_done)).c_str(),
                  show_bytes(static_cast<double>(progress.bytes_total)).c_str());
   };
-  auto engine = engine::Engine::load(engine_options(config, directory), report);
+  auto engine = engine::Engine::load(engine_options(config, directory, {}), report);
   if (line_open) std::fputs("\r\x1b[K", stderr);
   return engine;
 }

@@ -33,19 +33,29 @@ std::optional<std::chrono::milliseconds> load_eta(const engine::LoadProgress& pr
 
 }  // namespace
 
-engine::EngineOptions engine_options(const Config& config, const std::filesystem::path& model) {
+engine::EngineOptions engine_options(const Config& config, const std::filesystem::path& model,
+                                     const std::filesystem::path& state) {
   engine::EngineOptions options;
   options.model = model;
   options.threads = static_cast<int>(config.model_threads);
   options.isa = isa_named(config.model_isa);
   options.kv = config.model_kv == "f16" ? engine::KvType::f16 : engine::KvType::f32;
   options.context = config.model_context;
+  options.scratch = config.memory_scratch;
+  options.experts.memory = config.memory_experts;
+  options.experts.reader = engine::parse_reader(config.experts_reader);
+  options.experts.policy =
+      engine::parse_policy(config.experts_policy).value_or(engine::PolicyKind::lru);
+  options.experts.prefetch = config.experts_prefetch;
+  options.experts.history = state;
+  options.experts.yield_memory = true;
   options.checkpoints = static_cast<std::size_t>(config.model_checkpoints);
   return options;
 }
 
 LocalModel::LocalModel(lsp::Host& host, engine::EngineOptions options)
     : host_(host), options_(std::move(options)), shared_(std::make_shared<Engine>()) {
+  options_.note = [this](const std::string& note) { host_.log(lsp::LogLevel::info, note); };
   shared_->status.directory = options_.model.string();
   thread_ = std::thread([this] { run(); });
 }
@@ -133,6 +143,10 @@ ModelStatus LocalModel::status() const {
   const std::scoped_lock lock(shared_->mutex);
   ModelStatus status = shared_->status;
   status.waiting = waiting;
+  if (engine_) {
+    status.memory = engine_->memory();
+    status.experts = engine_->experts();
+  }
   status.prefill_speed = shared_->speeds.prefill.per_second();
   status.decode_speed = shared_->speeds.decode.per_second();
   return status;
@@ -191,7 +205,6 @@ std::shared_ptr<const engine::Engine> LocalModel::load() {
   status.name = engine->profile().name;
   status.device = engine->description();
   status.notes = engine->notes();
-  status.weight_bytes = engine->memory().dense;
   status.context = engine->context();
   return engine;
 }

@@ -18,7 +18,9 @@
 
 namespace hearth::daemon {
 
-engine::EngineOptions engine_options(const Config& config, const std::filesystem::path& model);
+// `state`: a private directory for what is kept between two starts; empty: nothing is.
+engine::EngineOptions engine_options(const Config& config, const std::filesystem::path& model,
+                                     const std::filesystem::path& state);
 
 // What the model has been doing; a copy for `hearth status`.
 struct ModelStatus {
@@ -31,7 +33,8 @@ struct ModelStatus {
   std::string name;
   std::string device;
   std::vector<std::string> notes;
-  std::uint64_t weight_bytes = 0;
+  engine::MemoryPlan memory;
+  engine::ExpertStatus experts;
   std::int64_t context = 0;
   // Counted since the start:
   std::uint64_t requests = 0;
@@ -67,7 +70,7 @@ class LocalModel : public lsp::Model {
                              lsp::GenerationEvents events) override;
   void cancel(lsp::GenerationId id) override;
 
-  ModelStatus status() const;
+  ModelStatus status() const;  // on the Host's thread
 
   // What the computing thread has and its works share; defined beside them (generation_work.hpp).
   struct Engine;
@@ -83,7 +86,7 @@ class LocalModel : public lsp::Model {
   lsp::GenerationProgress not_begun() const;
 
   lsp::Host& host_;
-  const engine::EngineOptions options_;
+  engine::EngineOptions options_;
   Scheduler scheduler_;
   std::shared_ptr<Engine> shared_;
 

@@ -16,6 +16,7 @@ struct Paths {
   std::filesystem::path lock() const { return runtime / "lock"; }
   std::filesystem::path log() const { return state / "hearth.log"; }
   std::filesystem::path answers() const { return state / "answers"; }
+  std::filesystem::path engine() const { return state / "engine"; }  // what a restart finds again
 };
 
 // From the environment; creates nothing. Relative XDG paths are ignored, as their standard asks.

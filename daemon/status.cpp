@@ -52,6 +52,38 @@ std::string number(const json& value) {
   return std::to_string(value.get<std::uint64_t>());
 }
 
+// The budgets that bound what the process takes.
+std::string memory_lines(const json& memory) {
+  constexpr std::pair<const char*, const char*> parts[] = {
+      {"denseBytes", "dense weights"}, {"expertBytes", "experts"},  {"kvBytes", "attention cache"},
+      {"prefixBytes", "checkpoints"},  {"scratchBytes", "scratch"}, {"screenBytes", "screening"}};
+  std::string text;
+  for (const auto& [name, meaning] : parts) {
+    const auto bytes = memory[name].get<double>();
+    if (bytes > 0) text += (text.empty() ? "" : ", ") + show_bytes(bytes) + " " + meaning;
+  }
+  return line("memory", "up to " + text);
+}
+
+std::string expert_lines(const json& experts) {
+  const auto hits = experts["hits"].get<double>();
+  const auto asked = hits + experts["misses"].get<double>();
+  std::string text = number(experts["resident"]) + " of " + number(experts["total"]) +
+                     " in memory, room for " + number(experts["slots"]);
+  if (asked > 0) {
+    text += "; " + std::to_string(static_cast<int>(100 * hits / asked)) + " % of uses found there";
+  }
+  text = line("experts", text);
+  text += line("", show_bytes(experts["bytesRead"].get<double>()) + " read, by " +
+                       experts["reader"].get<std::string>() + "; policy " +
+                       experts["policy"].get<std::string>());
+  if (experts["warming"].get<bool>()) {
+    text += line(
+        "", "warming up: " + number(experts["warmDone"]) + " of " + number(experts["warmTotal"]));
+  }
+  return text;
+}
+
 }  // namespace
 
 json to_json(const ModelStatus& status) {
@@ -63,7 +95,27 @@ json to_json(const ModelStatus& status) {
       {"name", status.name},
       {"device", status.device},
       {"notes", status.notes},
-      {"weightBytes", status.weight_bytes},
+      {"memory",
+       {{"denseBytes", status.memory.dense},
+        {"screenBytes", status.memory.screen},
+        {"kvBytes", status.memory.kv},
+        {"stateBytes", status.memory.states},
+        {"prefixBytes", status.memory.prefixes},
+        {"scratchBytes", status.memory.scratch},
+        {"expertBytes", status.experts.budget_bytes}}},
+      {"experts",
+       {{"total", status.experts.experts},
+        {"slots", status.experts.slots},
+        {"resident", status.experts.resident},
+        {"hits", status.experts.hits},
+        {"misses", status.experts.misses},
+        {"bytesRead", status.experts.bytes_read},
+        {"waitSeconds", status.experts.wait_seconds},
+        {"warming", status.experts.warming},
+        {"warmDone", status.experts.warm_done},
+        {"warmTotal", status.experts.warm_total},
+        {"reader", status.experts.reader},
+        {"policy", status.experts.policy}}},
       {"contextTokens", status.context},
       {"requests", status.requests},
       {"cancelled", status.cancelled},
@@ -105,9 +157,10 @@ std::string show_status(const json& status) {
   if (model["state"] == "ready") {
     text += line("runs on", model["device"].get<std::string>());
     for (const auto& note : model["notes"]) text += line("", note.get<std::string>());
-    text += line("memory", show_bytes(model["weightBytes"].get<double>()) + " weights, " +
-                               show_bytes(model["sessionBytes"].get<double>()) + " in " +
-                               show_count(model["sessions"].get<std::int64_t>(), "sequence"));
+    text += memory_lines(model["memory"]);
+    text += line("", "in use: " + show_bytes(model["sessionBytes"].get<double>()) + " in " +
+                         show_count(model["sessions"].get<std::int64_t>(), "sequence"));
+    text += expert_lines(model["experts"]);
     text += line("speed", "reading " + speed(model["prefillTokensPerSecond"]) + ", writing " +
                               speed(model["decodeTokensPerSecond"]));
   }

@@ -2,6 +2,8 @@
 #include "engine/engine.hpp"
 
 #include <algorithm>
+#include <iomanip>
+#include <sstream>
 #include <utility>
 
 #include "engine/expert_keeper.hpp"
@@ -105,6 +107,7 @@ std::shared_ptr<const Engine> Engine::load(const EngineOptions& options,
   kernels::CpuChoice choice;
   model.backend = kernels::open_cpu(options.threads, options.isa, choice);
   engine->notes_ = choice.notes;
+  engine->isa_ = choice.isa;
   load_dense(model, engine->config_, options.mtp, progress, stop);
   engine->start_experts(view);
   return engine;
@@ -144,7 +147,11 @@ void Engine::start_experts(const MemoryView& view) {
   memory_.experts = model_->experts->status().budget_bytes;
 
   KeeperOptions keeper;
-  keeper.history = wanted.history;
+  if (!wanted.history.empty()) {
+    std::ostringstream name;
+    name << "routing-" << std::hex << std::setw(16) << std::setfill('0') << fingerprint_;
+    keeper.history = wanted.history / name.str();
+  }
   keeper.fingerprint = fingerprint_;
   keeper.budget_bytes = memory_.experts;
   keeper.yield_memory = wanted.yield_memory;

@@ -44,9 +44,10 @@ struct ExpertOptions {
   std::optional<ReaderKind> reader;  // empty: the best that works
   PolicyKind policy = PolicyKind::lru;
   bool prefetch = false;
-  bool yield_memory = false;      // give some back while the system is short of it
-  std::filesystem::path history;  // file of recent routing, for a warm start; empty: none
-  std::filesystem::path trace;    // file to record every routing in; empty: none
+  bool yield_memory = false;  // give some back while the system is short of it
+  // Directory that keeps recent routing for a warm start, a file for each checkpoint; empty: none.
+  std::filesystem::path history;
+  std::filesystem::path trace;  // file to record every routing in; empty: none
 };
 
 struct EngineOptions {
@@ -97,6 +98,7 @@ class Engine {
   const std::vector<std::string>& notes() const { return notes_; }  // for the log
   const Model& model() const { return *model_; }
   kernels::Backend& backend() const;
+  kernels::Isa isa() const { return isa_; }
 
  private:
   Engine();
@@ -110,6 +112,7 @@ class Engine {
   Profile profile_;
   std::int64_t context_ = 0;
   std::int64_t chunk_rows_ = 0;
+  kernels::Isa isa_ = kernels::Isa::scalar;
   std::uint64_t fingerprint_ = 0;
   MemoryPlan memory_;
   std::vector<std::string> notes_;

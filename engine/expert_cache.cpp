@@ -289,6 +289,7 @@ void ExpertCache::evict(int index) {
   unmark_scanned(index);
   policy_->dropped(slot.key);
   slot_of_[static_cast<std::size_t>(slot.key)] = -1;
+  if (slot.state == SlotState::ready) --resident_;
   slot = {};
 }
 
@@ -313,6 +314,7 @@ void ExpertCache::loaded(int index, const std::string& error) {
     slot.background = false;
     if (error.empty()) {
       slot.state = SlotState::ready;
+      ++resident_;
     } else {
       const int pins = slot.pins;
       evict(index);
@@ -406,8 +408,7 @@ ExpertStatus ExpertCache::status() const {
   status.expert_bytes = store_.expert_bytes();
   status.experts = store_.size();
   status.slots = usable_;
-  status.resident = static_cast<std::size_t>(std::ranges::count_if(
-      slots_, [](const Slot& slot) { return slot.state == SlotState::ready; }));
+  status.resident = resident_;
   status.budget_bytes = usable_ * store_.slot_bytes();
   status.warming = !to_warm_.empty() || warming_ > 0;
   status.warm_done =

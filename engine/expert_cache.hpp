@@ -106,6 +106,7 @@ class ExpertCache final : public Cache {
   std::vector<int> slot_of_;  // by key; -1: not resident and not loading
   std::vector<int> empty_;    // slots
   std::size_t usable_ = 0;    // slots not given back
+  std::size_t resident_ = 0;  // slots that are ready
   std::unique_ptr<Policy> policy_;
   std::vector<std::deque<int>> scanned_;  // by layer: slots, oldest first; some may be outdated
   std::vector<std::size_t> scanned_count_;

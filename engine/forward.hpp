@@ -97,9 +97,14 @@ std::optional<MtpResult> run_mtp(const Model& model, const Config& config, kerne
                                  std::int64_t position, std::size_t logit_rows,
                                  kernels::ProductForm form, const std::atomic<bool>* interrupt);
 
-// What golden tests may see of a session.
+// What golden tests and benchmarks may see of a session.
 struct SessionAccess {
   static State& state(Session& session) { return *session.state_; }
+  // The chunk that decodes one token, and one stage of a chunk that follows the session's tokens.
+  static Chunk decode_chunk(Session& session, TokenId token);
+  static Progress advance(Session& session, Chunk& chunk, const std::atomic<bool>* interrupt) {
+    return session.advance(chunk, interrupt);
+  }
   // One chunk through all layers, in one of the delta rule's forms, with taps.
   static void run(Session& session, std::span<const TokenId> tokens, kernels::DeltaForm form,
                   Taps& taps);

@@ -184,12 +184,18 @@ double Session::prefill_done() const {
   return before + share * static_cast<double>(parked_->rows());
 }
 
-Progress Session::decode(TokenId token, const std::atomic<bool>* interrupt) {
-  Chunk chunk = make_chunk(engine_->model(), engine_->config(), *state_, {token}, position(),
-                           kernels::DeltaForm::step, {});
+Chunk SessionAccess::decode_chunk(Session& session, TokenId token) {
+  const Engine& engine = *session.engine_;
+  Chunk chunk = make_chunk(engine.model(), engine.config(), *session.state_, {token},
+                           session.position(), kernels::DeltaForm::step, {});
   chunk.wants_logits = true;
-  for (kernels::KvCache& kv : state_->kv)
-    reserve(engine_->backend(), kv, position(), position() + 1);
+  for (kernels::KvCache& kv : session.state_->kv)
+    reserve(engine.backend(), kv, session.position(), session.position() + 1);
+  return chunk;
+}
+
+Progress Session::decode(TokenId token, const std::atomic<bool>* interrupt) {
+  Chunk chunk = SessionAccess::decode_chunk(*this, token);
   Progress progress = Progress::more;
   while (progress == Progress::more) progress = advance(chunk, interrupt);
   if (progress == Progress::done) {

@@ -196,6 +196,7 @@ class Backend {
 
   virtual Place place() const = 0;
   virtual std::string description() const = 0;  // for people: "CPU avx512, 2 threads"
+  virtual int threads() const = 0;              // of the host that compute
 
   // Memory. allocate throws Error where the device has no room. Host buffers of 4 MiB and more
   // begin at a multiple of 2 MiB.

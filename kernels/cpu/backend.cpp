@@ -31,6 +31,7 @@ class Cpu final : public Backend {
 
   Place place() const override { return {}; }
   std::string description() const override { return description_; }
+  int threads() const override { return pool_.threads(); }
 
   // --- Memory ------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 
+#include "daemon/byte_count.hpp"
 #include "daemon/error.hpp"
 #include "daemon/files.hpp"
 #include "tests/temporary_directory.hpp"
@@ -25,6 +26,19 @@ std::string complaint(std::string_view toml) {
 
 }  // namespace
 
+TEST_CASE("sizes are read as people write them") {
+  CHECK(parse_byte_count("4096") == 4096);
+  CHECK(parse_byte_count("512M") == std::uint64_t{512} << 20);
+  CHECK(parse_byte_count("1.5GiB") == std::uint64_t{3} << 29);
+  CHECK(parse_byte_count("2gb") == std::nullopt);
+  CHECK(parse_byte_count("2g") == std::uint64_t{2} << 30);
+  for (const char* bad : {"", "G", "-1", "1X", "1GG", "1e40", "nan"}) {
+    CHECK(parse_byte_count(bad) == std::nullopt);
+  }
+  CHECK(show_byte_count(std::uint64_t{3} << 29) == "1536M");
+  CHECK(parse_byte_count(show_byte_count(12345)) == 12345);
+}
+
 TEST_CASE("every key is read") {
   const Config config = parse_config(R"(
 [model]
@@ -34,6 +48,13 @@ isa = "avx2"
 kv = "f16"
 context = 8192
 checkpoints = 3
+[memory]
+experts = "6G"
+scratch = "64M"
+[experts]
+reader = "threads"
+policy = "lrfu"
+prefetch = true
 [inline]
 hold = "2500ms"
 max_tokens = 32
@@ -51,6 +72,11 @@ level = "debug"
   CHECK(config.model_kv == "f16");
   CHECK(config.model_context == 8192);
   CHECK(config.model_checkpoints == 3);
+  CHECK(config.memory_experts == std::uint64_t{6} << 30);
+  CHECK(config.memory_scratch == std::uint64_t{64} << 20);
+  CHECK(config.experts_reader == "threads");
+  CHECK(config.experts_policy == "lrfu");
+  CHECK(config.experts_prefetch);
   CHECK(config.inline_hold == milliseconds(2500));
   CHECK(config.inline_max_tokens == 32);
   CHECK(config.answer_max_tokens == 900);

@@ -116,7 +116,7 @@ TEST_CASE("a restarted engine reads first what was used most before") {
   const ScratchDirectory directory;
   EngineOptions options = options_for(golden / "fp8");
   options.experts.memory = 9 * slot_bytes(golden / "fp8");
-  options.experts.history = directory.path() / "routing";
+  options.experts.history = directory.path();
   {
     const auto engine = Engine::load(options);
     Session session(engine);
@@ -131,12 +131,16 @@ TEST_CASE("a restarted engine reads first what was used most before") {
   REQUIRE(session.decode(3, nullptr) == Progress::done);
   CHECK(engine->experts().hits > 0);
 
-  // Another checkpoint's history is no use and does no harm.
+  // Another checkpoint has a history of its own; one that was damaged is none.
   options.model = golden / "fp8-odd-bf16-scales";
+  CHECK(Engine::load(options)->experts().warm_total == 0);
+  options.model = golden / "fp8";
+  for (const auto& file : std::filesystem::directory_iterator(directory.path())) {
+    std::fstream(file.path(), std::ios::in | std::ios::out | std::ios::binary).put('x');
+  }
   std::vector<std::string> notes;
   options.note = [&](const std::string& note) { notes.push_back(note); };
-  const auto other = Engine::load(options);
-  CHECK(other->experts().warm_total == 0);
+  CHECK(Engine::load(options)->experts().warm_total == 0);
   REQUIRE(notes.size() == 1);
   CHECK(contains(notes.front(), "begun anew"));
 }

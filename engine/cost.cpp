@@ -1,0 +1,154 @@
+// See cost.hpp. Shapes as in model.hpp.
+#include "engine/cost.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "engine/model.hpp"
+
+namespace hearth::engine {
+
+namespace {
+
+constexpr double bf16 = 2;
+constexpr double f32 = 4;
+constexpr double block = 128;      // of an FP8 scale
+constexpr double delta_rows = 64;  // of a chunk of the delta rule
+
+// Bytes of a matrix that the published FP8 checkpoints quantise.
+double quantised(double rows, double cols, WeightForm form) {
+  if (form == WeightForm::bf16) return rows * cols * bf16;
+  return rows * cols + std::ceil(rows / block) * std::ceil(cols / block) * f32;
+}
+
+double product(double rows, double cols) {
+  return 2 * rows * cols;
+}
+
+}  // namespace
+
+Costs costs_of(const Config& config, WeightForm form) {
+  const auto hidden = static_cast<double>(config.hidden_size);
+  const auto width = static_cast<double>(config.moe_intermediate_size);
+  const auto shared = static_cast<double>(config.shared_expert_intermediate_size);
+  const auto vocab = static_cast<double>(config.vocab_size);
+  const double experts = config.num_experts;
+  const double queries = double{1} * config.num_attention_heads * config.head_dim;
+  const double keys = double{1} * config.num_key_value_heads * config.head_dim;
+  const double linear_keys = double{1} * config.linear_num_key_heads * config.linear_key_head_dim;
+  const double heads = config.linear_num_value_heads;
+  const double key_dim = config.linear_key_head_dim;
+  const double value_dim = config.linear_value_head_dim;
+  const double values = heads * value_dim;
+  const double channels = 2 * linear_keys + values;
+
+  Costs costs;
+  for (const LayerKind kind : config.layers) {
+    LayerCost layer;
+    layer.moe_bytes = experts * hidden * bf16 + hidden * bf16 +
+                      2 * quantised(shared, hidden, form) + quantised(hidden, shared, form);
+    layer.flops = product(experts, hidden) + 3 * product(shared, hidden);
+    if (kind == LayerKind::full_attention) {
+      layer.mixer_bytes = quantised(2 * queries, hidden, form) + 2 * quantised(keys, hidden, form) +
+                          quantised(hidden, queries, form);
+      layer.flops += product(3 * queries + 2 * keys, hidden);
+      layer.attention_flops = 4 * queries;
+      costs.kv_bytes += 2 * keys * f32;
+    } else {
+      layer.mixer_bytes = quantised(channels + values, hidden, form) + 2 * heads * hidden * bf16 +
+                          quantised(hidden, values, form);
+      layer.flops += product(channels + 2 * values + 2 * heads, hidden);
+      // Per head and row: k·k and q·k of half a chunk, both with u; recall of k and q; the update.
+      layer.mixing_flops =
+          heads * (2 * delta_rows * (key_dim + value_dim) + 6 * key_dim * value_dim);
+      const double history = (config.linear_conv_kernel_dim - 1) * channels;
+      costs.state_bytes += (heads * key_dim * value_dim + history) * f32;
+    }
+    costs.layers.push_back(layer);
+  }
+  costs.expert_bytes = 2 * quantised(width, hidden, form) + quantised(hidden, width, form);
+  costs.expert_flops = 3 * product(width, hidden);
+  costs.experts = config.num_experts;
+  costs.experts_per_token = config.num_experts_per_tok;
+  costs.embedding_bytes = vocab * hidden * bf16;
+  costs.head_bytes = config.tie_word_embeddings ? 0 : vocab * hidden * bf16;
+  costs.screen_bytes = vocab * (hidden + 2 * f32);
+  costs.head_flops = product(vocab, hidden);
+  return costs;
+}
+
+WeightForm weight_form(const Engine& engine) {
+  const TensorInfo* tensor =
+      engine.model().tensors->find("model.layers.0.mlp.experts.0.gate_proj.weight");
+  const bool fp8 = tensor != nullptr && tensor->type == TensorType::f8_e4m3;
+  return fp8 ? WeightForm::fp8 : WeightForm::bf16;
+}
+
+double Costs::dense_bytes() const {
+  double total = embedding_bytes + head_bytes;
+  for (const LayerCost& layer : layers) total += layer.mixer_bytes + layer.moe_bytes;
+  return total;
+}
+
+double Costs::all_expert_bytes() const {
+  return static_cast<double>(layers.size()) * experts * expert_bytes;
+}
+
+double Costs::decode_bytes(bool screened, double depth) const {
+  double total = screened ? screen_bytes : head_bytes > 0 ? head_bytes : embedding_bytes;
+  for (const LayerCost& layer : layers) {
+    total += layer.mixer_bytes + layer.moe_bytes + experts_per_token * expert_bytes;
+  }
+  return total + depth * kv_bytes + 2 * state_bytes;  // states are read and written
+}
+
+double Costs::prefill_flops(double tokens, double depth) const {
+  double per_token = 0;
+  double attention = 0;
+  for (const LayerCost& layer : layers) {
+    per_token += layer.flops + layer.mixing_flops + experts_per_token * expert_flops;
+    attention += layer.attention_flops;
+  }
+  return tokens * per_token + attention * tokens * (depth + tokens / 2) + head_flops;
+}
+
+double Costs::touched(double tokens) const {
+  const double missed = 1 - static_cast<double>(experts_per_token) / experts;
+  return experts * (1 - std::pow(missed, tokens));
+}
+
+double decode_seconds(const Costs& costs, const MachineSpeed& machine, double hits, bool screened,
+                      double depth) {
+  const double routed = costs.experts_per_token * costs.expert_bytes;
+  const double computed = hits * routed / machine.memory;
+  const double read = hits < 1 ? (1 - hits) * routed / machine.disk : 0;
+  // What was read is computed too; only the last of it is not hidden behind other reads.
+  const double last = hits < 1 ? costs.expert_bytes / machine.memory : 0;
+  double total = (screened               ? costs.screen_bytes
+                  : costs.head_bytes > 0 ? costs.head_bytes
+                                         : costs.embedding_bytes) /
+                 machine.memory;
+  for (const LayerCost& layer : costs.layers) {
+    total +=
+        (layer.mixer_bytes + layer.moe_bytes) / machine.memory + std::max(computed, read + last);
+  }
+  return total + (depth * costs.kv_bytes + 2 * costs.state_bytes) / machine.memory;
+}
+
+double prefill_seconds(const Costs& costs, const MachineSpeed& machine, double tokens,
+                       double resident, double chunk) {
+  double total = 0;
+  for (double done = 0; done < tokens; done += chunk) {
+    const double rows = std::min(chunk, tokens - done);
+    const double experts =
+        costs.touched(rows) * static_cast<double>(costs.layers.size()) * costs.expert_bytes;
+    const double bytes = costs.dense_bytes() - costs.embedding_bytes + experts;
+    const double compute =
+        std::max(costs.prefill_flops(rows, done) / machine.arithmetic, bytes / machine.memory);
+    const double read = resident < 1 ? (1 - resident) * experts / machine.disk : 0;
+    total += std::max(compute, read);
+  }
+  return total;
+}
+
+}  // namespace hearth::engine

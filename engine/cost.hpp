@@ -1,0 +1,68 @@
+// What a model costs by its shapes: the bytes that a token reads and the operations that it takes.
+// The one model of costs behind benchmarks, plans and estimates.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "engine/config.hpp"
+#include "engine/engine.hpp"
+
+namespace hearth::engine {
+
+// How the weights are stored; the published checkpoints are fp8 or bf16.
+enum class WeightForm : std::uint8_t { fp8, bf16 };
+
+// Of one layer, without its routed experts.
+struct LayerCost {
+  double mixer_bytes = 0;      // weights of the attention or DeltaNet
+  double moe_bytes = 0;        // router, shared expert and its gate
+  double flops = 0;            // of the products above, per token
+  double mixing_flops = 0;     // DeltaNet, chunked, per token; 0 for attention
+  double attention_flops = 0;  // per token and position that it sees; 0 for DeltaNet
+};
+
+struct Costs {
+  std::vector<LayerCost> layers;
+  double expert_bytes = 0;  // of one
+  double expert_flops = 0;  // per token
+  int experts = 0;          // of a layer
+  int experts_per_token = 0;
+  double embedding_bytes = 0;  // of the table, which is only looked up
+  double head_bytes = 0;       // lm_head
+  double screen_bytes = 0;     // its 8-bit copy
+  double head_flops = 0;
+  double kv_bytes = 0;     // per position, F32
+  double state_bytes = 0;  // DeltaNet states and convolution history of a sequence
+
+  double dense_bytes() const;  // everything that is always in memory
+  double all_expert_bytes() const;
+  // Read by one decoded token with all experts in memory, from lm_head or its screen.
+  double decode_bytes(bool screened, double depth = 0) const;
+  // Of a prefill of `tokens` from `depth` on.
+  double prefill_flops(double tokens, double depth = 0) const;
+  // Experts of a layer that `tokens` touch at uniform routing.
+  double touched(double tokens) const;
+};
+
+Costs costs_of(const Config& config, WeightForm form);
+// Of a loaded checkpoint's experts.
+WeightForm weight_form(const Engine& engine);
+
+// What a machine can do, bytes and operations a second.
+struct MachineSpeed {
+  double memory = 0;
+  double disk = 0;
+  double arithmetic = 0;
+};
+
+// Seconds of a decoded token when in each layer the share `hits` of its experts is in memory:
+// reads go on while what is there is computed.
+double decode_seconds(const Costs& costs, const MachineSpeed& machine, double hits, bool screened,
+                      double depth = 0);
+// Seconds of a prefill when the share `resident` of all experts is in memory and a pass takes
+// `chunk` tokens.
+double prefill_seconds(const Costs& costs, const MachineSpeed& machine, double tokens,
+                       double resident, double chunk);
+
+}  // namespace hearth::engine

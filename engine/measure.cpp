@@ -1,0 +1,216 @@
+// See measure.hpp.
+#include "engine/measure.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <random>
+#include <thread>
+
+#include "engine/expert_cache.hpp"
+#include "engine/forward.hpp"
+#include "engine/model.hpp"
+#include "engine/reader.hpp"
+
+namespace hearth::engine {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double since(Clock::time_point began) {
+  return std::chrono::duration<double>(Clock::now() - began).count();
+}
+
+std::vector<TokenId> made_up_tokens(const Engine& engine, std::size_t count, std::uint64_t seed) {
+  std::mt19937_64 random(seed);
+  std::uniform_int_distribution<TokenId> token(
+      0, static_cast<TokenId>(engine.config().vocab_size) - 1);
+  std::vector<TokenId> tokens(count);
+  for (TokenId& each : tokens) each = token(random);
+  return tokens;
+}
+
+}  // namespace
+
+double disk_bandwidth(const Engine& engine, double seconds) {
+  constexpr std::size_t at_once = 12;  // experts, as when a token misses nearly all
+  const ExpertStore& store = *engine.model().store;
+  kernels::Backend& backend = engine.backend();
+  const kernels::Buffer memory =
+      backend.allocate(std::max<std::size_t>(at_once * store.slot_bytes(), std::size_t{4} << 20));
+  const auto reader = open_reader(engine.options().experts.reader, engine.model().tensors->files());
+
+  std::mt19937_64 random(1);
+  std::uniform_int_distribution<std::size_t> expert(0, store.size() - 1);
+  std::mutex mutex;
+  std::condition_variable done;
+  std::vector<std::size_t> idle;
+  for (std::size_t slot = 0; slot < at_once; ++slot) idle.push_back(slot);
+  std::string failure;
+  std::uint64_t bytes = 0;
+  const auto began = Clock::now();
+  std::unique_lock lock(mutex);
+  const auto go_on = [&] { return since(began) < seconds && failure.empty(); };
+  while (go_on() || idle.size() < at_once) {
+    done.wait(lock, [&] { return !idle.empty(); });
+    if (!go_on()) {
+      done.wait(lock, [&] { return idle.size() == at_once; });
+      break;
+    }
+    const std::size_t slot = idle.back();
+    idle.pop_back();
+    ReadJob job;
+    job.reads =
+        store.reads(static_cast<ExpertStore::Key>(expert(random)),
+                    backend.map(memory).subspan(slot * store.slot_bytes(), store.slot_bytes()));
+    job.done = [&, slot](const std::string& error) {
+      const std::scoped_lock finished(mutex);
+      if (failure.empty()) failure = error;
+      bytes += store.expert_bytes();
+      idle.push_back(slot);
+      done.notify_one();
+    };
+    lock.unlock();
+    reader->submit(std::move(job));
+    lock.lock();
+  }
+  if (!failure.empty()) throw Error(failure);
+  return static_cast<double>(bytes) / since(began);
+}
+
+double expert_seconds(const Engine& engine) {
+  const Model& model = engine.model();
+  const Config& config = engine.config();
+  kernels::Backend& backend = engine.backend();
+  const auto hidden = static_cast<std::size_t>(config.hidden_size);
+  const auto width = static_cast<std::size_t>(config.moe_intermediate_size);
+  const std::size_t group = std::min<std::size_t>(
+      static_cast<std::size_t>(config.num_experts_per_tok), engine.experts().slots);
+  const kernels::Buffer x = backend.allocate(hidden * sizeof(float));
+  const kernels::Buffer inner = backend.allocate(2 * group * width * sizeof(float));
+  const kernels::Buffer out = backend.allocate(group * hidden * sizeof(float));
+  const kernels::Slice gates = kernels::slice(inner, 0, group * width);
+  const kernels::Slice ups = kernels::slice(inner, group * width * sizeof(float), group * width);
+
+  // Experts of layer 0, other ones each time, so that no cache holds them.
+  const auto groups =
+      std::min(static_cast<std::size_t>(config.num_experts), engine.experts().slots) / group;
+  std::vector<double> times;
+  for (int round = 0; round < 3; ++round) {
+    for (std::size_t g = 0; g < groups; ++g) {
+      std::vector<ExpertId> wanted;
+      for (std::size_t i = 0; i < group; ++i) {
+        wanted.push_back(ExpertId{static_cast<std::int32_t>(g * group + i)});
+      }
+      const auto pending = model.experts->acquire(LayerId{0}, wanted, Pass::decode);
+      std::vector<Lease> leases;
+      while (leases.size() < group) {
+        for (Lease& lease : pending->next(nullptr)) leases.push_back(std::move(lease));
+      }
+      std::vector<kernels::MatMul> in;
+      std::vector<kernels::MatMul> last;
+      for (std::size_t i = 0; i < group; ++i) {
+        const ExpertWeights& weights = leases[i].weights();
+        in.push_back({weights.gate, kernels::slice(x), gates.sub(i * width, width), 1});
+        in.push_back({weights.up, kernels::slice(x), ups.sub(i * width, width), 1});
+        last.push_back({weights.down, gates.sub(i * width, width),
+                        kernels::slice(out).sub(i * hidden, hidden), 1});
+      }
+      const auto began = Clock::now();
+      backend.matmul(in, kernels::ProductForm::canonical);
+      backend.silu_mul(gates, ups, gates);
+      backend.matmul(last, kernels::ProductForm::canonical);
+      backend.finish();
+      if (round > 0) times.push_back(since(began) / static_cast<double>(group));
+    }
+  }
+  std::ranges::sort(times);
+  return times.empty() ? 0 : times[times.size() / 2];
+}
+
+DecodeRun decode(Session& session, std::size_t tokens, const std::atomic<bool>* interrupt) {
+  const Engine& engine = session.engine();
+  const Config& config = engine.config();
+  const ExpertStatus before = engine.experts();
+  const std::vector<TokenId> ids =
+      made_up_tokens(engine, tokens, static_cast<std::uint64_t>(session.position()) + 17);
+  DecodeRun run;
+  const auto began = Clock::now();
+  for (const TokenId id : ids) {
+    if (interrupt != nullptr && interrupt->load()) break;
+    Chunk chunk = SessionAccess::decode_chunk(session, id);
+    ExpertStatus last = engine.experts();
+    for (int stage = 0; stage < stage_count(config); ++stage) {
+      const auto stage_began = Clock::now();
+      SessionAccess::advance(session, chunk, nullptr);
+      const double seconds = since(stage_began);
+      if (stage == stage_count(config) - 1) {
+        run.head += seconds;
+      } else if (stage % 2 == 1) {
+        run.mixers += seconds;
+      } else if (stage > 0) {
+        run.experts += seconds;
+        const ExpertStatus now = engine.experts();
+        run.layers.push_back({static_cast<std::uint32_t>(now.hits - last.hits),
+                              static_cast<std::uint32_t>(now.misses - last.misses)});
+        last = now;
+      }
+    }
+    ++run.tokens;
+  }
+  run.seconds = since(began);
+  const ExpertStatus after = engine.experts();
+  run.hits = after.hits - before.hits;
+  run.misses = after.misses - before.misses;
+  run.bytes_read = after.bytes_read - before.bytes_read;
+  return run;
+}
+
+PrefillRun prefill(Session& session, std::size_t tokens, std::uint64_t seed,
+                   const std::atomic<bool>* interrupt) {
+  const Engine& engine = session.engine();
+  const ExpertStatus before = engine.experts();
+  const std::vector<TokenId> prompt = made_up_tokens(engine, tokens, seed);
+  PrefillRun run;
+  const auto began = Clock::now();
+  session.sync(prompt);
+  const std::size_t cached = session.tokens().size();
+  Progress progress = Progress::more;
+  while (progress == Progress::more) progress = session.prefill(prompt, {}, interrupt);
+  run.seconds = since(began);
+  run.tokens = session.tokens().size() - cached;
+  const ExpertStatus after = engine.experts();
+  run.hits = after.hits - before.hits;
+  run.misses = after.misses - before.misses;
+  run.bytes_read = after.bytes_read - before.bytes_read;
+  return run;
+}
+
+void forget_experts(const Engine& engine) {
+  ExpertCache& cache = *engine.model().experts;
+  const std::uint64_t budget = cache.status().budget_bytes;
+  cache.resize(0);
+  cache.resize(budget);
+}
+
+void wait_until_warm(const Engine& engine, const std::atomic<bool>* interrupt) {
+  while (engine.experts().warming && (interrupt == nullptr || !interrupt->load())) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+}
+
+double least_seconds(const DecodeRun& run, const Costs& costs, const MachineSpeed& machine,
+                     double expert_seconds) {
+  double total = run.mixers + run.head;
+  for (std::size_t i = 0; i < run.layers.size(); ++i) {
+    const DecodeRun::Layer& layer = run.layers[i];
+    total +=
+        costs.layers[i % costs.layers.size()].moe_bytes / machine.memory +
+        std::max(layer.misses * costs.expert_bytes / machine.disk, layer.hits * expert_seconds);
+  }
+  return total;
+}
+
+}  // namespace hearth::engine

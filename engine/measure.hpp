@@ -1,0 +1,62 @@
+// Runs of an engine with a clock beside them, for `hearth bench`: what the machine gives, and what
+// decoding and prefill make of it.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+#include "engine/cost.hpp"
+#include "engine/engine.hpp"
+
+namespace hearth::engine {
+
+// Bytes a second of reading experts from the checkpoint's files as the engine does, one after the
+// other, nothing else going on. Random experts; at least `seconds` long.
+double disk_bandwidth(const Engine& engine, double seconds);
+
+// Seconds that one resident expert takes when a token's experts are computed together.
+double expert_seconds(const Engine& engine);
+
+struct DecodeRun {
+  std::size_t tokens = 0;
+  double seconds = 0;
+  double mixers = 0;   // seconds of attention and DeltaNet
+  double experts = 0;  // of routers and experts, waiting included
+  double head = 0;
+  std::uint64_t hits = 0;
+  std::uint64_t misses = 0;
+  std::uint64_t bytes_read = 0;
+  // Of every token and layer: how many experts were there, and how many had to be read.
+  struct Layer {
+    std::uint32_t hits = 0;
+    std::uint32_t misses = 0;
+  };
+  std::vector<Layer> layers;
+};
+// Decodes made-up tokens, all different, so that routing does not repeat itself. Ends early when
+// *interrupt becomes true.
+DecodeRun decode(Session& session, std::size_t tokens, const std::atomic<bool>* interrupt);
+
+struct PrefillRun {
+  std::size_t tokens = 0;
+  double seconds = 0;
+  std::uint64_t hits = 0;
+  std::uint64_t misses = 0;
+  std::uint64_t bytes_read = 0;
+};
+// Reads a made-up prompt; `seed` makes another one.
+PrefillRun prefill(Session& session, std::size_t tokens, std::uint64_t seed,
+                   const std::atomic<bool>* interrupt);
+
+// Empties the expert cache.
+void forget_experts(const Engine& engine);
+// Waits until the warm start is over.
+void wait_until_warm(const Engine& engine, const std::atomic<bool>* interrupt);
+
+// The least time a decode could have taken: in every layer what is dense, then the longer of its
+// reads and its resident experts; then the head. From terms measured apart.
+double least_seconds(const DecodeRun& run, const Costs& costs, const MachineSpeed& machine,
+                     double expert_seconds);
+
+}  // namespace hearth::engine
