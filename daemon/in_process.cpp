@@ -3,11 +3,10 @@
 
 #include <unistd.h>
 
-#include <atomic>
-#include <csignal>
 #include <cstdio>
 
 #include "daemon/config.hpp"
+#include "daemon/interrupt_flag.hpp"
 #include "daemon/local_model.hpp"
 #include "daemon/paths.hpp"
 #include "daemon/text_layout.hpp"
@@ -16,26 +15,6 @@ namespace hearth::daemon {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-std::atomic<bool> interrupted{false};
-static_assert(std::atomic<bool>::is_always_lock_free, "set in a signal handler");
-
-// While it lives, Ctrl-C only sets the flag.
-class InterruptFlag {
- public:
-  InterruptFlag() {
-    interrupted = false;
-    struct sigaction action {};
-    action.sa_handler = [](int) { interrupted = true; };
-    ::sigaction(SIGINT, &action, &before_);
-  }
-  InterruptFlag(const InterruptFlag&) = delete;
-  InterruptFlag& operator=(const InterruptFlag&) = delete;
-  ~InterruptFlag() { ::sigaction(SIGINT, &before_, nullptr); }
-
- private:
-  struct sigaction before_ {};
-};
 
 std::string speed(std::size_t tokens, std::chrono::duration<double> time) {
   if (tokens == 0 || time.count() <= 0) return "";
@@ -69,7 +48,7 @@ std::shared_ptr<const engine::Engine> load_in_process(const std::string& model,
 }
 
 Outcome answer(engine::Session& session, engine::GenerationRequest request) {
-  const InterruptFlag flag;
+  const InterruptFlag interrupt;
   engine::Generation generation(session, std::move(request));
   Outcome outcome;
   outcome.prompt_tokens = generation.prompt_tokens();
@@ -78,7 +57,7 @@ Outcome answer(engine::Session& session, engine::GenerationRequest request) {
   while (progress == engine::Progress::more) {
     const bool decoding = generation.decoding();
     const auto started = Clock::now();
-    progress = generation.step(&interrupted);
+    progress = generation.step(&interrupt.flag());
     (decoding ? outcome.answer_time : outcome.prompt_time) += Clock::now() - started;
     const std::string text = generation.take_text();
     outcome.text += text;

@@ -50,6 +50,7 @@ int main(int argc, char** argv) {
   add_jobs(app, chosen);
   add_stop(app, chosen);
   add_daemon(app, chosen);
+  add_synth(app, chosen);
 
   try {
     app.parse(argc, argv);

@@ -1,0 +1,503 @@
+// Writing a synthetic checkpoint: checks, files at the disk's speed, all or nothing.
+#include "engine/synth.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <future>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "engine/file.hpp"
+#include "engine/json.hpp"
+#include "engine/profile.hpp"
+#include "engine/synth_tensors.hpp"
+#include "engine/synth_values.hpp"
+#include "engine/tokenizer.hpp"
+
+namespace hearth::engine {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::uint64_t block = 4096;  // what direct writes are aligned to
+constexpr std::uint64_t portion_bytes = 8 << 20;
+constexpr int writers = 2;  // one makes values while the other writes
+constexpr int attention_interval = 4;
+constexpr std::chrono::milliseconds report_interval{100};
+
+constexpr std::array tokenizer_files{"tokenizer.json",
+                                     "tokenizer_config.json",
+                                     "special_tokens_map.json",
+                                     "added_tokens.json",
+                                     "vocab.json",
+                                     "merges.txt",
+                                     "chat_template.jinja"};
+
+std::uint64_t round_up(std::uint64_t bytes) {
+  return (bytes + block - 1) / block * block;
+}
+
+[[noreturn]] void fail(const fs::path& path, const char* action) {
+  throw Error(path.string() + ": cannot " + action + ": " + std::generic_category().message(errno));
+}
+
+// --- What is written --------------------------------------------------------------------------
+
+struct TextFile {
+  std::string name;
+  std::string content;
+};
+
+TextFile config_file(const Config& config, const std::vector<SynthShard>& shards) {
+  nlohmann::ordered_json unquantised = nlohmann::ordered_json::array();
+  constexpr std::string_view suffix = ".weight";
+  for (const SynthShard& shard : shards) {
+    for (const SynthTensor& tensor : shard.tensors) {
+      if (tensor.type != TensorType::bf16 || !tensor.name.ends_with(suffix)) continue;
+      unquantised.push_back(tensor.name.substr(0, tensor.name.size() - suffix.size()));
+    }
+  }
+  const nlohmann::ordered_json document{
+      {"architectures", {"Qwen3NextForCausalLM"}},
+      {"attention_bias", false},
+      {"attention_dropout", 0.0},
+      {"bos_token_id", 151643},
+      {"decoder_sparse_step", 1},
+      {"eos_token_id", 151645},
+      {"full_attention_interval", attention_interval},
+      {"head_dim", config.head_dim},
+      {"hidden_act", "silu"},
+      {"hidden_size", config.hidden_size},
+      {"initializer_range", 0.02},
+      {"intermediate_size", 5120},
+      {"linear_conv_kernel_dim", config.linear_conv_kernel_dim},
+      {"linear_key_head_dim", config.linear_key_head_dim},
+      {"linear_num_key_heads", config.linear_num_key_heads},
+      {"linear_num_value_heads", config.linear_num_value_heads},
+      {"linear_value_head_dim", config.linear_value_head_dim},
+      {"max_position_embeddings", config.max_position_embeddings},
+      {"mlp_only_layers", nlohmann::ordered_json::array()},
+      {"model_type", "qwen3_next"},
+      {"moe_intermediate_size", config.moe_intermediate_size},
+      {"norm_topk_prob", config.norm_topk_prob},
+      {"num_attention_heads", config.num_attention_heads},
+      {"num_experts", config.num_experts},
+      {"num_experts_per_tok", config.num_experts_per_tok},
+      {"num_hidden_layers", config.num_layers()},
+      {"num_key_value_heads", config.num_key_value_heads},
+      {"output_router_logits", false},
+      {"partial_rotary_factor", static_cast<double>(config.rotary_dim) / config.head_dim},
+      {"quantization_config",
+       {{"activation_scheme", "dynamic"},
+        {"fmt", "e4m3"},
+        {"modules_to_not_convert", unquantised},
+        {"quant_method", "fp8"},
+        {"weight_block_size", {128, 128}}}},
+      {"rms_norm_eps", 1e-6},
+      {"rope_scaling", nullptr},
+      {"rope_theta", config.rope_theta},
+      {"router_aux_loss_coef", 0.001},
+      {"shared_expert_intermediate_size", config.shared_expert_intermediate_size},
+      {"tie_word_embeddings", config.tie_word_embeddings},
+      {"torch_dtype", "bfloat16"},
+      {"use_cache", true},
+      {"use_sliding_window", false},
+      {"vocab_size", config.vocab_size},
+  };
+  return {"config.json", document.dump(2) + "\n"};
+}
+
+TextFile generation_file() {
+  const nlohmann::ordered_json document{{"bos_token_id", 151643},
+                                        {"pad_token_id", 151643},
+                                        {"do_sample", true},
+                                        {"eos_token_id", {151645, 151643}},
+                                        {"temperature", 0.7},
+                                        {"top_p", 0.8},
+                                        {"top_k", 20}};
+  return {"generation_config.json", document.dump(2) + "\n"};
+}
+
+std::uint64_t tensor_bytes(const std::vector<SynthShard>& shards) {
+  std::uint64_t bytes = 0;
+  for (const SynthShard& shard : shards) {
+    for (const SynthTensor& tensor : shard.tensors) bytes += tensor.bytes;
+  }
+  return bytes;
+}
+
+TextFile index_file(const std::vector<SynthShard>& shards) {
+  std::vector<std::pair<std::string_view, std::string_view>> places;
+  for (const SynthShard& shard : shards) {
+    for (const SynthTensor& tensor : shard.tensors) places.emplace_back(tensor.name, shard.name);
+  }
+  std::ranges::sort(places);
+  std::string json =
+      "{\n  \"metadata\": {\n    \"total_size\": " + std::to_string(tensor_bytes(shards)) +
+      "\n  },\n  \"weight_map\": {\n";
+  for (const auto& [tensor, shard] : places) {
+    json.append("    \"").append(tensor).append("\": \"").append(shard).append("\"");
+    json += tensor == places.back().first ? "\n" : ",\n";
+  }
+  return {"model.safetensors.index.json", json + "  }\n}\n"};
+}
+
+// The files that stand for the tokenizer, once it is known that the model can use it.
+std::vector<TextFile> read_tokenizer(const SynthOptions& options) {
+  if (options.tokenizer.empty()) return {};
+  std::error_code ignored;  // what cannot be looked at is no directory to us
+  fs::path directory = options.tokenizer;
+  if (!fs::is_directory(directory, ignored)) {
+    if (directory.filename() != "tokenizer.json") {
+      throw Error(directory.string() +
+                  ": expected a checkpoint's directory or a file named tokenizer.json");
+    }
+    directory = directory.parent_path();
+  }
+  const Tokenizer tokenizer = Tokenizer::load(directory);
+  if (tokenizer.vocab_size() > static_cast<std::size_t>(options.config.vocab_size)) {
+    throw Error((directory / "tokenizer.json").string() + ": its " +
+                std::to_string(tokenizer.vocab_size()) + " tokens are more than the model's " +
+                std::to_string(options.config.vocab_size));
+  }
+  read_profile(directory, options.config, tokenizer, {});  // throws for one without ChatML's tokens
+
+  std::vector<TextFile> files;
+  for (const char* name : tokenizer_files) {
+    if (!fs::exists(directory / name, ignored)) continue;
+    files.push_back({name, read_text(directory / name, max_json_bytes)});
+  }
+  return files;
+}
+
+// --- Where it is written ----------------------------------------------------------------------
+
+struct Range {  // of a file's bytes; begins at a multiple of `block`
+  std::uint64_t begin = 0;
+  std::uint64_t end = 0;
+};
+
+// The parts of the shard that are no holes, in rising order.
+std::vector<Range> solid_ranges(const SynthShard& shard, bool sparse) {
+  if (!sparse) return {{0, shard.bytes}};
+  std::vector<Range> ranges{{0, shard.header.size()}};
+  for (const SynthTensor& tensor : shard.tensors) {
+    if (tensor.expert) continue;
+    const std::uint64_t begin = tensor.offset / block * block;
+    const std::uint64_t end = tensor.offset + tensor.bytes;
+    if (begin <= round_up(ranges.back().end)) {
+      ranges.back().end = end;
+    } else {
+      ranges.push_back({begin, end});
+    }
+  }
+  return ranges;
+}
+
+// A new file written in aligned blocks, past the page cache: a checkpoint is larger than memory.
+class BlockFile {
+ public:
+  explicit BlockFile(fs::path path) : path_(std::move(path)) {
+    constexpr int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC;
+    constexpr mode_t mode = 0666;  // as the user's mask allows
+    descriptor_ = ::open(path_.c_str(), flags | O_DIRECT, mode);
+    if (descriptor_ < 0 && errno == EINVAL) {  // this file system has no direct writes
+      direct_ = false;
+      ::unlink(path_.c_str());
+      descriptor_ = ::open(path_.c_str(), flags, mode);
+    }
+    if (descriptor_ < 0) fail(path_, "create");
+  }
+  BlockFile(const BlockFile&) = delete;
+  BlockFile& operator=(const BlockFile&) = delete;
+  ~BlockFile() { ::close(descriptor_); }
+
+  // offset, size and address are multiples of `block`. Thread-safe.
+  void write(std::uint64_t offset, std::span<const std::byte> from) const {
+    const std::uint64_t begin = offset;
+    while (!from.empty()) {
+      const ssize_t done =
+          ::pwrite(descriptor_, from.data(), from.size(), static_cast<off_t>(offset));
+      if (done < 0 && errno == EINTR) continue;
+      if (done < 0) fail(path_, "write");
+      offset += static_cast<std::uint64_t>(done);
+      from = from.subspan(static_cast<std::size_t>(done));
+    }
+    if (direct_) return;
+    const auto at = static_cast<off_t>(begin);
+    const auto count = static_cast<off_t>(offset - begin);
+    ::sync_file_range(descriptor_, at, count,
+                      SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
+                          SYNC_FILE_RANGE_WAIT_AFTER);  // finish() reports what fails
+    ::posix_fadvise(descriptor_, at, count, POSIX_FADV_DONTNEED);
+  }
+
+  // Gives the file its size, and holes where nothing was written, and waits for the disk.
+  void finish(std::uint64_t size) const {
+    if (::ftruncate(descriptor_, static_cast<off_t>(size)) != 0) fail(path_, "resize");
+    if (::fsync(descriptor_) != 0) fail(path_, "write");
+  }
+
+ private:
+  fs::path path_;
+  int descriptor_ = -1;
+  bool direct_ = true;
+};
+
+// A portion's worth of memory that direct writes accept.
+class PortionBuffer {
+ public:
+  PortionBuffer() : bytes_(static_cast<std::byte*>(std::aligned_alloc(block, portion_bytes))) {
+    if (!bytes_) throw std::bad_alloc();
+  }
+  std::span<std::byte> first(std::uint64_t count) const {
+    return {bytes_.get(), static_cast<std::size_t>(count)};
+  }
+
+ private:
+  struct Free {
+    void operator()(std::byte* bytes) const { std::free(bytes); }
+  };
+  std::unique_ptr<std::byte, Free> bytes_;
+};
+
+void write_text(const fs::path& path, std::string_view text) {
+  const BlockFile file(path);
+  const PortionBuffer buffer;
+  for (std::uint64_t at = 0; at < text.size(); at += portion_bytes) {
+    const std::string_view part = text.substr(static_cast<std::size_t>(at), portion_bytes);
+    const std::span<std::byte> to = buffer.first(round_up(part.size()));
+    std::ranges::copy(std::as_bytes(std::span(part)), to.begin());
+    std::ranges::fill(to.subspan(part.size()), std::byte{0});
+    file.write(at, to);
+  }
+  file.finish(text.size());
+}
+
+void sync_directory(const fs::path& path) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) fail(path, "open");
+  const int failed = ::fsync(descriptor);
+  ::close(descriptor);
+  if (failed != 0) fail(path, "write");
+}
+
+// OUT.partial, which becomes OUT or vanishes.
+class PartialDirectory {
+ public:
+  explicit PartialDirectory(const fs::path& out) : out_(out), path_(out.string() + ".partial") {
+    std::error_code error;
+    if (!fs::create_directory(path_, error) && !error) {
+      throw Error(path_.string() +
+                  " exists: another run is writing it, or one was killed. Delete it, or choose "
+                  "another directory");
+    }
+    if (error) throw Error(path_.string() + ": cannot create: " + error.message());
+  }
+  PartialDirectory(const PartialDirectory&) = delete;
+  PartialDirectory& operator=(const PartialDirectory&) = delete;
+  ~PartialDirectory() {
+    std::error_code ignored;  // what cannot be deleted stays
+    if (!published_) fs::remove_all(path_, ignored);
+  }
+
+  const fs::path& path() const { return path_; }
+
+  void publish() {
+    sync_directory(path_);
+    std::error_code error;
+    fs::rename(path_, out_, error);
+    if (error) throw Error(out_.string() + ": cannot create: " + error.message());
+    published_ = true;
+    sync_directory(out_.parent_path());
+  }
+
+ private:
+  fs::path out_;
+  fs::path path_;
+  bool published_ = false;
+};
+
+// --- Writing ----------------------------------------------------------------------------------
+
+struct Portion {
+  std::size_t shard = 0;
+  std::uint64_t begin = 0;
+  std::uint64_t bytes = 0;  // whole blocks
+};
+
+std::vector<Portion> portions_of(const std::vector<SynthShard>& shards, bool sparse) {
+  std::vector<Portion> portions;
+  for (std::size_t i = 0; i < shards.size(); ++i) {
+    for (const Range& range : solid_ranges(shards[i], sparse)) {
+      for (std::uint64_t at = range.begin; at < range.end; at += portion_bytes) {
+        portions.push_back({i, at, std::min(portion_bytes, round_up(range.end - at))});
+      }
+    }
+  }
+  return portions;
+}
+
+// False: stopped.
+bool write_shards(const fs::path& directory, const SynthOptions& options,
+                  const std::vector<SynthShard>& shards, const std::vector<Portion>& portions,
+                  const std::function<void(const SynthProgress&)>& progress,
+                  const std::atomic<bool>* stop) {
+  std::vector<std::unique_ptr<BlockFile>> files;
+  for (const SynthShard& shard : shards) {
+    files.push_back(std::make_unique<BlockFile>(directory / shard.name));
+  }
+  SynthProgress report;
+  for (const Portion& portion : portions) report.bytes_total += portion.bytes;
+
+  const SynthValues values(options, shards);
+  std::atomic<std::size_t> next{0};
+  std::atomic<std::uint64_t> done{0};
+  std::atomic<bool> ended{false};  // stopped, or a writer failed
+  const auto write = [&] {
+    try {
+      const PortionBuffer buffer;
+      for (std::size_t i = next++; i < portions.size() && !ended; i = next++) {
+        const Portion& portion = portions[i];
+        const std::span<std::byte> bytes = buffer.first(portion.bytes);
+        values.fill(shards[portion.shard], portion.begin, bytes);
+        files[portion.shard]->write(portion.begin, bytes);
+        done += portion.bytes;
+      }
+    } catch (...) {
+      ended = true;
+      throw;
+    }
+  };
+
+  std::vector<std::future<void>> running;
+  for (int i = 0; i < writers; ++i) running.push_back(std::async(std::launch::async, write));
+  try {
+    for (std::future<void>& writer : running) {
+      while (writer.wait_for(report_interval) != std::future_status::ready) {
+        report.bytes_done = done;
+        if (progress) progress(report);
+        if (stop != nullptr && *stop) ended = true;
+      }
+    }
+  } catch (...) {  // from `progress`
+    ended = true;
+    throw;
+  }
+  for (std::future<void>& writer : running) writer.get();
+  if (stop != nullptr && *stop) return false;
+  for (std::size_t i = 0; i < shards.size(); ++i) files[i]->finish(shards[i].bytes);
+  report.bytes_done = done;
+  if (progress) progress(report);
+  return true;
+}
+
+// --- Checks -----------------------------------------------------------------------------------
+
+// OUT without a trailing slash, with an existing parent.
+fs::path prepared(const fs::path& out) {
+  if (out.empty()) throw Error("a directory for the checkpoint must be named");
+  std::error_code error;
+  fs::path path = fs::absolute(out, error).lexically_normal();
+  if (!path.has_filename()) path = path.parent_path();
+  if (fs::exists(path, error) && (!fs::is_directory(path, error) || !fs::is_empty(path, error))) {
+    throw Error(path.string() + " exists and is no empty directory. Delete it, or choose another");
+  }
+  fs::create_directories(path.parent_path(), error);
+  if (error) throw Error(path.parent_path().string() + ": cannot create: " + error.message());
+  return path;
+}
+
+std::string gigabytes(std::uint64_t bytes) {
+  char text[64];
+  std::snprintf(text, sizeof text, "%.2f GB", static_cast<double>(bytes) / 1e9);
+  return text;
+}
+
+void require_space(const fs::path& out, const SynthOptions& options, std::uint64_t needed,
+                   std::uint64_t expert_bytes) {
+  std::error_code error;
+  const fs::space_info space = fs::space(out.parent_path(), error);
+  if (error) throw Error(out.string() + ": cannot ask for the free space: " + error.message());
+  const std::uint64_t available = options.free_bytes.value_or(space.available);
+  if (needed <= available) return;
+  throw Error(out.string() + ": " + std::to_string(options.config.num_layers()) + " layers with " +
+              std::to_string(options.config.num_experts) + " experts take " + gigabytes(needed) +
+              " (" + gigabytes(expert_bytes) + " of them experts' weights), the file system has " +
+              gigabytes(available) + " free: " + gigabytes(needed - available) +
+              " are missing. Choose fewer layers or experts, leave the experts' weights out "
+              "(sparse), or choose another disk");
+}
+
+}  // namespace
+
+Config published_config(int layers, int experts) {
+  Config config;
+  config.vocab_size = 151'936;
+  config.hidden_size = 2048;
+  config.max_position_embeddings = 262'144;
+  config.rms_norm_eps = 1e-6F;
+  for (int layer = 1; layer <= layers; ++layer) {
+    config.layers.push_back(layer % attention_interval == 0 ? LayerKind::full_attention
+                                                            : LayerKind::linear_attention);
+  }
+  config.num_attention_heads = 16;
+  config.num_key_value_heads = 2;
+  config.head_dim = 256;
+  config.rotary_dim = 64;
+  config.rope_theta = 10'000'000;
+  config.linear_num_key_heads = 16;
+  config.linear_num_value_heads = 32;
+  config.linear_key_head_dim = 128;
+  config.linear_value_head_dim = 128;
+  config.linear_conv_kernel_dim = 4;
+  config.num_experts = experts;
+  config.num_experts_per_tok = std::min(10, experts);
+  config.moe_intermediate_size = 512;
+  config.shared_expert_intermediate_size = 512;
+  return config;
+}
+
+std::optional<SynthSummary> synthesise(const SynthOptions& options,
+                                       const std::function<void(const SynthProgress&)>& progress,
+                                       const std::atomic<bool>* stop) {
+  const std::vector<TextFile> tokenizer = read_tokenizer(options);
+  const std::vector<SynthShard> shards =
+      lay_out(list_tensors(options.config, options.mtp), options.shard_bytes);
+  const std::vector<Portion> portions = portions_of(shards, options.sparse);
+  std::vector<TextFile> texts{config_file(options.config, shards), generation_file(),
+                              index_file(shards)};
+  texts.insert(texts.end(), tokenizer.begin(), tokenizer.end());
+  parse_config(texts.front().content, "the checkpoint's config.json");  // refuses odd shapes
+
+  SynthSummary summary{.shards = shards.size(), .bytes = tensor_bytes(shards)};
+  for (const Portion& portion : portions) summary.written += portion.bytes;
+  for (const TextFile& text : texts) summary.written += round_up(text.content.size());
+  std::uint64_t expert_bytes = 0;
+  for (const SynthShard& shard : shards) {
+    for (const SynthTensor& tensor : shard.tensors) {
+      if (tensor.expert && !options.sparse) expert_bytes += tensor.bytes;
+    }
+  }
+
+  const fs::path out = prepared(options.out);
+  require_space(out, options, summary.written, expert_bytes);
+  PartialDirectory partial(out);
+  for (const TextFile& text : texts) write_text(partial.path() / text.name, text.content);
+  if (!write_shards(partial.path(), options, shards, portions, progress, stop)) return std::nullopt;
+  partial.publish();
+  return summary;
+}
+
+}  // namespace hearth::engine

@@ -1,0 +1,431 @@
+// Synthetic checkpoints: laid out like the published ones, deterministic, all or nothing, and a
+// model that computes ordinary numbers.
+#include "engine/synth.hpp"
+
+#include <doctest/doctest.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cmath>
+#include <list>
+#include <map>
+#include <random>
+#include <set>
+
+#include "engine/engine.hpp"
+#include "engine/forward.hpp"
+#include "engine/json.hpp"
+#include "engine/safetensors.hpp"
+#include "engine/safetensors_header.hpp"
+#include "engine/synth_tensors.hpp"
+#include "kernels/numeric.hpp"
+#include "tests/engine/files.hpp"
+
+namespace hearth::engine {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Everything the published model has, a thousandth of its size.
+Config small_config(int layers, int experts) {
+  Config config = published_config(layers, experts);
+  config.vocab_size = 640;
+  config.hidden_size = 256;
+  config.max_position_embeddings = 4096;
+  config.num_attention_heads = 4;
+  config.num_key_value_heads = 2;
+  config.head_dim = 64;
+  config.rotary_dim = 16;
+  config.linear_num_key_heads = 2;
+  config.linear_num_value_heads = 4;
+  config.linear_key_head_dim = 64;
+  config.linear_value_head_dim = 64;
+  config.moe_intermediate_size = 192;  // one and a half scale blocks
+  config.shared_expert_intermediate_size = 128;
+  return config;
+}
+
+SynthOptions small_options(const fs::path& out) {
+  SynthOptions options;
+  options.out = out;
+  options.config = small_config(4, 12);
+  return options;
+}
+
+std::vector<fs::path> files_of(const fs::path& directory) {
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::directory_iterator(directory)) files.push_back(entry.path());
+  std::ranges::sort(files);
+  return files;
+}
+
+std::string content(const fs::path& file) {
+  return read_text(file, 1 << 30);
+}
+
+std::shared_ptr<const Engine> load(const fs::path& model, bool mtp = false) {
+  EngineOptions options;
+  options.model = model;
+  options.threads = 1;
+  options.mtp = mtp;
+  return Engine::load(options);
+}
+
+// What a run over random tokens, decoded one by one, shows.
+struct Run {
+  bool finite = true;
+  double largest = 0;  // of all hidden values
+  double hits = 0;     // share of the chosen experts among the quarter that was used last
+};
+
+Run run(const std::shared_ptr<const Engine>& engine, int tokens) {
+  Session session(engine);
+  std::minstd_rand random(7);
+  const Config& config = engine->config();
+  const auto experts = static_cast<std::size_t>(config.num_experts);
+  std::list<std::size_t> recent;  // the last used first
+  const std::size_t slots = experts * config.layers.size() / 4;
+  std::size_t hits = 0;
+  std::size_t uses = 0;
+  Run result;
+  for (int i = 0; i < tokens; ++i) {
+    const auto token = static_cast<TokenId>(random() % static_cast<unsigned>(config.vocab_size));
+    Taps taps;
+    SessionAccess::run(session, std::span(&token, 1), kernels::DeltaForm::step, taps);
+    for (const std::vector<float>& row : taps.hidden) {
+      for (const float value : row) {
+        result.finite = result.finite && std::isfinite(value);
+        result.largest = std::max(result.largest, static_cast<double>(std::fabs(value)));
+      }
+    }
+    for (const float value : taps.logits) result.finite = result.finite && std::isfinite(value);
+    for (std::size_t layer = 0; layer < taps.router.size(); ++layer) {
+      for (const std::int32_t expert : taps.router[layer]) {
+        const std::size_t key = layer * experts + static_cast<std::size_t>(expert);
+        const auto found = std::ranges::find(recent, key);
+        ++uses;
+        if (found != recent.end()) {
+          ++hits;
+          recent.erase(found);
+        }
+        recent.push_front(key);
+        if (recent.size() > slots) recent.pop_back();
+      }
+    }
+  }
+  result.hits = static_cast<double>(hits) / static_cast<double>(uses);
+  return result;
+}
+
+std::uint64_t blocks_on_disk(const fs::path& file) {
+  struct stat status {};
+  REQUIRE(::stat(file.c_str(), &status) == 0);
+  return static_cast<std::uint64_t>(status.st_blocks) * 512;
+}
+
+}  // namespace
+
+TEST_CASE("a synthetic checkpoint has every tensor that the engine asks for, with its shape") {
+  const ScratchDirectory scratch;
+  for (const bool mtp : {false, true}) {
+    CAPTURE(mtp);
+    SynthOptions options = small_options(scratch.path() / (mtp ? "mtp" : "plain"));
+    options.mtp = mtp;
+    const auto summary = synthesise(options);
+    REQUIRE(summary);
+    const auto engine = load(options.out, mtp);
+    CHECK(engine->config().num_layers() == 4);
+    CHECK(engine->config().layers[3] == LayerKind::full_attention);
+    CHECK(engine->config().num_experts_per_tok == 10);
+    CHECK(engine->config().rotary_dim == 16);
+    CHECK(engine->model().mtp.has_value() == mtp);
+    CHECK(engine->defaults().eos == std::vector<TokenId>{151645, 151643});
+    CHECK(engine->model().weight_bytes == summary->bytes);  // nothing is left over
+  }
+}
+
+TEST_CASE("the published shapes give the published number of tensors and bytes") {
+  const Config config = published_config(48, 512);
+  CHECK(config.num_experts_per_tok == 10);
+  CHECK(std::ranges::count(config.layers, LayerKind::full_attention) == 12);
+  const std::vector<SynthTensor> tensors = list_tensors(config, true);
+  CHECK(tensors.size() == 151'479);
+  std::uint64_t bytes = 0;
+  for (const SynthTensor& tensor : tensors) bytes += tensor.bytes;
+  CHECK(static_cast<double>(bytes) / (1 << 30) == doctest::Approx(76.42).epsilon(0.001));
+}
+
+TEST_CASE("a shard's tensors lie by falling size of type, then by name, without gaps") {
+  const ScratchDirectory scratch;
+  SynthOptions options = small_options(scratch.path() / "model");
+  options.shard_bytes = 3'000'000;
+  const auto summary = synthesise(options);
+  REQUIRE(summary);
+  CHECK(summary->shards > 2);
+
+  for (const fs::path& path : files_of(options.out)) {
+    if (path.extension() != ".safetensors") continue;
+    CAPTURE(path.string());
+    CHECK(fs::file_size(path) <= options.shard_bytes);
+    const auto file = open_file(path);
+    SafetensorsHeader header = read_safetensors_header(*file);
+    CHECK(header.metadata.at("format") == "pt");
+    std::ranges::sort(header.tensors, [](const TensorInfo& a, const TensorInfo& b) {
+      return std::pair(size_of(b.type), a.name) < std::pair(size_of(a.type), b.name);
+    });
+    std::uint64_t at = header.tensors.front().offset;
+    CHECK(at % 8 == 0);
+    for (const TensorInfo& tensor : header.tensors) {
+      CHECK(tensor.offset == at);
+      at += tensor.bytes;
+    }
+    CHECK(at == file->size());
+  }
+}
+
+TEST_CASE("the index names every tensor, and shards follow the order of the layers") {
+  const ScratchDirectory scratch;
+  SynthOptions options = small_options(scratch.path() / "model");
+  options.shard_bytes = 3'000'000;
+  const auto summary = synthesise(options);
+  REQUIRE(summary);
+
+  const Tensors tensors = Tensors::open(options.out);
+  const auto index = parse_json(content(options.out / "model.safetensors.index.json"), "index");
+  CHECK(index["weight_map"].size() == tensors.all().size());
+  CHECK(index["metadata"]["total_size"] == summary->bytes);
+  const auto shard = [&](const std::string& name) {
+    return index["weight_map"][name].get<std::string>();
+  };
+  CHECK(shard("model.embed_tokens.weight").starts_with("model-00001-of-0000"));
+  CHECK(shard("model.layers.0.mlp.gate.weight") <= shard("model.layers.1.mlp.gate.weight"));
+  CHECK(shard("model.layers.0.mlp.gate.weight") < shard("model.layers.3.mlp.gate.weight"));
+  CHECK(shard("model.layers.3.mlp.gate.weight") <= shard("lm_head.weight"));
+
+  const std::string expert = "model.layers.1.mlp.experts.5.";
+  const TensorInfo& down = tensors.require(expert + "down_proj.weight");
+  const TensorInfo& gate = tensors.require(expert + "gate_proj.weight");
+  CHECK(down.type == TensorType::f8_e4m3);
+  CHECK(gate.offset == down.offset + down.bytes);
+  CHECK(tensors.require(expert + "gate_proj.weight_scale_inv").shape ==
+        std::vector<std::int64_t>{2, 2});
+}
+
+TEST_CASE("the same seed gives the same bytes, another seed others") {
+  const ScratchDirectory scratch;
+  const auto write = [&](const char* name, std::uint64_t seed) {
+    SynthOptions options = small_options(scratch.path() / name);
+    options.seed = seed;
+    REQUIRE(synthesise(options));
+    return content(options.out / "model-00001-of-00001.safetensors");
+  };
+  const std::string first = write("first", 1);
+  CHECK(first == write("again", 1));
+  CHECK(first != write("other", 2));
+}
+
+TEST_CASE("no code is NaN, no two experts are alike, and weights have the spread they should") {
+  const ScratchDirectory scratch;
+  const SynthOptions options = small_options(scratch.path() / "model");
+  REQUIRE(synthesise(options));
+  const Tensors tensors = Tensors::open(options.out);
+  std::set<std::string> seen;
+  for (const auto& [name, tensor] : tensors.all()) {
+    if (tensor.type != TensorType::f8_e4m3) continue;
+    std::string codes(tensor.bytes, '\0');
+    tensors.read(tensor, 0, std::as_writable_bytes(std::span(codes)));
+    CHECK(codes.find_first_of("\x7f\xff") == std::string::npos);
+    CHECK(seen.insert(codes).second);
+  }
+
+  const std::string name = "model.layers.2.mlp.experts.3.up_proj.weight";
+  const TensorInfo& up = tensors.require(name);
+  const std::vector<float> scales = tensors.read_f32(tensors.require(name + "_scale_inv"));
+  std::vector<std::byte> codes(up.bytes);
+  tensors.read(up, 0, codes);
+  double sum = 0;
+  double squares = 0;
+  for (std::size_t i = 0; i < codes.size(); ++i) {
+    const std::size_t row = i / 256;
+    const std::size_t col = i % 256;
+    const double weight =
+        static_cast<double>(kernels::widen_f8(static_cast<std::uint8_t>(codes[i]))) *
+        static_cast<double>(scales[row / 128 * 2 + col / 128]);
+    sum += weight;
+    squares += weight * weight;
+  }
+  const auto count = static_cast<double>(codes.size());
+  CHECK(sum / count == doctest::Approx(0).epsilon(0.002));
+  CHECK(std::sqrt(squares / count) == doctest::Approx(1.0 / 16).epsilon(0.25));
+}
+
+TEST_CASE("activations stay of ordinary size through many layers, with and without holes") {
+  const ScratchDirectory scratch;
+  for (const bool sparse : {false, true}) {
+    CAPTURE(sparse);
+    SynthOptions options = small_options(scratch.path() / (sparse ? "sparse" : "full"));
+    options.config = small_config(HEARTH_SANITIZED ? 8 : 48, 16);
+    options.config.moe_intermediate_size = 64;
+    options.sparse = sparse;
+    REQUIRE(synthesise(options));
+    const Run result = run(load(options.out), 6);
+    CHECK(result.finite);
+    CHECK(result.largest > 1);
+    CHECK(result.largest < 100);
+  }
+}
+
+TEST_CASE("the head for drafts computes as well") {
+  const ScratchDirectory scratch;
+  SynthOptions options = small_options(scratch.path() / "model");
+  options.mtp = true;
+  options.skew = 2;
+  REQUIRE(synthesise(options));
+  Session session(load(options.out, true));
+  REQUIRE(session.decode(3, nullptr) == Progress::done);
+  REQUIRE(session.decode(4, nullptr) == Progress::done);
+  CHECK(session.draft(5, 3).size() == 3);
+}
+
+TEST_CASE("a skew of 2 makes a quarter of the experts serve most tokens, a skew of 0 all alike") {
+  const ScratchDirectory scratch;
+  const auto hits = [&](const char* name, double skew) {
+    SynthOptions options = small_options(scratch.path() / name);
+    options.config = small_config(3, 256);
+    options.config.moe_intermediate_size = 16;
+    options.skew = skew;
+    REQUIRE(synthesise(options));
+    return run(load(options.out), HEARTH_SANITIZED ? 100 : 300).hits;
+  };
+  const double even = hits("even", 0);
+  const double uneven = hits("uneven", 2);
+  CHECK(even > 0.18);
+  CHECK(even < 0.35);
+  CHECK(uneven > 0.5);
+  CHECK(uneven < 0.85);
+}
+
+TEST_CASE("a sparse checkpoint keeps its size and takes no space for experts") {
+  const ScratchDirectory scratch;
+  SynthOptions options = small_options(scratch.path() / "full");
+  options.config = small_config(4, 64);
+  const auto full = synthesise(options);
+  options.out = scratch.path() / "sparse";
+  options.sparse = true;
+  const auto sparse = synthesise(options);
+  REQUIRE(full);
+  REQUIRE(sparse);
+  CHECK(sparse->bytes == full->bytes);
+  CHECK(sparse->written < full->written / 2);
+
+  const char* shard = "model-00001-of-00001.safetensors";
+  const std::string whole = content(scratch.path() / "full" / shard);
+  const std::string hollow = content(options.out / shard);
+  CHECK(whole.size() == hollow.size());
+  CHECK(blocks_on_disk(options.out / shard) < blocks_on_disk(scratch.path() / "full" / shard) / 2);
+
+  const Tensors tensors = Tensors::open(options.out);
+  for (const auto& [name, tensor] : tensors.all()) {
+    CAPTURE(name);
+    const bool hole = name.find(".experts.") != std::string::npos && name.ends_with(".weight");
+    const std::string_view bytes =
+        std::string_view(hollow).substr(tensor.offset, static_cast<std::size_t>(tensor.bytes));
+    if (hole) {
+      CHECK(bytes.find_first_not_of('\0') == std::string_view::npos);
+    } else {
+      CHECK(bytes == std::string_view(whole).substr(tensor.offset, bytes.size()));
+    }
+  }
+}
+
+TEST_CASE("too little free space is refused with the arithmetic, before anything is written") {
+  const ScratchDirectory scratch;
+  SynthOptions options;
+  options.out = scratch.path() / "model";
+  options.config = published_config(8, 512);
+  options.free_bytes = 9'000'000'000;
+  const std::string message = error_of([&] { synthesise(options); });
+  CHECK(contains(message, "8 layers with 512 experts take 14.4"));
+  CHECK(contains(message, "12.88 GB of them experts' weights"));
+  CHECK(contains(message, "has 9.00 GB free"));
+  CHECK(files_of(scratch.path()).empty());
+
+  options.sparse = true;
+  options.free_bytes = 1'000'000'000;
+  CHECK(contains(error_of([&] { synthesise(options); }), "has 1.00 GB free"));
+}
+
+TEST_CASE("what exists is never written over") {
+  const ScratchDirectory scratch;
+  scratch.write("file", "x");
+  fs::create_directory(scratch.path() / "full");
+  scratch.write("full/file", "x");
+  fs::create_directory(scratch.path() / "empty");
+  fs::create_directory(scratch.path() / "begun.partial");
+  const auto message = [&](const char* name) {
+    return error_of([&] { synthesise(small_options(scratch.path() / name)); });
+  };
+  CHECK(contains(message("file"), "no empty directory"));
+  CHECK(contains(message("full"), "no empty directory"));
+  CHECK(contains(message("begun"), "begun.partial exists"));
+  CHECK(message("empty").empty());
+  CHECK(fs::exists(scratch.path() / "empty" / "config.json"));
+  CHECK(message("new/deep/").empty());
+  CHECK(fs::exists(scratch.path() / "new" / "deep" / "config.json"));
+  CHECK(content(scratch.path() / "full" / "file") == "x");
+}
+
+TEST_CASE("nothing is left of a run that is stopped or fails") {
+  const ScratchDirectory scratch;
+  const std::atomic<bool> stop{true};
+  CHECK(!synthesise(small_options(scratch.path() / "model"), {}, &stop));
+  CHECK(files_of(scratch.path()).empty());
+
+  SynthOptions options = small_options(scratch.path() / "model");
+  const auto failing = [](const SynthProgress&) { throw Error("the listener failed"); };
+  CHECK(error_of([&] { synthesise(options, failing); }) == "the listener failed");
+  CHECK(files_of(scratch.path()).empty());
+
+  options.config.num_experts_per_tok = 13;  // of 12
+  CHECK(contains(error_of([&] { synthesise(options); }), "num_experts_per_tok"));
+  CHECK(files_of(scratch.path()).empty());
+}
+
+TEST_CASE("progress rises to the whole") {
+  const ScratchDirectory scratch;
+  SynthProgress last;
+  const auto watch = [&](const SynthProgress& now) {
+    CHECK(now.bytes_done >= last.bytes_done);
+    CHECK(now.bytes_done <= now.bytes_total);
+    last = now;
+  };
+  REQUIRE(synthesise(small_options(scratch.path() / "model"), watch));
+  CHECK(last.bytes_total > 0);
+  CHECK(last.bytes_done == last.bytes_total);
+}
+
+TEST_CASE("a tokenizer is copied from a directory or a file, and refused when it does not fit") {
+  const fs::path ember = fs::path(HEARTH_SOURCE_DIR) / "engine/ember";
+  const ScratchDirectory scratch;
+  for (const fs::path& source : {ember, ember / "tokenizer.json"}) {
+    SynthOptions options = small_options(scratch.path() / source.filename());
+    options.config.vocab_size = 151'936;
+    options.config.hidden_size = 128;
+    options.tokenizer = source;
+    REQUIRE(synthesise(options));
+    CHECK(content(options.out / "tokenizer.json") == content(ember / "tokenizer.json"));
+    const auto engine = load(options.out);
+    CHECK(engine->config().vocab_size == 151'936);
+    CHECK(engine->tokenizer().special("<|im_start|>"));
+  }
+
+  SynthOptions options = small_options(scratch.path() / "refused");
+  options.config.vocab_size = 100;
+  options.tokenizer = ember;
+  CHECK(contains(error_of([&] { synthesise(options); }), "more than the model's 100"));
+  options.tokenizer = scratch.path() / "elsewhere.json";
+  CHECK(contains(error_of([&] { synthesise(options); }), "a file named tokenizer.json"));
+  CHECK(!fs::exists(options.out));
+}
+
+}  // namespace hearth::engine
