@@ -74,6 +74,16 @@ inline float fold_sum(Lanes x) {
   const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
+// The same for lanes of which the even ones stand in a, b and the odd ones in c, d.
+inline float fold_halves(__m256 x, __m256 y) {
+  const __m256 eight = _mm256_add_ps(x, y);
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+inline float fold_paired(Lanes x) {
+  return fold_halves(x.a, x.b) + fold_halves(x.c, x.d);
+}
 inline float fold_larger(Lanes x) {
   const __m256 eight = _mm256_max_ps(_mm256_max_ps(x.a, x.c), _mm256_max_ps(x.b, x.d));
   const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
@@ -144,6 +154,57 @@ inline Lanes load_f8(const void* p) {
                         _mm256_cvtph_ps(_mm256_extracti128_si256(two, 1))};
   return mul(values, set(256));
 }
+
+// Group n of 32 bytes.
+inline __m256i bytes_32(const void* p, int group) {
+  return _mm256_loadu_si256(static_cast<const __m256i*>(p) + group);
+}
+
+// 32 codes; the even columns in a, b, the odd ones in c, d.
+inline Lanes load_paired_bf16(const void* p) {
+  const __m256i one = bytes_32(p, 0);
+  const __m256i two = bytes_32(p, 1);
+  const __m256i odd = _mm256_set1_epi32(static_cast<int>(0xffff0000));
+  return {_mm256_castsi256_ps(_mm256_slli_epi32(one, 16)),
+          _mm256_castsi256_ps(_mm256_slli_epi32(two, 16)),
+          _mm256_castsi256_ps(_mm256_and_si256(one, odd)),
+          _mm256_castsi256_ps(_mm256_and_si256(two, odd))};
+}
+
+inline __m256 widen_scaled_f16(__m128i codes) {
+  return _mm256_mul_ps(_mm256_cvtph_ps(codes), _mm256_set1_ps(256));
+}
+// 32 codes, ordered the same. A word holds two; one in its high byte becomes an f16 as in
+// f8_to_f16.
+inline Lanes load_paired_f8(__m256i codes) {
+  const __m256i mask = _mm256_set1_epi16(static_cast<short>(0xbf80));
+  const __m256i even = _mm256_and_si256(_mm256_srai_epi16(_mm256_slli_epi16(codes, 8), 1), mask);
+  const __m256i odd = _mm256_and_si256(_mm256_srai_epi16(codes, 1), mask);
+  return {widen_scaled_f16(_mm256_castsi256_si128(even)),
+          widen_scaled_f16(_mm256_extracti128_si256(even, 1)),
+          widen_scaled_f16(_mm256_castsi256_si128(odd)),
+          widen_scaled_f16(_mm256_extracti128_si256(odd, 1))};
+}
+inline void load_paired_f8(const void* p, Lanes (&w)[2]) {
+  w[0] = load_paired_f8(bytes_32(p, 0));
+  w[1] = load_paired_f8(bytes_32(p, 1));
+}
+
+// Remembers whether one of the f8 codes looked at, 64 at a time, was NaN: 0x7f or 0xff.
+class NanCodes {
+ public:
+  void look(const void* p) {
+    const __m256i sign = _mm256_set1_epi8(static_cast<char>(0x80));
+    most_ = _mm256_max_epu8(most_, _mm256_or_si256(bytes_32(p, 0), sign));
+    most_ = _mm256_max_epu8(most_, _mm256_or_si256(bytes_32(p, 1), sign));
+  }
+  bool seen() const {
+    return _mm256_movemask_epi8(_mm256_cmpeq_epi8(most_, _mm256_set1_epi8(-1))) != 0;
+  }
+
+ private:
+  __m256i most_ = _mm256_setzero_si256();
+};
 
 }  // namespace
 }  // namespace hearth::kernels::cpu

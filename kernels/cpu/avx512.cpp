@@ -69,6 +69,16 @@ inline float fold_sum(Lanes x) {
   const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
+// The same for lanes of which the even ones stand in a and the odd ones in b.
+inline float fold_halves(__m512 x) {
+  const __m256 eight = _mm256_add_ps(low(x), high(x));
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+inline float fold_paired(Lanes x) {
+  return fold_halves(x.a) + fold_halves(x.b);
+}
 inline float fold_larger(Lanes x) {
   const __m512 sixteen = _mm512_max_ps(x.a, x.b);
   const __m256 eight = _mm256_max_ps(low(sixteen), high(sixteen));
@@ -135,6 +145,41 @@ inline Lanes load_f8(const void* p) {
   return {_mm512_mul_ps(_mm512_cvtph_ps(low(halves)), scale),
           _mm512_mul_ps(_mm512_cvtph_ps(high(halves)), scale)};
 }
+
+// 32 codes; the even columns in a, the odd ones in b.
+inline Lanes load_paired_bf16(const void* p) {
+  const __m512i codes = _mm512_loadu_si512(p);
+  const __m512i odd = _mm512_set1_epi32(static_cast<int>(0xffff0000));
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(codes, 16)),
+          _mm512_castsi512_ps(_mm512_and_si512(codes, odd))};
+}
+
+// 64 codes, 32 to each of w, the even columns in a, the odd ones in b. A word holds two codes; one
+// in its high byte becomes an f16 as in load_f8.
+inline void load_paired_f8(const void* p, Lanes (&w)[2]) {
+  const __m512i codes = _mm512_loadu_si512(p);
+  const __m512i mask = _mm512_set1_epi16(static_cast<short>(0xbf80));
+  const __m512i even = _mm512_and_si512(_mm512_srai_epi16(_mm512_slli_epi16(codes, 8), 1), mask);
+  const __m512i odd = _mm512_and_si512(_mm512_srai_epi16(codes, 1), mask);
+  const __m512 scale = _mm512_set1_ps(256);
+  w[0] = {_mm512_mul_ps(_mm512_cvtph_ps(low(even)), scale),
+          _mm512_mul_ps(_mm512_cvtph_ps(low(odd)), scale)};
+  w[1] = {_mm512_mul_ps(_mm512_cvtph_ps(high(even)), scale),
+          _mm512_mul_ps(_mm512_cvtph_ps(high(odd)), scale)};
+}
+
+// Remembers whether one of the f8 codes looked at, 64 at a time, was NaN: 0x7f or 0xff.
+class NanCodes {
+ public:
+  void look(const void* p) {
+    most_ = _mm512_max_epu8(most_, _mm512_or_si512(_mm512_loadu_si512(p), sign()));
+  }
+  bool seen() const { return _mm512_cmpeq_epi8_mask(most_, _mm512_set1_epi8(-1)) != 0; }
+
+ private:
+  static __m512i sign() { return _mm512_set1_epi8(static_cast<char>(0x80)); }
+  __m512i most_ = _mm512_setzero_si512();
+};
 
 }  // namespace
 }  // namespace hearth::kernels::cpu

@@ -10,38 +10,96 @@ namespace {
 
 // Activation rows of one piece of a product: few enough to stay in a core's cache.
 constexpr std::int64_t product_rows = 64;
+// Weight rows of a piece come in whole multiples of this, so that threads do not share the lines of
+// cache in which their results lie.
+constexpr std::int64_t row_unit = 16;
 
 }  // namespace
 
 void Products::canonical(std::span<const MatMul> products) {
+  activations_.clear();
+  jobs_.clear();
   for (const MatMul& m : products) {
-    const int rows = m.rows;
-    const Product whole{.weights = weights(m.w),
-                        .first = 0,
-                        .last = m.w.rows(),
-                        .x = at("matmul: x", m.x, rows * m.w.cols()),
-                        .x_stride = m.w.cols(),
-                        .y = at("matmul: y", m.y, rows * m.w.rows()),
-                        .y_stride = m.w.rows(),
-                        .rows = rows};
-    const auto run = table_.product[format(m.w.type())];
-    // A piece takes some weight rows and some activation rows; neighbours share the weights.
-    const std::int64_t blocks = std::max<std::int64_t>(1, divide_up(rows, product_rows));
-    const std::int64_t block = divide_up(rows, blocks);
-    const std::int64_t per_piece =
-        share(m.w.rows() * blocks, block * m.w.cols(), piece_work_, pool_.threads());
-    const std::int64_t pieces = divide_up(m.w.rows(), per_piece);
-    pool_.run(pieces * blocks, [&](std::int64_t piece) {
-      Product p = whole;
-      p.first = piece / blocks * per_piece;
-      p.last = std::min(m.w.rows(), p.first + per_piece);
-      const std::int64_t row = piece % blocks * block;
-      p.rows = std::min<std::int64_t>(block, rows - row);
-      p.x += row * p.x_stride;
-      p.y += row * p.y_stride;
-      run(p);
+    const Format of = format(m.w.type());
+    const float* const x = at("matmul: x", m.x, m.rows * m.w.cols());
+    Product whole{.weights = weights(m.w),
+                  .first = 0,
+                  .last = m.w.rows(),
+                  .x_stride = arranged_size(m.w.cols()),
+                  .y = at("matmul: y", m.y, m.rows * m.w.rows()),
+                  .y_stride = m.w.rows(),
+                  .rows = m.rows};
+    if (m.rows == 0) continue;
+    jobs_.push_back({.whole = whole,
+                     .run = table_.product[of],
+                     .activations = arranged({x, m.rows, m.w.cols(), table_.arrange[of]})});
+  }
+  if (jobs_.empty() || pool_.poll()) return;
+  arrange_all();
+  for (Job& job : jobs_) job.whole.x = arranged_.data() + activations_[job.activations].offset;
+  pool_.run(cut(), [this](std::int64_t piece) { run(piece); });
+}
+
+// The index of these activations; products of a group often share them.
+std::int64_t Products::arranged(const Activations& wanted) {
+  const auto found = std::find(activations_.begin(), activations_.end(), wanted);
+  const std::int64_t index = found - activations_.begin();
+  if (found == activations_.end()) activations_.push_back(wanted);
+  return index;
+}
+
+void Products::arrange_all() {
+  std::int64_t size = 0;
+  for (Activations& a : activations_) {
+    a.offset = size;
+    size += a.rows * arranged_size(a.cols);
+  }
+  if (arranged_.size() < static_cast<std::size_t>(size)) arranged_.resize(size);
+  for (const Activations& a : activations_) {
+    const std::int64_t per_piece = share(a.rows, a.cols, piece_work_, pool_.threads());
+    pool_.run(divide_up(a.rows, per_piece), [&](std::int64_t piece) {
+      const std::int64_t end = std::min(a.rows, (piece + 1) * per_piece);
+      for (std::int64_t r = piece * per_piece; r < end; ++r)
+        a.arrange(a.x + r * a.cols, arranged_.data() + a.offset + r * arranged_size(a.cols),
+                  a.cols);
     });
   }
+}
+
+// Cuts every job so that the group makes enough pieces, none of more than piece_work_, numbered in
+// the order of the weights' addresses. How many there are in all.
+std::int64_t Products::cut() {
+  std::int64_t work = 0;
+  for (const Job& job : jobs_) work += job.work();
+  const std::int64_t most = share(work, 1, piece_work_, pool_.threads());
+  std::int64_t pieces = 0;
+  for (Job& job : jobs_) {
+    const std::int64_t weight_rows = job.whole.last;
+    job.blocks = divide_up(job.whole.rows, product_rows);
+    job.block_rows = divide_up(job.whole.rows, job.blocks);
+    const std::int64_t fit = most / (job.block_rows * job.whole.weights.cols);
+    job.weight_rows =
+        std::clamp<std::int64_t>(fit < row_unit ? fit : fit / row_unit * row_unit, 1, weight_rows);
+    job.first_piece = pieces;
+    pieces += divide_up(weight_rows, job.weight_rows) * job.blocks;
+  }
+  return pieces;
+}
+
+void Products::run(std::int64_t piece) const {
+  const auto after = std::upper_bound(
+      jobs_.begin(), jobs_.end(), piece,
+      [](std::int64_t number, const Job& job) { return number < job.first_piece; });
+  const Job& job = *(after - 1);
+  const std::int64_t number = piece - job.first_piece;
+  const std::int64_t row = number % job.blocks * job.block_rows;
+  Product p = job.whole;
+  p.first = number / job.blocks * job.weight_rows;  // neighbours share the weights
+  p.last = std::min(p.last, p.first + job.weight_rows);
+  p.x += row * p.x_stride;
+  p.y += row * p.y_stride;
+  p.rows = std::min(job.block_rows, p.rows - row);
+  job.run(p);
 }
 
 }  // namespace hearth::kernels::cpu

@@ -126,6 +126,10 @@ void product(const Product& p) {
       p.y[r * p.y_stride + w] = dot<Format>(p.weights, w, p.x + r * p.x_stride);
 }
 
+void arrange(const float* x, float* to, std::int64_t cols) {
+  std::copy_n(x, cols, to);
+}
+
 float dot(const float* a, const float* b, std::int64_t count) {
   return dot<F32>({.data = a, .cols = count, .stride = count}, 0, b);
 }
@@ -381,6 +385,7 @@ void top_k(const float* x, std::int64_t dim, int k, std::int32_t* ids, float* va
 }
 
 constinit const Table scalar_table = {
+    .arrange = {arrange, arrange, arrange, arrange},
     .product = {product<F32>, product<F16>, product<Bf16>, product<F8>},
     .widen = {widen<F32>, widen<F16>, widen<Bf16>, widen<F8>},
     .rms_norm = rms_norm,

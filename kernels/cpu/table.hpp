@@ -12,6 +12,9 @@ namespace hearth::kernels::cpu {
 constexpr int lanes = 32;
 // Side of an f8_e4m3 scale's block.
 constexpr int scale_block = 128;
+// How far ahead of the products their weights are fetched into the cache, in bytes.
+constexpr int prefetch_distance = 2048;
+constexpr int cache_line = 64;
 // Positions of a delta rule's segment, and the value columns of one call at most.
 constexpr int delta_segment = 64;
 constexpr int delta_columns = 64;
@@ -31,7 +34,13 @@ struct Weights {
   std::int64_t scale_stride = 0;
 };
 
-// y[r][w] = weights[w] · x[r] for w in [first, last) and r in [0, rows).
+// Values that an arranged row of activations takes.
+constexpr std::int64_t arranged_size(std::int64_t cols) {
+  return (cols + scale_block - 1) / scale_block * scale_block;
+}
+
+// y[r][w] = weights[w] · x[r] for w in [first, last) and r in [0, rows). The rows of x have been
+// through the table's `arrange` of the weights' format.
 struct Product {
   Weights weights;
   std::int64_t first = 0;
@@ -115,6 +124,9 @@ struct CombineRow {
 enum Format { format_f32, format_f16, format_bf16, format_f8, format_count };
 
 struct Table {
+  // Copies one row of activations in the order in which `product` wants it; `to` has room for
+  // arranged_size(cols) values.
+  void (*arrange[format_count])(const float* x, float* to, std::int64_t cols);
   void (*product[format_count])(const Product&);
   void (*widen[format_count])(const void* from, float* to, std::int64_t count);
 
@@ -142,6 +154,9 @@ struct Table {
 extern const Table scalar_table;
 extern const Table avx2_table;
 extern const Table avx512_table;
+
+// A better product[format_f8] for processors with AVX512_VBMI; x arranged by avx512_table.
+void product_f8_vbmi(const Product& p);
 
 // The same code on every ISA, in scalar.cpp: a few values a row.
 bool fits_f16(const float* x, std::int64_t count);

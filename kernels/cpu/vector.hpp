@@ -431,7 +431,8 @@ void softmax(float* x, Index dim) {
 }
 
 constexpr Table vector_table = {
-    .product = {product<F32>, product<F16>, product<Bf16>, product<F8>},
+    .arrange = {arrange<ProductF32>, arrange<ProductF16>, arrange<ProductBf16>, arrange<ProductF8>},
+    .product = {product<ProductF32>, product<ProductF16>, product<ProductBf16>, product<ProductF8>},
     .widen = {widen<F32>, widen<F16>, widen<Bf16>, widen<F8>},
     .rms_norm = rms_norm,
     .gated_rms_norm = gated_rms_norm,

@@ -11,6 +11,9 @@ void widen(const void* from, float* to, Index count) {
   });
 }
 
+// --- Dot products of few values, as attention and the delta rule take them
+// ------------------------
+
 // Adds a run of n columns of one weight row times R activation rows to the sums.
 template <class Format, int R>
 inline void accumulate(Lanes (&sums)[R], const char* weights, const float* x, Index x_stride,
@@ -37,51 +40,148 @@ inline void dots(const void* weights, Index cols, const float* x, Index x_stride
   for (int r = 0; r < R; ++r) out[r * out_stride] = fold_sum(sums[r]);
 }
 
-// The same for F8: each block of 128 columns has its own sums, which its scale takes to the totals.
-template <int R>
-inline void scaled_dots(const void* weights, const float* scales, Index cols, const float* x,
-                        Index x_stride, float* out, Index out_stride) {
-  const char* const w = static_cast<const char*>(weights);
-  Lanes totals[R];
-#pragma GCC unroll 8
-  for (int r = 0; r < R; ++r) totals[r] = zero();
-  for (Index begin = 0; begin < cols; begin += scale_block) {
-    const Index end = begin + scale_block < cols ? begin + scale_block : cols;
-    Lanes sums[R];
-#pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) sums[r] = zero();
-    Index c = begin;
-    for (; c + lanes <= end; c += lanes) accumulate<F8, R>(sums, w + c, x + c, x_stride, lanes);
-    if (c < end) accumulate<F8, R>(sums, w + c, x + c, x_stride, end - c);
-    const Lanes scale = set(scales[begin / scale_block]);
-#pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) totals[r] = fma(sums[r], scale, totals[r]);
+// --- Products with arranged activations ----------------------------------------------------------
+
+// How a product takes a format: `count` Lanes at once, their columns in natural order or `paired`,
+// which is the order in which the widening of small codes leaves them: of every 32 columns the even
+// ones, then the odd ones. Lane sums stay what they were; only fold_paired knows where each stands.
+struct ProductF32 {
+  static constexpr int size = 4;
+  static constexpr int count = 1;
+  static constexpr bool paired = false;
+  static void load(const void* p, Lanes (&w)[1]) { w[0] = load_f32(p); }
+};
+struct ProductF16 {
+  static constexpr int size = 2;
+  static constexpr int count = 1;
+  static constexpr bool paired = false;
+  static void load(const void* p, Lanes (&w)[1]) { w[0] = load_f16(p); }
+};
+struct ProductBf16 {
+  static constexpr int size = 2;
+  static constexpr int count = 1;
+  static constexpr bool paired = true;
+  static void load(const void* p, Lanes (&w)[1]) { w[0] = load_paired_bf16(p); }
+};
+struct ProductF8 {
+  static constexpr int size = 1;
+  static constexpr int count = 2;
+  static constexpr bool paired = true;
+  // NaN codes come out as numbers: see NanCodes.
+  static void load(const void* p, Lanes (&w)[2]) { load_paired_f8(p, w); }
+};
+
+// The row in the format's order. Behind the last column follows -0: with a zero for the weight its
+// product is -0, which leaves every sum as it was.
+template <class Format>
+void arrange(const float* x, float* to, Index cols) {
+  for (Index c = 0; c < arranged_size(cols); c += lanes) {
+    float some[lanes];
+    const float* from = x + c;
+    if (c + lanes > cols) {
+      for (Index i = 0; i < lanes; ++i) some[i] = c + i < cols ? x[c + i] : -0.0f;
+      from = some;
+    }
+    if constexpr (Format::paired) {
+      for (Index i = 0; i < lanes / 2; ++i) to[c + i] = from[2 * i];
+      for (Index i = 0; i < lanes / 2; ++i) to[c + lanes / 2 + i] = from[2 * i + 1];
+    } else {
+      store_f32(to + c, load_f32(from));
+    }
   }
-#pragma GCC unroll 8
-  for (int r = 0; r < R; ++r) out[r * out_stride] = fold_sum(totals[r]);
 }
 
+template <class Format, int R>
+inline void multiply(Lanes (&sums)[R], const char* codes, const float* x, Index x_stride) {
+  Lanes w[Format::count];
+  Format::load(codes, w);
+#pragma GCC unroll 2
+  for (int i = 0; i < Format::count; ++i)
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r)
+      sums[r] = fma(w[i], load_f32(x + r * x_stride + i * lanes), sums[r]);
+}
+
+// Adds the columns [begin, end) of one weight row times R activation rows to the sums. `seen` is
+// called with every run of codes.
+template <class Format, int R, class Seen>
+inline void multiply(Lanes (&sums)[R], const char* row, const float* x, Index x_stride, Index begin,
+                     Index end, Seen seen) {
+  constexpr Index step = Format::count * lanes;
+  constexpr Index bytes = step * Format::size;
+  Index c = begin;
+  for (; c + step <= end; c += step) {
+    const char* const codes = row + c * Format::size;
+    for (Index line = 0; line < bytes; line += cache_line)
+      __builtin_prefetch(codes + prefetch_distance + line);
+    seen(codes);
+    multiply<Format, R>(sums, codes, x + c, x_stride);
+  }
+  if (c == end) return;
+  char some[bytes] = {};
+  __builtin_memcpy(some, row + c * Format::size,
+                   static_cast<std::size_t>((end - c) * Format::size));
+  seen(some);
+  multiply<Format, R>(sums, some, x + c, x_stride);
+}
+
+// y[r][w] = weights[w] · x[r] for R rows of x from `row` on.
 template <class Format, int R>
 void product_rows(const Product& p, Index row) {
   const Weights& weights = p.weights;
   const float* const x = p.x + row * p.x_stride;
-  float* const y = p.y + row * p.y_stride;
   for (Index w = p.first; w < p.last; ++w) {
-    const char* const data =
+    const char* const codes =
         static_cast<const char*>(weights.data) + w * weights.stride * Format::size;
-    if constexpr (Format::size == F8::size) {
-      const float* const scales = weights.scales + w / scale_block * weights.scale_stride;
-      scaled_dots<R>(data, scales, weights.cols, x, p.x_stride, y + w, p.y_stride);
-    } else {
-      dots<Format, R>(data, weights.cols, x, p.x_stride, y + w, p.y_stride);
+    Lanes sums[R];
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) sums[r] = zero();
+    multiply<Format, R>(sums, codes, x, p.x_stride, 0, weights.cols, [](const char*) {});
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r)
+      p.y[(row + r) * p.y_stride + w] = Format::paired ? fold_paired(sums[r]) : fold_sum(sums[r]);
+  }
+}
+
+// The same for F8: each block of 128 columns has its own sums, which its scale takes to the totals.
+// A NaN code makes its row's sum NaN whatever stands beside it, so it is looked for apart.
+template <int R>
+void scaled_product_rows(const Product& p, Index row) {
+  const Weights& weights = p.weights;
+  const float* const x = p.x + row * p.x_stride;
+  for (Index w = p.first; w < p.last; ++w) {
+    const char* const codes = static_cast<const char*>(weights.data) + w * weights.stride;
+    const float* const scales = weights.scales + w / scale_block * weights.scale_stride;
+    NanCodes nan;
+    Lanes totals[R];
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) totals[r] = zero();
+    for (Index begin = 0; begin < weights.cols; begin += scale_block) {
+      const Index end = begin + scale_block < weights.cols ? begin + scale_block : weights.cols;
+      Lanes sums[R];
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) sums[r] = zero();
+      multiply<ProductF8, R>(sums, codes, x, p.x_stride, begin, end,
+                             [&](const char* some) { nan.look(some); });
+      const Lanes scale = set(scales[begin / scale_block]);
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) totals[r] = fma(sums[r], scale, totals[r]);
     }
+    const bool number = !nan.seen();
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r)
+      p.y[(row + r) * p.y_stride + w] = number ? fold_paired(totals[r]) : __builtin_nanf("");
   }
 }
 
 // As many activation rows at once as the registers hold sums for, so that they share the widening.
 template <class Format, int R = rows_at_once>
 void product_from(const Product& p, Index row) {
-  for (; row + R <= p.rows; row += R) product_rows<Format, R>(p, row);
+  for (; row + R <= p.rows; row += R)
+    if constexpr (Format::size == ProductF8::size)
+      scaled_product_rows<R>(p, row);
+    else
+      product_rows<Format, R>(p, row);
   if constexpr (R > 1) product_from<Format, R / 2>(p, row);
 }
 

@@ -1,126 +1,387 @@
 // How fast the products read their weights, beside how fast this machine reads memory at all:
-//   bench-kernels [threads]
-// Weights are 2048 × 2048; enough copies are read in turn that no cache holds them.
+//   bench-kernels [threads] [--isa NAME] [--beside-busy]
+// B is the best of several ways to read with as many threads, from the same kind of memory. Weights
+// are copies enough that no cache holds them. --beside-busy runs a layer's products of decoding
+// alone, then beside a thread that computes without end.
+#include <immintrin.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <thread>
 #include <vector>
 
 #include "kernels/ops.hpp"
+#include "kernels/pool.hpp"
 
 namespace {
 
 using namespace hearth::kernels;
+using Clock = std::chrono::steady_clock;
 
-constexpr std::int64_t side = 2048;
 constexpr std::size_t working_set = std::size_t{256} << 20;
-constexpr double least_seconds = 0.4;
+constexpr int samples = 7;
+constexpr double sample_seconds = 0.05;
 
-// Calls work() until it has taken long enough; GB/s of the bytes of one call.
-template <class Work>
-double measure(std::size_t bytes, Work work) {
-  using Clock = std::chrono::steady_clock;
-  work();
-  const auto begin = Clock::now();
-  double seconds = 0;
-  int calls = 0;
-  while (seconds < least_seconds) {
-    work();
-    ++calls;
-    seconds = std::chrono::duration<double>(Clock::now() - begin).count();
-  }
-  return static_cast<double>(bytes) * calls / seconds * 1e-9;
+double seconds_since(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
-double read_bandwidth(int threads) {
-  const std::vector<std::uint64_t> memory(working_set / sizeof(std::uint64_t), 1);
-  std::vector<std::uint64_t> sums(static_cast<std::size_t>(threads) * 8);  // a cache line apart
-  const double speed = measure(working_set, [&] {
-    std::vector<std::thread> readers;
-    for (int t = 0; t < threads; ++t)
-      readers.emplace_back([&, t] {
-        const std::size_t share = memory.size() / static_cast<std::size_t>(threads);
-        const std::uint64_t* const from = memory.data() + share * static_cast<std::size_t>(t);
-        std::uint64_t sum[8] = {};
-        for (std::size_t i = 0; i + 8 <= share; i += 8)
-          for (int lane = 0; lane < 8; ++lane) sum[lane] += from[i + lane];
-        for (const std::uint64_t value : sum) sums[static_cast<std::size_t>(t) * 8] += value;
-      });
-    for (std::thread& reader : readers) reader.join();
-  });
-  return sums[0] == 0 ? 0 : speed;
-}
-
-struct Format {
-  const char* name;
-  DType type;
+struct Speed {
+  double best = 0;  // GB/s
+  double median = 0;
 };
 
-double product_bandwidth(Backend& backend, DType type, int rows) {
-  const std::size_t bytes = static_cast<std::size_t>(side * side) * size_of(type);
-  const std::size_t copies = working_set / bytes;
-  const Buffer weights = backend.allocate(copies * bytes);
-  for (std::size_t i = 0; std::byte & code : backend.map(weights))
-    code = static_cast<std::byte>((i++ * 2654435761u >> 24) & 0xbb);  // never NaN
-  const std::size_t blocks = static_cast<std::size_t>(side / Matrix::block);
-  const Buffer scale_bytes = backend.allocate(blocks * blocks * sizeof(float));
-  const Slice scales = slice(scale_bytes);
-  backend.write(scales, std::vector<float>(scales.size(), 0.5f));
-  const auto values = static_cast<std::size_t>(rows) * static_cast<std::size_t>(side);
-  const Buffer x = backend.allocate(values * sizeof(float));
-  const Buffer y = backend.allocate(values * sizeof(float));
-  backend.write(slice(x), std::vector<float>(values, 0.25f));
+// Calls work() for some samples; GB/s of the bytes of one call.
+template <class Work>
+Speed measure(std::size_t bytes, Work work) {
+  work();
+  std::vector<double> speeds;
+  for (int i = 0; i < samples; ++i) {
+    const auto begin = Clock::now();
+    int calls = 0;
+    double seconds = 0;
+    while (seconds < sample_seconds) {
+      work();
+      ++calls;
+      seconds = seconds_since(begin);
+    }
+    speeds.push_back(static_cast<double>(bytes) * calls / seconds * 1e-9);
+  }
+  std::sort(speeds.begin(), speeds.end());
+  return {.best = speeds.back(), .median = speeds[samples / 2]};
+}
 
-  std::size_t copy = 0;
-  return measure(bytes, [&] {
-    const Matrix w(weights, copy * bytes, type, side, side,
-                   type == DType::f8_e4m3 ? scales : Slice{});
-    copy = (copy + 1) % copies;
-    backend.matmul(w, slice(x), slice(y), rows);
+// --- Reading -------------------------------------------------------------------------------------
+
+// Reads `bytes` (a multiple of 32 KiB) in that many streams side by side, each line fetched `ahead`
+// bytes before it is needed (0: not).
+template <int streams, int ahead>
+__attribute__((target("avx512f"))) std::uint64_t read_avx512(const std::byte* from,
+                                                             std::size_t bytes) {
+  __m512i sums[8] = {};
+  const std::size_t stream = bytes / streams;
+  for (std::size_t i = 0; i < stream; i += 512 / streams)
+    for (int k = 0; k < 8; ++k) {
+      const std::size_t line = static_cast<std::size_t>(k / streams) * 64;
+      const std::byte* const at = from + static_cast<std::size_t>(k % streams) * stream + i + line;
+      if (ahead != 0) _mm_prefetch(at + ahead, _MM_HINT_T0);
+      sums[k] = _mm512_add_epi64(sums[k], _mm512_loadu_si512(at));
+    }
+  for (int k = 1; k < 8; ++k) sums[0] = _mm512_add_epi64(sums[0], sums[k]);
+  std::uint64_t parts[8];
+  _mm512_storeu_si512(parts, sums[0]);
+  return parts[0] + parts[7];
+}
+
+template <int ahead>
+__attribute__((target("avx2"))) std::uint64_t read_avx2(const std::byte* from, std::size_t bytes) {
+  __m256i sums[8] = {};
+  for (std::size_t i = 0; i < bytes; i += 256) {
+    if (ahead != 0)
+      for (int line = 0; line < 256; line += 64) _mm_prefetch(from + i + line + ahead, _MM_HINT_T0);
+    for (int k = 0; k < 8; ++k) {
+      const auto* const at = reinterpret_cast<const __m256i*>(from + i) + k;
+      sums[k] = _mm256_add_epi64(sums[k], _mm256_loadu_si256(at));
+    }
+  }
+  for (int k = 1; k < 8; ++k) sums[0] = _mm256_add_epi64(sums[0], sums[k]);
+  std::uint64_t parts[4];
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(parts), sums[0]);
+  return parts[0] + parts[3];
+}
+
+struct Reader {
+  const char* name;
+  Isa isa;
+  std::uint64_t (*read)(const std::byte*, std::size_t);
+};
+constexpr Reader readers[] = {
+    {"avx512, 1 stream", Isa::avx512, read_avx512<1, 0>},
+    {"avx512, 1 stream, 2 KiB ahead", Isa::avx512, read_avx512<1, 2048>},
+    {"avx512, 1 stream, 4 KiB ahead", Isa::avx512, read_avx512<1, 4096>},
+    {"avx512, 1 stream, 8 KiB ahead", Isa::avx512, read_avx512<1, 8192>},
+    {"avx512, 2 streams", Isa::avx512, read_avx512<2, 0>},
+    {"avx512, 2 streams, 2 KiB ahead", Isa::avx512, read_avx512<2, 2048>},
+    {"avx512, 4 streams", Isa::avx512, read_avx512<4, 0>},
+    {"avx512, 4 streams, 2 KiB ahead", Isa::avx512, read_avx512<4, 2048>},
+    {"avx2, 1 stream", Isa::avx2, read_avx2<0>},
+    {"avx2, 1 stream, 2 KiB ahead", Isa::avx2, read_avx2<2048>},
+};
+
+// The best of all ways to read.
+double read_bandwidth(Backend& backend, int threads) {
+  constexpr std::size_t piece = std::size_t{256} << 10;
+  const Buffer buffer = backend.allocate(working_set);
+  const std::span<std::byte> memory = backend.map(buffer);
+  std::fill(memory.begin(), memory.end(), std::byte{1});
+  Pool pool(threads);
+  std::atomic<std::uint64_t> sum = 0;
+  double best = 0;
+  std::printf("reading with %d thread%s\n", threads, threads == 1 ? "" : "s");
+  for (const Reader& reader : readers) {
+    if (!host_has(reader.isa)) continue;
+    const Speed speed = measure(working_set, [&] {
+      pool.run(working_set / piece, [&](std::int64_t i) {
+        sum += reader.read(memory.data() + static_cast<std::size_t>(i) * piece, piece);
+      });
+    });
+    std::printf("  %-32s best %5.1f  median %5.1f GB/s\n", reader.name, speed.best, speed.median);
+    best = std::max(best, speed.best);
+  }
+  std::printf("  B = %.1f GB/s\n", sum == 0 ? 0 : best);
+  return best;
+}
+
+// --- Products ------------------------------------------------------------------------------------
+
+const char* name(DType type) {
+  switch (type) {
+    case DType::f32:
+      return "f32";
+    case DType::f16:
+      return "f16";
+    case DType::bf16:
+      return "bf16";
+    case DType::f8_e4m3:
+      return "f8_e4m3";
+  }
+  return "";
+}
+
+struct Shape {
+  std::int64_t rows;
+  std::int64_t cols;
+};
+
+// Copies of one matrix, cold in the caches when their turn comes, and room for x and y.
+class Weights {
+ public:
+  // `offset`: bytes from a multiple of 64 to the first matrix.
+  Weights(Backend& backend, DType type, Shape shape, std::size_t offset = 0)
+      : type_(type), shape_(shape), offset_(offset) {
+    copies_ = std::max<std::size_t>(1, working_set / bytes());
+    codes_ = backend.allocate(copies_ * bytes() + offset_);
+    std::uint32_t seed = 1;
+    for (std::byte& code : backend.map(codes_)) {
+      seed = seed * 1664525u + 1013904223u;
+      code = static_cast<std::byte>(seed >> 24 & 0xbbu);  // never NaN, |f16| and |f32| small
+    }
+    const auto blocks = [](std::int64_t n) { return static_cast<std::size_t>((n + 127) / 128); };
+    scales_ = backend.allocate(blocks(shape.rows) * blocks(shape.cols) * sizeof(float));
+    backend.write(slice(scales_), std::vector<float>(scales_.bytes() / sizeof(float), 0.5f));
+  }
+
+  std::size_t bytes() const {
+    return static_cast<std::size_t>(shape_.rows * shape_.cols) * size_of(type_);
+  }
+  Matrix next() {
+    const std::size_t at = offset_ + turn_++ % copies_ * bytes();
+    return {codes_,      at,          type_,
+            shape_.rows, shape_.cols, type_ == DType::f8_e4m3 ? slice(scales_) : Slice{}};
+  }
+
+ private:
+  DType type_;
+  Shape shape_;
+  std::size_t offset_;
+  std::size_t copies_ = 0;
+  std::size_t turn_ = 0;
+  Buffer codes_;
+  Buffer scales_;
+};
+
+Buffer values(Backend& backend, std::int64_t count) {
+  Buffer result = backend.allocate(static_cast<std::size_t>(count) * sizeof(float));
+  std::vector<float> some(static_cast<std::size_t>(count));
+  for (std::size_t i = 0; i < some.size(); ++i) some[i] = static_cast<float>(i % 31) * 0.06f - 0.9f;
+  backend.write(slice(result), some);
+  return result;
+}
+
+struct Case {
+  DType type;
+  Shape shape;
+  int rows = 1;   // of activations
+  int group = 1;  // products in one call
+  std::size_t offset = 0;
+};
+
+Speed product_speed(Backend& backend, const Case& c) {
+  Weights weights(backend, c.type, c.shape, c.offset);
+  const Buffer x = values(backend, c.rows * c.shape.cols);
+  const Buffer y = values(backend, c.rows * c.shape.rows * c.group);
+  const auto size = static_cast<std::size_t>(c.rows * c.shape.rows);
+  std::vector<MatMul> group(static_cast<std::size_t>(c.group));
+  return measure(weights.bytes() * group.size(), [&] {
+    for (std::size_t i = 0; i < group.size(); ++i)
+      group[i] = {weights.next(), slice(x), slice(y).sub(i * size, size), c.rows};
+    backend.matmul(group, ProductForm::canonical);
   });
 }
 
-int run(int threads) {
-  std::printf("memory read: %.1f GB/s with %d threads\n", read_bandwidth(threads), threads);
-  std::printf("%-8s %-8s %16s %16s %22s\n", "isa", "weights", "1 row GB/s", "8 rows GB/s",
-              "512 rows GFMA/s");
-  for (const Isa isa : {Isa::scalar, Isa::avx2, Isa::avx512}) {
-    if (!host_has(isa)) {
-      std::printf("%-8s skipped: this processor does not have it\n", name(isa).data());
-      continue;
-    }
-    CpuChoice choice;
-    const std::unique_ptr<Backend> backend = open_cpu(threads, isa, choice);
-    for (const std::string& note : choice.notes) std::printf("note: %s\n", note.c_str());
-    for (const Format format : {Format{"f8_e4m3", DType::f8_e4m3}, Format{"bf16", DType::bf16},
-                                Format{"f16", DType::f16}, Format{"f32", DType::f32}}) {
-      const double one = product_bandwidth(*backend, format.type, 1);
-      const double eight = product_bandwidth(*backend, format.type, 8);
-      const int many = isa == Isa::scalar ? 8 : 512;
-      const double gfma = product_bandwidth(*backend, format.type, many) /
-                          static_cast<double>(size_of(format.type)) * many;
-      std::printf("%-8s %-8s %16.2f %16.2f %22.2f\n", name(isa).data(), format.name, one, eight,
-                  gfma);
-    }
+std::vector<Case> cases(Isa isa) {
+  constexpr Shape square = {2048, 2048};
+  if (isa == Isa::scalar) return {{DType::f8_e4m3, {512, 2048}}, {DType::bf16, {512, 2048}}};
+  std::vector<Case> result;
+  for (const DType type : {DType::f8_e4m3, DType::bf16})
+    for (const Shape shape : {Shape{512, 2048}, Shape{2048, 512}, Shape{12288, 2048},
+                              Shape{8192, 2048}, Shape{2048, 4096}})
+      result.push_back({type, shape});
+  result.push_back({DType::bf16, {151936, 2048}});
+  result.push_back({DType::f16, square});
+  result.push_back({DType::f32, square});
+  for (const DType type : {DType::f8_e4m3, DType::bf16}) {
+    result.push_back({.type = type, .shape = {8192, 2048}, .offset = 8});
+    for (const int rows : {2, 4, 8})
+      result.push_back({.type = type, .shape = {8192, 2048}, .rows = rows});
   }
-  return 0;
+  // What a decoded token asks of ten experts: gate and up in one call, down in another.
+  result.push_back({.type = DType::f8_e4m3, .shape = {512, 2048}, .group = 20});
+  result.push_back({.type = DType::f8_e4m3, .shape = {512, 2048}, .group = 20, .offset = 8});
+  result.push_back({.type = DType::f8_e4m3, .shape = {2048, 512}, .group = 10});
+  return result;
+}
+
+void print_products(Isa isa, int threads, double limit) {
+  CpuChoice choice;
+  const std::unique_ptr<Backend> backend = open_cpu(threads, isa, choice);
+  std::printf("%s\n", backend->description().c_str());
+  for (const std::string& note : choice.notes) std::printf("note: %s\n", note.c_str());
+  for (const Case& c : cases(isa)) {
+    const Speed speed = product_speed(*backend, c);
+    std::printf("  %-8s %6ld x %-5ld %d row%s", name(c.type), static_cast<long>(c.shape.rows),
+                static_cast<long>(c.shape.cols), c.rows, c.rows == 1 ? " " : "s");
+    std::printf("  group of %-2d  offset %zu", c.group, c.offset);
+    std::printf("  best %5.1f  median %5.1f GB/s  %3.0f %% of B\n", speed.best, speed.median,
+                100 * speed.best / limit);
+  }
+}
+
+// --- Beside a busy thread ------------------------------------------------------------------------
+
+// The products of one layer of the published model while it decodes one token, and two of the small
+// operations between them.
+class Layer {
+ public:
+  explicit Layer(Backend& backend)
+      : backend_(backend),
+        in_(backend, DType::f8_e4m3, {12288, 2048}),
+        out_(backend, DType::f8_e4m3, {2048, 4096}),
+        up_(backend, DType::f8_e4m3, {512, 2048}),
+        down_(backend, DType::f8_e4m3, {2048, 512}),
+        x_(values(backend, 4096)),
+        y_(values(backend, 20480)) {}
+
+  void run() {
+    const Slice x = slice(x_), y = slice(y_);
+    backend_.matmul(in_.next(), x, y, 1);
+    backend_.matmul(out_.next(), x, y, 1);
+    std::vector<MatMul> group;
+    for (std::size_t i = 0; i < 20; ++i) group.push_back({up_.next(), x, y.sub(512 * i, 512), 1});
+    backend_.matmul(group, ProductForm::canonical);
+    backend_.silu_mul(y.sub(0, 5120), y.sub(5120, 5120), y.sub(10240, 5120));
+    group.clear();
+    for (std::size_t i = 0; i < 10; ++i)
+      group.push_back({down_.next(), x.sub(0, 512), y.sub(2048 * i, 2048), 1});
+    backend_.matmul(group, ProductForm::canonical);
+    backend_.add(x.sub(0, 2048), x.sub(2048, 2048), y.sub(0, 2048));
+  }
+
+ private:
+  Backend& backend_;
+  Weights in_, out_, up_, down_;
+  Buffer x_, y_;
+};
+
+// Layers a second over a second and a half.
+double layers_per_second(Layer& layer) {
+  const auto begin = Clock::now();
+  int layers = 0;
+  double seconds = 0;
+  while (seconds < 1.5) {
+    layer.run();
+    ++layers;
+    seconds = seconds_since(begin);
+  }
+  return layers / seconds;
+}
+
+void print_beside_busy(Isa isa, int threads) {
+  CpuChoice choice;
+  const std::unique_ptr<Backend> backend = open_cpu(threads, isa, choice);
+  std::printf("%s, layers/s alone, beside a busy thread, beside one bound to the last core\n",
+              backend->description().c_str());
+  Layer layer(*backend);
+  layers_per_second(layer);
+  for (int round = 0; round < 3; ++round) {
+    const double alone = layers_per_second(layer);
+    double beside[2] = {};
+    for (const bool bound : {false, true}) {
+      std::atomic<bool> done = false;
+      std::thread busy([&] {
+        if (bound) {
+          cpu_set_t set;
+          CPU_ZERO(&set);
+          CPU_SET(std::thread::hardware_concurrency() - 1, &set);
+          sched_setaffinity(0, sizeof set, &set);
+        }
+        while (!done.load(std::memory_order_relaxed)) {
+        }
+      });
+      beside[bound ? 1 : 0] = layers_per_second(layer);
+      done = true;
+      busy.join();
+    }
+    std::printf("  %6.0f  %6.0f (%2.0f %%)  %6.0f (%2.0f %%)\n", alone, beside[0],
+                100 * beside[0] / alone, beside[1], 100 * beside[1] / alone);
+  }
+}
+
+int usage() {
+  std::fprintf(stderr, "usage: bench-kernels [threads] [--isa NAME] [--beside-busy]\n");
+  return 2;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) try {
-  const int threads =
-      argc > 1 ? std::atoi(argv[1]) : static_cast<int>(std::thread::hardware_concurrency());
-  if (threads < 1) {
-    std::fprintf(stderr, "usage: bench-kernels [threads]\n");
-    return 2;
+  int threads = static_cast<int>(std::thread::hardware_concurrency());
+  std::optional<Isa> only;
+  bool beside_busy = false;
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view argument = argv[i];
+    if (argument == "--beside-busy") {
+      beside_busy = true;
+    } else if (argument == "--isa" && i + 1 < argc) {
+      only = parse_isa(argv[++i]);
+      if (!only) return usage();
+    } else {
+      threads = std::atoi(argv[i]);
+      if (threads < 1) return usage();
+    }
   }
-  return run(threads);
+  CpuChoice choice;
+  const double limit = beside_busy ? 0 : read_bandwidth(*open_cpu(1, {}, choice), threads);
+  for (const Isa isa : {Isa::scalar, Isa::avx2, Isa::avx512}) {
+    if (only && *only != isa) continue;
+    if (!host_has(isa))
+      std::printf("%s skipped: this processor does not have it\n",
+                  hearth::kernels::name(isa).data());
+    else if (!beside_busy)
+      print_products(isa, threads, limit);
+    else if (isa != Isa::scalar)
+      print_beside_busy(isa, threads);
+  }
+  return 0;
 } catch (const std::exception& error) {
   std::fprintf(stderr, "bench-kernels: %s\n", error.what());
   return 1;

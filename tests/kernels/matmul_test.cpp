@@ -1,6 +1,8 @@
 // Products: the definition against sums in double, every ISA against the definition, a row against
-// itself in company.
+// itself in company, a group against its products one by one.
 #include <cmath>
+
+#include "kernels/cpu/table.hpp"
 
 #include "support.hpp"
 
@@ -56,7 +58,8 @@ struct Operands {
 TEST_CASE("a product of any shape and format has the definition's bits on every ISA") {
   const Shape shapes[] = {{1, 1, 1},    {1, 31, 2},    {3, 32, 3},    {2, 33, 9},
                           {5, 127, 8},  {129, 128, 1}, {3, 129, 17},  {257, 300, 2},
-                          {7, 257, 70}, {300, 1, 5},   {130, 385, 4}, {33, 1024, 16}};
+                          {7, 257, 70}, {300, 1, 5},   {130, 385, 4}, {33, 1024, 16},
+                          {9, 256, 1},  {5, 904, 1},   {131, 512, 3}, {3, 1000, 6}};
   for (const Shape shape : shapes) {
     for (const DType type : types) {
       CAPTURE(shape.rows);
@@ -121,6 +124,120 @@ TEST_CASE("NaN codes and infinities come out as NaN on every ISA") {
   CHECK(std::isnan(y[1]));
   CHECK(std::isinf(y[2]));
   CHECK(std::isfinite(y[6]));
+}
+
+// Every code in a lane and a column of its own, beside activations that are zero but one.
+Values each_code(Device& d, const cpu::Table* table, int activations) {
+  constexpr std::int64_t cols = 256;
+  std::vector<std::byte> codes(256 * cols);
+  Values x(static_cast<std::size_t>(activations * cols), 1.0f), scale(4, 1.0f);
+  for (std::size_t code = 0; code < 256; ++code)
+    codes[code * cols + (code * 37) % cols] = static_cast<std::byte>(code);
+  if (table == nullptr) {
+    const Slice y = d.room(activations * 256);
+    d->matmul(d.matrix(DType::f8_e4m3, 256, cols, codes, scale), d.put(x), y, activations);
+    return d.get(y);
+  }
+  Values arranged(x.size()), y(static_cast<std::size_t>(activations) * 256);
+  for (int r = 0; r < activations; ++r)
+    table->arrange[cpu::format_f8](&x[static_cast<std::size_t>(r * cols)],
+                                   &arranged[static_cast<std::size_t>(r * cols)], cols);
+  table->product[cpu::format_f8]({.weights = {.data = codes.data(),
+                                              .cols = cols,
+                                              .stride = cols,
+                                              .scales = scale.data(),
+                                              .scale_stride = 2},
+                                  .first = 0,
+                                  .last = 256,
+                                  .x = arranged.data(),
+                                  .x_stride = cols,
+                                  .y = y.data(),
+                                  .y_stride = 256,
+                                  .rows = activations});
+  return y;
+}
+
+TEST_CASE("each of the 256 codes of F8 is widened exactly, by every product that takes them") {
+  std::vector<std::byte> codes(256);
+  for (std::size_t i = 0; i < 256; ++i) codes[i] = static_cast<std::byte>(i);
+  for (const int activations : {1, 2, 4, 9}) {
+    Values expected;
+    for (int r = 0; r < activations; ++r)
+      for (std::int64_t i = 0; i < 256; ++i)
+        expected.push_back(static_cast<float>(decoded(DType::f8_e4m3, codes, i)) + 0.0f);
+    CHECK(difference(everywhere([&](Device& d) { return each_code(d, nullptr, activations); }),
+                     expected) == "");
+    // What a processor with AVX512_VBMI passes over.
+    if (!host_has(Isa::avx512)) continue;
+    Device d(backend(Isa::scalar, 1), 0);
+    CHECK(difference(each_code(d, &cpu::avx512_table, activations), expected) == "");
+  }
+}
+
+TEST_CASE("without AVX512_VBMI the products of F8 have the definition's bits too") {
+  if (!host_has(Isa::avx512)) return;
+  for (const Shape shape : {Shape{130, 385, 9}, Shape{7, 1000, 1}, Shape{33, 512, 5}}) {
+    const Operands operands(DType::f8_e4m3, shape);
+    const std::int64_t stride = cpu::arranged_size(shape.cols);
+    Values results[2];
+    for (const cpu::Table* table : {&cpu::scalar_table, &cpu::avx512_table}) {
+      Values arranged(static_cast<std::size_t>(shape.activations * stride));
+      for (int r = 0; r < shape.activations; ++r)
+        table->arrange[cpu::format_f8](&operands.x[static_cast<std::size_t>(r * shape.cols)],
+                                       &arranged[static_cast<std::size_t>(r * stride)], shape.cols);
+      Values& y = results[table == &cpu::scalar_table ? 0 : 1];
+      y.resize(static_cast<std::size_t>(shape.activations * shape.rows));
+      table->product[cpu::format_f8]({.weights = {.data = operands.codes.data(),
+                                                  .cols = shape.cols,
+                                                  .stride = shape.cols,
+                                                  .scales = operands.scales.data(),
+                                                  .scale_stride = (shape.cols + 127) / 128},
+                                      .first = 0,
+                                      .last = shape.rows,
+                                      .x = arranged.data(),
+                                      .x_stride = stride,
+                                      .y = y.data(),
+                                      .y_stride = shape.rows,
+                                      .rows = shape.activations});
+    }
+    CHECK(difference(results[1], results[0]) == "");
+  }
+}
+
+TEST_CASE("products of a group have the bits that each has alone") {
+  const Operands members[] = {{DType::f8_e4m3, {512, 256, 1}}, {DType::f8_e4m3, {300, 256, 3}},
+                              {DType::bf16, {77, 256, 3}},     {DType::f32, {1, 40, 2}},
+                              {DType::bf16, {2000, 256, 1}},   {DType::f16, {9, 33, 70}}};
+  Values alone;
+  for (const Operands& member : members)
+    for (const float value : best([&](Device& d) { return member.product(d); }))
+      alone.push_back(value);
+  const Values together = everywhere([&](Device& d) {
+    std::vector<MatMul> group;
+    for (const Operands& m : members) {
+      // The first and the fifth read the same x.
+      const bool shares = group.size() == 4;
+      group.push_back({d.matrix(m.type, m.shape.rows, m.shape.cols, m.codes, m.scales),
+                       shares ? group[0].x : d.put(m.x), d.room(m.shape.activations * m.shape.rows),
+                       m.shape.activations});
+    }
+    d->matmul(group, ProductForm::canonical);
+    Values all;
+    for (const MatMul& m : group)
+      for (const float value : d.get(m.y)) all.push_back(value);
+    return all;
+  });
+  CHECK(difference(together, alone) == "");
+}
+
+TEST_CASE("a group of nothing and a product of no rows change nothing") {
+  Device d(backend(host_isas().back(), 2), 0);
+  const Matrix w = d.matrix(DType::f32, 4, 2, made_up_codes(DType::f32, 8, 1));
+  const Slice y = d.room(4);
+  const Values untouched = d.get(y);
+  d->matmul(std::span<const MatMul>(), ProductForm::canonical);
+  d->matmul(w, d.room(2), y, 0);
+  CHECK(d.get(y) == untouched);
 }
 
 TEST_CASE("embedding picks and widens rows of the table, scaled where it has scales") {
