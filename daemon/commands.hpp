@@ -21,6 +21,7 @@ void add_generate(CLI::App& app, Command& chosen);
 void add_chat(CLI::App& app, Command& chosen);
 void add_tokenize(CLI::App& app, Command& chosen);
 void add_demo(CLI::App& app, Command& chosen);
+void add_bench(CLI::App& app, Command& chosen);
 void add_synth(CLI::App& app, Command& chosen);
 
 }  // namespace hearth::daemon

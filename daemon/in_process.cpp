@@ -27,10 +27,13 @@ std::filesystem::path model_directory(const std::string& override) {
   return find_model(read_config(find_paths().config), override);
 }
 
-std::shared_ptr<const engine::Engine> load_in_process(const std::string& model,
-                                                      bool show_progress) {
+engine::EngineOptions configured_options(const std::string& model) {
   const Config config = read_config(find_paths().config);
-  const auto directory = find_model(config, model);
+  return engine_options(config, find_model(config, model), {});
+}
+
+std::shared_ptr<const engine::Engine> load_with_progress(const engine::EngineOptions& options,
+                                                         bool show_progress) {
   auto shown = Clock::now();
   bool line_open = false;
   const auto report = [&](const engine::LoadProgress& progress) {
@@ -42,9 +45,14 @@ std::shared_ptr<const engine::Engine> load_in_process(const std::string& model,
                  show_bytes(static_cast<double>(progress.bytes_done)).c_str(),
                  show_bytes(static_cast<double>(progress.bytes_total)).c_str());
   };
-  auto engine = engine::Engine::load(engine_options(config, directory, {}), report);
+  auto engine = engine::Engine::load(options, report);
   if (line_open) std::fputs("\r\x1b[K", stderr);
   return engine;
+}
+
+std::shared_ptr<const engine::Engine> load_in_process(const std::string& model,
+                                                      bool show_progress) {
+  return load_with_progress(configured_options(model), show_progress);
 }
 
 Outcome answer(engine::Session& session, engine::GenerationRequest request) {

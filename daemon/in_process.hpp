@@ -15,7 +15,12 @@ namespace hearth::daemon {
 // As the configuration and the environment say, unless `override` is not empty.
 std::filesystem::path model_directory(const std::string& override);
 
-// Shows on stderr how far it is, where `show_progress`. Throws Error.
+// What the configuration says of the engine, for the checkpoint in `model` (as above).
+engine::EngineOptions configured_options(const std::string& model);
+
+// Show on stderr how far they are, where `show_progress`. Throw Error.
+std::shared_ptr<const engine::Engine> load_with_progress(const engine::EngineOptions& options,
+                                                         bool show_progress);
 std::shared_ptr<const engine::Engine> load_in_process(const std::string& model, bool show_progress);
 
 struct Outcome {

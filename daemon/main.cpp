@@ -51,6 +51,7 @@ int main(int argc, char** argv) {
   add_stop(app, chosen);
   add_daemon(app, chosen);
   add_synth(app, chosen);
+  add_bench(app, chosen);
 
   try {
     app.parse(argc, argv);

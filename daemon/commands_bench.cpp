@@ -1,0 +1,261 @@
+// `hearth bench`: what this machine gives, what the engine makes of it, side by side.
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "daemon/byte_count.hpp"
+#include "daemon/commands.hpp"
+#include "daemon/error.hpp"
+#include "daemon/in_process.hpp"
+#include "daemon/interrupt_flag.hpp"
+#include "daemon/text_layout.hpp"
+#include "daemon/version.hpp"
+#include "engine/measure.hpp"
+#include "kernels/measure.hpp"
+
+namespace hearth::daemon {
+namespace {
+
+using nlohmann::json;
+
+struct BenchFlags {
+  std::string model;
+  std::string memory;
+  std::string scratch;
+  std::string reader;
+  std::string policy;
+  std::string trace;
+  bool prefetch = false;
+  bool json = false;
+  int threads = 0;
+  std::vector<std::size_t> prompts{512, 2048, 8192};
+  std::vector<std::size_t> depths{0, 4096};
+  std::size_t tokens = 40;
+};
+
+std::string processor() {
+  std::ifstream info("/proc/cpuinfo");
+  std::string line;
+  while (std::getline(info, line)) {
+    const std::size_t colon = line.find(": ");
+    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
+  }
+  return "unknown processor";
+}
+
+double giga(double value) {
+  return value * 1e-9;
+}
+
+class Bench {
+ public:
+  explicit Bench(const BenchFlags& flags) : flags_(flags) {}
+
+  int run() {
+    load();
+    measure_machine();
+    for (const std::size_t tokens : flags_.prompts) {
+      prefill("cold", tokens);
+      prefill("warm", tokens);
+    }
+    for (const std::size_t depth : flags_.depths) {
+      engine::Session session(engine_);
+      if (depth > 0) engine::prefill(session, depth, 3, &interrupted());
+      if (depth + 3 * flags_.tokens >= static_cast<std::size_t>(engine_->context())) continue;
+      engine::forget_experts(*engine_);
+      decode(session, "cold", depth);
+      settle(session);
+      decode(session, "warm", depth);
+    }
+    if (interrupted()) throw Error("interrupted");
+    if (flags_.json) std::printf("%s\n", result_.dump(2).c_str());
+    return 0;
+  }
+
+ private:
+  const std::atomic<bool>& interrupted() const { return flag_.flag(); }
+
+  void load() {
+    auto options = configured_options(flags_.model);
+    options.threads = flags_.threads;
+    options.context = std::max<std::int64_t>(16384, options.context);
+    const auto size = [](const std::string& text, const char* option) {
+      const auto bytes = parse_byte_count(text);
+      if (!bytes) throw Error(std::string(option) + " " + text + ": a size such as 6G is expected");
+      return *bytes;
+    };
+    if (!flags_.memory.empty()) options.experts.memory = size(flags_.memory, "--experts-memory");
+    if (!flags_.scratch.empty()) options.scratch = size(flags_.scratch, "--scratch");
+    if (!flags_.reader.empty()) options.experts.reader = engine::parse_reader(flags_.reader);
+    if (!flags_.policy.empty()) options.experts.policy = *engine::parse_policy(flags_.policy);
+    options.experts.prefetch = flags_.prefetch;
+    options.experts.trace = flags_.trace;
+    engine_ = load_with_progress(options, ::isatty(STDERR_FILENO) == 1);
+    costs_ = engine::costs_of(engine_->config(), engine::weight_form(*engine_));
+  }
+
+  void measure_machine() {
+    const int threads = flags_.threads > 0 ? flags_.threads : engine_->backend().threads();
+    machine_.memory = kernels::read_bandwidth(threads);
+    machine_.arithmetic = kernels::arithmetic_peak(threads, engine_->isa());
+    wait_until_warm(*engine_, &interrupted());
+    machine_.disk = engine::disk_bandwidth(*engine_, 3);
+    expert_seconds_ = engine::expert_seconds(*engine_);
+    const engine::ExpertStatus experts = engine_->experts();
+    result_ = {{"hearth", build()},
+               {"processor", processor()},
+               {"engine", engine_->description()},
+               {"model", engine_->options().model.string()},
+               {"memoryBandwidth", machine_.memory},
+               {"diskBandwidth", machine_.disk},
+               {"arithmeticPeak", machine_.arithmetic},
+               {"expertSeconds", expert_seconds_},
+               {"expertSlots", experts.slots},
+               {"experts", experts.experts},
+               {"reader", experts.reader},
+               {"policy", experts.policy},
+               {"chunkRows", engine_->chunk_rows()},
+               {"runs", json::array()}};
+    if (flags_.json) return;
+    std::printf("hearth %s, %s\n%s\n", build().c_str(), processor().c_str(),
+                engine_->description().c_str());
+    std::printf("memory %.1f GB/s, disk %.2f GB/s, arithmetic %.0f GFLOP/s\n",
+                giga(machine_.memory), giga(machine_.disk), giga(machine_.arithmetic));
+    std::printf("%d layers; experts: %zu, room for %zu (%s), read by %s; policy %s%s\n",
+                engine_->config().num_layers(), experts.experts, experts.slots,
+                show_bytes(static_cast<double>(experts.budget_bytes)).c_str(),
+                experts.reader.c_str(), experts.policy.c_str(),
+                flags_.prefetch ? ", prefetching" : "");
+    std::printf("prefill in chunks of %lld tokens, %s of scratch\n\n",
+                static_cast<long long>(engine_->chunk_rows()),
+                show_bytes(static_cast<double>(engine_->memory().scratch)).c_str());
+    std::printf("%-8s %-5s %6s %9s %10s %8s %8s %8s %10s %7s\n", "", "", "tokens", "depth", "time",
+                "tokens/s", "hits", "read", "limit", "share");
+  }
+
+  void prefill(const char* state, std::size_t tokens) {
+    if (interrupted() || tokens >= static_cast<std::size_t>(engine_->context())) return;
+    if (state == std::string_view("cold")) engine::forget_experts(*engine_);
+    engine::Session session(engine_);
+    const engine::PrefillRun run = engine::prefill(session, tokens, tokens, &interrupted());
+    if (interrupted()) return;
+    const double read = static_cast<double>(run.bytes_read) / machine_.disk;
+    const double experts = static_cast<double>(run.hits + run.misses) * costs_.expert_bytes;
+    const double passes =
+        std::ceil(static_cast<double>(tokens) / static_cast<double>(engine_->chunk_rows()));
+    const double bytes =
+        experts + passes * (costs_.dense_bytes() - costs_.embedding_bytes - costs_.head_bytes) +
+        costs_.head_bytes;
+    const double flops = costs_.prefill_flops(static_cast<double>(tokens));
+    const double limit = std::max({read, bytes / machine_.memory, flops / machine_.arithmetic});
+    report("prefill", state, tokens, 0, run.seconds, run.hits, run.misses, run.bytes_read, limit,
+           {{"limitRead", read},
+            {"limitMemory", bytes / machine_.memory},
+            {"limitArithmetic", flops / machine_.arithmetic}});
+  }
+
+  // Brings the cache to where it stays.
+  void settle(engine::Session& session) {
+    wait_until_warm(*engine_, &interrupted());
+    engine::decode(session, flags_.tokens, &interrupted());
+  }
+
+  void decode(engine::Session& session, const char* state, std::size_t depth) {
+    const engine::DecodeRun run = engine::decode(session, flags_.tokens, &interrupted());
+    if (interrupted()) return;
+    const bool all_there = run.misses == 0;
+    const double bytes = costs_.decode_bytes(false, static_cast<double>(depth));
+    const double limit = all_there ? static_cast<double>(run.tokens) * bytes / machine_.memory
+                                   : engine::least_seconds(run, costs_, machine_, expert_seconds_);
+    report("decode", state, run.tokens, depth, run.seconds, run.hits, run.misses, run.bytes_read,
+           limit,
+           {{"mixerSeconds", run.mixers},
+            {"expertSeconds", run.experts},
+            {"headSeconds", run.head},
+            {"bytesPerToken", bytes}});
+  }
+
+  void report(const char* what, const char* state, std::size_t tokens, std::size_t depth,
+              double seconds, std::uint64_t hits, std::uint64_t misses, std::uint64_t read,
+              double limit, json details) {
+    const auto asked = static_cast<double>(hits + misses);
+    const double rate = asked == 0 ? 1 : static_cast<double>(hits) / asked;
+    const double speed = static_cast<double>(tokens) / seconds;
+    details.update({{"what", what},
+                    {"state", state},
+                    {"tokens", tokens},
+                    {"depth", depth},
+                    {"seconds", seconds},
+                    {"tokensPerSecond", speed},
+                    {"hitRate", rate},
+                    {"bytesRead", read},
+                    {"limitSeconds", limit},
+                    {"shareOfLimit", limit / seconds}});
+    result_["runs"].push_back(details);
+    if (flags_.json) return;
+    std::printf("%-8s %-5s %6zu %9zu %8.2f s %8.2f %6.1f %% %8s %8.2f s %5.0f %%\n", what, state,
+                tokens, depth, seconds, speed, 100 * rate,
+                show_bytes(static_cast<double>(read)).c_str(), limit, 100 * limit / seconds);
+    if (std::string_view(what) == "decode") {
+      const auto per_token = [&](const char* name) {
+        return 1000 * details[name].get<double>() / static_cast<double>(tokens);
+      };
+      std::printf("         a token: %.1f ms attention, %.1f ms experts, %.1f ms head\n",
+                  per_token("mixerSeconds"), per_token("expertSeconds"), per_token("headSeconds"));
+    }
+    std::fflush(stdout);
+  }
+
+  const BenchFlags& flags_;
+  const InterruptFlag flag_;
+  std::shared_ptr<const engine::Engine> engine_;
+  engine::Costs costs_;
+  engine::MachineSpeed machine_;
+  double expert_seconds_ = 0;
+  json result_;
+};
+
+}  // namespace
+
+void add_bench(CLI::App& app, Command& chosen) {
+  auto* command = app.add_subcommand(
+      "bench", "Measures this machine and how near to its limits a checkpoint runs");
+  auto flags = std::make_shared<BenchFlags>();
+  command->add_option("model", flags->model, "Directory of the checkpoint");
+  command->add_option("--experts-memory", flags->memory,
+                      "Memory for experts, such as 2G (else as configured)");
+  command->add_option("--scratch", flags->scratch, "Memory in which prompts are read");
+  command->add_option("--threads", flags->threads, "Compute threads; 0: one per core")
+      ->check(CLI::Range(0, 1024));
+  command->add_option("--prompts", flags->prompts, "Lengths of prompts to read")
+      ->delimiter(',')
+      ->capture_default_str();
+  command->add_option("--depths", flags->depths, "Tokens before those that are decoded")
+      ->delimiter(',')
+      ->capture_default_str();
+  command->add_option("--tokens", flags->tokens, "Tokens to decode in each run")
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
+  command->add_option("--reader", flags->reader, "How experts are read")
+      ->check(CLI::IsMember({"io_uring", "threads"}));
+  command->add_option("--policy", flags->policy, "Which expert makes room for another")
+      ->check(CLI::IsMember({"lru", "lrfu"}));
+  command->add_flag("--prefetch", flags->prefetch, "Read experts before they are certain");
+  command->add_option("--trace", flags->trace, "File to record the routing in (`hearth trace`)");
+  command->add_flag("--json", flags->json, "As JSON");
+  command->footer(
+      "Each line sets a run beside the least time that memory, disk and arithmetic\n"
+      "allow for it. cold: no expert is in memory; warm: the cache is as it stays.\n"
+      "`hearth synth` makes a checkpoint of the real shapes to run this on.\n");
+  command->callback([&chosen, flags] { chosen = [flags] { return Bench(*flags).run(); }; });
+}
+
+}  // namespace hearth::daemon
