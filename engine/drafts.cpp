@@ -1,0 +1,104 @@
+// See drafts.hpp.
+#include "engine/drafts.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace hearth::engine {
+
+namespace {
+
+constexpr std::size_t longest_match = 32;  // a longer one says no more
+constexpr double weight_of_new = 0.15;     // in what is remembered of past passes
+constexpr std::uint64_t probe_every = 24;  // turns without a guess
+// Before it was measured: a row more costs this share of a pass.
+constexpr double usual_share = 0.35;
+
+double blend(double old, double now) {
+  return old + weight_of_new * (now - old);
+}
+
+}  // namespace
+
+std::uint64_t PromptLookup::hash(std::span<const TokenId> tokens) {
+  std::uint64_t value = 0xcbf2'9ce4'8422'2325;
+  for (const TokenId token : tokens) {
+    value = (value ^ static_cast<std::uint32_t>(token)) * 0x9e37'79b9'7f4a'7c15;
+    value ^= value >> 29;
+  }
+  return value;
+}
+
+void PromptLookup::append(std::span<const TokenId> tokens) {
+  for (const TokenId token : tokens) {
+    // The tokens before are entered once something follows them.
+    if (tokens_.size() >= least_match) {
+      Places& places = places_[hash(std::span(tokens_).last(least_match))];
+      places.ends[places.count++ % places.ends.size()] = static_cast<std::uint32_t>(tokens_.size());
+    }
+    tokens_.push_back(token);
+  }
+}
+
+PromptLookup::Guess PromptLookup::guess(std::size_t count) const {
+  Guess best;
+  if (count == 0 || tokens_.size() < least_match) return best;
+  const auto found = places_.find(hash(std::span(tokens_).last(least_match)));
+  if (found == places_.end()) return best;
+  const Places& places = found->second;
+  std::size_t best_end = 0;
+  for (std::size_t i = 0; i < std::min<std::size_t>(places.count, places.ends.size()); ++i) {
+    const std::size_t end = places.ends[i];
+    std::size_t matched = 0;
+    while (matched < std::min(end, longest_match) &&
+           tokens_[end - 1 - matched] == tokens_[tokens_.size() - 1 - matched]) {
+      ++matched;
+    }
+    const bool better = matched > best.matched || (matched == best.matched && end > best_end);
+    if (matched < least_match || !better) continue;
+    best.matched = matched;
+    best_end = end;
+  }
+  if (best_end == 0) return best;
+  const std::span<const TokenId> follows = std::span(tokens_).subspan(best_end);
+  const auto some = follows.first(std::min(count, follows.size()));
+  best.tokens.assign(some.begin(), some.end());
+  return best;
+}
+
+double DraftLength::gain(Source source, std::size_t drafted) const {
+  const double right = std::min(right_[static_cast<std::size_t>(source)], 0.98);
+  const double tokens = (1 - std::pow(right, static_cast<double>(drafted + 1))) / (1 - right);
+  const double share = more_known_ && one_ > 0 ? more_ / one_ : usual_share;
+  return tokens / (1 + share * static_cast<double>(drafted));
+}
+
+std::size_t DraftLength::choose(Source source) {
+  ++turns_;
+  std::size_t best = 0;
+  double most = 1.02;  // a gain too small to see is none
+  for (std::size_t drafted = 1; drafted <= most_; ++drafted) {
+    const double here = gain(source, drafted);
+    if (here <= most) continue;
+    most = here;
+    best = drafted;
+  }
+  if (best == 0 && most_ > 0 && turns_ % probe_every == 0) return 1;
+  return best;
+}
+
+void DraftLength::record(Source source, std::size_t drafted, std::size_t accepted, double seconds) {
+  if (drafted == 0) {
+    one_ = one_ == 0 ? seconds : blend(one_, seconds);
+    return;
+  }
+  double& right = right_[static_cast<std::size_t>(source)];
+  for (std::size_t i = 0; i < accepted; ++i) right = blend(right, 1);
+  if (accepted < drafted) right = blend(right, 0);
+  if (one_ == 0) return;
+  const double row = std::max(0.0, seconds - one_) / static_cast<double>(drafted);
+  more_ = more_known_ ? blend(more_, row) : row;
+  more_known_ = true;
+}
+
+}  // namespace hearth::engine

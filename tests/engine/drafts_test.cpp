@@ -1,0 +1,85 @@
+// Guesses of the next tokens: what is copied, and when it is worth it.
+#include <doctest/doctest.h>
+
+#include <numeric>
+#include <vector>
+
+#include "engine/drafts.hpp"
+
+namespace hearth::tests {
+namespace {
+
+using namespace engine;
+using Source = DraftLength::Source;
+
+TEST_CASE("what stood behind the same tokens before is guessed again") {
+  PromptLookup lookup;
+  const std::vector<TokenId> before{1, 2, 3, 4, 5, 6, 7, 9, 3, 4, 5, 8};
+  lookup.append(before);
+  CHECK(lookup.guess(4).tokens.empty());  // 4 5 8 is new
+  lookup.append(std::vector<TokenId>{2, 3, 4, 5});
+  const PromptLookup::Guess guess = lookup.guess(3);
+  CHECK(guess.matched == 4);  // 2 3 4 5, longer than 3 4 5
+  CHECK(guess.tokens == std::vector<TokenId>{6, 7, 9});
+  CHECK(lookup.guess(0).tokens.empty());
+}
+
+TEST_CASE("of equally long matches the latest one counts, and a run goes on as a run") {
+  PromptLookup lookup;
+  lookup.append(std::vector<TokenId>{1, 2, 3, 10, 1, 2, 3, 11, 0, 1, 2, 3});
+  CHECK(lookup.guess(1).tokens == std::vector<TokenId>{11});
+  PromptLookup run;
+  run.append(std::vector<TokenId>{5, 5, 5, 5, 5});
+  CHECK(run.guess(4).tokens.front() == 5);
+}
+
+TEST_CASE("a copied text with one change is guessed again soon behind the change") {
+  std::vector<TokenId> text(60);
+  std::iota(text.begin(), text.end(), 100);
+  PromptLookup lookup;
+  lookup.append(text);
+  lookup.append(std::vector<TokenId>{1, 2});
+  std::size_t right = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const TokenId token = i == 30 ? 7 : text[i];
+    const PromptLookup::Guess guess = lookup.guess(1);
+    if (!guess.tokens.empty() && guess.tokens.front() == token) ++right;
+    lookup.append(std::span(&token, 1));
+  }
+  CHECK(right >= 60 - 2 * 4);
+}
+
+TEST_CASE("long drafts where they come true and rows are cheap, none where they do not pay") {
+  DraftLength cheap(8);
+  for (int i = 0; i < 50; ++i) {
+    cheap.record(Source::long_match, 0, 0, 1.0);
+    cheap.record(Source::long_match, 8, 8, 1.4);
+  }
+  CHECK(cheap.choose(Source::long_match) == 8);
+  CHECK(cheap.gain(Source::long_match, 8) > 4);
+
+  DraftLength wrong(8);
+  for (int i = 0; i < 50; ++i) {
+    wrong.record(Source::short_match, 0, 0, 1.0);
+    wrong.record(Source::short_match, 4, 0, 1.4);
+  }
+  int probes = 0;
+  for (int i = 0; i < 100; ++i) probes += static_cast<int>(wrong.choose(Source::short_match));
+  CHECK(probes <= 100 / 24 + 1);
+  CHECK(probes >= 1);
+
+  DraftLength dear(8);  // a row costs what a pass costs: only waste
+  for (int i = 0; i < 50; ++i) {
+    dear.record(Source::mtp, 0, 0, 1.0);
+    dear.record(Source::mtp, 2, 1, 3.0);
+  }
+  int tried = 0;
+  for (int i = 0; i < 23; ++i) tried += static_cast<int>(dear.choose(Source::mtp));
+  CHECK(tried <= 1);
+
+  DraftLength off(0);
+  CHECK(off.choose(Source::long_match) == 0);
+}
+
+}  // namespace
+}  // namespace hearth::tests
