@@ -178,7 +178,7 @@ struct MatMul {
 // Which of two definitions a product follows. In both, a row's bits do not depend on its company.
 enum class ProductForm : std::uint8_t {
   canonical,  // the 32 lanes of Backend's numeric definition: decode, verification of drafts
-  blocked,    // the order of the blocked products (prefill); agrees to rounding
+  blocked,    // that of the blocked products (prefill), see numerics(); agrees to rounding
 };
 
 // Computes. One thread at a time may call a Backend; it owns the threads or streams that work.
@@ -189,7 +189,8 @@ enum class ProductForm : std::uint8_t {
 // keeps 32 partial sums, lane c%32, by fused multiply-add in rising order of c; for f8_e4m3 each
 // 128-column block's 32 sums start at 0 and are added to the 32 totals as fma(sum, scale, total);
 // the 32 lanes are folded by halves (16, 8, 4, 2, 1). exp is one polynomial (kernels/numeric.hpp).
-// So every ISA, every thread count and any company of rows gives the same bits.
+// So every ISA, every thread count and any company of rows gives the same bits. The blocked form of
+// the products sums in another order (kernels/cpu/blocked.hpp), of which the same is true.
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -197,6 +198,9 @@ class Backend {
   virtual Place place() const = 0;
   virtual std::string description() const = 0;  // for people: "CPU avx512, 2 threads"
   virtual int threads() const = 0;              // of the host that compute
+  // The definitions that the bits of results follow, where there is a choice: "blocked f32". What
+  // one Backend computed may be continued bit for bit only on one that says the same.
+  virtual std::string numerics() const = 0;
 
   // Memory. allocate throws Error where the device has no room. Host buffers of 4 MiB and more
   // begin at a multiple of 2 MiB.
@@ -286,6 +290,7 @@ bool host_has(Isa isa);
 // What open_cpu chose, for logs and status.
 struct CpuChoice {
   Isa isa = Isa::scalar;
+  std::string blocked;             // the blocked products' table: "avx512 f32"
   std::vector<std::string> notes;  // e.g. "avx512: rms_norm differs from the scalar definition"
 };
 

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "kernels/access.hpp"
+#include "kernels/cpu/blocked_products.hpp"
 #include "kernels/cpu/operands.hpp"
 #include "kernels/cpu/products.hpp"
 #include "kernels/host_memory.hpp"
@@ -22,16 +23,20 @@ constexpr std::int64_t partial_values = 1 << 20;
 
 class Cpu final : public Backend {
  public:
-  Cpu(const Table& table, std::int64_t piece_work, int threads, std::string description)
+  Cpu(const Table& table, const BlockedChoice& blocked, std::int64_t piece_work, int threads,
+      std::string description)
       : table_(table),
         piece_work_(piece_work),
         description_(std::move(description)),
+        numerics_("blocked " + blocked.definition),
         pool_(threads),
-        products_(table_, pool_, piece_work) {}
+        products_(table_, pool_, piece_work),
+        blocked_(*blocked.table, pool_) {}
 
   Place place() const override { return {}; }
   std::string description() const override { return description_; }
   int threads() const override { return pool_.threads(); }
+  std::string numerics() const override { return numerics_; }
 
   // --- Memory ------------------------------------------------------------------------------------
 
@@ -82,8 +87,11 @@ class Cpu final : public Backend {
   }
 
   using Backend::matmul;
-  void matmul(std::span<const MatMul> products, ProductForm) override {
-    products_.canonical(products);
+  void matmul(std::span<const MatMul> products, ProductForm form) override {
+    if (form == ProductForm::blocked)
+      blocked_.run(products);
+    else
+      products_.canonical(products);
   }
 
   // --- Norms, RoPE, convolution ------------------------------------------------------------------
@@ -471,16 +479,19 @@ class Cpu final : public Backend {
   const Table table_;
   const std::int64_t piece_work_;
   const std::string description_;
+  const std::string numerics_;
   Pool pool_;
   Products products_;
+  BlockedProducts blocked_;
   std::vector<float> partials_;  // of attention; kept between calls
 };
 
 }  // namespace
 
-std::unique_ptr<Backend> make_backend(const Table& table, std::int64_t piece_work, int threads,
+std::unique_ptr<Backend> make_backend(const Table& table, const BlockedChoice& blocked,
+                                      std::int64_t piece_work, int threads,
                                       std::string description) {
-  return std::make_unique<Cpu>(table, piece_work, threads, std::move(description));
+  return std::make_unique<Cpu>(table, blocked, piece_work, threads, std::move(description));
 }
 
 }  // namespace hearth::kernels::cpu

@@ -124,10 +124,12 @@ bool host_has(Isa isa) {
 std::unique_ptr<Backend> open_cpu(int threads, std::optional<Isa> forced, CpuChoice& choice) {
   if (threads < 0) throw Error("a computation cannot have " + std::to_string(threads) + " threads");
   if (threads == 0) threads = cores();
-  choice = {.isa = wanted(forced), .notes = {}};
+  choice = {.isa = wanted(forced), .blocked = {}, .notes = {}};
 
   const cpu::Table chosen = cpu::checked(tables(choice.isa), choice.notes);
-  return cpu::make_backend(chosen, piece_work(choice.isa), threads,
+  const cpu::BlockedChoice blocked = cpu::choose_blocked(choice.isa, choice.notes);
+  choice.blocked = blocked.name;
+  return cpu::make_backend(chosen, blocked, piece_work(choice.isa), threads,
                            "CPU " + std::string(name(choice.isa)) + ", " + std::to_string(threads) +
                                (threads == 1 ? " thread" : " threads"));
 }

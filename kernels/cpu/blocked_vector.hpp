@@ -1,0 +1,263 @@
+// The one vector implementation of the blocked products in F32; blocked.hpp has the definition.
+// blocked_avx2.cpp and blocked_avx512.cpp define the registers and their operations, then include
+// this file. As in vector.hpp, everything has internal linkage and nothing of the standard library
+// is used.
+//
+// A panel holds units of 4 bytes, [unit][panel_rows]: a unit is one column in F32, or, for the
+// formats that BF16 holds exactly, two neighbouring columns in BF16, the first in the lower half.
+
+namespace hearth::kernels::cpu {
+namespace {
+
+using Index = std::int64_t;
+
+constexpr Index unit_bytes = panel_rows * 4;
+constexpr int vectors = panel_rows / width;  // of a unit
+
+struct alignas(64) Panel {
+  char units[blocked_columns * unit_bytes];
+};
+
+// --- Unpacking -----------------------------------------------------------------------------------
+
+// The codes of a panel, in the block of columns at hand.
+struct Source {
+  const char* data = nullptr;
+  Index row_bytes = 0;  // from one row to the next
+  Index rows = 0;       // ≤ panel_rows; those beyond are taken for the last one
+  Index bytes = 0;      // of a row in this block
+};
+
+// `size` bytes of a row from byte `at` on; behind the end of the block, zeros. `whole`: there is no
+// such row or byte.
+template <bool whole, int size, class Load>
+inline Codes load_part(const Source& s, Index row, Index at, Load load) {
+  if constexpr (whole) return load(s.data + row * s.row_bytes + at);
+  const char* const from = s.data + (row < s.rows ? row : s.rows - 1) * s.row_bytes + at;
+  if (at + size <= s.bytes) return load(from);
+  char some[size] = {};
+  if (at < s.bytes) __builtin_memcpy(some, from, static_cast<std::size_t>(s.bytes - at));
+  return load(some);
+}
+
+// Reads one byte of every cache line: in this order memory is several times faster than in that of
+// the panels, which then find all in the cache. (Prefetches are dropped when there are many.)
+inline void touch(const char* data, Index bytes) {
+  for (Index i = 0; i < bytes; i += 64)
+    static_cast<void>(*static_cast<const volatile char*>(data + i));
+}
+
+// A register consists of 16-byte lanes; lane l of a vector of the panel is rows 4l … 4l + 3 of its
+// `width` rows. In each lane, four rows of four units become four units of four rows, stored one
+// below the other.
+inline void store_units(const Codes (&rows)[4], char* to) {
+  const Codes a = unpack_low_32(rows[0], rows[1]), b = unpack_low_32(rows[2], rows[3]);
+  const Codes c = unpack_high_32(rows[0], rows[1]), d = unpack_high_32(rows[2], rows[3]);
+  store_codes(to, unpack_low_64(a, b));
+  store_codes(to + unit_bytes, unpack_high_64(a, b));
+  store_codes(to + 2 * unit_bytes, unpack_low_64(c, d));
+  store_codes(to + 3 * unit_bytes, unpack_high_64(c, d));
+}
+
+// In each lane two units of four rows as F8 codes, widened.
+inline void store_widened(Codes codes, char* to) {
+  const Halves bf16 = f8_to_bf16(codes);
+  store_codes(to, unpack_low_8(bf16.low, bf16.high));
+  store_codes(to + unit_bytes, unpack_high_8(bf16.low, bf16.high));
+}
+
+// The same as store_units for eight units of F8 codes.
+inline void store_f8_units(const Codes (&rows)[4], char* to) {
+  const Codes a = unpack_low_16(rows[0], rows[1]), b = unpack_low_16(rows[2], rows[3]);
+  const Codes c = unpack_high_16(rows[0], rows[1]), d = unpack_high_16(rows[2], rows[3]);
+  store_widened(unpack_low_32(a, b), to);
+  store_widened(unpack_high_32(a, b), to + 2 * unit_bytes);
+  store_widened(unpack_low_32(c, d), to + 4 * unit_bytes);
+  store_widened(unpack_high_32(c, d), to + 6 * unit_bytes);
+}
+
+constexpr int register_bytes = 16 * lane_count;
+
+// A format: bytes of a code, what a unit holds, bytes of a row that fill a register, how they get
+// there, and the units of a lane.
+struct F32 {
+  static constexpr int size = 4;
+  static constexpr bool paired = false;
+  static constexpr int row_bytes = register_bytes;
+  static constexpr int lane_units = 4;
+  static Codes load(const char* p) { return load_codes(p); }
+  static void store(const Codes (&rows)[4], char* to) { store_units(rows, to); }
+};
+struct F16 {
+  static constexpr int size = 2;
+  static constexpr bool paired = false;
+  static constexpr int row_bytes = register_bytes / 2;
+  static constexpr int lane_units = 4;
+  static Codes load(const char* p) { return load_f16(p); }
+  static void store(const Codes (&rows)[4], char* to) { store_units(rows, to); }
+};
+struct Bf16 {
+  static constexpr int size = 2;
+  static constexpr bool paired = true;
+  static constexpr int row_bytes = register_bytes;
+  static constexpr int lane_units = 4;
+  static Codes load(const char* p) { return load_codes(p); }
+  static void store(const Codes (&rows)[4], char* to) { store_units(rows, to); }
+};
+struct F8 {
+  static constexpr int size = 1;
+  static constexpr bool paired = true;
+  static constexpr int row_bytes = register_bytes;
+  static constexpr int lane_units = 8;
+  static Codes load(const char* p) { return load_codes(p); }
+  static void store(const Codes (&rows)[4], char* to) { store_f8_units(rows, to); }
+};
+
+template <class Format, bool whole>
+inline void unpack(const Source& source, char* panel) {
+  for (int v = 0; v < vectors; ++v) {
+    char* to = panel + v * width * 4;
+    for (Index at = 0; at < source.bytes; at += Format::row_bytes) {
+      Codes pieces[lane_count][4];  // [16 bytes of a row][row % 4]
+#pragma GCC unroll 4
+      for (int i = 0; i < 4; ++i) {
+        Codes rows[lane_count];
+#pragma GCC unroll 4
+        for (int l = 0; l < lane_count; ++l)
+          rows[l] =
+              load_part<whole, Format::row_bytes>(source, v * width + 4 * l + i, at, Format::load);
+        transpose_lanes(rows);
+#pragma GCC unroll 4
+        for (int l = 0; l < lane_count; ++l) pieces[l][i] = rows[l];
+      }
+#pragma GCC unroll 4
+      for (int l = 0; l < lane_count; ++l) {
+        Format::store(pieces[l], to);
+        to += Format::lane_units * unit_bytes;
+      }
+    }
+  }
+}
+
+// --- Tiles ---------------------------------------------------------------------------------------
+
+// The sums of R activation rows and V vectors of weight rows over one block of columns.
+template <bool paired, int R, int V>
+[[gnu::noinline]] void tile(const char* panel, const float* x, Index columns, float scale,
+                            bool fresh, float* totals) {
+  Floats sums[R][V];
+#pragma GCC unroll 12
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+    for (int v = 0; v < V; ++v) sums[r][v] = zero();
+  const auto add = [&](const Floats(&w)[V], Index c) {
+#pragma GCC unroll 12
+    for (int r = 0; r < R; ++r) {
+      const Floats value = set(x[r * blocked_columns + c]);
+#pragma GCC unroll 8
+      for (int v = 0; v < V; ++v) sums[r][v] = fma(w[v], value, sums[r][v]);
+    }
+  };
+  constexpr int step = paired ? 2 : 1;
+  Index c = 0;
+  for (; c + step <= columns; c += step) {
+    const char* unit = panel + c / step * unit_bytes;
+    Floats w[V];
+#pragma GCC unroll 8
+    for (int v = 0; v < V; ++v)
+      w[v] = paired ? lower_half(unit + v * width * 4) : load_floats(unit + v * width * 4);
+    add(w, c);
+    if constexpr (paired) {
+      // The pairs are loaded again: kept, they would push sums out of the registers.
+      asm("" : "+r"(unit));
+#pragma GCC unroll 8
+      for (int v = 0; v < V; ++v) w[v] = upper_half(unit + v * width * 4);
+      add(w, c + 1);
+    }
+  }
+  if (c < columns) {  // half of a pair
+    const char* const unit = panel + c / step * unit_bytes;
+    Floats w[V];
+#pragma GCC unroll 8
+    for (int v = 0; v < V; ++v) w[v] = lower_half(unit + v * width * 4);
+    add(w, c);
+  }
+  const Floats factor = set(scale);
+#pragma GCC unroll 12
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+    for (int v = 0; v < V; ++v) {
+      float* const total = totals + r * panel_rows + v * width;
+      store_floats(total, fma(sums[r][v], factor, fresh ? zero() : load_floats(total)));
+    }
+}
+
+// All of a panel for `rows` = R activation rows.
+template <bool paired, int R>
+inline void tiles_of(int rows, const char* panel, const float* x, Index columns, float scale,
+                     bool fresh, float* totals) {
+  if (rows < R) {
+    if constexpr (R > 1) tiles_of<paired, R - 1>(rows, panel, x, columns, scale, fresh, totals);
+    return;
+  }
+  constexpr int together = tile_vectors(R);
+  for (int v = 0; v < vectors; v += together)
+    tile<paired, R, together>(panel + v * width * 4, x, columns, scale, fresh, totals + v * width);
+}
+
+template <class Format>
+void blocked_product(const BlockedProduct& p) {
+  Panel panel;
+  alignas(64) float totals[blocked_rows][panel_rows];
+  const Weights& w = p.weights;
+  // Tiles of almost equal height.
+  const Index tiles = (p.rows + tile_rows - 1) / tile_rows;
+  for (Index first = p.first; first < p.last; first += panel_rows) {
+    const Index rows = p.last - first < panel_rows ? p.last - first : panel_rows;
+    touch(static_cast<const char*>(w.data) + first * w.stride * Format::size,
+          rows * w.stride * Format::size);
+    for (Index begin = 0; begin < w.cols; begin += blocked_columns) {
+      const Index left = w.cols - begin;
+      const Index columns = left < blocked_columns ? left : blocked_columns;
+      const Source source{
+          .data = static_cast<const char*>(w.data) + (first * w.stride + begin) * Format::size,
+          .row_bytes = w.stride * Format::size,
+          .rows = rows,
+          .bytes = columns * Format::size};
+      if (rows == panel_rows && columns == blocked_columns)
+        unpack<Format, true>(source, panel.units);
+      else
+        unpack<Format, false>(source, panel.units);
+      float scale = 1;
+      if constexpr (Format::size == 1)
+        scale = w.scales[first / scale_block * w.scale_stride + begin / scale_block];
+      const float* const x =
+          reinterpret_cast<const float*>(p.x + begin / blocked_columns * p.x_stride);
+      for (Index t = 0; t < tiles; ++t) {
+        const Index row = t * p.rows / tiles;
+        const int height = static_cast<int>((t + 1) * p.rows / tiles - row);
+        tiles_of<Format::paired, tile_rows>(height, panel.units, x + row * blocked_columns, columns,
+                                            scale, begin == 0, totals[row]);
+      }
+    }
+    for (Index r = 0; r < p.rows; ++r)
+      __builtin_memcpy(p.y + r * p.y_stride + first, totals[r],
+                       static_cast<std::size_t>(rows) * sizeof(float));
+  }
+}
+
+void pack(const Packing& p) {
+  for (Index r = 0; r < p.rows; ++r)
+    __builtin_memcpy(p.to + r * packed_bytes, p.x + r * p.x_stride,
+                     static_cast<std::size_t>(p.columns) * sizeof(float));
+}
+
+constexpr BlockedTable blocked_table = {
+    .piece_work = 1 << 25,
+    .pack = {pack, pack, pack, pack},
+    .product = {blocked_product<F32>, blocked_product<F16>, blocked_product<Bf16>,
+                blocked_product<F8>},
+};
+
+}  // namespace
+}  // namespace hearth::kernels::cpu

@@ -1,0 +1,209 @@
+// Blocked products: the definition against sums in double, every table against the definition, and
+// what a row's bits may not depend on.
+#include <cmath>
+
+#include "kernels/cpu/blocked_choice.hpp"
+#include "support.hpp"
+
+namespace hearth::kernels::test {
+namespace {
+
+constexpr DType types[] = {DType::f32, DType::f16, DType::bf16, DType::f8_e4m3};
+
+// A weight matrix and activations for it.
+struct Case {
+  Case(DType weight_type, std::int64_t weight_rows, std::int64_t width, int activation_rows,
+       std::uint32_t seed = 1)
+      : type(weight_type),
+        rows(weight_rows),
+        cols(width),
+        activations(activation_rows),
+        codes(made_up_codes(type, rows * cols, seed)),
+        x(made_up(activations * cols, 1, seed + 1)) {
+    const std::int64_t blocks = ((rows + 127) / 128) * ((cols + 127) / 128);
+    if (type == DType::f8_e4m3) scales = made_up(blocks, 0.05f, seed + 2);
+  }
+
+  double weight(std::int64_t row, std::int64_t col) const {
+    const double value = decoded(type, codes, row * cols + col);
+    if (type != DType::f8_e4m3) return value;
+    const std::int64_t block = row / 128 * ((cols + 127) / 128) + col / 128;
+    return value * double{scales[static_cast<std::size_t>(block)]};
+  }
+
+  // The rows [first, first + count) of x alone.
+  Values product(Device& d, int first, int count) const {
+    const auto width = static_cast<std::size_t>(cols);
+    const Slice y = d.room(count * rows);
+    d->matmul(d.matrix(type, rows, cols, codes, scales),
+              d.put(x).sub(static_cast<std::size_t>(first) * width,
+                           static_cast<std::size_t>(count) * width),
+              y, count, ProductForm::blocked);
+    return d.get(y);
+  }
+  Values product(Device& d) const { return product(d, 0, activations); }
+
+  DType type;
+  std::int64_t rows;
+  std::int64_t cols;
+  int activations;
+  std::vector<std::byte> codes;
+  Values x;
+  Values scales;
+};
+
+TEST_CASE("a blocked product of any shape and format has the definition's bits on every ISA") {
+  struct Shape {
+    std::int64_t rows, cols;
+    int activations;
+  };
+  const Shape shapes[] = {{1, 1, 1},      {3, 31, 2},     {15, 32, 3},   {16, 33, 4},
+                          {17, 127, 5},   {63, 128, 6},   {64, 129, 7},  {65, 255, 8},
+                          {129, 256, 11}, {130, 300, 12}, {7, 511, 13},  {200, 64, 25},
+                          {5, 40, 70},    {67, 1024, 1},  {70, 130, 300}};
+  for (const Shape shape : shapes)
+    for (const DType type : types) {
+      CAPTURE(shape.rows);
+      CAPTURE(shape.cols);
+      CAPTURE(shape.activations);
+      CAPTURE(static_cast<int>(type));
+      const Case operands(type, shape.rows, shape.cols, shape.activations);
+      const Values y = everywhere([&](Device& d) { return operands.product(d); });
+
+      Exact expected;
+      for (int r = 0; r < shape.activations; ++r)
+        for (std::int64_t row = 0; row < shape.rows; ++row) {
+          double sum = 0;
+          for (std::int64_t c = 0; c < shape.cols; ++c)
+            sum += operands.weight(row, c) *
+                   double{operands.x[static_cast<std::size_t>(r * shape.cols + c)]};
+          expected.push_back(sum);
+        }
+      const double size = type == DType::f8_e4m3 ? 100 : 1;
+      CHECK(deviation(y, expected, 1e-5, 1e-6 * size * std::sqrt(double(shape.cols))) == "");
+    }
+}
+
+TEST_CASE("a row's bits in a blocked product are the same alone and beside any others") {
+  for (const DType type : types) {
+    const Case operands(type, 130, 300, 29);
+    const Values together = best([&](Device& d) { return operands.product(d); });
+    for (const int count : {1, 2, 5, 12, 13, 28})
+      for (int first = 0; first + count <= operands.activations; first += count) {
+        CAPTURE(count);
+        CAPTURE(first);
+        const Values some = best([&](Device& d) { return operands.product(d, first, count); });
+        const auto begin = together.begin() + first * operands.rows;
+        CHECK(difference(some, Values(begin, begin + count * operands.rows)) == "");
+      }
+  }
+}
+
+TEST_CASE("more rows than the scratch memory holds have the same bits") {
+  const Case operands(DType::bf16, 3, 8192, 300);
+  const Values together = best([&](Device& d) { return operands.product(d); });
+  const Values last = best([&](Device& d) { return operands.product(d, 299, 1); });
+  CHECK(difference(last, Values(together.end() - 3, together.end())) == "");
+}
+
+TEST_CASE("a group of blocked products gives what each gives alone") {
+  // Gate and up read the same rows; the others differ in every size.
+  const Case gate(DType::f8_e4m3, 96, 200, 10, 1), up(DType::f8_e4m3, 96, 200, 10, 50);
+  const Case router(DType::bf16, 33, 200, 300, 7), wide(DType::f32, 5, 9000, 250, 8);
+  const Values group = everywhere([&](Device& d) {
+    const Slice x = d.put(gate.x);
+    std::vector<MatMul> products = {
+        {d.matrix(gate.type, gate.rows, gate.cols, gate.codes, gate.scales), x, d.room(960), 10},
+        {d.matrix(up.type, up.rows, up.cols, up.codes, up.scales), x, d.room(960), 10}};
+    for (const Case* other : {&router, &wide})
+      products.push_back({d.matrix(other->type, other->rows, other->cols, other->codes),
+                          d.put(other->x), d.room(other->activations * other->rows),
+                          other->activations});
+    products.push_back({products[0].w, d.put({}), d.room(0), 0});
+    d->matmul(products, ProductForm::blocked);
+    Values all;
+    for (const MatMul& product : products) {
+      const Values y = d.get(product.y);
+      all.insert(all.end(), y.begin(), y.end());
+    }
+    return all;
+  });
+  Case second = up;
+  second.x = gate.x;
+  Values alone;
+  for (const Case* one : {&gate, static_cast<const Case*>(&second), &router, &wide}) {
+    const Values y = best([&](Device& d) { return one->product(d); });
+    alone.insert(alone.end(), y.begin(), y.end());
+  }
+  CHECK(difference(group, alone) == "");
+}
+
+TEST_CASE("every code of F8 is widened to its value in a blocked product") {
+  // One code a row, times one: the sums are the values themselves.
+  Case operands(DType::f8_e4m3, 256, 1, 1);
+  for (int code = 0; code < 256; ++code)
+    operands.codes[static_cast<std::size_t>(code)] = static_cast<std::byte>(code);
+  operands.scales = {1, 1};
+  operands.x = {1};
+  const Values y = everywhere([&](Device& d) { return operands.product(d); });
+  for (int code = 0; code < 256; ++code) {
+    const double value = decoded(DType::f8_e4m3, operands.codes, code);
+    if (std::isnan(value))
+      CHECK(std::isnan(y[static_cast<std::size_t>(code)]));
+    else
+      CHECK(double{y[static_cast<std::size_t>(code)]} == value);
+  }
+}
+
+TEST_CASE("infinities and NaN stay in their own row of a blocked product") {
+  Case operands(DType::f8_e4m3, 20, 200, 14);
+  operands.codes[5] = std::byte{0x7f};
+  operands.x[7] = HUGE_VALF;
+  const Values y = everywhere([&](Device& d) { return operands.product(d); });
+  CHECK(std::isnan(y[0]));
+  CHECK(std::isinf(y[1]));
+  CHECK(std::isnan(y[20]));
+  CHECK(std::isfinite(y[21]));
+}
+
+TEST_CASE("operands of a blocked product that are too small are an error that names them") {
+  Device d(backend(Isa::scalar, 1), 0);
+  const Matrix w = d.matrix(DType::f32, 4, 2, made_up_codes(DType::f32, 8, 1));
+  const auto multiply = [&](std::int64_t x, std::int64_t y, int rows) {
+    d->matmul(w, d.room(x), d.room(y), rows, ProductForm::blocked);
+  };
+  CHECK_THROWS_WITH_AS(multiply(5, 12, 3), "matmul: x holds 5 values, 6 are needed", Error);
+  CHECK_THROWS_WITH_AS(multiply(6, 11, 3), "matmul: y holds 11 values, 12 are needed", Error);
+  CHECK_THROWS_AS(d->matmul(Matrix{}, d.room(6), d.room(12), 3, ProductForm::blocked), Error);
+  // A group fails as a whole, and leaves nothing behind for the next call.
+  const Slice x = d.put(Values(6, 1)), y = d.room(12);
+  const MatMul group[] = {{w, x, y, 3}, {w, x, y, 4}};
+  CHECK_THROWS_AS(d->matmul(group, ProductForm::blocked), Error);
+  const Values before = d.get(y);
+  multiply(6, 12, 3);
+  CHECK(difference(d.get(y), before) == "");
+}
+
+void wrong_product(const cpu::BlockedProduct& p) {
+  cpu::scalar_blocked.product[cpu::format_f16](p);
+  p.y[p.last - 1] *= 1.0000001f;
+}
+
+TEST_CASE("a table of blocked products that differs in one format is found out") {
+  cpu::BlockedTable wrong = cpu::scalar_blocked;
+  CHECK(cpu::agrees(wrong, cpu::scalar_blocked));
+  wrong.product[cpu::format_f16] = wrong_product;
+  CHECK_FALSE(cpu::agrees(wrong, cpu::scalar_blocked));
+}
+
+TEST_CASE("a backend says which blocked products it runs") {
+  for (const Isa isa : host_isas()) {
+    CpuChoice choice;
+    const std::unique_ptr<Backend> opened = open_cpu(1, isa, choice);
+    CHECK(choice.blocked.find(name(isa)) == 0);
+    CHECK(opened->numerics() == "blocked f32");
+  }
+}
+
+}  // namespace
+}  // namespace hearth::kernels::test
