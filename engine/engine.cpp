@@ -17,7 +17,7 @@ namespace hearth::engine {
 namespace {
 
 // Counts up whenever the same weights and tokens may give other bits.
-constexpr std::uint64_t numeric_definition = 1;
+constexpr std::uint64_t numeric_definition = 2;
 
 std::uint64_t add_text(std::uint64_t hash, std::string_view text) {
   return fnv1a(std::as_bytes(std::span(text)), hash);
@@ -29,10 +29,12 @@ std::uint64_t add_number(std::uint64_t hash, std::uint64_t value) {
 
 // Names, forms and places of all tensors, and samples of their bytes: two trainings of one shape
 // differ in the first weights already.
-std::uint64_t fingerprint_of(const Tensors& tensors, const std::string& config, KvType kv) {
+std::uint64_t fingerprint_of(const Tensors& tensors, const std::string& config, KvType kv,
+                             const std::string& numerics) {
   constexpr std::uint64_t sample_bytes = 256;
   std::uint64_t hash = add_number(fnv1a_basis, numeric_definition);
   hash = add_number(hash, static_cast<std::uint64_t>(kv));
+  hash = add_text(hash, numerics);
   hash = add_text(hash, config);
   for (const auto& [name, tensor] : tensors.all()) {
     hash = add_text(hash, name);
@@ -100,14 +102,15 @@ std::shared_ptr<const Engine> Engine::load(const EngineOptions& options,
   engine->model_ = std::make_unique<Model>();
   Model& model = *engine->model_;
   model.tensors = std::make_unique<Tensors>(Tensors::open(options.model));
-  engine->fingerprint_ =
-      fingerprint_of(*model.tensors, read_text(options.model / "config.json", 1 << 20), options.kv);
   const MemoryView view = read_memory();
   engine->plan_memory(view, {.least_experts = 1});
   kernels::CpuChoice choice;
   model.backend = kernels::open_cpu(options.threads, options.isa, choice);
   engine->notes_ = choice.notes;
   engine->isa_ = choice.isa;
+  engine->fingerprint_ =
+      fingerprint_of(*model.tensors, read_text(options.model / "config.json", 1 << 20), options.kv,
+                     model.backend->numerics());
   load_dense(model, engine->config_, options.mtp, progress, stop);
   engine->start_experts(view);
   return engine;
