@@ -4,6 +4,7 @@
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <memory>
@@ -93,11 +94,11 @@ void add_synth(CLI::App& app, Command& chosen) {
       "written when the disk has not that much free; an interrupted run leaves nothing behind.\n"
       "\n"
       "Examples:\n"
-      "  hearth synth --layers 2 --out /data/quick                  4.6 GB\n"
-      "  hearth synth --layers 8 --mtp --out /data/benchmark        16.2 GB\n"
+      "  hearth synth --layers 2 --out /data/quick                  4.5 GB\n"
+      "  hearth synth --layers 8 --mtp --out /data/benchmark        16.1 GB\n"
       "  hearth synth --layers 8 --skew 2 --out /data/skewed\n"
-      "  hearth synth --layers 48 --sparse --out /data/hollow       3.3 GB, full size to look at\n"
-      "  hearth synth --layers 48 --experts 16 --out /data/deep     5.7 GB\n");
+      "  hearth synth --layers 48 --sparse --out /data/hollow       3.0 GB, looks like 79 GB\n"
+      "  hearth synth --layers 48 --experts 16 --out /data/deep     5.4 GB\n");
   command->callback([&chosen, flags] { chosen = [flags] { return run_synth(*flags); }; });
 }
 

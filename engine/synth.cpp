@@ -12,6 +12,8 @@
 #include <cstdlib>
 #include <future>
 #include <memory>
+#include <new>
+#include <span>
 #include <string>
 #include <string_view>
 #include <system_error>

@@ -39,8 +39,8 @@ TEST_CASE("help and version are printed with exit code 0") {
   const Finished version = home.hearth("--version");
   CHECK(version.code == 0);
   CHECK(version.out.starts_with("hearth 0."));
-  for (const char* command :
-       {"lsp", "daemon", "generate", "chat", "tokenize", "demo", "stop", "status", "jobs"}) {
+  for (const char* command : {"lsp", "daemon", "generate", "chat", "tokenize", "demo", "stop",
+                              "status", "jobs", "synth"}) {
     CAPTURE(command);
     CHECK(home.hearth(std::string(command) + " --help").code == 0);
   }
@@ -50,7 +50,8 @@ TEST_CASE("a wrong call is told in one line, with exit code 2") {
   const Home home;
   for (const char* arguments :
        {"", "dance", "status --colour", "generate --max-tokens 0", "generate --max-tokens many",
-        "tokenize --ids -5", "generate --raw --fim-prefix x"}) {
+        "tokenize --ids -5", "generate --raw --fim-prefix x", "synth --out x",
+        "synth --layers 0 --out x"}) {
     CAPTURE(arguments);
     const Finished finished = home.hearth(arguments);
     CHECK(finished.code == 2);
