@@ -1,6 +1,8 @@
 // The threads that compute. Hands out numbered pieces of work and stops between two of them when
 // asked to. Knows nothing of what a piece does; what a piece computes must not depend on who runs
-// it.
+// it. Each thread begins with a range of neighbouring pieces, which in a product lie side by side
+// in memory, and takes from the others' ranges when its own is done; so pieces can be small, and a
+// thread that lost its core holds up no more than the piece in its hands.
 #pragma once
 
 #include <atomic>
@@ -42,8 +44,14 @@ class Pool {
 
  private:
   void quit();
-  void work();
-  void drain(const Body& body, std::int64_t pieces);
+  void work(std::size_t self);
+  void drain(const Body& body, std::size_t self);
+
+  // The pieces [next, end) that a thread is to do first.
+  struct alignas(64) Range {
+    std::atomic<std::int64_t> next = 0;
+    std::int64_t end = 0;  // written between jobs
+  };
 
   const std::atomic<bool>* interrupt_ = nullptr;
   std::atomic<bool> stopped_ = false;
@@ -52,11 +60,10 @@ class Pool {
   std::condition_variable job_posted_;
   std::condition_variable workers_left_;
   const Body* body_ = nullptr;  // null between jobs
-  std::int64_t pieces_ = 0;
   bool quit_ = false;
   std::atomic<std::uint64_t> job_ = 0;  // counts jobs; written under the mutex, watched without
   std::atomic<int> inside_ = 0;         // workers in the current job; written under the mutex
-  alignas(64) std::atomic<std::int64_t> next_ = 0;
+  std::vector<Range> ranges_;           // of the calling thread, then of the workers
   std::vector<std::thread> workers_;
 };
 

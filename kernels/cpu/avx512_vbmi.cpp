@@ -117,7 +117,7 @@ inline float fold(const Lanes& x) {
 }
 
 inline void prefetch(const char* codes) {
-  _mm_prefetch(codes + prefetch_distance, _MM_HINT_T0);
+  _mm_prefetch(codes + prefetch_distance, _MM_HINT_T1);
 }
 
 // Adds the columns [begin, cols) of one weight row to the totals of R rows of x.

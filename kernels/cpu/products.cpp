@@ -10,6 +10,8 @@ namespace {
 
 // Activation rows of one piece of a product: few enough to stay in a core's cache.
 constexpr std::int64_t product_rows = 64;
+// Bytes of weights of a piece, about 10 µs of reading.
+constexpr std::int64_t piece_bytes = 128 << 10;
 // Weight rows of a piece come in whole multiples of this, so that threads do not share the lines of
 // cache in which their results lie.
 constexpr std::int64_t row_unit = 16;
@@ -32,6 +34,7 @@ void Products::canonical(std::span<const MatMul> products) {
     if (m.rows == 0) continue;
     jobs_.push_back({.whole = whole,
                      .run = table_.product[of],
+                     .size = static_cast<std::int64_t>(size_of(m.w.type())),
                      .activations = arranged({x, m.rows, m.w.cols(), table_.arrange[of]})});
   }
   if (jobs_.empty() || pool_.poll()) return;
@@ -66,22 +69,22 @@ void Products::arrange_all() {
   }
 }
 
-// Cuts every job so that the group makes enough pieces, none of more than piece_work_, numbered in
-// the order of the weights' addresses. How many there are in all.
+// Cuts every job into pieces of at most piece_work_ and about piece_bytes, numbered in the order of
+// the group. How many there are in all.
 std::int64_t Products::cut() {
   std::int64_t work = 0;
-  for (const Job& job : jobs_) work += job.work();
+  for (const Job& job : jobs_) work += job.whole.rows * job.whole.last * job.whole.weights.cols;
   const std::int64_t most = share(work, 1, piece_work_, pool_.threads());
   std::int64_t pieces = 0;
   for (Job& job : jobs_) {
-    const std::int64_t weight_rows = job.whole.last;
+    const std::int64_t cols = job.whole.weights.cols;
     job.blocks = divide_up(job.whole.rows, product_rows);
     job.block_rows = divide_up(job.whole.rows, job.blocks);
-    const std::int64_t fit = most / (job.block_rows * job.whole.weights.cols);
-    job.weight_rows =
-        std::clamp<std::int64_t>(fit < row_unit ? fit : fit / row_unit * row_unit, 1, weight_rows);
+    std::int64_t fit = std::min(most / (job.block_rows * cols), piece_bytes / (job.size * cols));
+    if (fit > row_unit) fit = fit / row_unit * row_unit;
+    job.weight_rows = std::clamp<std::int64_t>(fit, 1, job.whole.last);
     job.first_piece = pieces;
-    pieces += divide_up(weight_rows, job.weight_rows) * job.blocks;
+    pieces += divide_up(job.whole.last, job.weight_rows) * job.blocks;
   }
   return pieces;
 }

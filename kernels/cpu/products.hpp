@@ -41,14 +41,12 @@ class Products {
   struct Job {
     Product whole;
     void (*run)(const Product&) = nullptr;
+    std::int64_t size = 0;         // bytes of a weight
     std::int64_t activations = 0;  // index in activations_
     std::int64_t weight_rows = 0;  // of a piece
     std::int64_t blocks = 0;       // of activation rows
     std::int64_t block_rows = 0;   // of one such block
     std::int64_t first_piece = 0;  // in the group's numbering
-    std::int64_t work() const {
-      return whole.rows * (whole.last - whole.first) * whole.weights.cols;
-    }
   };
 
   std::int64_t arranged(const Activations& wanted);

@@ -12,8 +12,9 @@ namespace hearth::kernels::cpu {
 constexpr int lanes = 32;
 // Side of an f8_e4m3 scale's block.
 constexpr int scale_block = 128;
-// How far ahead of the products their weights are fetched into the cache, in bytes.
-constexpr int prefetch_distance = 2048;
+// How far ahead of the products their weights are fetched into the second-level cache, in bytes: far
+// enough for the memory's answer to be there, and little beside a piece.
+constexpr int prefetch_distance = 16384;
 constexpr int cache_line = 64;
 // Positions of a delta rule's segment, and the value columns of one call at most.
 constexpr int delta_segment = 64;

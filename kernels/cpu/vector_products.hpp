@@ -113,7 +113,7 @@ inline void multiply(Lanes (&sums)[R], const char* row, const float* x, Index x_
   for (; c + step <= end; c += step) {
     const char* const codes = row + c * Format::size;
     for (Index line = 0; line < bytes; line += cache_line)
-      __builtin_prefetch(codes + prefetch_distance + line);
+      __builtin_prefetch(codes + prefetch_distance + line, 0, 2);
     seen(codes);
     multiply<Format, R>(sums, codes, x + c, x_stride);
   }

@@ -1,12 +1,14 @@
 // How fast the products read their weights, beside how fast this machine reads memory at all:
 //   bench-kernels [threads] [--isa NAME] [--beside-busy]
-// B is the best of several ways to read with as many threads, from the same kind of memory. Weights
+// B is the best of several ways to read with as many threads from the same kind of memory, measured
+// in turns with each product. Weights
 // are copies enough that no cache holds them. --beside-busy runs a layer's products of decoding
 // alone, then beside a thread that computes without end.
 #include <immintrin.h>
 #include <sched.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -15,8 +17,10 @@
 #include <exception>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "kernels/ops.hpp"
@@ -29,7 +33,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t working_set = std::size_t{256} << 20;
 constexpr int samples = 7;
-constexpr double sample_seconds = 0.05;
+constexpr double sample_seconds = 0.03;
 
 double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
@@ -40,24 +44,23 @@ struct Speed {
   double median = 0;
 };
 
-// Calls work() for some samples; GB/s of the bytes of one call.
+// GB/s of one sample: calls of work(), each of so many bytes.
 template <class Work>
-Speed measure(std::size_t bytes, Work work) {
-  work();
-  std::vector<double> speeds;
-  for (int i = 0; i < samples; ++i) {
-    const auto begin = Clock::now();
-    int calls = 0;
-    double seconds = 0;
-    while (seconds < sample_seconds) {
-      work();
-      ++calls;
-      seconds = seconds_since(begin);
-    }
-    speeds.push_back(static_cast<double>(bytes) * calls / seconds * 1e-9);
+double sample(std::size_t bytes, const Work& work) {
+  const auto begin = Clock::now();
+  int calls = 0;
+  double seconds = 0;
+  while (seconds < sample_seconds) {
+    work();
+    ++calls;
+    seconds = seconds_since(begin);
   }
+  return static_cast<double>(bytes) * calls / seconds * 1e-9;
+}
+
+Speed summary(std::vector<double> speeds) {
   std::sort(speeds.begin(), speeds.end());
-  return {.best = speeds.back(), .median = speeds[samples / 2]};
+  return {.best = speeds.back(), .median = speeds[speeds.size() / 2]};
 }
 
 // --- Reading -------------------------------------------------------------------------------------
@@ -117,29 +120,54 @@ constexpr Reader readers[] = {
     {"avx2, 1 stream, 2 KiB ahead", Isa::avx2, read_avx2<2048>},
 };
 
-// The best of all ways to read.
-double read_bandwidth(Backend& backend, int threads) {
-  constexpr std::size_t piece = std::size_t{256} << 10;
-  const Buffer buffer = backend.allocate(working_set);
-  const std::span<std::byte> memory = backend.map(buffer);
-  std::fill(memory.begin(), memory.end(), std::byte{1});
-  Pool pool(threads);
-  std::atomic<std::uint64_t> sum = 0;
-  double best = 0;
-  std::printf("reading with %d thread%s\n", threads, threads == 1 ? "" : "s");
-  for (const Reader& reader : readers) {
-    if (!host_has(reader.isa)) continue;
-    const Speed speed = measure(working_set, [&] {
-      pool.run(working_set / piece, [&](std::int64_t i) {
-        sum += reader.read(memory.data() + static_cast<std::size_t>(i) * piece, piece);
+// Reads memory in all ways; a machine's bandwidth changes with what its neighbours do, so that
+// products are measured in turns with it.
+class Reading {
+ public:
+  Reading(Backend& backend, int threads) : buffer_(backend.allocate(working_set)), pool_(threads) {
+    memory_ = backend.map(buffer_);
+    std::fill(memory_.begin(), memory_.end(), std::byte{1});
+  }
+
+  // Prints every way and keeps the best two for now().
+  void print_all() {
+    std::printf("reading with %d thread%s\n", pool_.threads(), pool_.threads() == 1 ? "" : "s");
+    std::vector<std::pair<double, const Reader*>> ways;
+    for (const Reader& reader : readers) {
+      if (!host_has(reader.isa)) continue;
+      std::vector<double> speeds;
+      for (int i = 0; i < samples; ++i) speeds.push_back(read(reader));
+      const Speed speed = summary(speeds);
+      std::printf("  %-32s best %5.1f  median %5.1f GB/s\n", reader.name, speed.best, speed.median);
+      ways.push_back({speed.best, &reader});
+    }
+    std::sort(ways.rbegin(), ways.rend());
+    for (std::size_t i = 0; i < best_.size() && i < ways.size(); ++i) best_[i] = ways[i].second;
+  }
+
+  // One sample of the best way.
+  double now() {
+    const Reader* const way = best_[turn_++ % best_.size()];
+    return way == nullptr ? 0 : read(*way);
+  }
+
+ private:
+  double read(const Reader& reader) {
+    constexpr std::size_t piece = std::size_t{256} << 10;
+    return sample(working_set, [&] {
+      pool_.run(working_set / piece, [&](std::int64_t i) {
+        sum_ += reader.read(memory_.data() + static_cast<std::size_t>(i) * piece, piece);
       });
     });
-    std::printf("  %-32s best %5.1f  median %5.1f GB/s\n", reader.name, speed.best, speed.median);
-    best = std::max(best, speed.best);
   }
-  std::printf("  B = %.1f GB/s\n", sum == 0 ? 0 : best);
-  return best;
-}
+
+  Buffer buffer_;
+  std::span<std::byte> memory_;
+  Pool pool_;
+  std::atomic<std::uint64_t> sum_ = 0;
+  std::array<const Reader*, 2> best_ = {};
+  std::size_t turn_ = 0;
+};
 
 // --- Products ------------------------------------------------------------------------------------
 
@@ -215,17 +243,27 @@ struct Case {
   std::size_t offset = 0;
 };
 
-Speed product_speed(Backend& backend, const Case& c) {
+struct Measured {
+  Speed product;
+  Speed reading;  // B, in turns with it
+};
+
+Measured measure(Backend& backend, const Case& c, Reading& reading) {
   Weights weights(backend, c.type, c.shape, c.offset);
   const Buffer x = values(backend, c.rows * c.shape.cols);
   const Buffer y = values(backend, c.rows * c.shape.rows * c.group);
   const auto size = static_cast<std::size_t>(c.rows * c.shape.rows);
   std::vector<MatMul> group(static_cast<std::size_t>(c.group));
-  return measure(weights.bytes() * group.size(), [&] {
-    for (std::size_t i = 0; i < group.size(); ++i)
-      group[i] = {weights.next(), slice(x), slice(y).sub(i * size, size), c.rows};
-    backend.matmul(group, ProductForm::canonical);
-  });
+  std::vector<double> products, reads;
+  for (int i = 0; i < samples; ++i) {
+    reads.push_back(reading.now());
+    products.push_back(sample(weights.bytes() * group.size(), [&] {
+      for (std::size_t k = 0; k < group.size(); ++k)
+        group[k] = {weights.next(), slice(x), slice(y).sub(k * size, size), c.rows};
+      backend.matmul(group, ProductForm::canonical);
+    }));
+  }
+  return {.product = summary(products), .reading = summary(reads)};
 }
 
 std::vector<Case> cases(Isa isa) {
@@ -251,18 +289,20 @@ std::vector<Case> cases(Isa isa) {
   return result;
 }
 
-void print_products(Isa isa, int threads, double limit) {
+void print_products(Isa isa, int threads, Reading& reading) {
   CpuChoice choice;
   const std::unique_ptr<Backend> backend = open_cpu(threads, isa, choice);
   std::printf("%s\n", backend->description().c_str());
   for (const std::string& note : choice.notes) std::printf("note: %s\n", note.c_str());
   for (const Case& c : cases(isa)) {
-    const Speed speed = product_speed(*backend, c);
+    const Measured m = measure(*backend, c, reading);
     std::printf("  %-8s %6ld x %-5ld %d row%s", name(c.type), static_cast<long>(c.shape.rows),
                 static_cast<long>(c.shape.cols), c.rows, c.rows == 1 ? " " : "s");
-    std::printf("  group of %-2d  offset %zu", c.group, c.offset);
-    std::printf("  best %5.1f  median %5.1f GB/s  %3.0f %% of B\n", speed.best, speed.median,
-                100 * speed.best / limit);
+    std::printf("  group of %-2d  offset %zu  best %5.1f  median %5.1f GB/s", c.group, c.offset,
+                m.product.best, m.product.median);
+    std::printf("  B best %5.1f  median %5.1f  share %3.0f, %3.0f %%\n", m.reading.best,
+                m.reading.median, 100 * m.product.best / m.reading.best,
+                100 * m.product.median / m.reading.median);
   }
 }
 
@@ -370,14 +410,16 @@ int main(int argc, char** argv) try {
     }
   }
   CpuChoice choice;
-  const double limit = beside_busy ? 0 : read_bandwidth(*open_cpu(1, {}, choice), threads);
+  const std::unique_ptr<Backend> memory = open_cpu(1, {}, choice);
+  Reading reading(*memory, threads);
+  if (!beside_busy) reading.print_all();
   for (const Isa isa : {Isa::scalar, Isa::avx2, Isa::avx512}) {
     if (only && *only != isa) continue;
     if (!host_has(isa))
       std::printf("%s skipped: this processor does not have it\n",
                   hearth::kernels::name(isa).data());
     else if (!beside_busy)
-      print_products(isa, threads, limit);
+      print_products(isa, threads, reading);
     else if (isa != Isa::scalar)
       print_beside_busy(isa, threads);
   }

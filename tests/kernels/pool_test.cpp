@@ -32,6 +32,28 @@ TEST_CASE("job after job, each is complete when run returns") {
   CHECK(values == std::vector<int>(64, 2000));
 }
 
+TEST_CASE("a thread that is held up in a piece holds up only that piece") {
+  for (const int threads : {2, 4}) {
+    Pool pool(threads);
+    const std::thread::id caller = std::this_thread::get_id();
+    constexpr int pieces = 400;
+    std::atomic<int> others = 0;  // pieces done while one is held up
+    std::atomic<bool> held = false;
+    pool.run(pieces, [&](std::int64_t) {
+      // The first worker that gets a piece keeps it until all others have run.
+      if (std::this_thread::get_id() != caller && !held.exchange(true)) {
+        while (others < pieces - 1) std::this_thread::yield();
+        return;
+      }
+      ++others;
+      // The calling thread leaves a worker time to come.
+      while (!held && others == 1) std::this_thread::yield();
+    });
+    CHECK(held);
+    CHECK(others == pieces - 1);
+  }
+}
+
 TEST_CASE("an interrupt lets no further piece begin") {
   for (const int threads : {1, 4}) {
     Pool pool(threads);
