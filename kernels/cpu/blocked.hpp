@@ -23,7 +23,7 @@ constexpr int blocked_columns = scale_block;
 // Weight rows of a panel; divides the side of a scale's block.
 constexpr int panel_rows = 64;
 // Activation rows of one call at most.
-constexpr int blocked_rows = 256;
+constexpr int blocked_rows = 128;
 // Bytes of a packed row's block of columns.
 constexpr int packed_bytes = blocked_columns * 4;
 

@@ -40,8 +40,9 @@ inline Codes load_part(const Source& s, Index row, Index at, Load load) {
   return load(some);
 }
 
-// Reads one byte of every cache line: in this order memory is several times faster than in that of
-// the panels, which then find all in the cache. (Prefetches are dropped when there are many.)
+// Reads one byte of every cache line, to bring a piece of memory into the core's cache: in this
+// order that is several times faster than in the order of use. (Of many prefetches, the processor
+// drops most.)
 inline void touch(const char* data, Index bytes) {
   for (Index i = 0; i < bytes; i += 64)
     static_cast<void>(*static_cast<const volatile char*>(data + i));
@@ -205,44 +206,62 @@ inline void tiles_of(int rows, const char* panel, const float* x, Index columns,
     tile<paired, R, together>(panel + v * width * 4, x, columns, scale, fresh, totals + v * width);
 }
 
+// A panel for all rows, in tiles of almost equal height.
+template <bool paired>
+inline void multiply_panel(const BlockedProduct& p, const Panel& panel, Index begin, Index columns,
+                           float scale, float (&totals)[blocked_rows][panel_rows]) {
+  const float* const x = reinterpret_cast<const float*>(p.x + begin / blocked_columns * p.x_stride);
+  const Index tiles = (p.rows + tile_rows - 1) / tile_rows;
+  for (Index t = 0; t < tiles; ++t) {
+    const Index row = t * p.rows / tiles;
+    const int height = static_cast<int>((t + 1) * p.rows / tiles - row);
+    tiles_of<paired, tile_rows>(height, panel.units, x + row * blocked_columns, columns, scale,
+                                begin == 0, totals[row]);
+  }
+}
+
+// Many rows take several panels at once, which share a block of their columns in the core's cache.
+constexpr Index many_rows = 24;
+constexpr Index panels_at_once = 4;
+
 template <class Format>
 void blocked_product(const BlockedProduct& p) {
   Panel panel;
-  alignas(64) float totals[blocked_rows][panel_rows];
+  alignas(64) float totals[panels_at_once][blocked_rows][panel_rows];
   const Weights& w = p.weights;
-  // Tiles of almost equal height.
-  const Index tiles = (p.rows + tile_rows - 1) / tile_rows;
-  for (Index first = p.first; first < p.last; first += panel_rows) {
-    const Index rows = p.last - first < panel_rows ? p.last - first : panel_rows;
-    touch(static_cast<const char*>(w.data) + first * w.stride * Format::size,
-          rows * w.stride * Format::size);
+  const char* const data = static_cast<const char*>(w.data);
+  const Index step = p.rows < many_rows ? panel_rows : panels_at_once * panel_rows;
+  for (Index group = p.first; group < p.last; group += step) {
+    const Index end = p.last - group < step ? p.last : group + step;
+    touch(data + group * w.stride * Format::size, (end - group) * w.stride * Format::size);
     for (Index begin = 0; begin < w.cols; begin += blocked_columns) {
       const Index left = w.cols - begin;
       const Index columns = left < blocked_columns ? left : blocked_columns;
-      const Source source{
-          .data = static_cast<const char*>(w.data) + (first * w.stride + begin) * Format::size,
-          .row_bytes = w.stride * Format::size,
-          .rows = rows,
-          .bytes = columns * Format::size};
-      if (rows == panel_rows && columns == blocked_columns)
-        unpack<Format, true>(source, panel.units);
-      else
-        unpack<Format, false>(source, panel.units);
-      float scale = 1;
-      if constexpr (Format::size == 1)
-        scale = w.scales[first / scale_block * w.scale_stride + begin / scale_block];
-      const float* const x =
-          reinterpret_cast<const float*>(p.x + begin / blocked_columns * p.x_stride);
-      for (Index t = 0; t < tiles; ++t) {
-        const Index row = t * p.rows / tiles;
-        const int height = static_cast<int>((t + 1) * p.rows / tiles - row);
-        tiles_of<Format::paired, tile_rows>(height, panel.units, x + row * blocked_columns, columns,
-                                            scale, begin == 0, totals[row]);
+      if (p.rows >= many_rows)
+        touch(reinterpret_cast<const char*>(p.x + begin / blocked_columns * p.x_stride),
+              p.rows * packed_bytes);
+      for (Index first = group; first < end; first += panel_rows) {
+        const Source source{.data = data + (first * w.stride + begin) * Format::size,
+                            .row_bytes = w.stride * Format::size,
+                            .rows = end - first < panel_rows ? end - first : panel_rows,
+                            .bytes = columns * Format::size};
+        if (source.rows == panel_rows && columns == blocked_columns)
+          unpack<Format, true>(source, panel.units);
+        else
+          unpack<Format, false>(source, panel.units);
+        float scale = 1;
+        if constexpr (Format::size == 1)
+          scale = w.scales[first / scale_block * w.scale_stride + begin / scale_block];
+        multiply_panel<Format::paired>(p, panel, begin, columns, scale,
+                                       totals[(first - group) / panel_rows]);
       }
     }
-    for (Index r = 0; r < p.rows; ++r)
-      __builtin_memcpy(p.y + r * p.y_stride + first, totals[r],
-                       static_cast<std::size_t>(rows) * sizeof(float));
+    for (Index first = group; first < end; first += panel_rows)
+      for (Index r = 0; r < p.rows; ++r) {
+        const Index count = end - first < panel_rows ? end - first : panel_rows;
+        __builtin_memcpy(p.y + r * p.y_stride + first, totals[(first - group) / panel_rows][r],
+                         static_cast<std::size_t>(count) * sizeof(float));
+      }
   }
 }
 
@@ -253,7 +272,7 @@ void pack(const Packing& p) {
 }
 
 constexpr BlockedTable blocked_table = {
-    .piece_work = 1 << 25,
+    .piece_work = 1 << 26,
     .pack = {pack, pack, pack, pack},
     .product = {blocked_product<F32>, blocked_product<F16>, blocked_product<Bf16>,
                 blocked_product<F8>},
