@@ -138,11 +138,14 @@ std::optional<PrefixCache::Restored> PrefixCache::load(PrefixNode& node, std::in
   // What was read has a file, and so has all that it stands on: eviction drops what these nodes
   // hold, never the nodes.
   for (auto& [from, held] : read) {
-    if (held.state && make_room(held.state.bytes()))
+    const std::size_t output = (held.hidden.size() + held.logits.size()) * sizeof(float);
+    if (held.state && make_room(held.state.bytes() + output))
       set_state(*from, held.state, std::move(held.hidden), std::move(held.logits));
   }
-  for (auto& [from, held] : read) {
-    if (held.kv && from->states_held > 0 && make_room(held.kv.bytes()) && from->states_held > 0)
+  for (const auto& [from, held] : read) {
+    const std::uint64_t bytes = held.kv.bytes() + from->tokens.size() * sizeof(TokenId);
+    // Only for a state in RAM, which making room may cost.
+    if (held.kv && from->states_held > 0 && make_room(bytes) && from->states_held > 0)
       set_kv(*from, held.kv);
   }
   return restored;
