@@ -70,7 +70,7 @@ struct EngineOptions {
   std::int64_t checkpoint_distance = 512;  // tokens; rounded up to a multiple of 64
   std::filesystem::path prefix_directory;  // empty: none on disk
   std::uint64_t prefix_disk_bytes = std::uint64_t{10} << 30;
-  std::uint64_t prefix_daily_bytes = 20'000'000'000;  // most that is written in a day (UTC)
+  std::uint64_t prefix_daily_bytes = std::uint64_t{18} << 30;  // most written in a day (UTC)
   double disk_min_seconds = 3;  // what is computed again faster than this is not written
 };
 
