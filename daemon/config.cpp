@@ -173,9 +173,6 @@ const std::vector<Key>& keys() {
       number("model", "context",
              "Tokens that a prompt and its answer may have. 0: the model's own.",
              &Config::model_context, 0, 1 << 20),
-      number("model", "checkpoints",
-             "States a sequence keeps to come back to; each costs memory (about 74 MiB at 80B).",
-             &Config::model_checkpoints, 1, 1024),
       size("memory", "experts",
            "Memory for experts; more means fewer reads from disk. \"auto\": at most 60 % of what "
            "is\n"
@@ -184,6 +181,21 @@ const std::vector<Key>& keys() {
       size("memory", "scratch",
            "Memory in which prompts are read; more means fewer passes over the experts.",
            &Config::memory_scratch, ""),
+      size("memory", "prefixes",
+           "Memory for the beginnings of prompts, so that they are not computed again: at 80B a\n"
+           "checkpoint has about 74 MiB, and a token 48 KiB. \"0\": none are kept.",
+           &Config::memory_prefixes, ""),
+      number("prefixes", "distance",
+             "Tokens between two checkpoints where a prompt names no boundary.",
+             &Config::prefixes_distance, 64, 1 << 20),
+      size("prefixes", "disk",
+           "Room on disk for those that took long to compute; a new daemon finds them again.\n"
+           "\"0\": none.",
+           &Config::prefixes_disk, ""),
+      size("prefixes", "daily", "Most that is written there in a day, to spare the disk.",
+           &Config::prefixes_daily, ""),
+      duration("prefixes", "least", "What is computed again faster than this is not written there.",
+               &Config::prefixes_least),
       choice("experts", "reader", "How experts are read from disk. \"auto\": the best that works.",
              &Config::experts_reader, {"auto", "io_uring", "threads"}),
       choice(

@@ -16,10 +16,15 @@ struct Config {
   std::string model_isa = "auto";
   std::string model_kv = "f32";
   std::int64_t model_context = 0;  // 0: the model's own
-  std::int64_t model_checkpoints = 8;
   // [memory]
   std::uint64_t memory_experts = 0;  // 0: worked out from what is free
   std::uint64_t memory_scratch = std::uint64_t{512} << 20;
+  std::uint64_t memory_prefixes = std::uint64_t{1} << 30;  // 0: none are kept
+  // [prefixes]
+  std::int64_t prefixes_distance = 512;
+  std::uint64_t prefixes_disk = std::uint64_t{10} << 30;   // 0: none on disk
+  std::uint64_t prefixes_daily = std::uint64_t{18} << 30;  // a little under 20 GB
+  std::chrono::milliseconds prefixes_least{3'000};
   // [experts]
   std::string experts_reader = "auto";
   std::string experts_policy = "lru";

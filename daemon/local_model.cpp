@@ -12,7 +12,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::size_t sessions_kept = 4;
+constexpr std::size_t sessions_kept = 3;  // one for each priority
 constexpr std::chrono::milliseconds load_report_every{200};
 
 std::optional<kernels::Isa> isa_named(const std::string& name) {
@@ -49,7 +49,12 @@ engine::EngineOptions engine_options(const Config& config, const std::filesystem
   options.experts.prefetch = config.experts_prefetch;
   options.experts.history = state;
   options.experts.yield_memory = true;
-  options.checkpoints = static_cast<std::size_t>(config.model_checkpoints);
+  options.prefix_ram_bytes = config.memory_prefixes;
+  options.checkpoint_distance = config.prefixes_distance;
+  if (!state.empty() && config.prefixes_disk > 0) options.prefix_directory = state / "prefixes";
+  options.prefix_disk_bytes = config.prefixes_disk;
+  options.prefix_daily_bytes = config.prefixes_daily;
+  options.disk_min_seconds = std::chrono::duration<double>(config.prefixes_least).count();
   return options;
 }
 
@@ -146,6 +151,7 @@ ModelStatus LocalModel::status() const {
   if (engine_) {
     status.memory = engine_->memory();
     status.experts = engine_->experts();
+    status.prefixes = engine_->prefix_statistics();
   }
   status.prefill_speed = shared_->speeds.prefill.per_second();
   status.decode_speed = shared_->speeds.decode.per_second();

@@ -48,7 +48,8 @@ struct ModelStatus {
   // Now:
   std::size_t waiting = 0;  // requests that compute, wait or are parked
   std::size_t sessions = 0;
-  std::uint64_t session_bytes = 0;      // KV, states and what is kept of them
+  std::uint64_t session_bytes = 0;      // KV and states of sequences under way
+  engine::PrefixStatistics prefixes;    // what prompts go back to
   std::optional<double> prefill_speed;  // tokens a second
   std::optional<double> decode_speed;
 };

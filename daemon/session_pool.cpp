@@ -17,6 +17,8 @@ struct SessionPool::Entry {
 
 namespace {
 
+constexpr std::size_t worth_keeping = 64;  // tokens that computing again would cost
+
 std::size_t shared(Tokens a, Tokens b) {
   return static_cast<std::size_t>(std::ranges::mismatch(a, b).in1 - a.begin());
 }
@@ -38,20 +40,15 @@ SessionPool::SessionPool(std::shared_ptr<const engine::Engine> engine, std::size
 SessionPool::~SessionPool() = default;
 
 SessionPool::Lease SessionPool::acquire(Tokens prompt) {
-  Entry* best = best_match(prompt);
-  const bool goes_on =
-      best != nullptr && 2 * best->session.common(prompt) >= best->session.tokens().size();
-  Entry* chosen = goes_on ? best : room();
-  if (chosen != best && best != nullptr && best->session.common(prompt) > 0) {
-    chosen->session = best->session.clone();  // both have more to live for
-  }
+  Entry* chosen = best_match(prompt);
+  if (chosen == nullptr) chosen = room();
   chosen->prompt.assign(prompt.begin(), prompt.end());
   chosen->used = ++clock_;
   return Lease(*chosen);
 }
 
 std::size_t SessionPool::common(Tokens prompt) const {
-  std::size_t most = 0;
+  std::size_t most = engine_->cached_prefix(prompt);
   for (const auto& entry : entries_) most = std::max(most, entry->session.common(prompt));
   return most;
 }
@@ -62,16 +59,19 @@ std::size_t SessionPool::bytes() const {
   return total;
 }
 
-// Most computed tokens in common; then, the furthest along the same prompt (a parked chunk), then
-// the latest. Null where nothing at all is shared.
+// The session that is furthest along the prompt: it goes on, or at least has the KV. Null where
+// none is on its way to it: what only begins alike is left to what it was lent for, and the
+// beginning comes from a checkpoint.
 SessionPool::Entry* SessionPool::best_match(Tokens prompt) {
   Entry* best = nullptr;
   std::tuple<std::size_t, std::size_t, std::uint64_t> best_score{0, 0, 0};
   for (const auto& entry : entries_) {
     if (entry->lent) continue;
-    const std::size_t kept = entry->session.common(prompt);
-    const std::size_t along = shared(entry->prompt, prompt);
+    const std::vector<engine::TokenId>& computed = entry->session.tokens();
+    const std::size_t kept = shared(computed, prompt);
+    const std::size_t along = shared(entry->prompt, prompt);  // with a parked chunk
     if (kept == 0 && along == 0) continue;
+    if (2 * kept < computed.size()) continue;
     const std::tuple score{kept, along, entry->used};
     if (score > best_score) {
       best = entry.get();
@@ -86,7 +86,13 @@ SessionPool::Entry* SessionPool::room() {
   for (const auto& entry : entries_) {
     if (!entry->lent && (oldest == nullptr || entry->used < oldest->used)) oldest = entry.get();
   }
-  if (oldest != nullptr && entries_.size() >= size_) return oldest;
+  if (oldest != nullptr && entries_.size() >= size_) {
+    // Its own sequence may go on some day; the answer at its end has no checkpoint yet.
+    engine::Session& session = oldest->session;
+    const std::size_t cached = engine_->cached_prefix(session.tokens());
+    if (session.tokens().size() >= cached + worth_keeping) session.keep();
+    return oldest;
+  }
   entries_.push_back(std::make_unique<Entry>(Entry{engine::Session(engine_), {}}));
   return entries_.back().get();
 }

@@ -1,5 +1,6 @@
-// The few sequences whose state is kept: the one that shares most with a prompt serves it, the
-// least recently used makes room. Used by the computing thread alone.
+// The few sequences that are under way: the one that is on its way to a prompt serves it, the least
+// recently used makes room. What is common to several is in the engine's prefix checkpoints. Used
+// by the computing thread alone.
 #pragma once
 
 #include <cstddef>
@@ -36,7 +37,7 @@ class SessionPool {
   // A session for this prompt; sync() is left to its user. More sessions than `size` exist only
   // while all of them are lent.
   Lease acquire(std::span<const engine::TokenId> prompt);
-  // The most tokens of the prompt that any session has computed.
+  // The most tokens of the prompt that any session or checkpoint can go on from.
   std::size_t common(std::span<const engine::TokenId> prompt) const;
 
   std::size_t size() const { return entries_.size(); }

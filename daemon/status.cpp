@@ -84,6 +84,43 @@ std::string expert_lines(const json& experts) {
   return text;
 }
 
+std::string bytes(const json& value) {
+  return show_bytes(value.get<double>());
+}
+
+std::string prefix_lines(const json& prefixes) {
+  std::string text =
+      line("prefixes", show_count(prefixes["ramCheckpoints"].get<std::int64_t>(), "checkpoint") +
+                           " in memory, " + bytes(prefixes["ramBytes"]) + " of " +
+                           bytes(prefixes["ramLimit"]));
+  if (prefixes["disk"].get<bool>()) {
+    text += line("", show_count(prefixes["diskCheckpoints"].get<std::int64_t>(), "checkpoint") +
+                         " on disk, " + bytes(prefixes["diskBytes"]) + " of " +
+                         bytes(prefixes["diskLimit"]) + "; written today " +
+                         bytes(prefixes["writtenToday"]) + " of " + bytes(prefixes["dailyLimit"]));
+  } else {
+    text += line("", "none on disk");
+  }
+  return text + line("", "prompts gone on with " + number(prefixes["hits"]) + ", begun anew " +
+                             number(prefixes["misses"]) + "; " +
+                             number(prefixes["restoredTokens"]) + " tokens not computed again");
+}
+
+json to_json(const engine::PrefixStatistics& prefixes) {
+  return {{"ramBytes", prefixes.ram_bytes},
+          {"ramLimit", prefixes.ram_limit},
+          {"ramCheckpoints", prefixes.ram_checkpoints},
+          {"disk", prefixes.disk},
+          {"diskBytes", prefixes.disk_bytes},
+          {"diskLimit", prefixes.disk_limit},
+          {"diskCheckpoints", prefixes.disk_checkpoints},
+          {"writtenToday", prefixes.written_today},
+          {"dailyLimit", prefixes.daily_limit},
+          {"hits", prefixes.hits},
+          {"misses", prefixes.misses},
+          {"restoredTokens", prefixes.restored_tokens}};
+}
+
 }  // namespace
 
 json to_json(const ModelStatus& status) {
@@ -128,6 +165,7 @@ json to_json(const ModelStatus& status) {
       {"waiting", status.waiting},
       {"sessions", status.sessions},
       {"sessionBytes", status.session_bytes},
+      {"prefixes", to_json(status.prefixes)},
       {"prefillTokensPerSecond", optional(status.prefill_speed)},
       {"decodeTokensPerSecond", optional(status.decode_speed)}};
 }
@@ -161,6 +199,7 @@ std::string show_status(const json& status) {
     text += line("", "in use: " + show_bytes(model["sessionBytes"].get<double>()) + " in " +
                          show_count(model["sessions"].get<std::int64_t>(), "sequence"));
     text += expert_lines(model["experts"]);
+    text += prefix_lines(model["prefixes"]);
     text += line("speed", "reading " + speed(model["prefillTokensPerSecond"]) + ", writing " +
                               speed(model["decodeTokensPerSecond"]));
   }

@@ -10,6 +10,7 @@
 #include "engine/fingerprint.hpp"
 #include "engine/forward.hpp"
 #include "engine/model.hpp"
+#include "engine/prefix_cache.hpp"
 #include "engine/safetensors.hpp"
 
 namespace hearth::engine {
@@ -69,6 +70,20 @@ std::int64_t rows_of_chunk(const EngineOptions& options, const Config& config,
   return std::max(unit, (rows + unit - 1) / unit * unit);
 }
 
+std::unique_ptr<PrefixCache> open_prefixes(const Engine& engine) {
+  const EngineOptions& from = engine.options();
+  PrefixOptions options;
+  options.ram_bytes = from.prefix_ram_bytes;
+  options.directory = from.prefix_directory;
+  options.disk_bytes = from.prefix_disk_bytes;
+  options.daily_bytes = from.prefix_daily_bytes;
+  options.disk_min_seconds = from.disk_min_seconds;
+  options.note = from.note;
+  const bool mtp = engine.model().mtp.has_value();
+  return std::make_unique<PrefixCache>(options, PrefixLayout::of(engine.config(), from.kv, mtp),
+                                       engine.fingerprint());
+}
+
 }  // namespace
 
 Engine::Engine() = default;
@@ -113,6 +128,7 @@ std::shared_ptr<const Engine> Engine::load(const EngineOptions& options,
                      model.backend->numerics());
   load_dense(model, engine->config_, options.mtp, progress, stop);
   engine->start_experts(view);
+  engine->prefixes_ = open_prefixes(*engine);
   return engine;
 }
 
@@ -121,6 +137,7 @@ void Engine::plan_memory(const MemoryView& view, const MemoryWishes& wishes) {
   memory_.dense = dense_bytes(*model_->tensors, options_.mtp);
   memory_.kv = static_cast<std::uint64_t>(context_) *
                kv_bytes_per_position(config_, options_.kv, options_.mtp);
+  memory_.prefixes = options_.prefix_ram_bytes;
   memory_.scratch = static_cast<std::uint64_t>(chunk_rows_) * chunk_bytes_per_row(config_);
   plan_experts(memory_, view, wishes, options_.model.string());
 }
@@ -175,6 +192,12 @@ ExpertStatus Engine::experts() const {
 }
 kernels::Backend& Engine::backend() const {
   return *model_->backend;
+}
+std::size_t Engine::cached_prefix(std::span<const TokenId> tokens) const {
+  return prefixes_->find(tokens);
+}
+PrefixStatistics Engine::prefix_statistics() const {
+  return prefixes_->statistics();
 }
 
 }  // namespace hearth::engine

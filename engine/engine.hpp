@@ -30,11 +30,13 @@
 
 namespace hearth::engine {
 
-struct Model;  // engine/model.hpp: the weights
-struct State;  // engine/state.hpp: KV, DeltaNet states, convolution history
-struct Chunk;  // engine/forward.hpp: rows on their way through the layers
-
-class ExpertKeeper;  // engine/expert_keeper.hpp
+struct Model;           // engine/model.hpp: the weights
+struct State;           // engine/state.hpp: KV, DeltaNet states, convolution history
+struct RecurrentState;  // there too
+struct Chunk;           // engine/forward.hpp: rows on their way through the layers
+class ExpertKeeper;     // engine/expert_keeper.hpp
+class PrefixCache;      // engine/prefix_cache.hpp: checkpoints that prompts go back to
+enum class CheckpointKind : std::uint8_t;
 
 enum class KvType : std::uint8_t { f32, f16 };
 
@@ -55,14 +57,37 @@ struct EngineOptions {
   int threads = 0;                  // 0: one per core
   std::optional<kernels::Isa> isa;  // empty: the best this host has
   KvType kv = KvType::f32;
-  std::int64_t context = 0;     // positions a session can hold; 0: the profile's
-  std::size_t checkpoints = 8;  // states a session keeps to come back to (about 74 MiB each at 80B)
+  std::int64_t context = 0;  // positions a session can hold; 0: the profile's
   // Rows of a prefill chunk, rounded up to a multiple of 64; 0: as many as `scratch` bytes hold.
   std::int64_t chunk = 0;
   std::uint64_t scratch = std::uint64_t{512} << 20;
   ExpertOptions experts;
   std::function<void(const std::string&)> note;  // for the log, from any thread
   bool mtp = false;                              // load the MTP head where the checkpoint has one
+
+  // Prefix checkpoints, which all sessions share: at 80B about 74 MiB each, and 48 KiB a token.
+  std::uint64_t prefix_ram_bytes = std::uint64_t{1} << 30;  // 0: none are kept
+  std::int64_t checkpoint_distance = 512;  // tokens; rounded up to a multiple of 64
+  std::filesystem::path prefix_directory;  // empty: none on disk
+  std::uint64_t prefix_disk_bytes = std::uint64_t{10} << 30;
+  std::uint64_t prefix_daily_bytes = std::uint64_t{18} << 30;  // most written in a day (UTC)
+  double disk_min_seconds = 3;  // what is computed again faster than this is not written
+};
+
+// What the prefix checkpoints are doing.
+struct PrefixStatistics {
+  std::uint64_t ram_bytes = 0;  // states under way in a chunk included
+  std::uint64_t ram_limit = 0;
+  std::size_t ram_checkpoints = 0;
+  bool disk = false;  // whether there is a directory, and it is ours
+  std::uint64_t disk_bytes = 0;
+  std::uint64_t disk_limit = 0;
+  std::size_t disk_checkpoints = 0;
+  std::uint64_t written_today = 0;
+  std::uint64_t daily_limit = 0;
+  std::uint64_t hits = 0;             // prompts that went on from a checkpoint
+  std::uint64_t misses = 0;           // prompts that began at their first token
+  std::uint64_t restored_tokens = 0;  // not computed again, thanks to checkpoints
 };
 
 struct LoadProgress {
@@ -99,6 +124,11 @@ class Engine {
   const Model& model() const { return *model_; }
   kernels::Backend& backend() const;
   kernels::Isa isa() const { return isa_; }
+  PrefixCache& prefixes() const { return *prefixes_; }  // the computing thread's
+
+  // How many of the tokens a checkpoint covers. On the computing thread.
+  std::size_t cached_prefix(std::span<const TokenId> tokens) const;
+  PrefixStatistics prefix_statistics() const;
 
  private:
   Engine();
@@ -118,36 +148,39 @@ class Engine {
   std::vector<std::string> notes_;
   std::unique_ptr<Model> model_;
   std::unique_ptr<ExpertKeeper> keeper_;  // of the model's experts: goes before them
+  std::unique_ptr<PrefixCache> prefixes_;
 };
 
 // What a step of work came to.
 enum class Progress : std::uint8_t { more, done, interrupted };
 
-// One sequence: its tokens and everything computed from them. Movable; clone() copies.
+// One sequence: its tokens and everything computed from them. Movable.
 class Session {
  public:
   explicit Session(std::shared_ptr<const Engine> engine);
   Session(Session&&) noexcept;
   Session& operator=(Session&&) noexcept;
   ~Session();
-  Session clone() const;  // without a parked chunk
 
   const Engine& engine() const { return *engine_; }
   const std::vector<TokenId>& tokens() const { return tokens_; }  // computed so far
   std::int64_t position() const { return static_cast<std::int64_t>(tokens_.size()); }
   std::uint64_t tokens_computed() const { return computed_; }  // rows run through all layers, ever
-  std::size_t bytes() const;  // of memory: KV, states and checkpoints
+  std::size_t bytes() const;  // of memory: KV, states and a parked chunk
 
-  // Goes back to the longest prefix of `tokens` that this session holds a state for, and says how
-  // many tokens that is. A parked chunk that continues it is kept.
+  // Goes to the longest prefix of `tokens` that this session or a checkpoint has a state for, and
+  // says how many tokens that is. A parked chunk that continues it is kept where it is further.
   std::size_t sync(std::span<const TokenId> tokens);
   // How many tokens sync would keep.
   std::size_t common(std::span<const TokenId> tokens) const;
+  // Makes a checkpoint of the present state, for when the session is given another sequence.
+  void keep();
 
   // Brings the session from where it is towards `tokens` (which must extend tokens()) by one piece
-  // of work: a layer half of a chunk. `marks`: token counts at which a state is kept to come back
-  // to. Interrupted work within a piece is lost, finished pieces stay and go on at the next call.
-  // logits() afterwards are those after the last token.
+  // of work: a layer half of a chunk. Checkpoints are kept at `marks` (token counts), at regular
+  // distances, shortly before the end and there, as far as their budget goes. Interrupted work
+  // within a piece is lost, finished pieces stay and go on at the next call. logits() afterwards
+  // are those after the last token.
   Progress prefill(std::span<const TokenId> tokens, std::span<const std::size_t> marks,
                    const std::atomic<bool>* interrupt);
   // Rows that passed all layers of a running prefill, counting a chunk by the share of its layers.
@@ -159,26 +192,29 @@ class Session {
   // [vocab] after the last token; empty when nothing was computed since the last sync that cut.
   std::span<const float> logits() const { return logits_; }
 
-  // Everything but checkpoints and a parked chunk, as bytes; restore throws Error on damage or a
-  // fingerprint that is not this engine's.
-  std::vector<std::byte> save() const;
-  static Session restore(std::shared_ptr<const Engine> engine, std::span<const std::byte> bytes);
-
   // Tokens the checkpoint's MTP head would say after tokens() and `next`; empty without the head.
   std::vector<TokenId> draft(TokenId next, int count);
 
  private:
   friend struct SessionAccess;  // engine/forward.hpp: golden tests look at what lies between
 
-  Chunk next_chunk(std::span<const TokenId> tokens, std::span<const std::size_t> marks);
+  struct Prefill;  // a chunk on its way and the checkpoints it takes
+
+  bool continues(std::span<const TokenId> tokens) const;
+  std::unique_ptr<Prefill> next_chunk(std::span<const TokenId> tokens,
+                                      std::span<const std::size_t> marks);
+  void keep_checkpoints(Prefill& done);
+  void add_checkpoint(std::size_t position, CheckpointKind kind, RecurrentState state,
+                      std::vector<float> hidden, std::vector<float> logits);
   // Runs one stage of `chunk`, which follows tokens(); done: the chunk is part of the session.
   Progress advance(Chunk& chunk, const std::atomic<bool>* interrupt);
   std::shared_ptr<const Engine> engine_;
   std::vector<TokenId> tokens_;
   std::vector<float> logits_;
   std::uint64_t computed_ = 0;
+  std::size_t synced_ = 0;  // tokens that the last sync kept
   std::unique_ptr<State> state_;
-  std::unique_ptr<Chunk> parked_;
+  std::unique_ptr<Prefill> parked_;
 };
 
 struct GenerationRequest {

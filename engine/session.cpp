@@ -1,10 +1,14 @@
-// A sequence's life: synchronising with a new prompt, prefill in stages, decode, copies, drafts.
+// A sequence's life: synchronising with a new prompt, prefill in stages, decode, drafts.
 #include <algorithm>
+#include <chrono>
+#include <limits>
 #include <numeric>
+#include <optional>
 #include <utility>
 
 #include "engine/engine.hpp"
 #include "engine/forward.hpp"
+#include "engine/prefix_cache.hpp"
 #include "engine/state.hpp"
 
 namespace hearth::engine {
@@ -34,128 +38,193 @@ std::unique_ptr<State> empty_state(const Engine& engine) {
   return state;
 }
 
-// The latest checkpoint that a prompt sharing `shared` tokens can go on from; it needs logits when
-// the prompt ends right there.
-const Checkpoint* best_checkpoint(const State& state, std::size_t shared, std::size_t wanted) {
-  const Checkpoint* best = nullptr;
-  for (const Checkpoint& checkpoint : state.checkpoints) {
-    const auto position = static_cast<std::size_t>(checkpoint.position);
-    if (position > shared) break;
-    if (position == wanted && checkpoint.logits.empty()) continue;
-    best = &checkpoint;
-  }
-  return best;
+struct Cut {
+  std::size_t position = 0;  // tokens of the sequence
+  CheckpointKind kind = CheckpointKind::regular;
+};
+
+// How close to a prompt's end a state is wanted: behind it typing changes tokens, and from it few
+// are computed again.
+constexpr std::size_t before_end = 16;
+constexpr std::size_t before_end_least = 12;
+constexpr std::size_t before_end_most = 24;
+
+std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
 }
 
-// Adds, or replaces one at the same position; drops the least recently used beyond `limit`.
-void add_checkpoint(State& state, Checkpoint checkpoint, std::size_t limit) {
-  if (limit == 0) return;
-  checkpoint.used = ++state.clock;
-  auto& all = state.checkpoints;
-  const auto at = std::ranges::lower_bound(all, checkpoint.position, {}, &Checkpoint::position);
-  if (at != all.end() && at->position == checkpoint.position) {
-    if (checkpoint.logits.empty()) checkpoint.logits = std::move(at->logits);
-    *at = std::move(checkpoint);
-    return;
-  }
-  all.insert(at, std::move(checkpoint));
-  if (all.size() > limit) all.erase(std::ranges::min_element(all, {}, &Checkpoint::used));
+bool in_window(std::size_t position, std::size_t total) {
+  return position + before_end_most >= total && position + before_end_least <= total;
+}
+
+// Where in (begin, end] of a prompt of `total` tokens states are wanted, by rising position.
+// `known`: a checkpoint that the prompt's last tokens can go back to.
+std::vector<Cut> wanted_cuts(std::size_t begin, std::size_t end, std::size_t total,
+                             std::span<const std::size_t> marks, std::size_t distance,
+                             std::size_t known) {
+  std::vector<Cut> cuts;
+  bool near_end = in_window(known, total);
+  const auto want = [&](std::size_t position, CheckpointKind kind) {
+    const bool taken =
+        std::ranges::any_of(cuts, [&](const Cut& cut) { return cut.position == position; });
+    if (position >= total || taken) return;
+    near_end = near_end || in_window(position, total);
+    if (position > begin && position <= end) cuts.push_back({position, kind});
+  };
+  for (const std::size_t mark : marks) want(mark, CheckpointKind::mark);
+  for (std::size_t at = distance; at <= end; at += distance) want(at, CheckpointKind::regular);
+  if (total > before_end && !near_end) want(total - before_end, CheckpointKind::before_end);
+  if (end == total) cuts.push_back({total, CheckpointKind::end});
+  std::ranges::sort(cuts, {}, &Cut::position);
+  return cuts;
+}
+
+// Drops all but the `most` best: the end and what is near it, marks, then the last ones.
+void limit_cuts(std::vector<Cut>& cuts, std::size_t most) {
+  const auto rank = [](const Cut& cut) {
+    const bool regular = cut.kind == CheckpointKind::regular;
+    const bool mark = cut.kind == CheckpointKind::mark;
+    return std::pair(regular ? 2 : (mark ? 1 : 0),
+                     std::numeric_limits<std::size_t>::max() - cut.position);
+  };
+  std::ranges::sort(cuts, {}, rank);
+  cuts.resize(std::min(cuts.size(), most));
+  std::ranges::sort(cuts, {}, &Cut::position);
 }
 
 }  // namespace
 
+// A chunk on its way, and what is kept of it.
+struct Session::Prefill {
+  // Takes as many of the cuts as the budget allows.
+  Prefill(PrefixCache& cache, std::vector<Cut> wanted)
+      : prefixes(cache), cuts(std::move(wanted)), reserved(cache.reserve_states(cuts.size())) {
+    limit_cuts(cuts, reserved);
+  }
+  Prefill(const Prefill&) = delete;
+  Prefill& operator=(const Prefill&) = delete;
+  ~Prefill() { prefixes.release_states(reserved); }
+
+  PrefixCache& prefixes;
+  std::vector<Cut> cuts;
+  std::size_t reserved;  // states of the chunk that count as the cache's memory
+  Chunk chunk;
+  double seconds = 0;  // of computation so far
+};
+
 Session::Session(std::shared_ptr<const Engine> engine)
     : engine_(std::move(engine)), state_(empty_state(*engine_)) {}
 Session::Session(Session&&) noexcept = default;
-Session& Session::operator=(Session&&) noexcept = default;
-Session::~Session() = default;
-
-Session Session::clone() const {
-  kernels::Backend& backend = engine_->backend();
-  Session copied(engine_);
-  copied.tokens_ = tokens_;
-  copied.logits_ = logits_;
-  copied.computed_ = computed_;
-  State& state = *copied.state_;
-  for (std::size_t i = 0; i < state.kv.size(); ++i) {
-    reserve(backend, state.kv[i], 0, position());
-    const std::size_t bytes = kv_bytes(state.kv[i], position());
-    if (bytes == 0) continue;
-    backend.copy(state_->kv[i].keys, 0, state.kv[i].keys, 0, bytes);
-    backend.copy(state_->kv[i].values, 0, state.kv[i].values, 0, bytes);
-  }
-  state.recurrent = copy(backend, state_->recurrent);
-  state.hidden = state_->hidden;
-  for (const Checkpoint& from : state_->checkpoints) {
-    state.checkpoints.push_back(
-        {from.position, copy(backend, from.recurrent), from.hidden, from.logits, from.used});
-  }
-  state.clock = state_->clock;
-  return copied;
+Session& Session::operator=(Session&& other) noexcept {
+  parked_.reset();  // before the engine that it reserved memory of
+  engine_ = std::move(other.engine_);
+  tokens_ = std::move(other.tokens_);
+  logits_ = std::move(other.logits_);
+  computed_ = other.computed_;
+  synced_ = other.synced_;
+  state_ = std::move(other.state_);
+  parked_ = std::move(other.parked_);
+  return *this;
 }
+Session::~Session() = default;
 
 std::size_t Session::bytes() const {
   std::size_t total = state_->recurrent.bytes() + state_->spare.bytes();
   for (const kernels::KvCache& kv : state_->kv) total += kv.keys.bytes() + kv.values.bytes();
-  for (const Checkpoint& checkpoint : state_->checkpoints) total += checkpoint.recurrent.bytes();
   if (!parked_) return total;
-  for (const RecurrentState& state : parked_->states) total += state.bytes();
-  return total + parked_->bytes();
+  // The other states of a chunk are counted with the checkpoints.
+  const Chunk& chunk = parked_->chunk;
+  return total + chunk.states.back().bytes() + chunk.bytes();
+}
+
+// Whether the session can go on to `tokens` from where it is.
+bool Session::continues(std::span<const TokenId> tokens) const {
+  return common_prefix(tokens_, tokens) == tokens_.size() &&
+         (tokens_.size() < tokens.size() || !logits_.empty());
 }
 
 std::size_t Session::common(std::span<const TokenId> tokens) const {
-  const std::size_t shared = common_prefix(tokens_, tokens);
-  if (shared == tokens_.size() && (shared < tokens.size() || !logits_.empty())) return shared;
-  const Checkpoint* best = best_checkpoint(*state_, shared, tokens.size());
-  return best == nullptr ? 0 : static_cast<std::size_t>(best->position);
+  return std::max(continues(tokens) ? tokens_.size() : 0, engine_->prefixes().find(tokens));
 }
 
 std::size_t Session::sync(std::span<const TokenId> tokens) {
-  const std::size_t kept = common(tokens);
-  if (kept == tokens_.size()) return kept;
+  const std::size_t shared = common_prefix(tokens_, tokens);
+  const bool goes_on = continues(tokens);
+  if (parked_ && (!goes_on || common_prefix(parked_->chunk.tokens, tokens.subspan(shared)) !=
+                                  parked_->chunk.rows())) {
+    parked_.reset();
+  }
+  const std::size_t done = goes_on ? static_cast<std::size_t>(prefill_done()) : 0;
+  std::optional<PrefixCache::Restored> from = engine_->prefixes().take(tokens, done, shared);
+  if (!from && goes_on) {
+    if (!logits_.empty()) synced_ = tokens_.size();  // else the same prompt's prefill goes on
+    return tokens_.size();
+  }
 
   kernels::Backend& backend = engine_->backend();
   parked_.reset();
-  tokens_.resize(kept);
-  if (kept == 0) {
-    state_->recurrent = make_recurrent_state(backend, engine_->config());
+  logits_.clear();
+  if (!from) {
+    tokens_.clear();
     state_->hidden.clear();
-    state_->checkpoints.clear();
-    logits_.clear();
-    return kept;
+    state_->recurrent = make_recurrent_state(backend, engine_->config());
+    return synced_ = 0;
   }
-  auto& checkpoints = state_->checkpoints;
-  const auto at =
-      std::ranges::find(checkpoints, static_cast<std::int64_t>(kept), &Checkpoint::position);
-  at->used = ++state_->clock;
-  state_->recurrent = copy(backend, at->recurrent);
-  state_->hidden = at->hidden;
-  logits_ = at->logits;
-  checkpoints.erase(at + 1, checkpoints.end());
-  return kept;
+  for (kernels::KvCache& kv : state_->kv)
+    reserve(backend, kv, static_cast<std::int64_t>(shared), from->position);
+  const PrefixLayout& layout = engine_->prefixes().layout();
+  for (const PrefixCache::Restored::Stretch& stretch : from->stretches)
+    thaw_kv(backend, layout, stretch.kv, stretch.begin, stretch.from, stretch.to, state_->kv);
+  thaw_state(backend, from->state, state_->recurrent);
+  state_->hidden = std::move(from->hidden);
+  logits_ = std::move(from->logits);
+  tokens_.assign(tokens.begin(), tokens.begin() + from->position);
+  return synced_ = tokens_.size();
+}
+
+void Session::keep() {
+  if (tokens_.empty()) return;
+  add_checkpoint(tokens_.size(), CheckpointKind::end, copy(engine_->backend(), state_->recurrent),
+                 state_->hidden, logits_);
+}
+
+void Session::add_checkpoint(std::size_t position, CheckpointKind kind, RecurrentState state,
+                             std::vector<float> hidden, std::vector<float> logits) {
+  kernels::Backend& backend = engine_->backend();
+  PrefixCache& prefixes = engine_->prefixes();
+  prefixes.add({std::span(tokens_).first(position), kind, freeze_state(backend, std::move(state)),
+                std::move(hidden), std::move(logits), [&](std::int64_t begin, std::int64_t end) {
+                  return freeze_kv(backend, prefixes.layout(), state_->kv, begin, end);
+                }});
 }
 
 // The next rows of a prompt, up to a multiple of the delta rule's chunk or the prompt's end.
-Chunk Session::next_chunk(std::span<const TokenId> tokens, std::span<const std::size_t> marks) {
+std::unique_ptr<Session::Prefill> Session::next_chunk(std::span<const TokenId> tokens,
+                                                      std::span<const std::size_t> marks) {
   const EngineOptions& options = engine_->options();
+  PrefixCache& prefixes = engine_->prefixes();
   const std::int64_t step = engine_->chunk_rows();
   const auto begin = static_cast<std::size_t>(position());
   const std::size_t end = std::min(
       static_cast<std::size_t>(position() / delta_chunk * delta_chunk + step), tokens.size());
 
-  std::vector<std::size_t> cuts;  // at the last marks: as many as checkpoints are kept
-  for (const std::size_t mark : marks) {
-    if (mark > begin && mark < end) cuts.push_back(mark - begin);
+  const auto distance = static_cast<std::size_t>(
+      round_up(std::max<std::int64_t>(options.checkpoint_distance, 1), delta_chunk));
+  const std::size_t known =
+      prefixes.find(tokens.first(tokens.size() - std::min(before_end_least, tokens.size())));
+  auto next = std::make_unique<Prefill>(
+      prefixes, wanted_cuts(begin, end, tokens.size(), marks, distance, known));
+  std::vector<std::size_t> inside;
+  for (const Cut& cut : next->cuts) {
+    if (cut.position < end) inside.push_back(cut.position - begin);
   }
-  const std::size_t excess = cuts.size() - std::min(cuts.size(), options.checkpoints);
-  cuts.erase(cuts.begin(), cuts.begin() + static_cast<std::ptrdiff_t>(excess));
-
   for (kernels::KvCache& kv : state_->kv) {
     reserve(engine_->backend(), kv, position(), static_cast<std::int64_t>(end));
   }
   const std::span<const TokenId> rows = tokens.subspan(begin, end - begin);
-  return make_chunk(engine_->model(), engine_->config(), *state_, {rows.begin(), rows.end()},
-                    position(), kernels::DeltaForm::chunked, std::move(cuts));
+  next->chunk = make_chunk(engine_->model(), engine_->config(), *state_, {rows.begin(), rows.end()},
+                           position(), kernels::DeltaForm::chunked, std::move(inside));
+  return next;
 }
 
 Progress Session::prefill(std::span<const TokenId> tokens, std::span<const std::size_t> marks,
@@ -166,22 +235,46 @@ Progress Session::prefill(std::span<const TokenId> tokens, std::span<const std::
   const std::span<const TokenId> rest = tokens.subspan(tokens_.size());
   if (rest.empty()) return Progress::done;
 
-  if (parked_ && common_prefix(parked_->tokens, rest) != parked_->rows()) parked_.reset();
-  if (!parked_) parked_ = std::make_unique<Chunk>(next_chunk(tokens, marks));
-  parked_->wants_logits = position() + static_cast<std::int64_t>(parked_->rows()) ==
-                          static_cast<std::int64_t>(tokens.size());
+  if (parked_ && common_prefix(parked_->chunk.tokens, rest) != parked_->chunk.rows())
+    parked_.reset();
+  if (!parked_) parked_ = next_chunk(tokens, marks);
+  Chunk& chunk = parked_->chunk;
+  chunk.wants_logits = chunk.rows() == rest.size();
 
-  const Progress progress = advance(*parked_, interrupt);
+  const auto started = std::chrono::steady_clock::now();
+  const Progress progress = advance(chunk, interrupt);
+  const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - started;
+  parked_->seconds += spent.count();
   if (progress != Progress::done) return progress;
-  parked_.reset();
+  keep_checkpoints(*std::exchange(parked_, nullptr));
   return tokens_.size() == tokens.size() ? Progress::done : Progress::more;
+}
+
+// Of a chunk that is now part of the session.
+void Session::keep_checkpoints(Prefill& done) {
+  Chunk& chunk = done.chunk;
+  PrefixCache& prefixes = engine_->prefixes();
+  prefixes.measured(chunk.rows(), done.seconds);
+  for (std::size_t i = 0; i < done.cuts.size(); ++i) {
+    const auto [at, kind] = done.cuts[i];
+    prefixes.release_states(1);  // from here on it counts as what it becomes
+    --done.reserved;
+    if (at < tokens_.size()) {
+      add_checkpoint(at, kind, std::move(chunk.states[i]), std::move(chunk.cut_hidden[i]), {});
+    } else {
+      add_checkpoint(at, kind, copy(engine_->backend(), state_->recurrent), state_->hidden,
+                     logits_);
+    }
+  }
+  if (!done.cuts.empty()) prefixes.persist(tokens_, tokens_.size() - synced_);
 }
 
 double Session::prefill_done() const {
   const double before = static_cast<double>(tokens_.size());
   if (!parked_) return before;
-  const double share = static_cast<double>(parked_->stage) / stage_count(engine_->config());
-  return before + share * static_cast<double>(parked_->rows());
+  const Chunk& chunk = parked_->chunk;
+  const double share = static_cast<double>(chunk.stage) / stage_count(engine_->config());
+  return before + share * static_cast<double>(chunk.rows());
 }
 
 Chunk SessionAccess::decode_chunk(Session& session, TokenId token) {
@@ -211,30 +304,11 @@ Progress Session::advance(Chunk& chunk, const std::atomic<bool>* interrupt) {
   if (!run_stage(engine_->model(), config, *state_, chunk, interrupt)) return Progress::interrupted;
   if (chunk.stage < stage_count(config)) return Progress::more;
 
-  const std::int64_t before = position();
   tokens_.insert(tokens_.end(), chunk.tokens.begin(), chunk.tokens.end());
   computed_ += chunk.rows();
   logits_ = std::move(chunk.logits);
-  const std::size_t limit = engine_->options().checkpoints;
-  for (std::size_t i = 0; i + 1 < chunk.cuts.size(); ++i) {
-    add_checkpoint(*state_,
-                   {before + static_cast<std::int64_t>(chunk.cuts[i]),
-                    std::move(chunk.states[i]),
-                    std::move(chunk.cut_hidden[i]),
-                    {},
-                    0},
-                   limit);
-  }
   state_->spare = std::exchange(state_->recurrent, std::move(chunk.states.back()));
   state_->hidden = std::move(chunk.cut_hidden.back());
-  // A prompt that comes again as it is starts to answer at once.
-  const bool end_of_prompt = chunk.wants_logits && chunk.form == kernels::DeltaForm::chunked;
-  if (end_of_prompt && limit > 0) {
-    add_checkpoint(
-        *state_,
-        {position(), copy(engine_->backend(), state_->recurrent), state_->hidden, logits_, 0},
-        limit);
-  }
   return Progress::done;
 }
 

@@ -23,19 +23,23 @@ std::size_t RecurrentState::bytes() const {
   return total;
 }
 
-RecurrentState make_recurrent_state(kernels::Backend& backend, const Config& config) {
+RecurrentShape recurrent_shape(const Config& config) {
   const auto key_dim = static_cast<std::size_t>(config.linear_key_head_dim);
   const auto value_dim = static_cast<std::size_t>(config.linear_value_head_dim);
   const auto key_heads = static_cast<std::size_t>(config.linear_num_key_heads);
   const auto value_heads = static_cast<std::size_t>(config.linear_num_value_heads);
   const std::size_t channels = 2 * key_heads * key_dim + value_heads * value_dim;
   const std::size_t history = static_cast<std::size_t>(config.linear_conv_kernel_dim) - 1;
+  return {value_heads * key_dim * value_dim * sizeof(float), history * channels * sizeof(float)};
+}
 
+RecurrentState make_recurrent_state(kernels::Backend& backend, const Config& config) {
+  const RecurrentShape shape = recurrent_shape(config);
   RecurrentState state;
   for (const LayerKind kind : config.layers) {
     if (kind != LayerKind::linear_attention) continue;
-    state.delta.push_back(backend.allocate(value_heads * key_dim * value_dim * sizeof(float)));
-    state.conv.push_back(backend.allocate(history * channels * sizeof(float)));
+    state.delta.push_back(backend.allocate(shape.delta_bytes));
+    state.conv.push_back(backend.allocate(shape.conv_bytes));
   }
   return state;
 }

@@ -17,25 +17,21 @@ struct RecurrentState {
 
   std::size_t bytes() const;
 };
+// Bytes of one linear layer's entries.
+struct RecurrentShape {
+  std::size_t delta_bytes = 0;
+  std::size_t conv_bytes = 0;
+};
+RecurrentShape recurrent_shape(const Config& config);
 RecurrentState make_recurrent_state(kernels::Backend& backend, const Config& config);
 RecurrentState copy(kernels::Backend& backend, const RecurrentState& state);
-
-// A place in the sequence to come back to. The KV before it stays in the session's cache.
-struct Checkpoint {
-  std::int64_t position = 0;
-  RecurrentState recurrent;
-  std::vector<float> hidden;  // [hidden], after the final norm: what the MTP head continues from
-  std::vector<float> logits;  // [vocab]; empty where none were computed
-  std::uint64_t used = 0;     // when it last served, to drop the oldest
-};
 
 struct State {
   std::vector<kernels::KvCache> kv;  // one per full-attention layer in order, then the MTP head's
   RecurrentState recurrent;          // after the session's tokens
   RecurrentState spare;              // memory for the next one: decoding allocates none
-  std::vector<float> hidden;         // as in Checkpoint; empty at position 0
-  std::vector<Checkpoint> checkpoints;  // by rising position, each ≤ the session's
-  std::uint64_t clock = 0;              // of Checkpoint::used
+  std::vector<float> hidden;  // [hidden] after the final norm: what the MTP head continues from;
+                              // empty at position 0
 };
 
 // Makes room for `positions` in a cache that holds `valid` of them.

@@ -47,10 +47,15 @@ threads = 6
 isa = "avx2"
 kv = "f16"
 context = 8192
-checkpoints = 3
 [memory]
 experts = "6G"
 scratch = "64M"
+prefixes = "2G"
+[prefixes]
+distance = 1024
+disk = "0"
+daily = "5G"
+least = "10s"
 [experts]
 reader = "threads"
 policy = "lrfu"
@@ -71,9 +76,13 @@ level = "debug"
   CHECK(config.model_isa == "avx2");
   CHECK(config.model_kv == "f16");
   CHECK(config.model_context == 8192);
-  CHECK(config.model_checkpoints == 3);
   CHECK(config.memory_experts == std::uint64_t{6} << 30);
   CHECK(config.memory_scratch == std::uint64_t{64} << 20);
+  CHECK(config.memory_prefixes == std::uint64_t{2} << 30);
+  CHECK(config.prefixes_distance == 1024);
+  CHECK(config.prefixes_disk == 0);
+  CHECK(config.prefixes_daily == std::uint64_t{5} << 30);
+  CHECK(config.prefixes_least == milliseconds(10'000));
   CHECK(config.experts_reader == "threads");
   CHECK(config.experts_policy == "lrfu");
   CHECK(config.experts_prefetch);

@@ -150,6 +150,25 @@ TEST_CASE("the same prompt again is read from its state, with the same answer") 
   CHECK(again.answer().cached_tokens == again.answer().prompt_tokens);
 }
 
+TEST_CASE("a new process reads a prompt from what the old one left on disk") {
+  const tests::TemporaryDirectory directory;
+  engine::EngineOptions options = ember();
+  options.prefix_directory = directory.path() / "prefixes";
+  options.disk_min_seconds = 0;
+  {
+    Stage stage(options);
+    CHECK(stage.run(explain_prompt()).answer().cached_tokens == 0);
+  }
+  Stage stage(options);
+  const Outcome again = stage.run(explain_prompt());
+  CHECK(again.answer().text == explanation);
+  CHECK(again.answer().cached_tokens == again.answer().prompt_tokens);
+  const auto prefixes = stage.model.status().prefixes;
+  CHECK(prefixes.disk);
+  CHECK(prefixes.hits == 1);
+  CHECK(prefixes.written_today == prefixes.disk_bytes);
+}
+
 TEST_CASE("another task on the same code reads only its own wording") {
   Stage stage;
   stage.run(explain_prompt());

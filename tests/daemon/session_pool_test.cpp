@@ -12,14 +12,13 @@ using Tokens = std::vector<engine::TokenId>;
 
 namespace {
 
-std::shared_ptr<const engine::Engine> ember() {
-  static const auto engine = [] {
-    engine::EngineOptions options;
-    options.model = HEARTH_SOURCE_DIR "/engine/ember";
-    options.threads = 1;
-    return engine::Engine::load(options);
-  }();
-  return engine;
+// A fresh one: its checkpoints serve all sessions.
+std::shared_ptr<const engine::Engine> ember(std::uint64_t prefix_bytes = 1 << 26) {
+  engine::EngineOptions options;
+  options.model = HEARTH_SOURCE_DIR "/engine/ember";
+  options.threads = 1;
+  options.prefix_ram_bytes = prefix_bytes;
+  return engine::Engine::load(options);
 }
 
 Tokens numbers(engine::TokenId from, engine::TokenId to) {
@@ -54,7 +53,8 @@ TEST_CASE("a prompt that goes on is served by the session that has its beginning
   CHECK(pool.size() == 2);
 }
 
-TEST_CASE("a prompt that shares little takes a copy, so that both beginnings stay") {
+TEST_CASE(
+    "a prompt that shares little takes another session, with what is common from a checkpoint") {
   SessionPool pool(ember(), 3);
   const Tokens system = numbers(10, 20);
   read(pool, system + numbers(100, 140), {10});
@@ -65,7 +65,7 @@ TEST_CASE("a prompt that shares little takes a copy, so that both beginnings sta
 }
 
 TEST_CASE("the least recently used makes room") {
-  SessionPool pool(ember(), 2);
+  SessionPool pool(ember(0), 2);  // without checkpoints
   read(pool, numbers(10, 30));
   read(pool, numbers(100, 120));
   read(pool, numbers(10, 31));
@@ -73,6 +73,30 @@ TEST_CASE("the least recently used makes room") {
   CHECK(pool.size() == 2);
   CHECK(pool.common(numbers(10, 40)) == 21);
   CHECK(pool.common(numbers(100, 130)) == 0);
+}
+
+TEST_CASE("the session that makes room leaves its answer's state as a checkpoint") {
+  SessionPool pool(ember(), 1);
+  Tokens conversation = numbers(10, 30);
+  read(pool, conversation);
+  {
+    const auto lease = pool.acquire(conversation);
+    for (engine::TokenId token = 300; token < 370; ++token) {
+      REQUIRE(lease.session().decode(token, nullptr) == engine::Progress::done);
+      conversation.push_back(token);
+    }
+  }
+  read(pool, numbers(100, 120));
+  CHECK(pool.size() == 1);
+  CHECK(read(pool, conversation + numbers(50, 60)) == 90);
+}
+
+TEST_CASE("a prompt typed on keeps its session") {
+  SessionPool pool(ember(), 3);
+  read(pool, numbers(10, 200));
+  for (engine::TokenId key = 0; key < 10; ++key)
+    read(pool, numbers(10, 190) + numbers(300 + key, 312 + key));
+  CHECK(pool.size() == 1);
 }
 
 TEST_CASE("a session that is lent is not given to another") {

@@ -32,8 +32,8 @@ std::size_t longest_for(Isa isa) {
 TEST_CASE("every checkpoint gives the reference's results in every mode") {
   for (const char* name :
        {"fp8", "fp8-odd-bf16-scales", "fp8-mtp-f16-scales", "bf16-mtp-single", "bf16-tied"}) {
-    const auto engine = load_golden_engine(data / name);
     for (const GoldenMode& mode : golden_modes()) {
+      const auto engine = load_golden_engine(data / name);
       CAPTURE(name);
       CAPTURE(mode.name());
       check(compare_golden(engine, data / name / "golden.safetensors", mode, any_length));
@@ -61,9 +61,10 @@ TEST_CASE("every ISA gives the reference's results") {
 }
 
 TEST_CASE("the embedded checkpoint answers as the reference does") {
-  const auto engine = load_golden_engine(std::filesystem::path(HEARTH_SOURCE_DIR) / "engine/ember");
   for (const GoldenMode& mode :
        {GoldenMode{0, false, false}, GoldenMode{1, true, false}, GoldenMode{64, false, true}}) {
+    const auto engine =
+        load_golden_engine(std::filesystem::path(HEARTH_SOURCE_DIR) / "engine/ember");
     CAPTURE(mode.name());
     const GoldenReport report = compare_golden(engine, data / "ember.safetensors", mode);
     check(report);

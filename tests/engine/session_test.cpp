@@ -1,5 +1,5 @@
-// What a session keeps, what it goes back to, and that no way of interrupting, copying or saving
-// it changes a bit of what it computes.
+// What a session keeps, what it goes back to, and that no way of cutting or interrupting it changes
+// a bit of what it computes. Checkpoints across sessions and restarts: prefix_test.cpp.
 #include <doctest/doctest.h>
 
 #include <atomic>
@@ -65,17 +65,16 @@ TEST_CASE("a prompt that comes again computes nothing") {
 }
 
 TEST_CASE("a prompt that differs goes back to the last mark before the difference") {
-  const auto engine = load();
-  Session session(engine);
+  Session session(load());
   std::vector<TokenId> tokens = some_tokens(150);
   prefill(session, tokens, {40, 100});
   tokens[120] ^= 1;
   CHECK(session.common(tokens) == 100);
   CHECK(session.sync(tokens) == 100);
-  prefill(session, tokens);
+  prefill(session, tokens, {40, 100});
   CHECK(session.tokens_computed() == 200);
 
-  Session fresh(engine);
+  Session fresh(load());
   prefill(fresh, tokens, {40, 100});  // the same stretches, so the same bits
   CHECK(logits_of(session) == logits_of(fresh));
 
@@ -86,10 +85,9 @@ TEST_CASE("a prompt that differs goes back to the last mark before the differenc
 }
 
 TEST_CASE("marks change no result beyond rounding") {
-  const auto engine = load();
   const std::vector<TokenId> tokens = some_tokens(130);
-  Session plain(engine);
-  Session marked(engine);
+  Session plain(load());
+  Session marked(load());
   prefill(plain, tokens);
   prefill(marked, tokens, {1, 50, 64, 129});
   for (std::size_t i = 0; i < plain.logits().size(); ++i) {
@@ -98,10 +96,9 @@ TEST_CASE("marks change no result beyond rounding") {
 }
 
 TEST_CASE("marks at the delta rule's own borders change no bit") {
-  const auto engine = load();
   const std::vector<TokenId> tokens = some_tokens(200);
-  Session plain(engine);
-  Session marked(engine);
+  Session plain(load());
+  Session marked(load());
   prefill(plain, tokens);
   prefill(marked, tokens, {64, 128});
   CHECK(logits_of(plain) == logits_of(marked));
@@ -167,7 +164,7 @@ TEST_CASE("in the step form a row's bits do not depend on its company") {
 TEST_CASE("an interrupted prefill goes on where it was, to the same bits") {
   const auto engine = load();
   const std::vector<TokenId> tokens = some_tokens(400);
-  Session undisturbed(engine);
+  Session undisturbed(load());
   prefill(undisturbed, tokens);
 
   Session session(engine);
@@ -189,7 +186,7 @@ TEST_CASE("an interrupted prefill goes on where it was, to the same bits") {
 TEST_CASE("an interruption at any moment loses nothing") {
   const auto engine = load();
   const std::vector<TokenId> tokens = some_tokens(400);
-  Session undisturbed(engine);
+  Session undisturbed(load());
   prefill(undisturbed, tokens);
   REQUIRE(undisturbed.decode(9, nullptr) == Progress::done);
 
@@ -230,13 +227,13 @@ TEST_CASE("a cancelled prompt's unfinished chunk is continued when the same toke
   CHECK(stages + 1 == stage_count(engine->config()));
 
   SUBCASE("and dropped when others come") {
-    Session other(engine);
+    Session other(load());
     other.sync(tokens);
     for (int stage = 0; stage < 4; ++stage)
       REQUIRE(other.prefill(tokens, {}, nullptr) == Progress::more);
     const std::vector<TokenId> different = some_tokens(60, 2);
     prefill(other, different);
-    Session fresh(engine);
+    Session fresh(load());
     prefill(fresh, different);
     CHECK(logits_of(other) == logits_of(fresh));
   }
@@ -252,48 +249,6 @@ TEST_CASE("an interrupted decode changes nothing") {
   CHECK(logits_of(session) == before);
 }
 
-TEST_CASE("a clone goes its own way") {
-  Session session(load());
-  prefill(session, some_tokens(30));
-  Session copied = session.clone();
-  REQUIRE(copied.decode(1, nullptr) == Progress::done);
-  REQUIRE(copied.decode(2, nullptr) == Progress::done);
-  REQUIRE(session.decode(1, nullptr) == Progress::done);
-  REQUIRE(session.decode(2, nullptr) == Progress::done);
-  CHECK(logits_of(copied) == logits_of(session));
-  REQUIRE(copied.decode(3, nullptr) == Progress::done);
-  CHECK(session.tokens().size() == 32);
-}
-
-TEST_CASE("a saved session goes on to the same bits") {
-  const auto engine = load();
-  Session session(engine);
-  prefill(session, some_tokens(70));
-  const std::vector<std::byte> bytes = session.save();
-  Session restored = Session::restore(engine, bytes);
-  CHECK(restored.tokens() == session.tokens());
-  CHECK(logits_of(restored) == logits_of(session));
-  REQUIRE(session.decode(11, nullptr) == Progress::done);
-  REQUIRE(restored.decode(11, nullptr) == Progress::done);
-  CHECK(logits_of(restored) == logits_of(session));
-
-  SUBCASE("damage is refused wherever it is") {
-    for (std::size_t at = 0; at < bytes.size(); at += 1 + bytes.size() / 97) {
-      std::vector<std::byte> damaged = bytes;
-      damaged[at] ^= std::byte{0x10};
-      CHECK_THROWS_AS(Session::restore(engine, damaged), Error);
-      CHECK_THROWS_AS(Session::restore(engine, std::span(bytes).first(at)), Error);
-    }
-  }
-  SUBCASE("another configuration's state is refused") {
-    EngineOptions options;
-    options.kv = KvType::f16;
-    CHECK_THROWS_WITH_AS(Session::restore(load(options), bytes),
-                         "the saved state belongs to another checkpoint or configuration", Error);
-    CHECK_THROWS_AS(Session::restore(load({}, "bf16-mtp-single"), bytes), Error);
-  }
-}
-
 TEST_CASE("KV in f16 stays close to f32") {
   EngineOptions options;
   options.kv = KvType::f16;
@@ -306,15 +261,6 @@ TEST_CASE("KV in f16 stays close to f32") {
   for (std::size_t i = 0; i < exact.logits().size(); ++i) {
     CHECK(std::abs(exact.logits()[i] - half.logits()[i]) < 5e-2);
   }
-}
-
-TEST_CASE("a session keeps a bounded number of checkpoints") {
-  EngineOptions options;
-  options.checkpoints = 2;
-  Session session(load(options));
-  const std::vector<TokenId> tokens = some_tokens(200);
-  prefill(session, tokens, {10, 20, 30, 40, 50});
-  CHECK(SessionAccess::state(session).checkpoints.size() == 2);
 }
 
 }  // namespace hearth::tests

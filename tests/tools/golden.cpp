@@ -49,10 +49,11 @@ bool parse(int argc, char** argv, Arguments& arguments) {
 std::size_t compare(const std::filesystem::path& checkpoint, const Arguments& arguments) {
   const std::filesystem::path data =
       arguments.data.empty() ? checkpoint / "golden.safetensors" : arguments.data;
-  const auto engine = tests::load_golden_engine(checkpoint, arguments.options);
-  std::printf("%s: %s\n", checkpoint.c_str(), engine->description().c_str());
   std::size_t misses = 0;
   for (const tests::GoldenMode& mode : tests::golden_modes()) {
+    const auto engine = tests::load_golden_engine(checkpoint, arguments.options);
+    if (mode.name() == tests::golden_modes().front().name())
+      std::printf("%s: %s\n", checkpoint.c_str(), engine->description().c_str());
     const tests::GoldenReport report = tests::compare_golden(engine, data, mode);
     std::printf(
         "  %-34s logits %.1e  hidden %.1e  mtp %.1e  router rows %zu  tokens %zu  drafts %zu  "

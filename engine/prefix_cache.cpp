@@ -1,0 +1,277 @@
+// Finding, keeping and handing out checkpoints. See prefix_cache.hpp.
+#include "engine/prefix_cache.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "engine/fingerprint.hpp"
+
+namespace hearth::engine {
+
+namespace {
+
+constexpr double newest_share = 0.3;  // of a new measurement in the running mean
+
+std::uint64_t number_hash(std::uint64_t value, std::uint64_t hash) {
+  return fnv1a(std::as_bytes(std::span(&value, 1)), hash);
+}
+
+// The layout too: the same checkpoint without its MTP head has other sections.
+std::uint64_t bound_to(std::uint64_t engine, const PrefixLayout& layout) {
+  std::uint64_t hash = number_hash(engine, fnv1a_basis);
+  for (const std::size_t value :
+       {layout.caches, layout.row_bytes, layout.state_bytes(), layout.state_parts.size(),
+        layout.hidden, layout.vocab, std::size_t{layout.mtp}}) {
+    hash = number_hash(value, hash);
+  }
+  return hash;
+}
+
+std::int64_t nanoseconds_now() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+}  // namespace
+
+PrefixCache::PrefixCache(const PrefixOptions& options, PrefixLayout layout,
+                         std::uint64_t fingerprint)
+    : options_(options),
+      layout_(std::move(layout)),
+      fingerprint_(bound_to(fingerprint, layout_)),
+      root_(std::make_unique<PrefixNode>()) {
+  root_->place.id = id_of({});
+  if (!options_.directory.empty()) {
+    PrefixDiskOptions disk;
+    disk.directory = options_.directory;
+    disk.daily_bytes = options_.daily_bytes;
+    // What waits to be written cannot be evicted: half is left for what is being computed.
+    disk.queue_bytes = options_.ram_bytes / 2;
+    disk.note = options_.note;
+    disk.write = options_.write;
+    disk.today = options_.today;
+    PrefixDisk::Contents contents;
+    disk_ = PrefixDisk::open(std::move(disk), layout_, fingerprint_, contents);
+    adopt(std::move(contents));
+  }
+  publish();
+}
+
+PrefixCache::~PrefixCache() = default;
+
+std::uint64_t PrefixCache::id_of(Tokens tokens) const {
+  return fnv1a(std::as_bytes(tokens), number_hash(fingerprint_, fnv1a_basis));
+}
+
+// The furthest node that a prompt can go on from; it needs logits where the prompt ends there.
+PrefixNode* PrefixCache::best(Tokens tokens) const {
+  const PrefixSearch found = search(*root_, tokens);
+  const auto all = static_cast<std::int64_t>(tokens.size());
+  for (auto at = found.whole.rbegin(); at != found.whole.rend(); ++at) {
+    PrefixNode* const node = *at;
+    if (node->has_state() && (node->place.end < all || node->has_logits())) return node;
+  }
+  return nullptr;
+}
+
+std::size_t PrefixCache::find(Tokens tokens) const {
+  const PrefixNode* const node = best(tokens);
+  return node == nullptr ? 0 : static_cast<std::size_t>(node->place.end);
+}
+
+std::optional<PrefixCache::Restored> PrefixCache::take(Tokens tokens, std::size_t beyond,
+                                                       std::size_t kv_from) {
+  collect_written();
+  std::optional<Restored> restored;
+  while (!restored) {
+    PrefixNode* const node = best(tokens);
+    if (node == nullptr || static_cast<std::size_t>(node->place.end) <= beyond) break;
+    restored = load(*node, static_cast<std::int64_t>(kv_from));
+  }
+  {
+    const std::scoped_lock lock(statistics_mutex_);
+    if (restored) {
+      ++statistics_.hits;
+      statistics_.restored_tokens += static_cast<std::size_t>(restored->position) - beyond;
+    } else if (beyond == 0) {
+      ++statistics_.misses;
+    }
+  }
+  publish();
+  return restored;
+}
+
+// Empty when a file turned out to be damaged; the node is gone then, and what stood on it.
+std::optional<PrefixCache::Restored> PrefixCache::load(PrefixNode& node, std::int64_t kv_from) {
+  Restored restored;
+  restored.position = node.place.end;
+  std::vector<std::pair<PrefixNode*, PrefixRecord>> read;
+  for (const PrefixStep& step : path_to(node)) {
+    PrefixNode& at = *step.node;
+    const std::int64_t from = std::max(at.place.begin, kv_from);
+    const bool wants_kv = from < step.to;
+    const PrefixWants wants{wants_kv && !at.kv, &at == &node && !at.state};
+    if (wants.kv || wants.state) {
+      try {
+        read.emplace_back(&at, disk_->read(at.place, wants));
+      } catch (const Error& error) {
+        const bool damaged = dynamic_cast<const PrefixDamage*>(&error) != nullptr;
+        if (options_.note)
+          options_.note(std::string(error.what()) + "; what it held is computed again");
+        forget(at, damaged);
+        return std::nullopt;
+      }
+    }
+    if (wants_kv)
+      restored.stretches.push_back(
+          {wants.kv ? read.back().second.kv : at.kv, at.place.begin, from, step.to});
+  }
+  const bool from_disk = !node.state;
+  const PrefixRecord* const record = from_disk ? &read.back().second : nullptr;
+  restored.state = from_disk ? record->state : node.state;
+  restored.hidden = from_disk ? record->hidden : node.hidden;
+  restored.logits = from_disk ? record->logits : node.logits;
+  use(node);
+
+  // What was read has a file, and so has all that it stands on: eviction drops what these nodes
+  // hold, never the nodes.
+  for (auto& [from, held] : read) {
+    const std::size_t output = (held.hidden.size() + held.logits.size()) * sizeof(float);
+    if (held.state && make_room(held.state.bytes() + output))
+      set_state(*from, held.state, std::move(held.hidden), std::move(held.logits));
+  }
+  for (const auto& [from, held] : read) {
+    const std::uint64_t bytes = held.kv.bytes() + from->tokens.size() * sizeof(TokenId);
+    // Only for a state in RAM, which making room may cost.
+    if (held.kv && from->states_held > 0 && make_room(bytes) && from->states_held > 0)
+      set_kv(*from, held.kv);
+  }
+  return restored;
+}
+
+// Whoever comes back to a prefix may come back to a shorter one of it.
+void PrefixCache::use(PrefixNode& node) {
+  constexpr std::int64_t touch_every = 60'000'000'000;
+  now_ = std::max(now_ + 1, nanoseconds_now());
+  for (PrefixNode* at = &node; at->parent != nullptr; at = at->parent) {
+    at->used = now_;
+    at->credit = inflation_;
+    if (!at->on_disk() || now_ - at->touched < touch_every) continue;
+    at->touched = now_;
+    disk_->touch(at->place.id);
+  }
+}
+
+void PrefixCache::add(Checkpoint checkpoint) {
+  collect_written();
+  const auto end = static_cast<std::int64_t>(checkpoint.tokens.size());
+  const std::uint64_t state_bytes =
+      checkpoint.state.bytes() +
+      (checkpoint.hidden.size() + checkpoint.logits.size()) * sizeof(float);
+  // Making room may take away what was found.
+  PrefixSearch found = search(*root_, checkpoint.tokens);
+  const auto needed = [&] {
+    const std::vector<std::size_t> kv = layout_.kv_parts(found.matched, end);
+    std::uint64_t bytes = state_bytes;
+    for (const std::size_t part : kv) bytes += part;
+    return bytes + static_cast<std::uint64_t>(end - found.matched) * sizeof(TokenId);
+  };
+  const auto at_end = [&] {
+    const bool known = !found.whole.empty() && found.whole.back()->place.end == end;
+    return known ? found.whole.back() : nullptr;
+  };
+  PrefixNode* node = at_end();
+  if (node != nullptr && node->state && (checkpoint.logits.empty() || !node->logits.empty())) {
+    use(*node);
+    return;
+  }
+  while (!fits(needed())) {
+    if (needed() > options_.ram_bytes || !evict_one()) return publish();
+    found = search(*root_, checkpoint.tokens);
+  }
+
+  node = at_end();
+  const bool known = node != nullptr;
+  if (!known) {
+    const std::int64_t begin = found.matched;
+    Frozen kv = checkpoint.kv(begin, end);
+    const Tokens own = checkpoint.tokens.subspan(static_cast<std::size_t>(begin));
+    node = &link(*found.deepest, {id_of(checkpoint.tokens), found.deepest->place.id, begin, end},
+                 {own.begin(), own.end()});
+    set_kv(*node, std::move(kv));
+  }
+  // Of two reasons the one that is worth more.
+  if (!known || node->kind == CheckpointKind::regular) node->kind = checkpoint.kind;
+  set_state(*node, std::move(checkpoint.state), std::move(checkpoint.hidden),
+            std::move(checkpoint.logits));
+  use(*node);
+  publish();
+}
+
+PrefixNode& PrefixCache::link(PrefixNode& parent, PrefixPlace place, std::vector<TokenId> tokens) {
+  auto node = std::make_unique<PrefixNode>();
+  node->parent = &parent;
+  node->place = place;
+  node->tokens = std::move(tokens);
+  PrefixNode& linked = *node;
+  parent.children.push_back(std::move(node));
+  by_id_[place.id] = &linked;
+  return linked;
+}
+
+void PrefixCache::measured(std::size_t tokens, double seconds) {
+  const double now = seconds / static_cast<double>(tokens);
+  seconds_per_token_ = seconds_per_token_ == 0
+                           ? now
+                           : seconds_per_token_ + newest_share * (now - seconds_per_token_);
+}
+
+std::size_t PrefixCache::reserve_states(std::size_t wanted) {
+  const std::uint64_t each = layout_.state_bytes();
+  std::size_t granted = wanted;
+  // Half of the budget: states that one chunk takes must not push out all that others need.
+  if (each > 0) granted = std::min<std::size_t>(wanted, options_.ram_bytes / 2 / each);
+  while (granted > 0 && !make_room(granted * each)) --granted;
+  reserved_bytes_ += granted * each;
+  return granted;
+}
+
+void PrefixCache::release_states(std::size_t count) {
+  reserved_bytes_ -= count * layout_.state_bytes();
+}
+
+void PrefixCache::publish() {
+  PrefixStatistics now;
+  for (const PrefixNode* node : all_nodes(*root_)) {
+    if (node->state) ++now.ram_checkpoints;
+    if (node->on_disk() && node->file_has_state) ++now.disk_checkpoints;
+  }
+  const std::scoped_lock lock(statistics_mutex_);
+  statistics_.ram_bytes = ram_bytes_ + reserved_bytes_;
+  statistics_.ram_limit = options_.ram_bytes;
+  statistics_.ram_checkpoints = now.ram_checkpoints;
+  statistics_.disk = disk_ != nullptr;
+  statistics_.disk_bytes = disk_bytes_;
+  statistics_.disk_limit = options_.disk_bytes;
+  statistics_.disk_checkpoints = now.disk_checkpoints;
+  statistics_.daily_limit = options_.daily_bytes;
+}
+
+PrefixStatistics PrefixCache::statistics() const {
+  const std::uint64_t written = disk_ ? disk_->written_today() : 0;
+  const std::scoped_lock lock(statistics_mutex_);
+  PrefixStatistics copied = statistics_;
+  copied.written_today = written;
+  return copied;
+}
+
+void PrefixCache::flush() {
+  if (!disk_) return;
+  disk_->flush();
+  collect_written();
+  publish();
+}
+
+}  // namespace hearth::engine

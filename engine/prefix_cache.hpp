@@ -1,0 +1,143 @@
+// The checkpoints that prompts go back to, in RAM and, where there is a directory, on disk. Found
+// by longest common token prefix; KV that two of them share is held once (engine/prefix_tree.hpp).
+// Decides what is kept, what goes and what is written; the files are PrefixDisk's.
+//
+// Threading: the computing thread. statistics() is for any thread.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/engine.hpp"
+#include "engine/prefix_data.hpp"
+#include "engine/prefix_disk.hpp"
+#include "engine/prefix_tree.hpp"
+
+namespace hearth::engine {
+
+struct PrefixOptions {
+  std::uint64_t ram_bytes = 0;
+  std::filesystem::path directory;  // empty: RAM only
+  std::uint64_t disk_bytes = 0;
+  std::uint64_t daily_bytes = 0;
+  double disk_min_seconds = 0;  // what is computed again faster than this is not written
+  std::function<void(const std::string&)> note;  // from any thread
+  // What tests replace; see PrefixDiskOptions.
+  WriteFunction write;
+  std::function<std::int64_t()> today;
+};
+
+class PrefixCache {
+ public:
+  using Tokens = std::span<const TokenId>;
+
+  PrefixCache(const PrefixOptions& options, PrefixLayout layout, std::uint64_t fingerprint);
+  ~PrefixCache();  // after what is queued is written
+
+  const PrefixLayout& layout() const { return layout_; }
+
+  // How many of the tokens a checkpoint covers; all of them only where it has logits.
+  std::size_t find(Tokens tokens) const;
+
+  // All that is needed to go on from a checkpoint.
+  struct Restored {
+    struct Stretch {
+      Frozen kv;  // of tokens from `begin` on
+      std::int64_t begin = 0;
+      std::int64_t from = 0;  // of them, [from, to) are wanted
+      std::int64_t to = 0;
+    };
+    std::int64_t position = 0;
+    std::vector<Stretch> stretches;
+    Frozen state;
+    std::vector<float> hidden;
+    std::vector<float> logits;
+  };
+  // The longest prefix of more than `beyond` tokens; empty where there is none. KV of the first
+  // `kv_from` tokens is not wanted. What is damaged on disk is forgotten and the next best taken.
+  std::optional<Restored> take(Tokens tokens, std::size_t beyond, std::size_t kv_from);
+
+  struct Checkpoint {
+    Tokens tokens;  // all that lead to it
+    CheckpointKind kind = CheckpointKind::regular;
+    Frozen state;
+    std::vector<float> hidden;
+    std::vector<float> logits;
+    std::function<Frozen(std::int64_t begin, std::int64_t end)> kv;  // freezes that stretch
+  };
+  // Keeps it, as far as the budget allows.
+  void add(Checkpoint checkpoint);
+
+  // Writes what is worth it of the checkpoints of these tokens. The last `computed` tokens were
+  // computed one after another, in one go.
+  void persist(Tokens tokens, std::size_t computed);
+  // Prefill ran so many tokens in so much time.
+  void measured(std::size_t tokens, double seconds);
+
+  // How many of the wanted states a chunk may take. Their memory counts until it is released.
+  std::size_t reserve_states(std::size_t wanted);
+  void release_states(std::size_t count);
+
+  PrefixStatistics statistics() const;
+  void flush();  // waits until the disk has what it was given
+
+ private:
+  using File = PrefixNode::File;
+
+  // prefix_cache.cpp
+  PrefixNode* best(Tokens tokens) const;
+  std::optional<Restored> load(PrefixNode& node, std::int64_t kv_from);
+  void use(PrefixNode& node);
+  std::uint64_t id_of(Tokens tokens) const;
+  PrefixNode& link(PrefixNode& parent, PrefixPlace place, std::vector<TokenId> tokens);
+  void publish();
+
+  // prefix_evict.cpp: what is in RAM
+  void set_kv(PrefixNode& node, Frozen kv);
+  void set_state(PrefixNode& node, Frozen state, std::vector<float> hidden,
+                 std::vector<float> logits);
+  void drop_kv(PrefixNode& node);
+  void drop_state(PrefixNode& node);
+  void drop_unneeded(PrefixNode& node);
+  void unlink(PrefixNode& node);
+  bool make_room(std::uint64_t bytes);
+  bool fits(std::uint64_t bytes) const;
+  bool evict_one();
+
+  // prefix_persist.cpp: what is on disk
+  void adopt(PrefixDisk::Contents contents);
+  bool enqueue(PrefixNode& node, bool with_state);
+  bool make_disk_room(std::uint64_t bytes, const PrefixNode& standing_on);
+  void drop_file(PrefixNode& node);
+  void forget(PrefixNode& node, bool files_too);
+  void collect_written();
+
+  const PrefixOptions options_;
+  const PrefixLayout layout_;
+  const std::uint64_t fingerprint_;
+  std::unique_ptr<PrefixNode> root_;
+  std::unordered_map<std::uint64_t, PrefixNode*> by_id_;
+  std::int64_t now_ = 0;  // of PrefixNode::used
+
+  std::uint64_t ram_bytes_ = 0;
+  std::uint64_t reserved_bytes_ = 0;
+  double inflation_ = 0;  // see evict_one
+
+  std::unique_ptr<PrefixDisk> disk_;  // null: none
+  std::vector<PrefixDisk::Foreign> foreign_;
+  std::uint64_t disk_bytes_ = 0;
+  double seconds_per_token_ = 0;
+
+  mutable std::mutex statistics_mutex_;
+  PrefixStatistics statistics_;
+};
+
+}  // namespace hearth::engine

@@ -1,0 +1,160 @@
+// See prefix_data.hpp.
+#include "engine/prefix_data.hpp"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <numeric>
+#include <string>
+#include <utility>
+
+namespace hearth::engine {
+
+namespace {
+
+std::size_t sum(std::span<const std::size_t> sizes) {
+  return std::accumulate(sizes.begin(), sizes.end(), std::size_t{0});
+}
+
+}  // namespace
+
+HostBlock::HostBlock(std::size_t bytes) : size_(bytes) {
+  if (bytes == 0) return;
+  void* const data =
+      ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (data == MAP_FAILED) {
+    throw Error("there is no memory for " + std::to_string(bytes) + " bytes of a prefix state");
+  }
+  // Fewer page faults when it is filled; where huge pages are off, nothing is lost.
+  static_cast<void>(::madvise(data, bytes, MADV_HUGEPAGE));
+  data_ = static_cast<std::byte*>(data);
+}
+
+HostBlock::~HostBlock() {
+  if (data_ != nullptr) ::munmap(data_, size_);
+}
+
+Frozen::Frozen(std::shared_ptr<const void> owner, std::vector<std::span<const std::byte>> parts)
+    : owner_(std::move(owner)), parts_(std::move(parts)) {}
+
+std::size_t Frozen::bytes() const {
+  std::size_t total = 0;
+  for (const std::span<const std::byte> part : parts_) total += part.size();
+  return total;
+}
+
+Frozen cut(std::shared_ptr<HostBlock> block, std::span<const std::size_t> sizes) {
+  std::span<const std::byte> rest = block->bytes();
+  std::vector<std::span<const std::byte>> parts;
+  for (const std::size_t size : sizes) {
+    parts.push_back(rest.first(size));
+    rest = rest.subspan(size);
+  }
+  return {std::move(block), std::move(parts)};
+}
+
+PrefixLayout PrefixLayout::of(const Config& config, KvType kv, bool mtp) {
+  const auto size = [](std::int64_t value) { return static_cast<std::size_t>(value); };
+  PrefixLayout layout;
+  layout.caches =
+      size(std::ranges::count(config.layers, LayerKind::full_attention)) + (mtp ? 1 : 0);
+  layout.mtp = mtp;
+  layout.row_bytes = size(config.num_key_value_heads) * size(config.head_dim) *
+                     (kv == KvType::f16 ? sizeof(std::uint16_t) : sizeof(float));
+  const RecurrentShape shape = recurrent_shape(config);
+  for (const LayerKind kind : config.layers) {
+    if (kind != LayerKind::linear_attention) continue;
+    layout.state_parts.push_back(shape.delta_bytes);
+    layout.state_parts.push_back(shape.conv_bytes);
+  }
+  layout.hidden = size(config.hidden_size);
+  layout.vocab = size(config.vocab_size);
+  return layout;
+}
+
+PrefixLayout::Rows PrefixLayout::rows(std::size_t cache, std::int64_t begin,
+                                      std::int64_t end) const {
+  const std::int64_t behind = mtp && cache + 1 == caches ? 1 : 0;
+  const std::int64_t first = std::max<std::int64_t>(begin - behind, 0);
+  return {first, std::max<std::int64_t>(end - behind, 0) - first};
+}
+
+std::vector<std::size_t> PrefixLayout::kv_parts(std::int64_t begin, std::int64_t end) const {
+  std::vector<std::size_t> sizes;
+  for (std::size_t cache = 0; cache < caches; ++cache) {
+    const std::size_t bytes = static_cast<std::size_t>(rows(cache, begin, end).count) * row_bytes;
+    sizes.insert(sizes.end(), 2, bytes);
+  }
+  return sizes;
+}
+
+std::size_t PrefixLayout::state_bytes() const {
+  return sum(state_parts);
+}
+
+Frozen freeze_kv(kernels::Backend& backend, const PrefixLayout& layout,
+                 std::span<const kernels::KvCache> caches, std::int64_t begin, std::int64_t end) {
+  const std::vector<std::size_t> sizes = layout.kv_parts(begin, end);
+  auto block = std::make_shared<HostBlock>(sum(sizes));
+  std::span<std::byte> rest = block->bytes();
+  for (std::size_t cache = 0; cache < caches.size(); ++cache) {
+    const auto offset =
+        static_cast<std::size_t>(layout.rows(cache, begin, end).first) * layout.row_bytes;
+    for (const kernels::Buffer* half : {&caches[cache].keys, &caches[cache].values}) {
+      const std::size_t bytes = sizes[2 * cache];
+      if (bytes > 0) backend.read(*half, offset, rest.first(bytes));
+      rest = rest.subspan(bytes);
+    }
+  }
+  return cut(std::move(block), sizes);
+}
+
+void thaw_kv(kernels::Backend& backend, const PrefixLayout& layout, const Frozen& frozen,
+             std::int64_t begin, std::int64_t from, std::int64_t to,
+             std::span<kernels::KvCache> caches) {
+  for (std::size_t cache = 0; cache < caches.size(); ++cache) {
+    const PrefixLayout::Rows held = layout.rows(cache, begin, to);
+    const PrefixLayout::Rows wanted = layout.rows(cache, from, to);
+    if (wanted.count <= 0) continue;
+    const auto skipped = static_cast<std::size_t>(wanted.first - held.first) * layout.row_bytes;
+    const auto bytes = static_cast<std::size_t>(wanted.count) * layout.row_bytes;
+    const auto offset = static_cast<std::size_t>(wanted.first) * layout.row_bytes;
+    backend.write(caches[cache].keys, offset, frozen.parts()[2 * cache].subspan(skipped, bytes));
+    backend.write(caches[cache].values, offset,
+                  frozen.parts()[2 * cache + 1].subspan(skipped, bytes));
+  }
+}
+
+Frozen freeze_state(kernels::Backend& backend, RecurrentState state) {
+  const auto owned = std::make_shared<RecurrentState>(std::move(state));
+  std::vector<std::span<const std::byte>> parts;
+  std::vector<std::size_t> sizes;
+  bool on_host = true;
+  for (std::size_t i = 0; i < owned->delta.size(); ++i) {
+    for (const kernels::Buffer* buffer : {&owned->delta[i], &owned->conv[i]}) {
+      sizes.push_back(buffer->bytes());
+      parts.emplace_back(backend.map(*buffer));
+      on_host = on_host && parts.back().size() == buffer->bytes();
+    }
+  }
+  if (on_host) return {owned, std::move(parts)};
+
+  auto block = std::make_shared<HostBlock>(sum(sizes));
+  std::span<std::byte> rest = block->bytes();
+  for (std::size_t i = 0; i < owned->delta.size(); ++i) {
+    for (const kernels::Buffer* buffer : {&owned->delta[i], &owned->conv[i]}) {
+      backend.read(*buffer, 0, rest.first(buffer->bytes()));
+      rest = rest.subspan(buffer->bytes());
+    }
+  }
+  return cut(std::move(block), sizes);
+}
+
+void thaw_state(kernels::Backend& backend, const Frozen& frozen, RecurrentState& state) {
+  for (std::size_t i = 0; i < state.delta.size(); ++i) {
+    backend.write(state.delta[i], 0, frozen.parts()[2 * i]);
+    backend.write(state.conv[i], 0, frozen.parts()[2 * i + 1]);
+  }
+}
+
+}  // namespace hearth::engine

@@ -1,0 +1,87 @@
+// What a prefix checkpoint holds, as bytes in host memory that nobody changes any more, and how a
+// model's state is cut into them. Knows neither the tree of checkpoints nor files.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "engine/config.hpp"
+#include "engine/engine.hpp"
+#include "engine/state.hpp"
+#include "kernels/ops.hpp"
+
+namespace hearth::engine {
+
+// Page-aligned host memory of undefined content, taken from the system and given back to it whole,
+// so that what a budget says is what the process has.
+class HostBlock {
+ public:
+  explicit HostBlock(std::size_t bytes);  // throws Error where there is no memory
+  ~HostBlock();
+  HostBlock(const HostBlock&) = delete;
+  HostBlock& operator=(const HostBlock&) = delete;
+  std::span<std::byte> bytes() const { return {data_, size_}; }
+
+ private:
+  std::byte* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+// Parts of host memory that live and die together. A copy shares them; any thread may read.
+class Frozen {
+ public:
+  Frozen() = default;
+  Frozen(std::shared_ptr<const void> owner, std::vector<std::span<const std::byte>> parts);
+  explicit operator bool() const { return owner_ != nullptr; }
+  std::span<const std::span<const std::byte>> parts() const { return parts_; }
+  std::size_t bytes() const;
+
+ private:
+  std::shared_ptr<const void> owner_;  // not null even where all parts are empty
+  std::vector<std::span<const std::byte>> parts_;
+};
+
+// The first bytes of a block, cut into parts of these sizes.
+Frozen cut(std::shared_ptr<HostBlock> block, std::span<const std::size_t> sizes);
+
+// Shapes of one model's state.
+struct PrefixLayout {
+  std::size_t caches = 0;     // KV caches, one per full-attention layer, then the MTP head's
+  bool mtp = false;           // whether the last cache is the MTP head's
+  std::size_t row_bytes = 0;  // keys, or values, of one position in one cache
+  std::vector<std::size_t> state_parts;  // bytes: delta and conv of each linear layer, in turn
+  std::size_t hidden = 0;                // values
+  std::size_t vocab = 0;                 // values
+
+  static PrefixLayout of(const Config& config, KvType kv, bool mtp);
+
+  // The rows of a cache that tokens [begin, end) fill. Those of the MTP head lie one behind: its
+  // row p needs the token at p + 1.
+  struct Rows {
+    std::int64_t first = 0;
+    std::int64_t count = 0;
+  };
+  Rows rows(std::size_t cache, std::int64_t begin, std::int64_t end) const;
+  // Bytes of keys and values of each cache, in turn.
+  std::vector<std::size_t> kv_parts(std::int64_t begin, std::int64_t end) const;
+  std::size_t state_bytes() const;
+};
+
+// The KV of tokens [begin, end) out of a session's caches.
+Frozen freeze_kv(kernels::Backend& backend, const PrefixLayout& layout,
+                 std::span<const kernels::KvCache> caches, std::int64_t begin, std::int64_t end);
+// Of the KV of tokens [begin, …) that `frozen` holds, those of [from, to) into a session's caches,
+// which have room for them.
+void thaw_kv(kernels::Backend& backend, const PrefixLayout& layout, const Frozen& frozen,
+             std::int64_t begin, std::int64_t from, std::int64_t to,
+             std::span<kernels::KvCache> caches);
+
+// Takes the state over where it lies in host memory, else copies it there.
+Frozen freeze_state(kernels::Backend& backend, RecurrentState state);
+// Into buffers of the same shapes.
+void thaw_state(kernels::Backend& backend, const Frozen& frozen, RecurrentState& state);
+
+}  // namespace hearth::engine

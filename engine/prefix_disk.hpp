@@ -1,0 +1,122 @@
+// The directory of prefix checkpoints: who may use it, what lies in it at the start, and the thread
+// that writes and removes files while the engine computes. Which node is worth a file, and which
+// file has to go, is the PrefixCache's business.
+//
+// Threading: one thread calls; a thread of this class writes. statistics() is for any thread.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <unordered_set>
+#include <variant>
+#include <vector>
+
+#include "engine/prefix_file.hpp"
+
+namespace hearth::engine {
+
+struct PrefixDiskOptions {
+  std::filesystem::path directory;
+  std::uint64_t daily_bytes = 0;          // most that is written in a day (UTC)
+  std::uint64_t queue_bytes = 0;          // most that waits to be written
+  std::function<void(std::string)> note;  // from either thread
+  // What tests replace.
+  WriteFunction write;                  // empty: ::write
+  std::function<std::int64_t()> today;  // days since 1970; empty: the clock's
+};
+
+class PrefixDisk {
+ public:
+  // A file of this fingerprint whose head is whole.
+  struct Found {
+    PrefixHead head;
+    std::int64_t used = 0;  // ns since 1970
+  };
+  // A file that another checkpoint or configuration wrote: it only counts.
+  struct Foreign {
+    std::string name;
+    std::uint64_t bytes = 0;
+    std::int64_t used = 0;
+  };
+  struct Contents {
+    std::vector<Found> nodes;  // in no order; parents may be missing
+    std::vector<Foreign> foreign;
+  };
+
+  // Makes the directory (0700) where it is missing, takes its lock, removes what was half written
+  // or is damaged. Null, with a note, where the directory cannot be had or another process uses it.
+  static std::unique_ptr<PrefixDisk> open(PrefixDiskOptions options, const PrefixLayout& layout,
+                                          std::uint64_t fingerprint, Contents& contents);
+  ~PrefixDisk();  // after what is queued is written
+
+  // Queues a node's file. False: the queue is full or the day's bytes are spent. Parents first.
+  bool write(PrefixRecord record);
+  void remove(std::uint64_t id);
+  void remove(const Foreign& file);
+  void touch(std::uint64_t id);  // it was used now
+
+  // What became of writes since the last call.
+  struct Written {
+    std::uint64_t id = 0;
+    bool done = false;
+  };
+  std::vector<Written> take_written();
+
+  // Throws as read_prefix_file does.
+  PrefixRecord read(const PrefixPlace& place, PrefixWants wants) const;
+
+  std::uint64_t written_today() const;
+  void flush();  // waits until the queue is empty; for tests and the end
+
+ private:
+  struct Remove {
+    std::string name;
+  };
+  struct Touch {
+    std::string name;
+  };
+  using Job = std::variant<PrefixRecord, Remove, Touch>;
+
+  PrefixDisk(PrefixDiskOptions options, const PrefixLayout& layout, std::uint64_t fingerprint,
+             int lock);
+  Contents scan();
+  std::string name_of(std::uint64_t id) const;
+  std::filesystem::path path_of(std::uint64_t id) const;
+  void queue(Job job);
+  void run();  // the writing thread
+  void perform(PrefixRecord& record);
+  void perform(const Remove& job);
+  void perform(const Touch& job);
+  void charge(std::uint64_t bytes);
+  void read_charges();
+
+  const PrefixDiskOptions options_;
+  const PrefixLayout layout_;
+  const std::uint64_t fingerprint_;
+  const int lock_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<Job> jobs_;
+  bool busy_ = false;
+  bool stop_ = false;
+  std::uint64_t queued_bytes_ = 0;
+  std::int64_t day_ = 0;
+  std::uint64_t day_bytes_ = 0;
+  std::vector<Written> written_;
+
+  // The writing thread's own.
+  std::unordered_set<std::uint64_t> failed_;  // ids: what stands on them cannot be read either
+  bool told_of_failure_ = false;
+
+  std::thread thread_;
+};
+
+}  // namespace hearth::engine

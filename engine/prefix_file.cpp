@@ -1,0 +1,380 @@
+// See prefix_file.hpp.
+#include "engine/prefix_file.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <numeric>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include "engine/checksum.hpp"
+
+namespace hearth::engine {
+
+namespace {
+
+constexpr std::uint64_t magic = 0x3158'4650'5448'5248;  // "HRHTPFX1"
+constexpr std::size_t page = 4096;                      // what O_DIRECT aligns to
+constexpr std::size_t read_piece = std::size_t{4} << 20;
+constexpr std::size_t read_depth = 4;                         // pieces under way at once
+constexpr std::size_t worth_a_thread = std::size_t{4} << 20;  // bytes to be checksummed
+constexpr std::size_t write_piece = std::size_t{8} << 20;
+
+enum SectionName : std::size_t { tokens_section, kv_section, output_section, state_section };
+
+struct Section {
+  std::uint64_t bytes = 0;
+  std::uint64_t checksum = 0;
+};
+
+struct Header {
+  std::uint64_t magic = 0;
+  std::uint64_t fingerprint = 0;
+  PrefixPlace place;
+  std::array<Section, 4> sections;
+};
+using HeaderPage = std::array<std::byte, page>;
+static_assert(sizeof(Header) <= page - sizeof(std::uint64_t));
+
+std::uint64_t padded(std::uint64_t bytes) {
+  return (bytes + page - 1) / page * page;
+}
+
+std::uint64_t offset_of(const Header& header, std::size_t section) {
+  std::uint64_t offset = page;
+  for (std::size_t i = 0; i < section; ++i) offset += padded(header.sections[i].bytes);
+  return offset;
+}
+
+std::string reason(int error) {
+  return std::generic_category().message(error);
+}
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Descriptor& operator=(Descriptor&&) = delete;
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+// The parts of a section; each is checksummed alone, so that several threads can.
+using Parts = std::vector<std::span<const std::byte>>;
+
+// Calls task(0) … task(count-1), each once, on at most so many threads.
+template <typename Task>
+void spread(std::size_t count, std::size_t threads, const Task& task) {
+  std::atomic<std::size_t> next = 0;
+  const auto work = [&] {
+    for (std::size_t i = next++; i < count; i = next++) task(i);
+  };
+  std::vector<std::thread> helpers;
+  try {
+    while (helpers.size() + 1 < std::min(count, threads)) helpers.emplace_back(work);
+  } catch (const std::system_error&) {  // no thread to be had: with fewer, then
+  }
+  work();
+  for (std::thread& helper : helpers) helper.join();
+}
+
+Parts parts_of(const Frozen& frozen) {
+  return {frozen.parts().begin(), frozen.parts().end()};
+}
+
+std::array<Parts, 4> sections_of(const PrefixRecord& record) {
+  std::array<Parts, 4> sections;
+  sections[tokens_section] = {std::as_bytes(std::span(record.tokens))};
+  sections[kv_section] = parts_of(record.kv);
+  if (!record.state) return sections;
+  sections[output_section] = {std::as_bytes(std::span(record.hidden)),
+                              std::as_bytes(std::span(record.logits))};
+  sections[state_section] = parts_of(record.state);
+  return sections;
+}
+
+std::uint64_t bytes_of(const Parts& parts) {
+  std::uint64_t total = 0;
+  for (const std::span<const std::byte> part : parts) total += part.size();
+  return total;
+}
+
+std::uint64_t checksum_of(const Parts& parts) {
+  std::vector<std::uint64_t> sums(parts.size());
+  const auto threads = static_cast<std::size_t>(bytes_of(parts) / worth_a_thread + 1);
+  spread(parts.size(), std::min(threads, read_depth),
+         [&](std::size_t i) { sums[i] = checksum(parts[i], i); });
+  return checksum(std::as_bytes(std::span(sums)));
+}
+
+HeaderPage encode(const Header& header) {
+  HeaderPage bytes{};
+  std::memcpy(bytes.data(), &header, sizeof header);
+  const std::span<const std::byte> covered = std::span(bytes).first(page - sizeof(std::uint64_t));
+  const std::uint64_t sum = checksum(covered);
+  std::memcpy(bytes.data() + covered.size(), &sum, sizeof sum);
+  return bytes;
+}
+
+class Output {
+ public:
+  Output(const std::filesystem::path& path, const WriteFunction& write)
+      : path_(path),
+        write_(write),
+        file_(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600)) {
+    if (file_.get() < 0) fail("cannot be made", errno);
+  }
+
+  // Says at once when the disk has no room.
+  void expect(std::uint64_t bytes) {
+    const int failed = ::fallocate(file_.get(), 0, 0, static_cast<off_t>(bytes));
+    if (failed != 0 && errno == ENOSPC) fail("cannot be written", errno);
+  }
+
+  void write(std::span<const std::byte> bytes) {
+    while (!bytes.empty()) {
+      const ssize_t put = write_(file_.get(), bytes.data(), std::min(bytes.size(), write_piece));
+      if (put < 0 && errno == EINTR) continue;
+      if (put <= 0) fail("cannot be written", put < 0 ? errno : ENOSPC);
+      bytes = bytes.subspan(static_cast<std::size_t>(put));
+    }
+  }
+
+  void write_padded(const Parts& parts) {
+    for (const std::span<const std::byte> part : parts) write(part);
+    const std::uint64_t bytes = bytes_of(parts);
+    const HeaderPage zeros{};
+    write(std::span(zeros).first(static_cast<std::size_t>(padded(bytes) - bytes)));
+  }
+
+  void sync() {
+    if (::fsync(file_.get()) != 0) fail("cannot be written", errno);
+    static_cast<void>(::posix_fadvise(file_.get(), 0, 0, POSIX_FADV_DONTNEED));
+  }
+
+ private:
+  [[noreturn]] void fail(const char* what, int error) const {
+    throw Error(path_.string() + " " + what + ": " + reason(error));
+  }
+  const std::filesystem::path& path_;
+  const WriteFunction& write_;
+  Descriptor file_;
+};
+
+void sync_directory(const std::filesystem::path& directory) {
+  const Descriptor opened(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (opened.get() < 0 || ::fsync(opened.get()) != 0)
+    throw Error(directory.string() + " cannot be synced: " + reason(errno));
+}
+
+// A node's file, opened and its header checked.
+class Input {
+ public:
+  Input(const std::filesystem::path& path, std::uint64_t fingerprint, const PrefixLayout& layout)
+      : path_(path), file_(open(path)) {
+    struct stat status {};
+    if (::fstat(file_.get(), &status) != 0 || !S_ISREG(status.st_mode)) damaged("no regular file");
+    size_ = static_cast<std::uint64_t>(status.st_size);
+    check(fingerprint, layout);
+  }
+
+  const Header& header() const { return header_; }
+  std::uint64_t size() const { return size_; }
+
+  // The section, padding included. What is past its bytes must be zero.
+  std::shared_ptr<HostBlock> read(std::size_t section) const {
+    const std::uint64_t bytes = header_.sections[section].bytes;
+    auto block = std::make_shared<HostBlock>(static_cast<std::size_t>(padded(bytes)));
+    read_at(offset_of(header_, section), block->bytes());
+    const std::span<const std::byte> padding =
+        block->bytes().subspan(static_cast<std::size_t>(bytes));
+    if (std::ranges::any_of(padding, [](std::byte byte) { return byte != std::byte{}; }))
+      damaged("bytes between its sections");
+    return block;
+  }
+
+  void require_sum(std::size_t section, const Parts& parts) const {
+    if (checksum_of(parts) != header_.sections[section].checksum) damaged("a wrong checksum");
+  }
+
+  [[noreturn]] void damaged(const char* why) const {
+    throw PrefixDamage(path_.string() + " is damaged: " + why);
+  }
+
+ private:
+  static int open(const std::filesystem::path& path) {
+    const int flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+    int fd = ::open(path.c_str(), flags | O_DIRECT);
+    if (fd < 0 && errno == EINVAL) fd = ::open(path.c_str(), flags);  // a file system without
+    if (fd >= 0) return fd;
+    const std::string what = path.string() + " cannot be opened: " + reason(errno);
+    if (errno == ENOENT || errno == ELOOP) throw PrefixDamage(what);
+    throw Error(what);
+  }
+
+  void read_at(std::uint64_t offset, std::span<std::byte> to) const {
+    const std::size_t pieces = (to.size() + read_piece - 1) / read_piece;
+    std::atomic<int> failed = 0;
+    spread(pieces, read_depth, [&](std::size_t i) {
+      const std::size_t at = i * read_piece;
+      std::span<std::byte> piece = to.subspan(at, std::min(read_piece, to.size() - at));
+      std::uint64_t from = offset + at;
+      while (!piece.empty() && failed == 0) {
+        const ssize_t got =
+            ::pread(file_.get(), piece.data(), piece.size(), static_cast<off_t>(from));
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) {
+          failed = got < 0 ? errno : ENODATA;
+          return;
+        }
+        piece = piece.subspan(static_cast<std::size_t>(got));
+        from += static_cast<std::uint64_t>(got);
+      }
+    });
+    static_cast<void>(::posix_fadvise(file_.get(), static_cast<off_t>(offset),
+                                      static_cast<off_t>(to.size()), POSIX_FADV_DONTNEED));
+    if (failed != 0) damaged(reason(failed).c_str());
+  }
+
+  // Everything that the header says is bounded by the layout before it is believed.
+  void check(std::uint64_t fingerprint, const PrefixLayout& layout) {
+    if (size_ < page) damaged("cut short");
+    const HostBlock block(page);
+    read_at(0, block.bytes());
+    const std::span<const std::byte> bytes = block.bytes();
+    std::memcpy(&header_, bytes.data(), sizeof header_);
+    if (header_.magic != magic) damaged("no prefix checkpoint");
+    HeaderPage again = encode(header_);
+    if (!std::ranges::equal(bytes, again)) damaged("a wrong checksum");
+    if (header_.fingerprint != fingerprint)
+      throw PrefixDamage(path_.string() + " belongs to another checkpoint or configuration");
+
+    constexpr std::int64_t most_tokens = 1 << 24;
+    const PrefixPlace& place = header_.place;
+    if (place.begin < 0 || place.begin > place.end || place.end < 1 || place.end > most_tokens)
+      damaged("an impossible range");
+    const auto count = static_cast<std::uint64_t>(place.end - place.begin);
+    const std::vector<std::size_t> kv = layout.kv_parts(place.begin, place.end);
+    const auto& sections = header_.sections;
+    const std::uint64_t hidden = layout.hidden * sizeof(float);
+    const std::uint64_t logits = layout.vocab * sizeof(float);
+    const std::uint64_t state = sections[state_section].bytes;
+    const std::uint64_t output = sections[output_section].bytes;
+    const bool carries_state = state == layout.state_bytes() && output >= hidden;
+    const bool fits =
+        sections[tokens_section].bytes == count * sizeof(TokenId) &&
+        sections[kv_section].bytes == std::accumulate(kv.begin(), kv.end(), std::uint64_t{0}) &&
+        (output == 0 ? state == 0
+                     : carries_state && (output == hidden || output == hidden + logits));
+    if (!fits) damaged("sections of a wrong size");
+    if (size_ != offset_of(header_, sections.size())) damaged("cut short");
+  }
+
+  const std::filesystem::path& path_;
+  Descriptor file_;
+  std::uint64_t size_ = 0;
+  Header header_;
+};
+
+template <typename Value>
+std::vector<Value> values(std::span<const std::byte> bytes) {
+  std::vector<Value> result(bytes.size() / sizeof(Value));
+  if (!result.empty()) std::memcpy(result.data(), bytes.data(), result.size() * sizeof(Value));
+  return result;
+}
+
+}  // namespace
+
+std::uint64_t prefix_file_bytes(const PrefixRecord& record) {
+  std::uint64_t total = page;
+  for (const Parts& section : sections_of(record)) total += padded(bytes_of(section));
+  return total;
+}
+
+void write_prefix_file(const std::filesystem::path& path, std::uint64_t fingerprint,
+                       const PrefixRecord& record, const WriteFunction& write) {
+  const std::array<Parts, 4> sections = sections_of(record);
+  Header header{magic, fingerprint, record.place, {}};
+  for (std::size_t i = 0; i < sections.size(); ++i)
+    header.sections[i] = {bytes_of(sections[i]), checksum_of(sections[i])};
+
+  std::filesystem::path beside = path;
+  beside += ".tmp";
+  try {
+    Output output(beside, write);
+    output.expect(prefix_file_bytes(record));
+    output.write(encode(header));
+    for (const Parts& section : sections) output.write_padded(section);
+    output.sync();
+    if (::rename(beside.c_str(), path.c_str()) != 0)
+      throw Error(path.string() + " cannot be named: " + reason(errno));
+    sync_directory(path.parent_path());
+  } catch (const Error&) {
+    ::unlink(beside.c_str());
+    ::unlink(path.c_str());
+    throw;
+  }
+}
+
+PrefixHead read_prefix_head(const std::filesystem::path& path, std::uint64_t fingerprint,
+                            const PrefixLayout& layout) {
+  const Input input(path, fingerprint, layout);
+  const Header& header = input.header();
+  const auto& section = header.sections;
+  PrefixHead head;
+  head.place = header.place;
+  head.has_state = section[output_section].bytes > 0;
+  head.has_logits = section[output_section].bytes > layout.hidden * sizeof(float);
+  head.bytes = input.size();
+  const std::shared_ptr<HostBlock> block = input.read(tokens_section);
+  const auto bytes = static_cast<std::size_t>(section[tokens_section].bytes);
+  const std::span<const std::byte> tokens = block->bytes().first(bytes);
+  input.require_sum(tokens_section, {tokens});
+  head.tokens = values<TokenId>(tokens);
+  return head;
+}
+
+PrefixRecord read_prefix_file(const std::filesystem::path& path, std::uint64_t fingerprint,
+                              const PrefixLayout& layout, const PrefixPlace& expected,
+                              PrefixWants wants) {
+  const Input input(path, fingerprint, layout);
+  const PrefixPlace& place = input.header().place;
+  if (place.id != expected.id || place.parent != expected.parent || place.begin != expected.begin ||
+      place.end != expected.end) {
+    input.damaged("another file has its name");
+  }
+  PrefixRecord record;
+  record.place = place;
+  if (wants.kv) {
+    record.kv = cut(input.read(kv_section), layout.kv_parts(place.begin, place.end));
+    input.require_sum(kv_section, parts_of(record.kv));
+  }
+  if (!wants.state) return record;
+  const auto bytes = static_cast<std::size_t>(input.header().sections[output_section].bytes);
+  if (bytes == 0) input.damaged("its state is missing");
+  const std::shared_ptr<HostBlock> output = input.read(output_section);
+  const std::span<const std::byte> hidden = output->bytes().first(layout.hidden * sizeof(float));
+  const std::span<const std::byte> logits =
+      output->bytes().subspan(hidden.size(), bytes - hidden.size());
+  input.require_sum(output_section, {hidden, logits});
+  record.hidden = values<float>(hidden);
+  record.logits = values<float>(logits);
+  record.state = cut(input.read(state_section), layout.state_parts);
+  input.require_sum(state_section, parts_of(record.state));
+  return record;
+}
+
+}  // namespace hearth::engine

@@ -1,0 +1,82 @@
+// One prefix checkpoint as a file: a header that binds it to a checkpoint, its numerics and its
+// place in the tree, then sections of tokens, KV, output and state, each padded to whole pages and
+// checksummed. Files are untrusted: whatever does not fit is an Error that names the file.
+//
+//   page 0     header (its last 8 bytes: the checksum of those before)
+//   tokens     i32 [end - begin]
+//   KV         keys, values of each cache for those tokens (PrefixLayout::kv_parts)
+//   output     f32 hidden [hidden], logits [vocab]; either may be absent, hidden only with state
+//   state      delta, conv of each linear layer (PrefixLayout::state_parts)
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <sys/types.h>
+
+#include "engine/prefix_data.hpp"
+#include "engine/types.hpp"
+
+namespace hearth::engine {
+
+// Where a node stands: its own tokens are [begin, end) of the sequence; those before are the first
+// `begin` of its parent's.
+struct PrefixPlace {
+  std::uint64_t id = 0;      // chained hash of fingerprint and tokens [0, end)
+  std::uint64_t parent = 0;  // its id
+  std::int64_t begin = 0;
+  std::int64_t end = 0;
+};
+
+// A file that is cut, changed, or not what its name says: of no use to anyone.
+class PrefixDamage : public Error {
+ public:
+  using Error::Error;
+};
+
+struct PrefixRecord {
+  PrefixPlace place;
+  std::vector<TokenId> tokens;  // [begin, end)
+  Frozen kv;
+  Frozen state;  // empty: the node only carries KV for those behind it
+  std::vector<float> hidden;
+  std::vector<float> logits;
+};
+
+// What the first pages say.
+struct PrefixHead {
+  PrefixPlace place;
+  std::vector<TokenId> tokens;
+  bool has_state = false;
+  bool has_logits = false;
+  std::uint64_t bytes = 0;  // of the file
+};
+
+// What a node's file takes on disk.
+std::uint64_t prefix_file_bytes(const PrefixRecord& record);
+
+// write(2); replaceable, so that tests can fill a disk.
+using WriteFunction = std::function<ssize_t(int file, const void* data, std::size_t bytes)>;
+
+// Writes beside, syncs, renames, syncs the directory. On an Error nothing is left behind.
+void write_prefix_file(const std::filesystem::path& path, std::uint64_t fingerprint,
+                       const PrefixRecord& record, const WriteFunction& write);
+
+// Throws PrefixDamage, or Error where the file cannot be opened or read.
+PrefixHead read_prefix_head(const std::filesystem::path& path, std::uint64_t fingerprint,
+                            const PrefixLayout& layout);
+
+// Reads what is wanted of the file of a node, at the disk's speed and without leaving pages in the
+// cache where the file system allows that. Throws as read_prefix_head does.
+struct PrefixWants {
+  bool kv = false;
+  bool state = false;  // with the output
+};
+PrefixRecord read_prefix_file(const std::filesystem::path& path, std::uint64_t fingerprint,
+                              const PrefixLayout& layout, const PrefixPlace& expected,
+                              PrefixWants wants);
+
+}  // namespace hearth::engine

@@ -1,0 +1,267 @@
+// What a prompt costs that was seen before, in whole or in part: through sessions, across sessions
+// and restarts, and to which bits.
+#include <doctest/doctest.h>
+
+#include <random>
+
+#include "engine/engine.hpp"
+#include "engine/forward.hpp"
+#include "tests/temporary_directory.hpp"
+
+namespace hearth::tests {
+namespace {
+
+using namespace engine;
+
+using Tokens = std::vector<TokenId>;
+using Marks = std::vector<std::size_t>;
+
+constexpr std::size_t length = HEARTH_SANITIZED ? 700 : 1500;
+constexpr std::size_t distance = HEARTH_SANITIZED ? 128 : 256;
+
+EngineOptions small() {
+  EngineOptions options;
+  options.model = std::filesystem::path(HEARTH_SOURCE_DIR) / "tests/golden/fp8-mtp-f16-scales";
+  options.mtp = true;  // its KV lies one position behind
+  options.checkpoint_distance = static_cast<std::int64_t>(distance);
+  options.disk_min_seconds = 0;
+  return options;
+}
+
+EngineOptions on_disk(const TemporaryDirectory& directory) {
+  EngineOptions options = small();
+  options.prefix_directory = directory.path() / "prefixes";
+  return options;
+}
+
+Tokens some_tokens(std::size_t count, unsigned seed = 1) {
+  std::mt19937 random(seed);
+  Tokens tokens(count);
+  for (TokenId& token : tokens) token = static_cast<TokenId>(random() % 300);
+  return tokens;
+}
+
+// Another token wherever [begin, end) is.
+Tokens changed(Tokens tokens, std::size_t begin, std::size_t end) {
+  for (std::size_t i = begin; i < end; ++i) tokens[i] = (tokens[i] + 7) % 300;
+  return tokens;
+}
+
+struct Read {
+  std::size_t computed = 0;
+  std::vector<float> logits;
+  std::vector<TokenId> drafted;
+};
+
+Read read(Session& session, const Tokens& tokens, const Marks& marks = {}) {
+  const std::uint64_t before = session.tokens_computed();
+  const std::size_t promised = session.common(tokens);
+  CHECK(session.sync(tokens) == promised);
+  while (session.prefill(tokens, marks, nullptr) != Progress::done) {
+  }
+  return {session.tokens_computed() - before,
+          {session.logits().begin(), session.logits().end()},
+          session.draft(tokens.back(), 3)};
+}
+
+// With a session that knows nothing: all that is not computed comes from checkpoints.
+Read read(const std::shared_ptr<const Engine>& engine, const Tokens& tokens,
+          const Marks& marks = {}) {
+  Session session(engine);
+  return read(session, tokens, marks);
+}
+
+bool close(const std::vector<float>& a, const std::vector<float>& b) {
+  if (a.size() != b.size()) return false;
+  for (std::size_t i = 0; i < a.size(); ++i)
+    if (!(std::abs(a[i] - b[i]) <= 1e-3F)) return false;
+  return true;
+}
+
+}  // namespace
+
+TEST_CASE("a prompt seen before computes nothing, by whichever session, also after a restart") {
+  const TemporaryDirectory directory;
+  const Tokens tokens = some_tokens(length);
+  Read first;
+  {
+    const auto engine = Engine::load(on_disk(directory));
+    first = read(engine, tokens);
+    CHECK(first.computed == length);
+    const Read again = read(engine, tokens);
+    CHECK(again.computed == 0);
+    CHECK(again.logits == first.logits);
+    CHECK(again.drafted == first.drafted);
+  }
+  const auto engine = Engine::load(on_disk(directory));
+  Session session(engine);
+  const Read restarted = read(session, tokens);
+  CHECK(restarted.computed == 0);
+  CHECK(restarted.logits == first.logits);
+  CHECK(restarted.drafted == first.drafted);
+
+  // What follows is computed from every row of the KV.
+  const auto elsewhere = Engine::load(small());
+  Session undisturbed(elsewhere);
+  read(undisturbed, tokens);
+  for (const TokenId token : {5, 6, 7}) {
+    REQUIRE(session.decode(token, nullptr) == Progress::done);
+    REQUIRE(undisturbed.decode(token, nullptr) == Progress::done);
+    CHECK(std::ranges::equal(session.logits(), undisturbed.logits()));
+  }
+}
+
+TEST_CASE("a prompt whose end differs computes what is behind the boundary before it") {
+  const std::size_t common = length - 600;
+  const Tokens tokens = some_tokens(length);
+  const Tokens other = changed(tokens, common, length);
+  SUBCASE("a marked one") {
+    const auto engine = Engine::load(small());
+    read(engine, tokens, {common});
+    CHECK(read(engine, other, {common}).computed == 600);
+  }
+  SUBCASE("one at the regular distance") {
+    const auto engine = Engine::load(small());
+    read(engine, tokens);
+    const std::size_t computed = read(engine, other).computed;
+    CHECK(computed >= 600);
+    CHECK(computed <= 600 + distance);
+  }
+  SUBCASE("the same after a restart") {
+    const TemporaryDirectory directory;
+    read(Engine::load(on_disk(directory)), tokens, {common});
+    CHECK(read(Engine::load(on_disk(directory)), other, {common}).computed == 600);
+  }
+}
+
+TEST_CASE("an edit in the middle goes back to the last boundary before it") {
+  const auto engine = Engine::load(small());
+  const Tokens tokens = some_tokens(length);
+  const Marks marks{40, 2 * distance + 100, 3 * distance - 1};
+  read(engine, tokens, marks);
+  const auto from = [&](std::size_t at) {
+    return length - read(engine, changed(tokens, at, at + 1), marks).computed;
+  };
+  CHECK(from(3 * distance - 1) == 3 * distance - 1);
+  CHECK(from(3 * distance - 2) == 2 * distance + 100);
+  CHECK(from(2 * distance + 50) == 2 * distance);
+  CHECK(from(distance - 1) == 40);
+  CHECK(from(39) == 0);
+}
+
+TEST_CASE("typing at the end of a prompt computes a few tokens a key") {
+  const auto engine = Engine::load(small());
+  Session session(engine);
+  Tokens tokens = some_tokens(length);
+  read(session, tokens);
+  for (TokenId key = 0; key < 60; ++key) {
+    // The last tokens are cut differently with every key, and every third adds one.
+    tokens = changed(tokens, tokens.size() - 6, tokens.size());
+    if (key % 3 == 0) tokens.insert(tokens.end() - 6, key);
+    CHECK(read(session, tokens).computed <= 32);
+    REQUIRE(session.decode(key, nullptr) == Progress::done);  // and something is completed
+  }
+  CHECK(close(read(engine, tokens).logits, read(Engine::load(small()), tokens).logits));
+}
+
+TEST_CASE("what goes on from a checkpoint is what had gone on undisturbed") {
+  const Tokens tokens = some_tokens(length);
+  const auto check = [&](std::size_t at, const Marks& marks, bool to_the_bit) {
+    CAPTURE(at);
+    const auto engine = Engine::load(small());
+    read(engine, tokens, marks);
+    const Tokens other = changed(tokens, at, at + 20);
+    const Read restored = read(engine, other);
+    CHECK(restored.computed < length);
+    const Read undisturbed = read(Engine::load(small()), other);
+    CHECK(undisturbed.computed == length);
+    CHECK(close(restored.logits, undisturbed.logits));
+    if (to_the_bit) CHECK(restored.logits == undisturbed.logits);
+    if (to_the_bit) CHECK(restored.drafted == undisturbed.drafted);
+  };
+  check(distance + 5, {}, true);
+  check(2 * distance + 300, {2 * distance + 64}, true);
+  check(2 * distance + 300, {2 * distance + 77}, false);
+  check(300, {1, 130}, false);
+}
+
+TEST_CASE("rows that a session has are not lost when it goes back and forth") {
+  const auto engine = Engine::load(small());
+  const auto elsewhere = Engine::load(small());
+  Session session(engine);
+  Tokens tokens = some_tokens(length);
+  read(session, tokens, {200, 400});
+  std::mt19937 random(5);
+  for (int i = 0; i < 20; ++i) {
+    const std::size_t at = random() % length;
+    Tokens other = changed(tokens, at, std::min(at + 50, length));
+    if (i % 4 == 0) other.resize(at + 1);
+    const Read here = read(session, other, {200, 400});
+    if (i % 4 == 1) REQUIRE(session.decode(3, nullptr) == Progress::done);
+    Session fresh(engine);
+    fresh.sync(other);
+    CHECK(fresh.position() == static_cast<std::int64_t>(other.size()));
+    CHECK(here.logits == std::vector<float>(fresh.logits().begin(), fresh.logits().end()));
+    if (i % 2 == 0) tokens = other.size() == length ? other : tokens;
+  }
+  CHECK(close(read(session, tokens).logits, read(elsewhere, tokens).logits));
+}
+
+TEST_CASE("a small budget costs tokens, never a wrong result, and is kept") {
+  const Tokens tokens = some_tokens(length);
+  const std::vector<float> expected = read(Engine::load(small()), tokens, {300}).logits;
+  for (const std::uint64_t bytes : {0, 100'000, 1'000'000, 3'000'000}) {
+    CAPTURE(bytes);
+    EngineOptions options = small();
+    options.prefix_ram_bytes = bytes;
+    const auto engine = Engine::load(options);
+    Session session(engine);
+    for (const std::size_t at : {length, length / 2, length / 3, length}) {
+      const Read got = read(session, changed(tokens, at, length), {300});
+      if (at == length) CHECK(close(got.logits, expected));
+      CHECK(engine->prefix_statistics().ram_bytes <= bytes);
+    }
+  }
+}
+
+TEST_CASE("an unfinished chunk counts: what is further is gone on with") {
+  const auto engine = Engine::load(small());
+  const Tokens tokens = some_tokens(length);
+  const Tokens short_one(tokens.begin(), tokens.begin() + 150);
+  read(engine, short_one);
+  Session session(engine);
+  session.sync(some_tokens(20, 9));  // nothing of it is known
+  Session other(engine);
+  other.sync(tokens);
+  CHECK(other.position() == 150);
+
+  // A chunk nearly done is worth more than a checkpoint at 150 tokens.
+  const auto fresh = Engine::load(small());
+  Session going(fresh);
+  going.sync(tokens);
+  for (int stage = 0; stage + 1 < stage_count(fresh->config()); ++stage)
+    REQUIRE(going.prefill(tokens, {}, nullptr) == Progress::more);
+  read(fresh, short_one);
+  CHECK(going.sync(tokens) == 0);
+  REQUIRE(going.prefill(tokens, {}, nullptr) == Progress::more);
+  CHECK(going.position() == 512);
+}
+
+TEST_CASE("keep makes a checkpoint of what was computed token by token") {
+  const auto engine = Engine::load(small());
+  Session session(engine);
+  Tokens tokens = some_tokens(100);
+  read(session, tokens);
+  for (TokenId token = 0; token < 20; ++token) {
+    REQUIRE(session.decode(token, nullptr) == Progress::done);
+    tokens.push_back(token);
+  }
+  CHECK(engine->cached_prefix(tokens) == 100);
+  session.keep();
+  CHECK(engine->cached_prefix(tokens) == 120);
+  Session other(engine);
+  CHECK(other.sync(tokens) == 120);
+  CHECK(std::ranges::equal(other.logits(), session.logits()));
+}
+
+}  // namespace hearth::tests
