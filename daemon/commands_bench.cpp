@@ -19,7 +19,6 @@
 #include "daemon/text_layout.hpp"
 #include "daemon/version.hpp"
 #include "engine/measure.hpp"
-#include "kernels/measure.hpp"
 
 namespace hearth::daemon {
 namespace {
@@ -87,6 +86,7 @@ class Bench {
     auto options = configured_options(flags_.model);
     options.threads = flags_.threads;
     options.context = std::max<std::int64_t>(16384, options.context);
+    options.prefix_ram_bytes = 0;  // every prompt is computed
     const auto size = [](const std::string& text, const char* option) {
       const auto bytes = parse_byte_count(text);
       if (!bytes) throw Error(std::string(option) + " " + text + ": a size such as 6G is expected");
@@ -103,11 +103,8 @@ class Bench {
   }
 
   void measure_machine() {
-    const int threads = flags_.threads > 0 ? flags_.threads : engine_->backend().threads();
-    machine_.memory = kernels::read_bandwidth(threads);
-    machine_.arithmetic = kernels::arithmetic_peak(threads, engine_->isa());
     wait_until_warm(*engine_, &interrupted());
-    machine_.disk = engine::disk_bandwidth(*engine_, 3);
+    machine_ = engine::measure_machine(*engine_);
     expert_seconds_ = engine::expert_seconds(*engine_);
     const engine::ExpertStatus experts = engine_->experts();
     result_ = {{"hearth", build()},

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "engine/config.hpp"
+#include "engine/drafts.hpp"
 #include "engine/expert_policy.hpp"
 #include "engine/experts.hpp"
 #include "engine/memory.hpp"
@@ -64,6 +65,8 @@ struct EngineOptions {
   ExpertOptions experts;
   std::function<void(const std::string&)> note;  // for the log, from any thread
   bool mtp = false;                              // load the MTP head where the checkpoint has one
+  // Guessed tokens that a pass verifies at most; each costs a state (about 74 MiB at 80B). 0: none.
+  std::size_t drafts = 8;
 
   // Prefix checkpoints, which all sessions share: at 80B about 74 MiB each, and 48 KiB a token.
   std::uint64_t prefix_ram_bytes = std::uint64_t{1} << 30;  // 0: none are kept
@@ -186,11 +189,19 @@ class Session {
   // Rows that passed all layers of a running prefill, counting a chunk by the share of its layers.
   double prefill_done() const;
 
-  // One more token through all layers. Interrupted: nothing has changed.
-  Progress decode(TokenId token, const std::atomic<bool>* interrupt);
+  // One more token through all layers, or several at once, each with the bits that it has alone.
+  // Interrupted: nothing has changed.
+  Progress decode(TokenId token, const std::atomic<bool>* interrupt) {
+    return decode(std::span(&token, 1), interrupt);
+  }
+  Progress decode(std::span<const TokenId> tokens, const std::atomic<bool>* interrupt);
+  // Takes back all but the first `count` ≥ 1 tokens of the last decode; nothing is computed again.
+  void keep_decoded(std::size_t count);
 
   // [vocab] after the last token; empty when nothing was computed since the last sync that cut.
-  std::span<const float> logits() const { return logits_; }
+  std::span<const float> logits() const;
+  // [vocab] after token `index` of the last decode.
+  std::span<const float> decoded_logits(std::size_t index) const;
 
   // Tokens the checkpoint's MTP head would say after tokens() and `next`; empty without the head.
   std::vector<TokenId> draft(TokenId next, int count);
@@ -208,9 +219,10 @@ class Session {
                       std::vector<float> hidden, std::vector<float> logits);
   // Runs one stage of `chunk`, which follows tokens(); done: the chunk is part of the session.
   Progress advance(Chunk& chunk, const std::atomic<bool>* interrupt);
+  std::size_t vocab() const { return static_cast<std::size_t>(engine_->config().vocab_size); }
   std::shared_ptr<const Engine> engine_;
   std::vector<TokenId> tokens_;
-  std::vector<float> logits_;
+  std::vector<float> logits_;  // [n][vocab] after the last n tokens
   std::uint64_t computed_ = 0;
   std::size_t synced_ = 0;  // tokens that the last sync kept
   std::unique_ptr<State> state_;
@@ -232,7 +244,8 @@ class Generation {
   // Syncs the session to the prompt. Throws Error when the prompt does not fit the context.
   Generation(Session& session, GenerationRequest request);
 
-  // Prefill piece or one token. done: see reason(). interrupted: call again to go on.
+  // Prefill piece, or one pass over the layers: a token, or several where guesses came true. done:
+  // see reason(). interrupted: call again to go on.
   Progress step(const std::atomic<bool>* interrupt);
   // Text that became visible since the last call.
   std::string take_text();
@@ -244,8 +257,16 @@ class Generation {
   bool decoding() const { return decoding_; }
   std::size_t answer_tokens() const { return answer_.size(); }
   const std::vector<TokenId>& answer() const { return answer_; }
+  std::size_t passes() const { return passes_; }  // over the layers, for the answer
 
  private:
+  struct Drafts {
+    std::vector<TokenId> tokens;
+    DraftLength::Source source = DraftLength::Source::short_match;
+  };
+  Drafts draft();
+  Progress decode(const std::atomic<bool>* interrupt);
+  TokenId choose(std::span<const float> logits, std::size_t context) const;
   void accept(TokenId token);
   void end(StopReason reason);
 
@@ -255,6 +276,9 @@ class Generation {
   bool decoding_ = false;
   std::vector<TokenId> answer_;
   std::optional<TokenId> pending_;  // sampled, not yet run through the layers
+  PromptLookup lookup_;             // prompt and answer, once decoding
+  DraftLength draft_length_;
+  std::size_t passes_ = 0;
   Utf8Stream utf8_;
   ThinkingFilter thinking_;
   StopStrings stop_strings_;

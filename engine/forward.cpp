@@ -522,8 +522,7 @@ bool head(const Block& block, const Model& model, State& state, Chunk& chunk, Sl
   Backend& backend = block.backend;
   const std::size_t hidden = block.hidden();
   const Slice normed = block.norm(x, model.norm);
-  std::size_t logit_rows = chunk.wants_logits ? 1 : 0;
-  if (chunk.taps != nullptr) logit_rows = chunk.rows();
+  const std::size_t logit_rows = chunk.taps != nullptr ? chunk.rows() : chunk.logit_rows;
   Slice scores;
   if (logit_rows > 0) {
     scores = block.space.take(logit_rows * static_cast<std::size_t>(block.config.vocab_size));
@@ -551,10 +550,9 @@ bool head(const Block& block, const Model& model, State& state, Chunk& chunk, Sl
     const auto row = rows.begin() + static_cast<std::ptrdiff_t>((cut - 1) * hidden);
     chunk.cut_hidden.emplace_back(row, row + static_cast<std::ptrdiff_t>(hidden));
   }
-  if (logit_rows > 0) {
-    chunk.logits.assign(logits.end() - static_cast<std::ptrdiff_t>(block.config.vocab_size),
-                        logits.end());
-  }
+  const auto wanted = static_cast<std::ptrdiff_t>(chunk.logit_rows) *
+                      static_cast<std::ptrdiff_t>(block.config.vocab_size);
+  chunk.logits.assign(logits.end() - wanted, logits.end());
   if (chunk.taps != nullptr) {
     chunk.taps->logits = std::move(logits);
     chunk.taps->hidden.push_back(rows);
@@ -573,12 +571,14 @@ Chunk make_chunk(const Model& model, const Config& config, State& state,
   chunk.form = form;
   chunk.cuts = std::move(cuts);
   if (chunk.cuts.empty() || chunk.cuts.back() != chunk.rows()) chunk.cuts.push_back(chunk.rows());
-  while (chunk.states.size() + 1 < chunk.cuts.size()) {
-    chunk.states.push_back(make_recurrent_state(*model.backend, config));
+  while (chunk.states.size() < chunk.cuts.size()) {
+    if (state.spares.empty()) {
+      chunk.states.push_back(make_recurrent_state(*model.backend, config));
+    } else {
+      chunk.states.push_back(std::move(state.spares.back()));
+      state.spares.pop_back();
+    }
   }
-  const bool has_spare = !state.spare.delta.empty();
-  chunk.states.push_back(has_spare ? std::exchange(state.spare, {})
-                                   : make_recurrent_state(*model.backend, config));
   const std::size_t bytes =
       chunk.rows() * static_cast<std::size_t>(config.hidden_size) * sizeof(float);
   chunk.hidden = model.backend->allocate(bytes);

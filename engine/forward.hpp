@@ -47,7 +47,7 @@ struct Chunk {
   // After how many rows a recurrent state is kept; rising, the last is tokens.size().
   std::vector<std::size_t> cuts;
   std::vector<RecurrentState> states;  // one per cut
-  bool wants_logits = false;           // of the last row
+  std::size_t logit_rows = 0;          // of the last rows, how many
   Taps* taps = nullptr;                // all rows' logits too
 
   int stage = 0;           // the next: 0 embedding, then two per layer, then the head
@@ -63,7 +63,7 @@ struct Chunk {
 
   // Out of the last stage.
   std::vector<std::vector<float>> cut_hidden;  // one per cut: [hidden] after the final norm
-  std::vector<float> logits;                   // [vocab] of the last row, where wanted
+  std::vector<float> logits;                   // [logit_rows][vocab]
 
   std::size_t rows() const { return tokens.size(); }
   std::size_t bytes() const;  // of memory, without the states
@@ -71,7 +71,7 @@ struct Chunk {
 
 // Memory that a row of a chunk takes while it is under way.
 std::size_t chunk_bytes_per_row(const Config& config);
-// cuts: after how many of the tokens a state is kept, besides the end. Takes state.spare.
+// cuts: after how many of the tokens a state is kept, besides the end. Takes from state.spares.
 Chunk make_chunk(const Model& model, const Config& config, State& state,
                  std::vector<TokenId> tokens, std::int64_t position, kernels::DeltaForm form,
                  std::vector<std::size_t> cuts);
@@ -100,8 +100,8 @@ std::optional<MtpResult> run_mtp(const Model& model, const Config& config, kerne
 // What golden tests and benchmarks may see of a session.
 struct SessionAccess {
   static State& state(Session& session) { return *session.state_; }
-  // The chunk that decodes one token, and one stage of a chunk that follows the session's tokens.
-  static Chunk decode_chunk(Session& session, TokenId token);
+  // The chunk that decodes these, and one stage of a chunk that follows the session's tokens.
+  static Chunk decode_chunk(Session& session, std::span<const TokenId> tokens);
   static Progress advance(Session& session, Chunk& chunk, const std::atomic<bool>* interrupt) {
     return session.advance(chunk, interrupt);
   }

@@ -1,14 +1,18 @@
 // One answer: prompt in, tokens out one by one, text through the filters, until a stop rule ends
 // it.
+#include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "engine/engine.hpp"
+#include "engine/model.hpp"
 
 namespace hearth::engine {
 
 Generation::Generation(Session& session, GenerationRequest request)
     : session_(&session),
       request_(std::move(request)),
+      draft_length_(session.engine().options().drafts),
       thinking_(request_.thinking),
       stop_strings_(request_.stop_strings) {
   validate(request_.sampling);
@@ -33,19 +37,73 @@ double Generation::prompt_done() const {
 
 Progress Generation::step(const std::atomic<bool>* interrupt) {
   if (reason_) return Progress::done;
+  if (decoding_ && pending_) return decode(interrupt);
   if (!decoding_) {
     const Progress progress =
         session_->prefill(request_.prompt.tokens, request_.prompt.marks, interrupt);
     if (progress != Progress::done) return progress;
     decoding_ = true;
-  } else if (pending_) {
-    if (session_->decode(*pending_, interrupt) == Progress::interrupted)
-      return Progress::interrupted;
-    pending_.reset();
+    lookup_.append(request_.prompt.tokens);
   }
-  std::vector<float> logits(session_->logits().begin(), session_->logits().end());
-  const std::size_t position = prompt_tokens() + answer_.size();
-  accept(sample(logits, request_.sampling, session_->tokens(), prompt_tokens(), position));
+  accept(choose(session_->logits(), session_->tokens().size()));
+  return reason_ ? Progress::done : Progress::more;
+}
+
+// The token that follows the first `context` tokens of the session.
+TokenId Generation::choose(std::span<const float> logits, std::size_t context) const {
+  std::vector<float> row(logits.begin(), logits.end());
+  return sample(row, request_.sampling, std::span(session_->tokens()).first(context),
+                prompt_tokens(), prompt_tokens() + answer_.size());
+}
+
+// What may follow the pending token.
+Generation::Drafts Generation::draft() {
+  Drafts drafts;
+  const Engine& engine = session_->engine();
+  // The pending token and one that is sampled behind the last draft need room, too.
+  const std::int64_t room =
+      std::min(request_.max_tokens - static_cast<std::int64_t>(answer_.size()),
+               engine.context() - session_->position() - 1) -
+      1;
+  const std::size_t most =
+      std::min(engine.options().drafts, static_cast<std::size_t>(std::max<std::int64_t>(room, 0)));
+  PromptLookup::Guess guess = lookup_.guess(most);
+  if (!guess.tokens.empty()) {
+    constexpr std::size_t long_match = 8;
+    drafts.source = guess.matched >= long_match ? DraftLength::Source::long_match
+                                                : DraftLength::Source::short_match;
+    guess.tokens.resize(std::min(guess.tokens.size(), draft_length_.choose(drafts.source)));
+    drafts.tokens = std::move(guess.tokens);
+  } else if (most > 0 && engine.model().mtp) {
+    drafts.source = DraftLength::Source::mtp;
+    const std::size_t count = std::min(most, draft_length_.choose(drafts.source));
+    if (count > 0) drafts.tokens = session_->draft(*pending_, static_cast<int>(count));
+  }
+  return drafts;
+}
+
+// One pass over the pending token and what may follow it. Every row is sampled as if it were alone;
+// rows behind the first wrong guess are taken back.
+Progress Generation::decode(const std::atomic<bool>* interrupt) {
+  const auto began = std::chrono::steady_clock::now();
+  const Drafts drafts = draft();
+  std::vector<TokenId> rows{*pending_};
+  rows.insert(rows.end(), drafts.tokens.begin(), drafts.tokens.end());
+  const auto before = session_->tokens().size();
+  if (session_->decode(rows, interrupt) == Progress::interrupted) return Progress::interrupted;
+  ++passes_;
+  pending_.reset();
+  std::size_t kept = 0;
+  bool goes_on = true;
+  while (goes_on) {
+    const TokenId token = choose(session_->decoded_logits(kept), before + kept + 1);
+    accept(token);
+    ++kept;
+    goes_on = !reason_ && kept < rows.size() && token == rows[kept];
+  }
+  session_->keep_decoded(kept);
+  const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - began;
+  draft_length_.record(drafts.source, drafts.tokens.size(), kept - 1, spent.count());
   return reason_ ? Progress::done : Progress::more;
 }
 
@@ -54,6 +112,7 @@ void Generation::accept(TokenId token) {
     if (token == stop) return end(StopReason::stop_token);
   }
   answer_.push_back(token);
+  lookup_.append(std::span(&token, 1));
   const Tokenizer& tokenizer = session_->engine().tokenizer();
   if (!tokenizer.is_special(token)) {
     const std::string visible = thinking_.push(utf8_.push(tokenizer.bytes(token)));

@@ -12,6 +12,7 @@
 #include "engine/forward.hpp"
 #include "engine/model.hpp"
 #include "engine/reader.hpp"
+#include "kernels/measure.hpp"
 
 namespace hearth::engine {
 
@@ -33,6 +34,15 @@ std::vector<TokenId> made_up_tokens(const Engine& engine, std::size_t count, std
 }
 
 }  // namespace
+
+MachineSpeed measure_machine(const Engine& engine) {
+  const int threads = engine.backend().threads();
+  MachineSpeed machine;
+  machine.memory = kernels::read_bandwidth(threads);
+  machine.arithmetic = kernels::arithmetic_peak(threads, engine.isa());
+  machine.disk = disk_bandwidth(engine, 3);
+  return machine;
+}
 
 double disk_bandwidth(const Engine& engine, double seconds) {
   constexpr std::size_t at_once = 12;  // experts, as when a token misses nearly all
@@ -140,7 +150,7 @@ DecodeRun decode(Session& session, std::size_t tokens, const std::atomic<bool>* 
   const auto began = Clock::now();
   for (const TokenId id : ids) {
     if (interrupt != nullptr && interrupt->load()) break;
-    Chunk chunk = SessionAccess::decode_chunk(session, id);
+    Chunk chunk = SessionAccess::decode_chunk(session, std::span(&id, 1));
     ExpertStatus last = engine.experts();
     for (int stage = 0; stage < stage_count(config); ++stage) {
       const auto stage_began = Clock::now();

@@ -1,5 +1,5 @@
-// Runs of an engine with a clock beside them, for `hearth bench`: what the machine gives, and what
-// decoding and prefill make of it.
+// The engine's face for benchmarks and plans: runs with a clock beside them, what the machine gives,
+// the model of costs and the traces that cache policies are compared on.
 #pragma once
 
 #include <atomic>
@@ -8,8 +8,12 @@
 
 #include "engine/cost.hpp"
 #include "engine/engine.hpp"
+#include "engine/routing_trace.hpp"
 
 namespace hearth::engine {
+
+// Memory and arithmetic of this machine with the engine's threads; the disk as below, for 3 seconds.
+MachineSpeed measure_machine(const Engine& engine);
 
 // Bytes a second of reading experts from the checkpoint's files as the engine does, one after the
 // other, nothing else going on. Random experts; at least `seconds` long.

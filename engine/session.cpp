@@ -129,7 +129,9 @@ Session& Session::operator=(Session&& other) noexcept {
 Session::~Session() = default;
 
 std::size_t Session::bytes() const {
-  std::size_t total = state_->recurrent.bytes() + state_->spare.bytes();
+  std::size_t total = state_->recurrent.bytes();
+  for (const RecurrentState& spare : state_->spares) total += spare.bytes();
+  for (const State::Decoded& decoded : state_->decoded) total += decoded.recurrent.bytes();
   for (const kernels::KvCache& kv : state_->kv) total += kv.keys.bytes() + kv.values.bytes();
   if (!parked_) return total;
   // The other states of a chunk are counted with the checkpoints.
@@ -185,7 +187,7 @@ std::size_t Session::sync(std::span<const TokenId> tokens) {
 void Session::keep() {
   if (tokens_.empty()) return;
   add_checkpoint(tokens_.size(), CheckpointKind::end, copy(engine_->backend(), state_->recurrent),
-                 state_->hidden, logits_);
+                 state_->hidden, {logits().begin(), logits().end()});
 }
 
 void Session::add_checkpoint(std::size_t position, CheckpointKind kind, RecurrentState state,
@@ -239,7 +241,7 @@ Progress Session::prefill(std::span<const TokenId> tokens, std::span<const std::
     parked_.reset();
   if (!parked_) parked_ = next_chunk(tokens, marks);
   Chunk& chunk = parked_->chunk;
-  chunk.wants_logits = chunk.rows() == rest.size();
+  chunk.logit_rows = chunk.rows() == rest.size() ? 1 : 0;
 
   const auto started = std::chrono::steady_clock::now();
   const Progress progress = advance(chunk, interrupt);
@@ -277,26 +279,56 @@ double Session::prefill_done() const {
   return before + share * static_cast<double>(chunk.rows());
 }
 
-Chunk SessionAccess::decode_chunk(Session& session, TokenId token) {
+Chunk SessionAccess::decode_chunk(Session& session, std::span<const TokenId> tokens) {
   const Engine& engine = *session.engine_;
-  Chunk chunk = make_chunk(engine.model(), engine.config(), *session.state_, {token},
-                           session.position(), kernels::DeltaForm::step, {});
-  chunk.wants_logits = true;
+  std::vector<std::size_t> cuts(tokens.size() - 1);  // a state after each
+  std::iota(cuts.begin(), cuts.end(), 1);
+  Chunk chunk =
+      make_chunk(engine.model(), engine.config(), *session.state_, {tokens.begin(), tokens.end()},
+                 session.position(), kernels::DeltaForm::step, std::move(cuts));
+  chunk.logit_rows = tokens.size();
+  const std::int64_t end = session.position() + static_cast<std::int64_t>(tokens.size());
   for (kernels::KvCache& kv : session.state_->kv)
-    reserve(engine.backend(), kv, session.position(), session.position() + 1);
+    reserve(engine.backend(), kv, session.position(), end);
   return chunk;
 }
 
-Progress Session::decode(TokenId token, const std::atomic<bool>* interrupt) {
-  Chunk chunk = SessionAccess::decode_chunk(*this, token);
+Progress Session::decode(std::span<const TokenId> tokens, const std::atomic<bool>* interrupt) {
+  if (tokens.empty()) throw Error("decode needs a token");
+  Chunk chunk = SessionAccess::decode_chunk(*this, tokens);
   Progress progress = Progress::more;
   while (progress == Progress::more) progress = advance(chunk, interrupt);
   if (progress == Progress::done) {
     parked_.reset();
   } else {
-    state_->spare = std::move(chunk.states.back());
+    std::ranges::move(chunk.states, std::back_inserter(state_->spares));
   }
   return progress;
+}
+
+void Session::keep_decoded(std::size_t count) {
+  std::vector<State::Decoded>& decoded = state_->decoded;
+  if (count == 0 || count > decoded.size() + 1) {
+    throw Error("keep_decoded: the last decode had " + std::to_string(decoded.size() + 1) +
+                " tokens");
+  }
+  if (count <= decoded.size()) {
+    State::Decoded& last = decoded[count - 1];
+    std::swap(state_->recurrent, last.recurrent);
+    state_->hidden = std::move(last.hidden);
+    tokens_.resize(tokens_.size() - (decoded.size() + 1 - count));
+    logits_.resize(count * vocab());
+  }
+  for (State::Decoded& each : decoded) state_->spares.push_back(std::move(each.recurrent));
+  decoded.clear();
+}
+
+std::span<const float> Session::logits() const {
+  return logits_.empty() ? std::span<const float>() : std::span(logits_).last(vocab());
+}
+
+std::span<const float> Session::decoded_logits(std::size_t index) const {
+  return std::span(logits_).subspan(index * vocab(), vocab());
 }
 
 Progress Session::advance(Chunk& chunk, const std::atomic<bool>* interrupt) {
@@ -307,8 +339,16 @@ Progress Session::advance(Chunk& chunk, const std::atomic<bool>* interrupt) {
   tokens_.insert(tokens_.end(), chunk.tokens.begin(), chunk.tokens.end());
   computed_ += chunk.rows();
   logits_ = std::move(chunk.logits);
-  state_->spare = std::exchange(state_->recurrent, std::move(chunk.states.back()));
+  const bool decoded = chunk.form == kernels::DeltaForm::step;
+  for (State::Decoded& each : state_->decoded) state_->spares.push_back(std::move(each.recurrent));
+  state_->decoded.clear();
+  for (std::size_t i = 0; decoded && i + 1 < chunk.states.size(); ++i) {
+    state_->decoded.push_back({std::move(chunk.states[i]), std::move(chunk.cut_hidden[i])});
+  }
+  state_->spares.push_back(std::exchange(state_->recurrent, std::move(chunk.states.back())));
   state_->hidden = std::move(chunk.cut_hidden.back());
+  const std::size_t most = engine_->options().drafts + 1;
+  if (state_->spares.size() > most) state_->spares.resize(most);
   return Progress::done;
 }
 
@@ -335,7 +375,7 @@ void SessionAccess::run(Session& session, std::span<const TokenId> tokens, kerne
   Chunk chunk = make_chunk(engine.model(), engine.config(), *session.state_,
                            {tokens.begin(), tokens.end()}, session.position(), form, {});
   chunk.taps = &taps;
-  chunk.wants_logits = true;
+  chunk.logit_rows = 1;
   for (kernels::KvCache& kv : session.state_->kv) {
     reserve(engine.backend(), kv, session.position(),
             session.position() + static_cast<std::int64_t>(tokens.size()));

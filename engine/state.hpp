@@ -27,9 +27,15 @@ RecurrentState make_recurrent_state(kernels::Backend& backend, const Config& con
 RecurrentState copy(kernels::Backend& backend, const RecurrentState& state);
 
 struct State {
-  std::vector<kernels::KvCache> kv;  // one per full-attention layer in order, then the MTP head's
-  RecurrentState recurrent;          // after the session's tokens
-  RecurrentState spare;              // memory for the next one: decoding allocates none
+  std::vector<kernels::KvCache> kv;    // one per full-attention layer in order, then the MTP head's
+  RecurrentState recurrent;            // after the session's tokens
+  std::vector<RecurrentState> spares;  // memory for the next ones: decoding allocates none
+  // After each token of the last decode but the last, to take the others back.
+  struct Decoded {
+    RecurrentState recurrent;
+    std::vector<float> hidden;
+  };
+  std::vector<Decoded> decoded;
   std::vector<float> hidden;  // [hidden] after the final norm: what the MTP head continues from;
                               // empty at position 0
 };

@@ -2,6 +2,7 @@
 // rules.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <atomic>
 
 #include "engine/engine.hpp"
@@ -90,6 +91,42 @@ TEST_CASE("the same request again computes no prompt token") {
   Generation second(session, explain_request());
   CHECK(second.cached_tokens() == second.prompt_tokens());
   CHECK(run(second) == explanation);
+}
+
+TEST_CASE("guessed tokens change no answer, and save passes over the layers") {
+  EngineOptions options;
+  options.model = std::filesystem::path(HEARTH_SOURCE_DIR) / "engine/ember";
+  options.drafts = 0;
+  const auto plain = Engine::load(options);
+  std::size_t passes = 0;
+  std::size_t tokens = 0;
+  for (const float temperature : {0.0F, 0.9F}) {
+    for (const std::uint64_t seed : {1, 2, 3}) {
+      GenerationRequest request = explain_request();
+      if (seed == 2) {  // raw code that repeats itself
+        request.prompt.tokens = ember()->tokenizer().encode(average + "\n\n" + average + "\n\n");
+        request.prompt.marks.clear();
+      }
+      request.sampling.temperature = temperature;
+      request.sampling.repetition_penalty = seed == 3 ? 1.1F : 1.0F;
+      request.sampling.seed = seed;
+      request.max_tokens = 60;
+      Session one(plain);
+      Generation alone(one, request);
+      const std::string expected = run(alone);
+      CHECK(alone.passes() + 1 >= alone.answer_tokens());
+      Session other(ember());
+      Generation guessed(other, request);
+      CHECK(run(guessed) == expected);
+      CHECK(guessed.answer() == alone.answer());
+      CHECK(guessed.reason() == alone.reason());
+      CHECK(one.tokens() == other.tokens());
+      CHECK(std::ranges::equal(one.logits(), other.logits()));
+      passes += guessed.passes();
+      tokens += guessed.answer_tokens();
+    }
+  }
+  CHECK(passes < tokens);
 }
 
 TEST_CASE("an answer ends at max_tokens") {

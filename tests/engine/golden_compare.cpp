@@ -181,10 +181,9 @@ class Comparison {
       kv.head_dim = engine_->config().head_dim;
       reserve(engine_->backend(), kv, 0, static_cast<std::int64_t>(rows()));
       const auto states = std::span(taps.hidden.back()).first((rows() - 1) * hidden);
-      const MtpResult result =
-          *run_mtp(engine_->model(), engine_->config(), kv, states,
-                   std::span(recorded_.prompt).subspan(1), 0, recorded_.mtp.size() / vocab,
-                   kernels::ProductForm::blocked, nullptr);
+      const MtpResult result = *run_mtp(
+          engine_->model(), engine_->config(), kv, states, std::span(recorded_.prompt).subspan(1),
+          0, recorded_.mtp.size() / vocab, kernels::ProductForm::blocked, nullptr);
       check(largest_difference(recorded_.mtp, result.logits), report_.mtp, "MTP logits");
     }
     if (recorded_.draft.empty()) return;

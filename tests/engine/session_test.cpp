@@ -161,6 +161,36 @@ TEST_CASE("in the step form a row's bits do not depend on its company") {
   }
 }
 
+TEST_CASE("tokens that were decoded together are taken back to any of them, to the bit") {
+  const auto engine = load();
+  const std::vector<TokenId> prompt = some_tokens(40);
+  const std::vector<TokenId> rows = some_tokens(6, 9);
+  for (std::size_t kept = 1; kept <= rows.size(); ++kept) {
+    CAPTURE(kept);
+    Session together(engine);
+    prefill(together, prompt);
+    REQUIRE(together.decode(rows, nullptr) == Progress::done);
+    const std::vector<float> last(together.decoded_logits(kept - 1).begin(),
+                                  together.decoded_logits(kept - 1).end());
+    together.keep_decoded(kept);
+    Session alone(engine);
+    prefill(alone, prompt);
+    for (std::size_t i = 0; i < kept; ++i)
+      REQUIRE(alone.decode(rows[i], nullptr) == Progress::done);
+    CHECK(together.tokens() == alone.tokens());
+    CHECK(logits_of(together) == logits_of(alone));
+    CHECK(logits_of(alone) == last);
+    CHECK(together.draft(3, 2) == alone.draft(3, 2));
+    REQUIRE(together.decode(11, nullptr) == Progress::done);
+    REQUIRE(alone.decode(11, nullptr) == Progress::done);
+    CHECK(logits_of(together) == logits_of(alone));
+  }
+  Session session(engine);
+  REQUIRE(session.decode(1, nullptr) == Progress::done);
+  CHECK_THROWS_AS(session.keep_decoded(0), Error);
+  CHECK_THROWS_AS(session.keep_decoded(2), Error);
+}
+
 TEST_CASE("an interrupted prefill goes on where it was, to the same bits") {
   const auto engine = load();
   const std::vector<TokenId> tokens = some_tokens(400);

@@ -45,8 +45,10 @@ bool allowed(const std::string& layer, const std::string& header) {
   if (layer == "lsp") {
     return (!layers.contains(target) || target == "lsp") && !starts_with_any(header, transport);
   }
-  // daemon: the engine only by its public face.
-  return target != "kernels" && (target != "engine" || header == "engine/engine.hpp") &&
+  // daemon: the engine only by its public faces, the one to use it and the one to measure it.
+  const std::set<std::string> faces = {"engine/engine.hpp", "engine/measure.hpp",
+                                       "engine/synth.hpp"};
+  return target != "kernels" && (target != "engine" || faces.contains(header)) &&
          !starts_with_any(header, syntax);
 }
 
