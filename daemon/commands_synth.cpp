@@ -12,7 +12,7 @@
 #include "daemon/commands.hpp"
 #include "daemon/interrupt_flag.hpp"
 #include "daemon/text_layout.hpp"
-#include "engine/synth.hpp"
+#include "engine/engine.hpp"
 
 namespace hearth::daemon {
 namespace {

@@ -25,6 +25,7 @@
 #include "engine/profile.hpp"
 #include "engine/reader.hpp"
 #include "engine/sampling.hpp"
+#include "engine/synth.hpp"  // part of this face: the daemon includes no other header
 #include "engine/tokenizer.hpp"
 #include "engine/types.hpp"
 #include "kernels/ops.hpp"
