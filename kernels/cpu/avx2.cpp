@@ -20,6 +20,56 @@ struct Lanes {
 // 4 registers each, of 16.
 constexpr int rows_at_once = 2;
 
+// --- A quarter of the lanes: what small products are made of -------------------------------------
+
+using Register = __m256;
+constexpr int register_floats = 8;
+// Rows of a tile of products: 12 of 16 registers are sums.
+constexpr int tile_rows = 6;
+
+inline Register broadcast(float x) {
+  return _mm256_set1_ps(x);
+}
+inline Register fma(Register x, Register y, Register z) {
+  return _mm256_fmadd_ps(x, y, z);
+}
+inline Register add(Register x, Register y) {
+  return _mm256_add_ps(x, y);
+}
+inline Register mul(Register x, Register y) {
+  return _mm256_mul_ps(x, y);
+}
+inline Register load_register(const void* p) {
+  return _mm256_loadu_ps(static_cast<const float*>(p));
+}
+inline Register load_register_f16(const void* p) {
+  return _mm256_cvtph_ps(_mm_loadu_si128(static_cast<const __m128i*>(p)));
+}
+inline void store_register(float* p, Register x) {
+  _mm256_storeu_ps(p, x);
+}
+
+// Folds 4 · 2 registers at once, by halves as in fold_sum: sums[j][r] to out[r][j]. Each step adds
+// the halves of two registers, brought together in one.
+constexpr int folds = 8;
+inline void fold_registers(const Register (&sums)[4][2], float (&out)[2][4]) {
+  Register four[4], two[2];
+#pragma GCC unroll 4
+  for (int j = 0; j < 4; ++j)
+    four[j] = add(_mm256_permute2f128_ps(sums[j][0], sums[j][1], 0x20),
+                  _mm256_permute2f128_ps(sums[j][0], sums[j][1], 0x31));
+#pragma GCC unroll 2
+  for (int j = 0; j < 2; ++j)
+    two[j] = add(_mm256_shuffle_ps(four[2 * j], four[2 * j + 1], 0x44),
+                 _mm256_shuffle_ps(four[2 * j], four[2 * j + 1], 0xee));
+  const Register all =
+      add(_mm256_shuffle_ps(two[0], two[1], 0x88), _mm256_shuffle_ps(two[0], two[1], 0xdd));
+  _mm_storeu_ps(out[0], _mm256_castps256_ps128(all));
+  _mm_storeu_ps(out[1], _mm256_extractf128_ps(all, 1));
+}
+
+// --- All lanes -----------------------------------------------------------------------------------
+
 template <class Operation>
 inline Lanes map(Operation operation, Lanes x) {
   return {operation(x.a), operation(x.b), operation(x.c), operation(x.d)};

@@ -18,6 +18,60 @@ struct Lanes {
 // 2 registers each, of 32.
 constexpr int rows_at_once = 8;
 
+// --- Half of the lanes: what small products are made of ------------------------------------------
+
+using Register = __m512;
+constexpr int register_floats = 16;
+// Rows of a tile of products: 16 of 32 registers are sums.
+constexpr int tile_rows = 8;
+
+inline Register broadcast(float x) {
+  return _mm512_set1_ps(x);
+}
+inline Register fma(Register x, Register y, Register z) {
+  return _mm512_fmadd_ps(x, y, z);
+}
+inline Register add(Register x, Register y) {
+  return _mm512_add_ps(x, y);
+}
+inline Register mul(Register x, Register y) {
+  return _mm512_mul_ps(x, y);
+}
+inline Register load_register(const void* p) {
+  return _mm512_loadu_ps(p);
+}
+inline Register load_register_f16(const void* p) {
+  return _mm512_cvtph_ps(_mm256_loadu_si256(static_cast<const __m256i*>(p)));
+}
+inline void store_register(float* p, Register x) {
+  _mm512_storeu_ps(p, x);
+}
+
+// Folds 4 · 4 registers at once, by halves as in fold_sum: sums[j][r] to out[r][j]. Each step adds
+// the halves of two registers, brought together in one.
+constexpr int folds = 16;
+inline void fold_registers(const Register (&sums)[4][4], float (&out)[4][4]) {
+  Register eight[4][2], four[4], two[2];
+#pragma GCC unroll 4
+  for (int j = 0; j < 4; ++j)
+#pragma GCC unroll 2
+    for (int i = 0; i < 2; ++i)
+      eight[j][i] = add(_mm512_shuffle_f32x4(sums[j][2 * i], sums[j][2 * i + 1], 0x44),
+                        _mm512_shuffle_f32x4(sums[j][2 * i], sums[j][2 * i + 1], 0xee));
+#pragma GCC unroll 4
+  for (int j = 0; j < 4; ++j)
+    four[j] = add(_mm512_shuffle_f32x4(eight[j][0], eight[j][1], 0x88),
+                  _mm512_shuffle_f32x4(eight[j][0], eight[j][1], 0xdd));
+#pragma GCC unroll 2
+  for (int j = 0; j < 2; ++j)
+    two[j] = add(_mm512_shuffle_ps(four[2 * j], four[2 * j + 1], 0x44),
+                 _mm512_shuffle_ps(four[2 * j], four[2 * j + 1], 0xee));
+  _mm512_storeu_ps(
+      out, add(_mm512_shuffle_ps(two[0], two[1], 0x88), _mm512_shuffle_ps(two[0], two[1], 0xdd)));
+}
+
+// --- All lanes -----------------------------------------------------------------------------------
+
 inline Lanes set(float x) {
   return {_mm512_set1_ps(x), _mm512_set1_ps(x)};
 }

@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <cstring>
-#include <limits>
 
 #include "kernels/access.hpp"
+#include "kernels/cpu/attention.hpp"
 #include "kernels/cpu/blocked_products.hpp"
 #include "kernels/cpu/operands.hpp"
 #include "kernels/cpu/products.hpp"
@@ -18,8 +18,6 @@ namespace {
 
 // What an element of an operation with an exp costs, in multiply-adds.
 constexpr std::int64_t exp_work = 16;
-// Partial results of attention held at once, in values.
-constexpr std::int64_t partial_values = 1 << 20;
 
 class Cpu final : public Backend {
  public:
@@ -27,11 +25,13 @@ class Cpu final : public Backend {
       std::string description)
       : table_(table),
         piece_work_(piece_work),
+        dense_work_(blocked.table->piece_work),
         description_(std::move(description)),
         numerics_("blocked " + blocked.definition),
         pool_(threads),
         products_(table_, pool_, piece_work),
-        blocked_(*blocked.table, pool_) {}
+        blocked_(*blocked.table, pool_),
+        attention_(table_, pool_, piece_work, dense_work_) {}
 
   Place place() const override { return {}; }
   std::string description() const override { return description_; }
@@ -195,45 +195,52 @@ class Cpu final : public Backend {
     const float* const v = at("delta_rule: v", a.v, a.rows, value_width);
     const float* const g = at("delta_rule: g", a.g, std::int64_t{a.rows} * a.value_heads);
     const float* const beta = at("delta_rule: beta", a.beta, std::int64_t{a.rows} * a.value_heads);
-    const float* before = at("delta_rule: state_in", a.state_in, a.value_heads * head_state);
+    const float* const before = at("delta_rule: state_in", a.state_in, a.value_heads * head_state);
     float* const after = at("delta_rule: state_out", a.state_out, a.value_heads * head_state);
     float* const out = at("delta_rule: out", a.out, a.rows * value_width);
     const auto run = form == DeltaForm::step ? table_.delta_step : table_.delta_chunk;
 
     const std::int64_t parts = divide_up(a.value_dim, delta_columns);
-    int rows = 0;
-    for (int first = 0; first < a.rows; first += rows) {
-      const auto into = static_cast<int>((a.first_position + first) % delta_segment);
-      rows = std::min(a.rows - first, delta_segment - into);
-      const std::int64_t work = std::int64_t{3} * rows * a.key_dim * delta_columns;
-      spread(a.value_heads * parts, work, [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t i = begin; i < end; ++i) {
-          const std::int64_t head = i / parts;
-          const std::int64_t column = i % parts * delta_columns;
-          const std::int64_t key = head / (a.value_heads / a.key_heads) * a.key_dim;
-          const std::int64_t value = head * a.value_dim + column;
-          const std::int64_t state = head * head_state + column;
-          run({.rows = rows,
-               .key_dim = a.key_dim,
-               .columns =
-                   static_cast<int>(std::min<std::int64_t>(delta_columns, a.value_dim - column)),
-               .q = q + first * a.q.stride + key,
-               .q_stride = a.q.stride,
-               .k = k + first * a.k.stride + key,
-               .k_stride = a.k.stride,
-               .v = v + first * a.v.stride + value,
-               .v_stride = a.v.stride,
-               .g = g + std::int64_t{first} * a.value_heads + head,
-               .beta = beta + std::int64_t{first} * a.value_heads + head,
-               .gate_stride = a.value_heads,
-               .state_in = before + state,
-               .state_out = after + state,
-               .state_stride = a.value_dim,
-               .out = out + first * value_width + value,
-               .out_stride = value_width});
-        }
+    // Rows [first, end) of one part of a head, segment by segment.
+    const auto run_part = [&](std::int64_t index, int first, int end) {
+      const std::int64_t head = index / parts;
+      const std::int64_t column = index % parts * delta_columns;
+      const std::int64_t key = head / (a.value_heads / a.key_heads) * a.key_dim;
+      const std::int64_t value = head * a.value_dim + column;
+      const std::int64_t state = head * head_state + column;
+      int rows = 0;
+      for (int row = first; row < end; row += rows) {
+        rows = std::min(end - row, until_segment_end(a, row));
+        run({.rows = rows,
+             .key_dim = a.key_dim,
+             .columns =
+                 static_cast<int>(std::min<std::int64_t>(delta_columns, a.value_dim - column)),
+             .q = q + row * a.q.stride + key,
+             .q_stride = a.q.stride,
+             .k = k + row * a.k.stride + key,
+             .k_stride = a.k.stride,
+             .v = v + row * a.v.stride + value,
+             .v_stride = a.v.stride,
+             .g = g + std::int64_t{row} * a.value_heads + head,
+             .beta = beta + std::int64_t{row} * a.value_heads + head,
+             .gate_stride = a.value_heads,
+             .state_in = (row == 0 ? before : after) + state,
+             .state_out = after + state,
+             .state_stride = a.value_dim,
+             .out = out + row * value_width + value,
+             .out_stride = value_width});
+      }
+    };
+    // As many rows at a time as a piece may take, in whole segments.
+    const std::int64_t row_work = std::int64_t{4} * a.key_dim * delta_columns;
+    const std::int64_t most = std::max<std::int64_t>(1, dense_work_ / (delta_segment * row_work));
+    int count = 0;
+    for (int first = 0; first < a.rows; first += count) {
+      count = static_cast<int>(std::min<std::int64_t>(
+          a.rows - first, until_segment_end(a, first) + (most - 1) * delta_segment));
+      spread(a.value_heads * parts, count * row_work, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t i = begin; i < end; ++i) run_part(i, first, first + count);
       });
-      before = after;
     }
   }
 
@@ -265,57 +272,9 @@ class Cpu final : public Backend {
     narrow_f16(values, reinterpret_cast<std::uint16_t*>(to_values), count);
   }
 
-  void attention(const Attention& a, const KvCache& kv) override {
+  void attention(const Attention& args, const KvCache& kv) override {
     require_kv(kv, "attention");
-    require(a.heads >= 1 && a.heads % kv.heads == 0,
-            "attention: query heads that do not divide among the KV heads");
-    require(a.first_position >= 0 && a.first_position + a.rows <= kv.capacity,
-            "attention: positions beyond the cache");
-    const std::int64_t width = std::int64_t{a.heads} * kv.head_dim;
-    const std::int64_t row_heads = std::int64_t{a.rows} * a.heads;
-    const float* const q = at("attention: q", a.q, a.rows * width);
-    float* const out = at("attention: out", a.out, a.rows * width);
-
-    const std::int64_t size = kv.head_dim + 2;  // of a partial, see AttentionMerge
-    const std::int64_t spans = divide_up(a.first_position + a.rows, key_span);
-    const std::int64_t batch =
-        std::clamp<std::int64_t>(partial_values / (row_heads * size + 1), 1, spans + 1);
-    partials_.resize(static_cast<std::size_t>((batch + 1) * row_heads * size));
-    float* const totals = partials_.data() + batch * row_heads * size;
-    for (std::int64_t i = 0; i < row_heads; ++i) {
-      float* const total = totals + i * size;
-      std::fill_n(total, size, 0.0f);
-      total[kv.head_dim] = -std::numeric_limits<float>::infinity();
-    }
-    // Spans of a row that begin after its own position are not part of it.
-    const auto sees = [&](std::int64_t row, std::int64_t span) {
-      return span * key_span <= a.first_position + row;
-    };
-    for (std::int64_t first = 0; first < spans; first += batch) {
-      const std::int64_t count = std::min(batch, spans - first);
-      const std::int64_t work = std::int64_t{2} * key_span * (a.heads / kv.heads) * kv.head_dim;
-      spread(count * kv.heads * a.rows, work, [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t i = begin; i < end; ++i) {  // (span, KV head, row), rows fastest
-          const std::int64_t row = i % a.rows;
-          const std::int64_t slot = i / a.rows / kv.heads;
-          if (sees(row, first + slot))
-            span(a, kv, row, i / a.rows % kv.heads, first + slot, q,
-                 partials_.data() + (slot * row_heads + row * a.heads) * size);
-        }
-      });
-      spread(row_heads, count * size, [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t i = begin; i < end; ++i)
-          for (std::int64_t slot = 0; slot < count && sees(i / a.heads, first + slot); ++slot)
-            table_.attention_merge({.head_dim = kv.head_dim,
-                                    .total = totals + i * size,
-                                    .partial = partials_.data() + (slot * row_heads + i) * size});
-      });
-    }
-    for (std::int64_t i = 0; i < row_heads; ++i) {
-      const float* const total = totals + i * size;
-      const float weight = total[kv.head_dim + 1];
-      for (int d = 0; d < kv.head_dim; ++d) out[i * kv.head_dim + d] = total[d] / weight;
-    }
+    attention_.run(args, kv);
   }
 
   // --- Elementwise and rows ----------------------------------------------------------------------
@@ -356,7 +315,10 @@ class Cpu final : public Backend {
     const auto count = static_cast<std::int64_t>(rows.size());
     const float* const from = Access::data(x);
     float* const to = at("gather_rows: out", out, count * dim);
-    for (std::int64_t r = 0; r < count; ++r) std::copy_n(from + rows[r] * dim, dim, to + r * dim);
+    spread(count, dim, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t r = begin; r < end; ++r)
+        std::copy_n(from + rows[r] * dim, dim, to + r * dim);
+    });
   }
 
   void scatter_rows(Slice x, int dim, std::span<const std::int32_t> rows, Slice out) override {
@@ -366,7 +328,10 @@ class Cpu final : public Backend {
     const auto count = static_cast<std::int64_t>(rows.size());
     const float* const from = at("scatter_rows: x", x, count * dim);
     float* const to = Access::data(out);
-    for (std::int64_t r = 0; r < count; ++r) std::copy_n(from + r * dim, dim, to + rows[r] * dim);
+    spread(count, dim, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t r = begin; r < end; ++r)
+        std::copy_n(from + r * dim, dim, to + rows[r] * dim);
+    });
   }
 
   void combine_experts(Slice y, std::span<const float> weights, Slice shared, Slice shared_gate,
@@ -456,34 +421,20 @@ class Cpu final : public Backend {
             operation + ": buffers smaller than the cache's capacity");
   }
 
-  // One row's query heads of one KV head on one span.
-  void span(const Attention& a, const KvCache& kv, std::int64_t row, std::int64_t kv_head,
-            std::int64_t span, const float* q, float* row_partials) const {
-    const int group = a.heads / kv.heads;
-    const std::int64_t begin = span * key_span;
-    const std::int64_t stride = std::int64_t{kv.heads} * kv.head_dim;
-    const auto offset = static_cast<std::size_t>(begin * stride + kv_head * kv.head_dim);
-    table_.attention_span[format(kv.type)](
-        {.heads = group,
-         .head_dim = kv.head_dim,
-         .count =
-             static_cast<int>(std::min<std::int64_t>(key_span, a.first_position + row + 1 - begin)),
-         .scale = a.scale,
-         .q = q + (row * a.heads + kv_head * group) * kv.head_dim,
-         .keys = Access::data(kv.keys) + offset * size_of(kv.type),
-         .values = Access::data(kv.values) + offset * size_of(kv.type),
-         .kv_stride = stride,
-         .partial = row_partials + kv_head * group * (kv.head_dim + 2)});
+  // Rows until the end of the segment of the sequence that `row` lies in.
+  static int until_segment_end(const DeltaRule& a, int row) {
+    return delta_segment - static_cast<int>((a.first_position + row) % delta_segment);
   }
 
   const Table table_;
   const std::int64_t piece_work_;
+  const std::int64_t dense_work_;  // the same for operations that reuse what they read
   const std::string description_;
   const std::string numerics_;
   Pool pool_;
   Products products_;
   BlockedProducts blocked_;
-  std::vector<float> partials_;  // of attention; kept between calls
+  GroupedAttention attention_;
 };
 
 }  // namespace

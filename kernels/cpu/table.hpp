@@ -18,7 +18,7 @@ constexpr int prefetch_distance = 16384;
 constexpr int cache_line = 64;
 // Positions of a delta rule's segment, and the value columns of one call at most.
 constexpr int delta_segment = 64;
-constexpr int delta_columns = 64;
+constexpr int delta_columns = 128;
 // Taps of a convolution's kernel at most.
 constexpr int conv_taps = 16;
 // Keys of one step of the streaming softmax; steps of one span. A query's spans are computed apart

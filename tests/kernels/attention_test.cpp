@@ -121,6 +121,17 @@ TEST_CASE("a query's bits are the same alone and beside others") {
   }
 }
 
+TEST_CASE("many queries, which share spans, have the bits of one alone on every thread count") {
+  // More rows than one piece takes, more spans than one turn.
+  const Context context({4, 2, 64}, 300, 70);
+  const Values together = everywhere([&](Device& d) { return context.attend(d); });
+  for (const int r : {0, 31, 32, 69}) {
+    const Values alone = best([&](Device& d) { return context.attend(d, r, 1); });
+    const auto begin = together.begin() + r * context.width();
+    CHECK(difference(alone, Values(begin, begin + context.width())) == "");
+  }
+}
+
 TEST_CASE("more queries than the scratch memory holds spans for have the same bits") {
   const Context context({1024, 512, 8}, 1030, 12);
   const Values together = best([&](Device& d) { return context.attend(d); });
