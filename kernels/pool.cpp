@@ -44,6 +44,7 @@ struct Scheduling {
 // before, but waits a tenth of a millisecond instead of some for its turn, with a piece in its
 // hands that the others wait for. Older kernels take no notice.
 void ask_for_short_turns() {
+  if (sched_getscheduler(0) != SCHED_OTHER) return;
   Scheduling wanted;
   wanted.nice = getpriority(PRIO_PROCESS, 0);
   wanted.runtime = 100'000;

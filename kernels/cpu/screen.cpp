@@ -15,7 +15,9 @@ namespace hearth::kernels::cpu {
 namespace {
 
 constexpr float infinity = std::numeric_limits<float>::infinity();
-constexpr double slack = 1e-9;  // relative; sums of up to 2^16 doubles err by less than 1e-11
+// Relative. Sums of up to 2^16 doubles err by less than 1e-11, single values by less than 1e-15.
+constexpr double slack = 1e-9;
+constexpr double value_slack = 1e-14;
 // Above this a norm might let a sum in F32 overflow: 448 times the square of it does not.
 constexpr double norm_limit = 0x1p54;
 constexpr std::int64_t cols_limit = 65536;
@@ -134,13 +136,14 @@ void Screening::top(const Screen& screen, const Matrix& w, Slice x, int rows, in
   activations_.resize(static_cast<std::size_t>(rows));
   codes_.assign(static_cast<std::size_t>(2 * rows * cols), 0);
   most_.resize(static_cast<std::size_t>(rows * w.rows()));
-  least_.assign(static_cast<std::size_t>(rows * pieces * k), -infinity);
+  const std::int64_t kept = std::min<std::int64_t>(k, piece_rows(w.cols()));
+  least_.assign(static_cast<std::size_t>(rows * pieces * kept), -infinity);
   for (int r = 0; r < rows; ++r) {
     std::int8_t* const codes = codes_.data() + 2 * r * cols;
     activations_[static_cast<std::size_t>(r)] =
         split(from + r * w.cols(), w.cols(), codes, codes + cols);
   }
-  pool_.run(pieces, [&](std::int64_t piece) { judge(screen, piece, rows, k); });
+  pool_.run(pieces, [&](std::int64_t piece) { judge(screen, piece, rows, kept); });
   for (int r = 0; r < rows && !pool_.stopped(); ++r) {
     Candidates& result = out[static_cast<std::size_t>(r)];
     choose(screen, r, k, always, result.ids);
@@ -178,8 +181,8 @@ Screening::Activations Screening::split(const float* x, std::int64_t cols, std::
   return result;
 }
 
-// What the values of a piece's rows are at most, and the k largest of what they are at least.
-void Screening::judge(const Screen& screen, std::int64_t piece, int rows, int k) {
+// What the values of a piece's rows are at most, and the `kept` largest of what they are at least.
+void Screening::judge(const Screen& screen, std::int64_t piece, int rows, std::int64_t kept) {
   const std::int64_t per_piece = piece_rows(screen.cols);
   const std::int64_t pieces = divide_up(screen.rows, per_piece);
   const std::int64_t first = piece * per_piece;
@@ -209,15 +212,14 @@ void Screening::judge(const Screen& screen, std::int64_t piece, int rows, int k)
       const double value = bound.scale * (x.coarse * sum[0] + x.fine * sum[1]);
       const double copy = double{bound.norm} + bound.rest;  // ≥ |s·q|
       const double error = bound.rest * x.norm + copy * x.rest + gamma * bound.norm * x.norm +
-                           slack * slack * copy * (x.norm + x.rest);
+                           value_slack * copy * (x.norm + x.rest);
       const double margin = error * (1 + slack) + bound.floor;
       most[w] = up(value + margin);
       lower = down(value - margin);
     }
-    const auto kept = std::min<std::int64_t>(k, last - first);
-    if (kept == 0) continue;
-    std::partial_sort_copy(least.begin(), least.end(), least_.begin() + (r * pieces + piece) * k,
-                           least_.begin() + (r * pieces + piece) * k + kept, std::greater<>());
+    const auto to = least_.begin() + (r * pieces + piece) * kept;
+    std::partial_sort_copy(least.begin(), least.end(), to,
+                           to + std::min<std::int64_t>(kept, last - first), std::greater<>());
   }
 }
 
@@ -225,15 +227,15 @@ void Screening::judge(const Screen& screen, std::int64_t piece, int rows, int k)
 void Screening::choose(const Screen& screen, int row, int k, std::span<const std::int32_t> always,
                        std::vector<std::int32_t>& ids) {
   const float* const most = most_.data() + row * screen.rows;
-  if (k > 0) {
-    const auto size =
-        static_cast<std::int64_t>(least_.size()) / static_cast<std::int64_t>(activations_.size());
-    float* const least = least_.data() + row * size;
+  const std::size_t size = least_.size() / activations_.size();
+  float* const least = least_.data() + static_cast<std::size_t>(row) * size;
+  float threshold = k > 0 ? -infinity : std::numeric_limits<float>::quiet_NaN();
+  if (k > 0 && static_cast<std::size_t>(k) <= size) {
     std::nth_element(least, least + k - 1, least + size, std::greater<>());
-    const float threshold = least[k - 1];
-    for (std::int64_t w = 0; w < screen.rows; ++w)
-      if (most[w] >= threshold) ids.push_back(static_cast<std::int32_t>(w));
+    threshold = least[k - 1];
   }
+  for (std::int64_t w = 0; w < screen.rows; ++w)
+    if (most[w] >= threshold) ids.push_back(static_cast<std::int32_t>(w));
   ids.insert(ids.end(), always.begin(), always.end());
   std::sort(ids.begin(), ids.end());
   ids.erase(std::unique(ids.begin(), ids.end()), ids.end());

@@ -42,7 +42,7 @@ class Screening {
 
   Activations split(const float* x, std::int64_t cols, std::int8_t* coarse,
                     std::int8_t* fine) const;
-  void judge(const Screen& screen, std::int64_t piece, int rows, int k);
+  void judge(const Screen& screen, std::int64_t piece, int rows, std::int64_t kept);
   void choose(const Screen& screen, int row, int k, std::span<const std::int32_t> always,
               std::vector<std::int32_t>& ids);
   void multiply(const Matrix& w, const float* x, Candidates& result);
