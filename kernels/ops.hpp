@@ -181,6 +181,23 @@ enum class ProductForm : std::uint8_t {
   blocked,    // that of the blocked products (prefill), see numerics(); agrees to rounding
 };
 
+// An 8-bit copy of a matrix, from which the rows that can have the largest products are told
+// without reading the matrix. Made by Backend::make_screen; a little more than a byte per weight.
+struct Screen {
+  Buffer codes;   // [rows][cols, rounded up to 64]
+  Buffer bounds;  // per row what scales its codes and bounds their error
+  std::int64_t rows = 0;
+  std::int64_t cols = 0;
+  std::size_t bytes() const { return codes.bytes() + bounds.bytes(); }
+  explicit operator bool() const { return rows > 0; }
+};
+
+// Rows of a matrix, rising, each once, and their exact products.
+struct Candidates {
+  std::vector<std::int32_t> ids;
+  std::vector<float> scores;
+};
+
 // Computes. One thread at a time may call a Backend; it owns the threads or streams that work.
 // On a device, operations are queued in order; finish() waits for them. Arguments are handles of
 // this Backend's place; a shape that does not fit is a programming error and throws Error.
@@ -233,6 +250,17 @@ class Backend {
     const MatMul one{w, x, y, rows};
     matmul(std::span(&one, 1), form);
   }
+
+  // A screen of w, which must have at most 65536 columns; screen_bytes says how large it will be.
+  // Interrupted: an empty one.
+  virtual Screen make_screen(const Matrix& w) = 0;
+  static std::size_t screen_bytes(std::int64_t rows, std::int64_t cols);
+  // For each of `rows` activation rows x [rows][w.cols()] the rows of w that may be among the k
+  // largest of w · x: no other would be found by top_k on the whole product. Those in `always` are
+  // there too. Scores have the bits of the canonical product. `screen` must be w's. Interrupted: no
+  // candidates.
+  virtual void screened_top(const Screen& screen, const Matrix& w, Slice x, int rows, int k,
+                            std::span<const std::int32_t> always, std::span<Candidates> out) = 0;
 
   // Zero-centred: out = x · rsqrt(mean(x²)+eps) · (1 + weight). x may be out.
   virtual void rms_norm(Rows x, Slice weight, Rows out, int rows, int dim, float eps) = 0;

@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <system_error>
@@ -17,9 +18,15 @@
 namespace hearth::kernels {
 namespace {
 
-// How often a thread looks before it sleeps: a few µs. A thread that waits for one without a core
-// must sleep soon: only then does the kernel bring the other one to the free core.
-constexpr int spins = 60;
+using Clock = std::chrono::steady_clock;
+using std::chrono::microseconds;
+
+// How long a worker looks for a job before it sleeps. Operations of one forward pass follow each
+// other faster than that.
+constexpr microseconds idle_spin{20};
+// How long the caller looks whether the last pieces are done, about what one takes. Then it sleeps:
+// only when it leaves its core free does the kernel bring a worker there that has none.
+constexpr microseconds end_spin{10};
 
 // The kernel's struct sched_attr, first version (linux/sched/types.h cannot stand beside sched.h).
 struct Scheduling {
@@ -37,6 +44,7 @@ struct Scheduling {
 // before, but waits a tenth of a millisecond instead of some for its turn, with a piece in its
 // hands that the others wait for. Older kernels take no notice.
 void ask_for_short_turns() {
+  if (sched_getscheduler(0) != SCHED_OTHER) return;
   Scheduling wanted;
   wanted.nice = getpriority(PRIO_PROCESS, 0);
   wanted.runtime = 100'000;
@@ -44,11 +52,14 @@ void ask_for_short_turns() {
 }
 
 template <class Condition>
-bool spin_until(Condition condition) {
-  for (int i = 0; i < spins; ++i) {
-    if (condition()) return true;
-    _mm_pause();
-  }
+bool spin_until(Condition condition, microseconds most) {
+  const Clock::time_point end = Clock::now() + most;
+  do {
+    for (int i = 0; i < 16; ++i) {
+      if (condition()) return true;
+      _mm_pause();
+    }
+  } while (Clock::now() < end);
   return false;
 }
 
@@ -116,7 +127,7 @@ void Pool::run(std::int64_t pieces, const Body& body) {
   if (inside_ == 0) return;
   lock.unlock();
   const auto all_left = [this] { return inside_.load(std::memory_order_acquire) == 0; };
-  if (spin_until(all_left)) return;
+  if (spin_until(all_left, end_spin)) return;
   lock.lock();
   workers_left_.wait(lock, all_left);
 }
@@ -137,7 +148,7 @@ void Pool::work(std::size_t self) {
   std::uint64_t seen = 0;
   for (;;) {
     const auto posted = [&] { return job_.load(std::memory_order_acquire) != seen; };
-    spin_until(posted);
+    spin_until(posted, idle_spin);
     std::unique_lock lock(mutex_);
     job_posted_.wait(lock, posted);
     if (quit_) return;

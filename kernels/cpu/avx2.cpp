@@ -256,6 +256,31 @@ class NanCodes {
   __m256i most_ = _mm256_setzero_si256();
 };
 
+// The sum of products of a screen's codes and 8-bit activations.
+class CodeSums {
+ public:
+  // 64 of them. Two products of at most 127² each fit 16 bits.
+  void add(const std::uint8_t* codes, const std::int8_t* x) {
+    for (int half = 0; half < 2; ++half) {
+      const __m256i zero = _mm256_set1_epi8(static_cast<char>(screen_zero));
+      const __m256i weights = _mm256_xor_si256(bytes_32(codes, half), zero);
+      const __m256i values = bytes_32(x, half);
+      const __m256i products =
+          _mm256_maddubs_epi16(_mm256_abs_epi8(values), _mm256_sign_epi8(weights, values));
+      sums_ = _mm256_add_epi32(sums_, _mm256_madd_epi16(products, _mm256_set1_epi16(1)));
+    }
+  }
+  std::int32_t sum() const {
+    const __m128i four =
+        _mm_add_epi32(_mm256_castsi256_si128(sums_), _mm256_extracti128_si256(sums_, 1));
+    const __m128i two = _mm_add_epi32(four, _mm_unpackhi_epi64(four, four));
+    return _mm_cvtsi128_si32(two) + _mm_extract_epi32(two, 1);
+  }
+
+ private:
+  __m256i sums_ = _mm256_setzero_si256();
+};
+
 }  // namespace
 }  // namespace hearth::kernels::cpu
 

@@ -10,6 +10,7 @@
 #include "kernels/cpu/blocked_products.hpp"
 #include "kernels/cpu/operands.hpp"
 #include "kernels/cpu/products.hpp"
+#include "kernels/cpu/screen.hpp"
 #include "kernels/host_memory.hpp"
 #include "kernels/pool.hpp"
 
@@ -31,7 +32,8 @@ class Cpu final : public Backend {
         pool_(threads),
         products_(table_, pool_, piece_work),
         blocked_(*blocked.table, pool_),
-        attention_(table_, pool_, piece_work, dense_work_) {}
+        attention_(table_, pool_, piece_work, dense_work_),
+        screening_(table_, pool_) {}
 
   Place place() const override { return {}; }
   std::string description() const override { return description_; }
@@ -92,6 +94,12 @@ class Cpu final : public Backend {
       blocked_.run(products);
     else
       products_.canonical(products);
+  }
+
+  Screen make_screen(const Matrix& w) override { return screening_.make(w); }
+  void screened_top(const Screen& screen, const Matrix& w, Slice x, int rows, int k,
+                    std::span<const std::int32_t> always, std::span<Candidates> out) override {
+    screening_.top(screen, w, x, rows, k, always, out);
   }
 
   // --- Norms, RoPE, convolution ------------------------------------------------------------------
@@ -435,6 +443,7 @@ class Cpu final : public Backend {
   Products products_;
   BlockedProducts blocked_;
   GroupedAttention attention_;
+  Screening screening_;
 };
 
 }  // namespace

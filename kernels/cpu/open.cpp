@@ -25,16 +25,17 @@ const cpu::Table& table(Isa isa) {
   return cpu::scalar_table;
 }
 
-// The same with what single processors of an ISA do better.
+// The tables to try, the best first: that of each ISA, and before it one with what only some of its
+// processors have.
 std::vector<cpu::NamedTable> tables(Isa wanted) {
-  static const cpu::Table vbmi_table = [] {
+  static const cpu::Table extended = [] {
     cpu::Table result = cpu::avx512_table;
-    result.product[cpu::format_f8] = cpu::product_f8_vbmi;
+    if (__builtin_cpu_supports("avx512vbmi")) result.product[cpu::format_f8] = cpu::product_f8_vbmi;
+    if (__builtin_cpu_supports("avx512vnni")) result.screen = cpu::screen_vnni;
     return result;
   }();
   std::vector<cpu::NamedTable> result;
-  if (wanted == Isa::avx512 && __builtin_cpu_supports("avx512vbmi"))
-    result.push_back({"avx512 vbmi", &vbmi_table});
+  if (wanted == Isa::avx512) result.push_back({"avx512 with VBMI and VNNI", &extended});
   for (const Isa isa : isas)
     if (isa <= wanted && host_has(isa)) result.push_back({name(isa), &table(isa)});
   return result;

@@ -130,6 +130,16 @@ void arrange(const float* x, float* to, std::int64_t cols) {
   std::copy_n(x, cols, to);
 }
 
+void screen(const ScreenSums& s) {
+  for (std::int64_t w = s.first; w < s.last; ++w)
+    for (int v = 0; v < s.count; ++v) {
+      std::int32_t sum = 0;
+      for (std::int64_t c = 0; c < s.cols; ++c)
+        sum += (s.codes[w * s.cols + c] - screen_zero) * s.x[v * s.cols + c];
+      s.sums[(w - s.first) * s.count + v] = sum;
+    }
+}
+
 float dot(const float* a, const float* b, std::int64_t count) {
   return dot<F32>({.data = a, .cols = count, .stride = count}, 0, b);
 }
@@ -388,6 +398,7 @@ constinit const Table scalar_table = {
     .arrange = {arrange, arrange, arrange, arrange},
     .product = {product<F32>, product<F16>, product<Bf16>, product<F8>},
     .widen = {widen<F32>, widen<F16>, widen<Bf16>, widen<F8>},
+    .screen = screen,
     .rms_norm = rms_norm,
     .gated_rms_norm = gated_rms_norm,
     .l2_norm = l2_norm,

@@ -79,6 +79,26 @@ Values widen(const Table& table) {
   return to;
 }
 
+// Two activation vectors, and codes at both ends of their range.
+Values screen(const Table& table) {
+  constexpr std::int64_t cols = 3 * screen_unit, rows = 5;
+  std::vector<std::uint8_t> data(rows * cols);
+  std::vector<std::int8_t> x(2 * cols);
+  for (std::size_t i = 0; i < data.size(); ++i)
+    data[i] = static_cast<std::uint8_t>(i % 7 == 0 ? 255 : i % 5 == 0 ? 1 : 1 + i * 89 % 255);
+  for (std::size_t i = 0; i < x.size(); ++i)
+    x[i] = static_cast<std::int8_t>(i % 3 == 0 ? 127 : i % 4 == 0 ? -127 : int(i * 57 % 255) - 127);
+  std::vector<std::int32_t> sums(rows * 2);
+  table.screen({.codes = data.data(),
+                .cols = cols,
+                .first = 0,
+                .last = rows,
+                .x = x.data(),
+                .count = 2,
+                .sums = sums.data()});
+  return Values(sums.begin(), sums.end());  // below 2^24: exact
+}
+
 template <int format>
 Values attention(const Table& table) {
   constexpr int heads = 3, count = 70;
@@ -239,6 +259,7 @@ constexpr Check checks[] = {
     {"matmul f16", product<format_f16>, take_product<format_f16>},
     {"matmul bf16", product<format_bf16>, take_product<format_bf16>},
     {"matmul f8_e4m3", product<format_f8>, take_product<format_f8>},
+    {"screened_top", screen, [](Table& to, const Table& from) { to.screen = from.screen; }},
     {"embed f32", widen<format_f32>,
      [](Table& to, const Table& from) { to.widen[format_f32] = from.widen[format_f32]; }},
     {"embed f16", widen<format_f16>,

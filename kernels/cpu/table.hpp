@@ -12,8 +12,8 @@ namespace hearth::kernels::cpu {
 constexpr int lanes = 32;
 // Side of an f8_e4m3 scale's block.
 constexpr int scale_block = 128;
-// How far ahead of the products their weights are fetched into the second-level cache, in bytes: far
-// enough for the memory's answer to be there, and little beside a piece.
+// How far ahead of the products their weights are fetched into the second-level cache, in bytes:
+// far enough for the memory's answer to be there, and little beside a piece.
 constexpr int prefetch_distance = 16384;
 constexpr int cache_line = 64;
 // Positions of a delta rule's segment, and the value columns of one call at most.
@@ -51,6 +51,23 @@ struct Product {
   float* y = nullptr;  // of weight row 0
   std::int64_t y_stride = 0;
   std::int64_t rows = 0;
+};
+
+// Columns of a screen's row come in whole multiples of this; its codes are q + 128 for the 8-bit
+// weight q, and behind the last column q is 0.
+constexpr int screen_unit = 64;
+constexpr int screen_zero = 128;
+
+// The sums by which a screen's rows [first, last) are judged, exact integers: for each of `count`
+// activation vectors (|value| ≤ 127) sums[(w - first) · count + v] = Σ_c q[w][c] · x[v][c].
+struct ScreenSums {
+  const std::uint8_t* codes = nullptr;  // [rows][cols]
+  std::int64_t cols = 0;                // a multiple of screen_unit, ≤ 65536
+  std::int64_t first = 0;
+  std::int64_t last = 0;
+  const std::int8_t* x = nullptr;  // [count][cols], zeros behind the last column
+  int count = 0;                   // even
+  std::int32_t* sums = nullptr;
 };
 
 // All rows of the channels [first, last) of a convolution.
@@ -131,6 +148,8 @@ struct Table {
   void (*product[format_count])(const Product&);
   void (*widen[format_count])(const void* from, float* to, std::int64_t count);
 
+  void (*screen)(const ScreenSums&);
+
   void (*rms_norm)(const float* x, const float* weight, float* out, std::int64_t dim, float eps);
   void (*gated_rms_norm)(const float* x, const float* z, const float* weight, float* out,
                          std::int64_t dim, float eps);
@@ -158,6 +177,8 @@ extern const Table avx512_table;
 
 // A better product[format_f8] for processors with AVX512_VBMI; x arranged by avx512_table.
 void product_f8_vbmi(const Product& p);
+// A better `screen` for processors with AVX512_VNNI.
+void screen_vnni(const ScreenSums& s);
 
 // The same code on every ISA, in scalar.cpp: a few values a row.
 bool fits_f16(const float* x, std::int64_t count);

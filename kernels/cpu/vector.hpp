@@ -240,6 +240,7 @@ constexpr Table vector_table = {
     .arrange = {arrange<ProductF32>, arrange<ProductF16>, arrange<ProductBf16>, arrange<ProductF8>},
     .product = {product<ProductF32>, product<ProductF16>, product<ProductBf16>, product<ProductF8>},
     .widen = {widen<F32>, widen<F16>, widen<Bf16>, widen<F8>},
+    .screen = screen,
     .rms_norm = rms_norm,
     .gated_rms_norm = gated_rms_norm,
     .l2_norm = l2_norm,

@@ -190,5 +190,25 @@ void product(const Product& p) {
   product_from<Format>(p, 0);
 }
 
+// --- Screens -------------------------------------------------------------------------------------
+
+void screen(const ScreenSums& s) {
+  for (Index w = s.first; w < s.last; ++w) {
+    const std::uint8_t* const codes = s.codes + w * s.cols;
+    for (int v = 0; v < s.count; v += 2) {
+      const std::int8_t* const x = s.x + v * s.cols;
+      CodeSums one, two;
+      for (Index c = 0; c < s.cols; c += screen_unit) {
+        __builtin_prefetch(codes + c + prefetch_distance, 0, 2);
+        one.add(codes + c, x + c);
+        two.add(codes + c, x + s.cols + c);
+      }
+      std::int32_t* const sums = s.sums + (w - s.first) * s.count + v;
+      sums[0] = one.sum();
+      sums[1] = two.sum();
+    }
+  }
+}
+
 }  // namespace
 }  // namespace hearth::kernels::cpu

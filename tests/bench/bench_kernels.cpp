@@ -1,9 +1,10 @@
 // How fast the products read their weights, beside how fast this machine reads memory at all:
-//   bench-kernels [threads] [--isa NAME] [--beside-busy]
+//   bench-kernels [threads] [--isa NAME] [--beside-busy | --screen]
 // B is the best of several ways to read with as many threads from the same kind of memory, measured
 // in turns with each product. Weights
 // are copies enough that no cache holds them. --beside-busy runs a layer's products of decoding
-// alone, then beside a thread that computes without end.
+// alone, then beside a thread that computes without end; --screen the published lm_head, whole and
+// screened.
 #include <immintrin.h>
 #include <sched.h>
 
@@ -14,6 +15,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -386,21 +388,81 @@ void print_beside_busy(Isa isa, int threads) {
   }
 }
 
+// --- Screening -----------------------------------------------------------------------------------
+
+// Of weights and activations with a normal distribution, nearly: sums of four uniform values.
+void print_screen(Isa isa, int threads) {
+  constexpr Shape shape = {151936, 2048};
+  CpuChoice choice;
+  const std::unique_ptr<Backend> backend = open_cpu(threads, isa, choice);
+  std::uint32_t seed = 1;
+  const auto next = [&] {
+    float sum = 0;
+    for (int i = 0; i < 4; ++i) {
+      seed = seed * 1664525u + 1013904223u;
+      sum += static_cast<float>(seed >> 8) * 0x1p-24f - 0.5f;
+    }
+    return sum;
+  };
+  const Buffer codes = backend->allocate(static_cast<std::size_t>(shape.rows * shape.cols) * 2);
+  const std::span<std::byte> bytes = backend->map(codes);
+  for (std::size_t i = 0; i < bytes.size(); i += 2) {
+    const float value = next();
+    std::memcpy(bytes.data() + i, reinterpret_cast<const char*>(&value) + 2, 2);
+  }
+  const Matrix w(codes, 0, DType::bf16, shape.rows, shape.cols);
+  const Buffer x = backend->allocate(shape.cols * sizeof(float));
+  std::vector<float> activations(static_cast<std::size_t>(shape.cols));
+  for (float& value : activations) value = next();
+  backend->write(slice(x), activations);
+  const Buffer y = backend->allocate(shape.rows * sizeof(float));
+
+  const auto begin = Clock::now();
+  const Screen screen = backend->make_screen(w);
+  std::printf(
+      "%s: a screen of %ld x %ld in %.2f s, %.0f MB beside %.0f\n", backend->description().c_str(),
+      static_cast<long>(shape.rows), static_cast<long>(shape.cols), seconds_since(begin),
+      static_cast<double>(screen.bytes()) * 1e-6, static_cast<double>(codes.bytes()) * 1e-6);
+  const auto milliseconds = [](const auto& work) {
+    std::vector<double> all;
+    for (int i = 0; i < 15; ++i) {
+      const auto start = Clock::now();
+      work();
+      all.push_back(seconds_since(start) * 1e3);
+    }
+    std::sort(all.begin(), all.end());
+    return std::pair(all.front(), all[all.size() / 2]);
+  };
+  const auto whole = milliseconds([&] { backend->matmul(w, slice(x), slice(y), 1); });
+  std::printf("  whole           best %6.2f  median %6.2f ms\n", whole.first, whole.second);
+  for (const int k : {1, 20, 64}) {
+    std::vector<Candidates> out(1);
+    const auto some =
+        milliseconds([&] { backend->screened_top(screen, w, slice(x), 1, k, {}, out); });
+    std::printf("  screened, k %-3d best %6.2f  median %6.2f ms  %4.1f GB/s  %zu candidates\n", k,
+                some.first, some.second, static_cast<double>(screen.bytes()) * 1e-6 / some.first,
+                out[0].ids.size());
+  }
+}
+
 int usage() {
-  std::fprintf(stderr, "usage: bench-kernels [threads] [--isa NAME] [--beside-busy]\n");
+  std::fprintf(stderr, "usage: bench-kernels [threads] [--isa NAME] [--beside-busy | --screen]\n");
   return 2;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) try {
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);
   int threads = static_cast<int>(std::thread::hardware_concurrency());
   std::optional<Isa> only;
-  bool beside_busy = false;
+  bool beside_busy = false, screen = false;
   for (int i = 1; i < argc; ++i) {
     const std::string_view argument = argv[i];
     if (argument == "--beside-busy") {
       beside_busy = true;
+    } else if (argument == "--screen") {
+      screen = true;
     } else if (argument == "--isa" && i + 1 < argc) {
       only = parse_isa(argv[++i]);
       if (!only) return usage();
@@ -412,16 +474,17 @@ int main(int argc, char** argv) try {
   CpuChoice choice;
   const std::unique_ptr<Backend> memory = open_cpu(1, {}, choice);
   Reading reading(*memory, threads);
-  if (!beside_busy) reading.print_all();
+  const bool products = !beside_busy && !screen;
+  if (products) reading.print_all();
   for (const Isa isa : {Isa::scalar, Isa::avx2, Isa::avx512}) {
     if (only && *only != isa) continue;
     if (!host_has(isa))
       std::printf("%s skipped: this processor does not have it\n",
                   hearth::kernels::name(isa).data());
-    else if (!beside_busy)
+    else if (products)
       print_products(isa, threads, reading);
     else if (isa != Isa::scalar)
-      print_beside_busy(isa, threads);
+      screen ? print_screen(isa, threads) : print_beside_busy(isa, threads);
   }
   return 0;
 } catch (const std::exception& error) {

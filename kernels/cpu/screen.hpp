@@ -1,0 +1,60 @@
+// Finding the largest values of a matrix-vector product without reading the whole matrix: an 8-bit
+// copy gives every row's value with a bound of its error, and only rows that can still be among the
+// k largest are multiplied exactly.
+//
+// The bound, for a row w of n columns with its 8-bit copy s·q, and activations x with their 15-bit
+// copy x' = t₁·a + t₂·b, where y is the canonical product and all norms are Euclidean:
+//   |y - s·(t₁·Σqa + t₂·Σqb)| ≤ |w - s·q|·|x| + |s·q|·|x - x'| + γ·|w|·|x| + floor
+// The first two terms are Cauchy-Schwarz, the sums of q are exact integers, γ = m·u/(1 - m·u) with
+// u = 2⁻²⁴ bounds what m successive roundings of a lane and its folding do (Higham, Accuracy and
+// Stability of Numerical Algorithms, 3.1), and the floor what is lost below the normal numbers.
+// Rows and activations for which a sum could overflow are multiplied exactly.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "kernels/cpu/table.hpp"
+#include "kernels/ops.hpp"
+#include "kernels/pool.hpp"
+
+namespace hearth::kernels::cpu {
+
+// One thread at a time, like the Backend. Refers to the table and the pool.
+class Screening {
+ public:
+  Screening(const Table& table, Pool& pool) : table_(table), pool_(pool) {}
+
+  Screen make(const Matrix& w);
+  void top(const Screen& screen, const Matrix& w, Slice x, int rows, int k,
+           std::span<const std::int32_t> always, std::span<Candidates> out);
+
+ private:
+  // One row of activations as two vectors of 8 bits, and what its copy leaves.
+  struct Activations {
+    bool bounded = false;  // if not, every row is multiplied exactly
+    double coarse = 0;     // t₁, t₂
+    double fine = 0;
+    double norm = 0;  // |x|
+    double rest = 0;  // |x - x'|
+  };
+
+  Activations split(const float* x, std::int64_t cols, std::int8_t* coarse,
+                    std::int8_t* fine) const;
+  void judge(const Screen& screen, std::int64_t piece, int rows, std::int64_t kept);
+  void choose(const Screen& screen, int row, int k, std::span<const std::int32_t> always,
+              std::vector<std::int32_t>& ids);
+  void multiply(const Matrix& w, const float* x, Candidates& result);
+
+  const Table& table_;
+  Pool& pool_;
+  // Of the call that runs; kept for their memory.
+  std::vector<Activations> activations_;
+  std::vector<std::int8_t> codes_;  // [rows][coarse, fine][cols of the screen]
+  std::vector<float> most_;         // [rows][rows of the matrix]: what the exact value is at most
+  std::vector<float> least_;        // [rows][pieces][k]: the largest of what they are at least
+  std::vector<float> arranged_;
+};
+
+}  // namespace hearth::kernels::cpu
