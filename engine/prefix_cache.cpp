@@ -105,48 +105,56 @@ std::optional<PrefixCache::Restored> PrefixCache::take(Tokens tokens, std::size_
 
 // Empty when a file turned out to be damaged; the node is gone then, and what stood on it.
 std::optional<PrefixCache::Restored> PrefixCache::load(PrefixNode& node, std::int64_t kv_from) {
+  const std::vector<PrefixStep> path = path_to(node);
+  std::vector<PrefixDisk::Request> requests;
+  std::vector<PrefixNode*> nodes;  // of the requests
+  for (const PrefixStep& step : path) {
+    PrefixNode& at = *step.node;
+    const bool wants_kv = std::max(at.place.begin, kv_from) < step.to;
+    const PrefixWants wants{wants_kv && !at.kv, &at == &node && !at.state};
+    if (!wants.kv && !wants.state) continue;
+    requests.push_back({at.place, wants, {}, {}});
+    nodes.push_back(&at);
+  }
+  if (disk_) disk_->read(requests);
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    if (requests[i].failure.empty()) continue;
+    if (options_.note) options_.note(requests[i].failure + "; what it held is computed again");
+    forget(*nodes[i], requests[i].damaged);
+    return std::nullopt;
+  }
+
   Restored restored;
   restored.position = node.place.end;
-  std::vector<std::pair<PrefixNode*, PrefixRecord>> read;
-  for (const PrefixStep& step : path_to(node)) {
-    PrefixNode& at = *step.node;
+  std::size_t next = 0;
+  for (const PrefixStep& step : path) {
+    const PrefixNode& at = *step.node;
+    const bool was_read = next < nodes.size() && nodes[next] == &at;
+    const PrefixRecord* const record = was_read ? &requests[next++].record : nullptr;
     const std::int64_t from = std::max(at.place.begin, kv_from);
-    const bool wants_kv = from < step.to;
-    const PrefixWants wants{wants_kv && !at.kv, &at == &node && !at.state};
-    if (wants.kv || wants.state) {
-      try {
-        read.emplace_back(&at, disk_->read(at.place, wants));
-      } catch (const Error& error) {
-        const bool damaged = dynamic_cast<const PrefixDamage*>(&error) != nullptr;
-        if (options_.note)
-          options_.note(std::string(error.what()) + "; what it held is computed again");
-        forget(at, damaged);
-        return std::nullopt;
-      }
-    }
-    if (wants_kv)
-      restored.stretches.push_back(
-          {wants.kv ? read.back().second.kv : at.kv, at.place.begin, from, step.to});
+    if (from < step.to)
+      restored.stretches.push_back({at.kv ? at.kv : record->kv, at.place.begin, from, step.to});
+    if (&at != &node) continue;
+    restored.state = at.state ? at.state : record->state;
+    restored.hidden = at.state ? at.hidden : record->hidden;
+    restored.logits = at.state ? at.logits : record->logits;
   }
-  const bool from_disk = !node.state;
-  const PrefixRecord* const record = from_disk ? &read.back().second : nullptr;
-  restored.state = from_disk ? record->state : node.state;
-  restored.hidden = from_disk ? record->hidden : node.hidden;
-  restored.logits = from_disk ? record->logits : node.logits;
   use(node);
 
   // What was read has a file, and so has all that it stands on: eviction drops what these nodes
   // hold, never the nodes.
-  for (auto& [from, held] : read) {
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    PrefixRecord& held = requests[i].record;
     const std::size_t output = (held.hidden.size() + held.logits.size()) * sizeof(float);
     if (held.state && make_room(held.state.bytes() + output))
-      set_state(*from, held.state, std::move(held.hidden), std::move(held.logits));
+      set_state(*nodes[i], held.state, std::move(held.hidden), std::move(held.logits));
   }
-  for (const auto& [from, held] : read) {
-    const std::uint64_t bytes = held.kv.bytes() + from->tokens.size() * sizeof(TokenId);
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    const Frozen& kv = requests[i].record.kv;
+    const std::uint64_t bytes = kv.bytes() + nodes[i]->tokens.size() * sizeof(TokenId);
     // Only for a state in RAM, which making room may cost.
-    if (held.kv && from->states_held > 0 && make_room(bytes) && from->states_held > 0)
-      set_kv(*from, held.kv);
+    if (kv && nodes[i]->states_held > 0 && make_room(bytes) && nodes[i]->states_held > 0)
+      set_kv(*nodes[i], kv);
   }
   return restored;
 }

@@ -4,13 +4,21 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <cstring>
 #include <numeric>
 #include <string>
+#include <thread>
 #include <utility>
+
+#include "engine/spread.hpp"
 
 namespace hearth::engine {
 
 namespace {
+
+constexpr std::size_t copy_piece = std::size_t{1} << 20;
+constexpr std::size_t pieces_for_a_thread = 16;
+constexpr std::size_t most_threads = 4;
 
 std::size_t sum(std::span<const std::size_t> sizes) {
   return std::accumulate(sizes.begin(), sizes.end(), std::size_t{0});
@@ -109,9 +117,8 @@ Frozen freeze_kv(kernels::Backend& backend, const PrefixLayout& layout,
   return cut(std::move(block), sizes);
 }
 
-void thaw_kv(kernels::Backend& backend, const PrefixLayout& layout, const Frozen& frozen,
-             std::int64_t begin, std::int64_t from, std::int64_t to,
-             std::span<kernels::KvCache> caches) {
+void Thaw::kv(const PrefixLayout& layout, const Frozen& frozen, std::int64_t begin,
+              std::int64_t from, std::int64_t to, std::span<const kernels::KvCache> caches) {
   for (std::size_t cache = 0; cache < caches.size(); ++cache) {
     const PrefixLayout::Rows held = layout.rows(cache, begin, to);
     const PrefixLayout::Rows wanted = layout.rows(cache, from, to);
@@ -119,10 +126,35 @@ void thaw_kv(kernels::Backend& backend, const PrefixLayout& layout, const Frozen
     const auto skipped = static_cast<std::size_t>(wanted.first - held.first) * layout.row_bytes;
     const auto bytes = static_cast<std::size_t>(wanted.count) * layout.row_bytes;
     const auto offset = static_cast<std::size_t>(wanted.first) * layout.row_bytes;
-    backend.write(caches[cache].keys, offset, frozen.parts()[2 * cache].subspan(skipped, bytes));
-    backend.write(caches[cache].values, offset,
-                  frozen.parts()[2 * cache + 1].subspan(skipped, bytes));
+    add(caches[cache].keys, offset, frozen.parts()[2 * cache].subspan(skipped, bytes));
+    add(caches[cache].values, offset, frozen.parts()[2 * cache + 1].subspan(skipped, bytes));
   }
+}
+
+void Thaw::state(const Frozen& frozen, const RecurrentState& state) {
+  for (std::size_t i = 0; i < state.delta.size(); ++i) {
+    add(state.delta[i], 0, frozen.parts()[2 * i]);
+    add(state.conv[i], 0, frozen.parts()[2 * i + 1]);
+  }
+}
+
+void Thaw::add(const kernels::Buffer& to, std::size_t offset, std::span<const std::byte> from) {
+  const std::span<std::byte> mapped = backend_.map(to);
+  if (mapped.size() < offset + from.size()) return backend_.write(to, offset, from);
+  for (std::size_t at = 0; at < from.size(); at += copy_piece) {
+    const std::size_t bytes = std::min(copy_piece, from.size() - at);
+    pieces_.push_back({mapped.subspan(offset + at, bytes), from.subspan(at, bytes)});
+  }
+}
+
+void Thaw::run() {
+  const std::size_t cores = std::max(std::thread::hardware_concurrency(), 1U);
+  const std::size_t threads =
+      std::min({pieces_.size() / pieces_for_a_thread + 1, most_threads, cores});
+  spread(pieces_.size(), threads, [this](std::size_t i) {
+    std::memcpy(pieces_[i].to.data(), pieces_[i].from.data(), pieces_[i].from.size());
+  });
+  pieces_.clear();
 }
 
 Frozen freeze_state(kernels::Backend& backend, RecurrentState state) {
@@ -148,13 +180,6 @@ Frozen freeze_state(kernels::Backend& backend, RecurrentState state) {
     }
   }
   return cut(std::move(block), sizes);
-}
-
-void thaw_state(kernels::Backend& backend, const Frozen& frozen, RecurrentState& state) {
-  for (std::size_t i = 0; i < state.delta.size(); ++i) {
-    backend.write(state.delta[i], 0, frozen.parts()[2 * i]);
-    backend.write(state.conv[i], 0, frozen.parts()[2 * i + 1]);
-  }
 }
 
 }  // namespace hearth::engine

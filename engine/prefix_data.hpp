@@ -73,15 +73,31 @@ struct PrefixLayout {
 // The KV of tokens [begin, end) out of a session's caches.
 Frozen freeze_kv(kernels::Backend& backend, const PrefixLayout& layout,
                  std::span<const kernels::KvCache> caches, std::int64_t begin, std::int64_t end);
-// Of the KV of tokens [begin, …) that `frozen` holds, those of [from, to) into a session's caches,
-// which have room for them.
-void thaw_kv(kernels::Backend& backend, const PrefixLayout& layout, const Frozen& frozen,
-             std::int64_t begin, std::int64_t from, std::int64_t to,
-             std::span<kernels::KvCache> caches);
-
 // Takes the state over where it lies in host memory, else copies it there.
 Frozen freeze_state(kernels::Backend& backend, RecurrentState state);
-// Into buffers of the same shapes.
-void thaw_state(kernels::Backend& backend, const Frozen& frozen, RecurrentState& state);
+// Copies into a session's buffers, several at once: most of the time goes into the first touch of
+// memory, which the threads share.
+class Thaw {
+ public:
+  explicit Thaw(kernels::Backend& backend) : backend_(backend) {}
+
+  // Of the KV of tokens [begin, …) that `frozen` holds, those of [from, to); the caches have room.
+  void kv(const PrefixLayout& layout, const Frozen& frozen, std::int64_t begin, std::int64_t from,
+          std::int64_t to, std::span<const kernels::KvCache> caches);
+  // Into buffers of the same shapes.
+  void state(const Frozen& frozen, const RecurrentState& state);
+  // Does what was asked for. What is frozen lives until then, and no buffer moves.
+  void run();
+
+ private:
+  struct Piece {
+    std::span<std::byte> to;
+    std::span<const std::byte> from;
+  };
+  void add(const kernels::Buffer& to, std::size_t offset, std::span<const std::byte> from);
+
+  kernels::Backend& backend_;
+  std::vector<Piece> pieces_;
+};
 
 }  // namespace hearth::engine

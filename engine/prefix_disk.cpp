@@ -14,6 +14,8 @@
 #include <system_error>
 #include <utility>
 
+#include "engine/spread.hpp"
+
 namespace hearth::engine {
 
 namespace {
@@ -24,6 +26,7 @@ constexpr const char* suffix = ".prefix";
 constexpr const char* unfinished = ".prefix.tmp";
 constexpr const char* charges_name = "written";  // "DAY BYTES\n"
 constexpr std::size_t id_digits = 16;
+constexpr std::size_t files_at_once = 3;
 
 std::string hex(std::uint64_t value) {
   std::string text(id_digits, '0');
@@ -207,8 +210,19 @@ void PrefixDisk::flush() {
   changed_.wait(lock, [this] { return jobs_.empty() && !busy_; });
 }
 
-PrefixRecord PrefixDisk::read(const PrefixPlace& place, PrefixWants wants) const {
-  return read_prefix_file(path_of(place.id), fingerprint_, layout_, place, wants);
+void PrefixDisk::read(std::span<Request> requests) const {
+  spread(requests.size(), files_at_once, [&](std::size_t i) {
+    Request& request = requests[i];
+    try {
+      request.record = read_prefix_file(path_of(request.place.id), fingerprint_, layout_,
+                                        request.place, request.wants);
+    } catch (const PrefixDamage& error) {
+      request.failure = error.what();
+      request.damaged = true;
+    } catch (const std::exception& error) {
+      request.failure = error.what();
+    }
+  });
 }
 
 // --- The writing thread --------------------------------------------------------------------------

@@ -69,8 +69,15 @@ class PrefixDisk {
   };
   std::vector<Written> take_written();
 
-  // Throws as read_prefix_file does.
-  PrefixRecord read(const PrefixPlace& place, PrefixWants wants) const;
+  // Several files at once, so that one's checksum is taken while another is read.
+  struct Request {
+    PrefixPlace place;
+    PrefixWants wants;
+    PrefixRecord record;   // the answer, or
+    std::string failure;   // why there is none,
+    bool damaged = false;  // and whether the file is of no use to anyone
+  };
+  void read(std::span<Request> requests) const;
 
   std::uint64_t written_today() const;
   void flush();  // waits until the queue is empty; for tests and the end

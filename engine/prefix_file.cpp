@@ -12,10 +12,10 @@
 #include <cstring>
 #include <numeric>
 #include <system_error>
-#include <thread>
 #include <utility>
 
 #include "engine/checksum.hpp"
+#include "engine/spread.hpp"
 
 namespace hearth::engine {
 
@@ -74,22 +74,6 @@ class Descriptor {
 
 // The parts of a section; each is checksummed alone, so that several threads can.
 using Parts = std::vector<std::span<const std::byte>>;
-
-// Calls task(0) … task(count-1), each once, on at most so many threads.
-template <typename Task>
-void spread(std::size_t count, std::size_t threads, const Task& task) {
-  std::atomic<std::size_t> next = 0;
-  const auto work = [&] {
-    for (std::size_t i = next++; i < count; i = next++) task(i);
-  };
-  std::vector<std::thread> helpers;
-  try {
-    while (helpers.size() + 1 < std::min(count, threads)) helpers.emplace_back(work);
-  } catch (const std::system_error&) {  // no thread to be had: with fewer, then
-  }
-  work();
-  for (std::thread& helper : helpers) helper.join();
-}
 
 Parts parts_of(const Frozen& frozen) {
   return {frozen.parts().begin(), frozen.parts().end()};

@@ -175,9 +175,11 @@ std::size_t Session::sync(std::span<const TokenId> tokens) {
   for (kernels::KvCache& kv : state_->kv)
     reserve(backend, kv, static_cast<std::int64_t>(shared), from->position);
   const PrefixLayout& layout = engine_->prefixes().layout();
+  Thaw thaw(backend);
   for (const PrefixCache::Restored::Stretch& stretch : from->stretches)
-    thaw_kv(backend, layout, stretch.kv, stretch.begin, stretch.from, stretch.to, state_->kv);
-  thaw_state(backend, from->state, state_->recurrent);
+    thaw.kv(layout, stretch.kv, stretch.begin, stretch.from, stretch.to, state_->kv);
+  thaw.state(from->state, state_->recurrent);
+  thaw.run();
   state_->hidden = std::move(from->hidden);
   logits_ = std::move(from->logits);
   tokens_.assign(tokens.begin(), tokens.begin() + from->position);

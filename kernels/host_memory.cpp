@@ -18,7 +18,7 @@ constexpr std::size_t alignment = 64;
 constexpr std::size_t huge_page = std::size_t{2} << 20;
 // From here on a buffer has pages of its own, huge ones where the system gives them: a product that
 // streams weights spends a fifth of its time on address translation otherwise.
-constexpr std::size_t own_pages = 2 * huge_page;
+constexpr std::size_t own_pages = huge_page;
 
 // What stands before the bytes of a buffer.
 struct Origin {
