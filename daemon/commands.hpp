@@ -21,6 +21,8 @@ void add_generate(CLI::App& app, Command& chosen);
 void add_chat(CLI::App& app, Command& chosen);
 void add_tokenize(CLI::App& app, Command& chosen);
 void add_demo(CLI::App& app, Command& chosen);
+void add_trace(CLI::App& app, Command& chosen);
+void add_plan(CLI::App& app, Command& chosen);
 void add_bench(CLI::App& app, Command& chosen);
 void add_synth(CLI::App& app, Command& chosen);
 

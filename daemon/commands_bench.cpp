@@ -33,6 +33,7 @@ struct BenchFlags {
   std::string policy;
   std::string trace;
   bool prefetch = false;
+  bool no_screen = false;
   bool json = false;
   int threads = 0;
   std::vector<std::size_t> prompts{512, 2048, 8192};
@@ -87,6 +88,7 @@ class Bench {
     options.threads = flags_.threads;
     options.context = std::max<std::int64_t>(16384, options.context);
     options.prefix_ram_bytes = 0;  // every prompt is computed
+    if (flags_.no_screen) options.screening = engine::Screening::off;
     const auto size = [](const std::string& text, const char* option) {
       const auto bytes = parse_byte_count(text);
       if (!bytes) throw Error(std::string(option) + " " + text + ": a size such as 6G is expected");
@@ -169,7 +171,7 @@ class Bench {
     const engine::DecodeRun run = engine::decode(session, flags_.tokens, &interrupted());
     if (interrupted()) return;
     const bool all_there = run.misses == 0;
-    const double bytes = costs_.decode_bytes(false, static_cast<double>(depth));
+    const double bytes = costs_.decode_bytes(engine_->screened(), static_cast<double>(depth));
     const double limit = all_there ? static_cast<double>(run.tokens) * bytes / machine_.memory
                                    : engine::least_seconds(run, costs_, machine_, expert_seconds_);
     report("decode", state, run.tokens, depth, run.seconds, run.hits, run.misses, run.bytes_read,
@@ -246,6 +248,7 @@ void add_bench(CLI::App& app, Command& chosen) {
   command->add_option("--policy", flags->policy, "Which expert makes room for another")
       ->check(CLI::IsMember({"lru", "lrfu"}));
   command->add_flag("--prefetch", flags->prefetch, "Read experts before they are certain");
+  command->add_flag("--no-screen", flags->no_screen, "Compute every logit");
   command->add_option("--trace", flags->trace, "File to record the routing in (`hearth trace`)");
   command->add_flag("--json", flags->json, "As JSON");
   command->footer(

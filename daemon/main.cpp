@@ -52,6 +52,8 @@ int main(int argc, char** argv) {
   add_daemon(app, chosen);
   add_synth(app, chosen);
   add_bench(app, chosen);
+  add_plan(app, chosen);
+  add_trace(app, chosen);
 
   try {
     app.parse(argc, argv);

@@ -12,6 +12,7 @@
 #include "engine/model.hpp"
 #include "engine/prefix_cache.hpp"
 #include "engine/safetensors.hpp"
+#include "engine/state.hpp"
 
 namespace hearth::engine {
 
@@ -56,6 +57,26 @@ std::uint64_t kv_bytes_per_position(const Config& config, KvType kv, bool mtp) {
                                static_cast<std::uint64_t>(config.head_dim);
   return static_cast<std::uint64_t>(layers) * values *
          (kv == KvType::f16 ? sizeof(std::uint16_t) : sizeof(float));
+}
+
+// Of a sequence's DeltaNet states and convolution history.
+std::uint64_t state_bytes(const Config& config) {
+  const RecurrentShape shape = recurrent_shape(config);
+  const auto layers = std::ranges::count(config.layers, LayerKind::linear_attention);
+  return static_cast<std::uint64_t>(layers) * (shape.delta_bytes + shape.conv_bytes);
+}
+
+// Of the 8-bit copy of lm_head; 0 where it does not pay or takes too much of what is free.
+std::uint64_t screen_bytes(const EngineOptions& options, const Config& config,
+                           const MemoryPlan& plan, const MemoryView& view) {
+  constexpr std::int64_t least = std::int64_t{1} << 24;  // weights that caches do not hold
+  constexpr std::uint64_t most_of_rest = 8;              // an eighth
+  if (options.screening == Screening::off) return 0;
+  const std::uint64_t bytes = kernels::Backend::screen_bytes(config.vocab_size, config.hidden_size);
+  if (options.screening == Screening::always) return bytes;
+  if (config.vocab_size * config.hidden_size < least) return 0;
+  const std::uint64_t rest = view.available - std::min(view.available, plan.dense);
+  return view.available == 0 || bytes <= rest / most_of_rest ? bytes : 0;
 }
 
 std::int64_t rows_of_chunk(const EngineOptions& options, const Config& config,
@@ -127,6 +148,7 @@ std::shared_ptr<const Engine> Engine::load(const EngineOptions& options,
       fingerprint_of(*model.tensors, read_text(options.model / "config.json", 1 << 20), options.kv,
                      model.backend->numerics());
   load_dense(model, engine->config_, options.mtp, progress, stop);
+  if (engine->memory_.screen > 0) model.screen = model.backend->make_screen(model.lm_head);
   engine->start_experts(view);
   engine->prefixes_ = open_prefixes(*engine);
   return engine;
@@ -139,6 +161,8 @@ void Engine::plan_memory(const MemoryView& view, const MemoryWishes& wishes) {
                kv_bytes_per_position(config_, options_.kv, options_.mtp);
   memory_.prefixes = options_.prefix_ram_bytes;
   memory_.scratch = static_cast<std::uint64_t>(chunk_rows_) * chunk_bytes_per_row(config_);
+  memory_.states = (2 + options_.drafts) * state_bytes(config_);
+  memory_.screen = screen_bytes(options_, config_, memory_, view);
   plan_experts(memory_, view, wishes, options_.model.string());
 }
 
@@ -186,6 +210,9 @@ const Tokenizer& Engine::tokenizer() const {
 
 std::string Engine::description() const {
   return model_->backend->description();
+}
+bool Engine::screened() const {
+  return static_cast<bool>(model_->screen);
 }
 ExpertStatus Engine::experts() const {
   return model_->experts->status();

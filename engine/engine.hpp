@@ -42,6 +42,10 @@ enum class CheckpointKind : std::uint8_t;
 
 enum class KvType : std::uint8_t { f32, f16 };
 
+// Whether the likeliest tokens are found by an 8-bit copy of lm_head, which reads half as much:
+// where lm_head is large and there is room for the copy, or as said.
+enum class Screening : std::uint8_t { automatic, always, off };
+
 // How the experts are kept (see expert_cache.hpp and expert_keeper.hpp).
 struct ExpertOptions {
   std::uint64_t memory = 0;          // bytes for them; 0: worked out from what is free
@@ -66,6 +70,7 @@ struct EngineOptions {
   ExpertOptions experts;
   std::function<void(const std::string&)> note;  // for the log, from any thread
   bool mtp = false;                              // load the MTP head where the checkpoint has one
+  Screening screening = Screening::automatic;
   // Guessed tokens that a pass verifies at most; each costs a state (about 74 MiB at 80B). 0: none.
   std::size_t drafts = 8;
 
@@ -128,6 +133,7 @@ class Engine {
   const Model& model() const { return *model_; }
   kernels::Backend& backend() const;
   kernels::Isa isa() const { return isa_; }
+  bool screened() const;  // whether there is a copy of lm_head to screen with
   PrefixCache& prefixes() const { return *prefixes_; }  // the computing thread's
 
   // How many of the tokens a checkpoint covers. On the computing thread.
@@ -199,6 +205,10 @@ class Session {
   // Takes back all but the first `count` ≥ 1 tokens of the last decode; nothing is computed again.
   void keep_decoded(std::size_t count);
 
+  // Which logits decode is to find: the `top` largest and those of `always`, exactly; the others
+  // may come out as minus infinity, which costs less. top 0, as at first: all of them.
+  void want_logits(int top, std::vector<TokenId> always);
+
   // [vocab] after the last token; empty when nothing was computed since the last sync that cut.
   std::span<const float> logits() const;
   // [vocab] after token `index` of the last decode.
@@ -224,6 +234,9 @@ class Session {
   std::shared_ptr<const Engine> engine_;
   std::vector<TokenId> tokens_;
   std::vector<float> logits_;  // [n][vocab] after the last n tokens
+  bool screened_ = false;      // whether some of them are missing
+  int wanted_top_ = 0;
+  std::vector<TokenId> wanted_always_;
   std::uint64_t computed_ = 0;
   std::size_t synced_ = 0;  // tokens that the last sync kept
   std::unique_ptr<State> state_;
@@ -266,6 +279,7 @@ class Generation {
     DraftLength::Source source = DraftLength::Source::short_match;
   };
   Drafts draft();
+  void want_logits();
   Progress decode(const std::atomic<bool>* interrupt);
   TokenId choose(std::span<const float> logits, std::size_t context) const;
   void accept(TokenId token);

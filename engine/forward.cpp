@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <span>
 #include <utility>
 
@@ -516,6 +517,22 @@ std::vector<float> read(Backend& backend, Slice values) {
   return host;
 }
 
+// The logits of normed rows that chunk.top asks for, by screening; minus infinity for the others.
+std::vector<float> screened_logits(const Block& block, const Model& model, const Chunk& chunk,
+                                   Slice rows, std::size_t count) {
+  std::vector<kernels::Candidates> found(count);
+  block.backend.screened_top(model.screen, model.lm_head, rows, static_cast<int>(count), chunk.top,
+                             chunk.always, found);
+  const auto vocab = static_cast<std::size_t>(block.config.vocab_size);
+  std::vector<float> logits(count * vocab, -std::numeric_limits<float>::infinity());
+  for (std::size_t row = 0; row < count; ++row) {
+    for (std::size_t i = 0; i < found[row].ids.size(); ++i) {
+      logits[row * vocab + static_cast<std::size_t>(found[row].ids[i])] = found[row].scores[i];
+    }
+  }
+  return logits;
+}
+
 // Final norm, the states' hidden rows, logits where wanted. False: interrupted.
 bool head(const Block& block, const Model& model, State& state, Chunk& chunk, Slice x,
           const std::atomic<bool>* interrupt) {
@@ -523,8 +540,13 @@ bool head(const Block& block, const Model& model, State& state, Chunk& chunk, Sl
   const std::size_t hidden = block.hidden();
   const Slice normed = block.norm(x, model.norm);
   const std::size_t logit_rows = chunk.taps != nullptr ? chunk.rows() : chunk.logit_rows;
+  const bool screened = model.screen && chunk.top > 0 && chunk.taps == nullptr;
   Slice scores;
-  if (logit_rows > 0) {
+  std::vector<float> logits;
+  if (logit_rows > 0 && screened) {
+    const Slice last = normed.sub((chunk.rows() - logit_rows) * hidden, logit_rows * hidden);
+    logits = screened_logits(block, model, chunk, last, logit_rows);
+  } else if (logit_rows > 0) {
     scores = block.space.take(logit_rows * static_cast<std::size_t>(block.config.vocab_size));
     const Slice last = normed.sub((chunk.rows() - logit_rows) * hidden, logit_rows * hidden);
     backend.matmul(model.lm_head, last, scores, static_cast<int>(logit_rows),
@@ -532,7 +554,7 @@ bool head(const Block& block, const Model& model, State& state, Chunk& chunk, Sl
   }
   if (!backend.finish()) return false;
   const std::vector<float> rows = read(backend, normed);
-  std::vector<float> logits = read(backend, scores);
+  if (!screened) logits = read(backend, scores);
 
   // The MTP head's KV follows one position behind: row p needs the token at p+1.
   const bool first = state.hidden.empty();

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "engine/engine.hpp"
@@ -48,7 +49,9 @@ struct Chunk {
   std::vector<std::size_t> cuts;
   std::vector<RecurrentState> states;  // one per cut
   std::size_t logit_rows = 0;          // of the last rows, how many
-  Taps* taps = nullptr;                // all rows' logits too
+  int top = 0;  // only the so many largest logits are needed, and those of `always`; 0: all
+  std::span<const TokenId> always;
+  Taps* taps = nullptr;  // all rows' logits too
 
   int stage = 0;           // the next: 0 embedding, then two per layer, then the head
   kernels::Buffer hidden;  // [rows][hidden]: what the next stage reads

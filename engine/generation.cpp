@@ -56,6 +56,27 @@ TokenId Generation::choose(std::span<const float> logits, std::size_t context) c
                 prompt_tokens(), prompt_tokens() + answer_.size());
 }
 
+// Says which logits sampling can depend on: the largest, and those that penalties and bias change,
+// which may push as many others down.
+void Generation::want_logits() {
+  constexpr std::size_t most_always = 512;  // more, and all of them cost less
+  const SamplingParams& sampling = request_.sampling;
+  int top = sampling.temperature == 0 ? 1 : sampling.top_k;
+  std::vector<TokenId> always;
+  for (const auto& [id, bias] : sampling.bias) always.push_back(id);
+  if (sampling.presence_penalty != 0) always.insert(always.end(), answer_.begin(), answer_.end());
+  if (sampling.repetition_penalty != 1) {
+    always.insert(always.end(), session_->tokens().begin(), session_->tokens().end());
+    always.push_back(*pending_);
+  }
+  std::ranges::sort(always);
+  const auto repeated = std::ranges::unique(always);
+  always.erase(repeated.begin(), repeated.end());
+  const bool all = top == 0 || always.size() > most_always;
+  if (!all) top += static_cast<int>(always.size());
+  session_->want_logits(all ? 0 : top, all ? std::vector<TokenId>() : std::move(always));
+}
+
 // What may follow the pending token.
 Generation::Drafts Generation::draft() {
   Drafts drafts;
@@ -90,6 +111,7 @@ Progress Generation::decode(const std::atomic<bool>* interrupt) {
   std::vector<TokenId> rows{*pending_};
   rows.insert(rows.end(), drafts.tokens.begin(), drafts.tokens.end());
   const auto before = session_->tokens().size();
+  want_logits();
   if (session_->decode(rows, interrupt) == Progress::interrupted) return Progress::interrupted;
   ++passes_;
   pending_.reset();

@@ -146,6 +146,7 @@ DecodeRun decode(Session& session, std::size_t tokens, const std::atomic<bool>* 
   const ExpertStatus before = engine.experts();
   const std::vector<TokenId> ids =
       made_up_tokens(engine, tokens, static_cast<std::uint64_t>(session.position()) + 17);
+  session.want_logits(1, {});
   DecodeRun run;
   const auto began = Clock::now();
   for (const TokenId id : ids) {

@@ -1,5 +1,5 @@
-// The engine's face for benchmarks and plans: runs with a clock beside them, what the machine gives,
-// the model of costs and the traces that cache policies are compared on.
+// The engine's face for benchmarks and plans: runs with a clock beside them, what the machine
+// gives, the model of costs and the traces that cache policies are compared on.
 #pragma once
 
 #include <atomic>
@@ -12,7 +12,8 @@
 
 namespace hearth::engine {
 
-// Memory and arithmetic of this machine with the engine's threads; the disk as below, for 3 seconds.
+// Memory and arithmetic of this machine with the engine's threads; the disk as below, for 3
+// seconds.
 MachineSpeed measure_machine(const Engine& engine);
 
 // Bytes a second of reading experts from the checkpoint's files as the engine does, one after the

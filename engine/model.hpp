@@ -73,6 +73,7 @@ struct Model {
   std::vector<kernels::Buffer> storage;  // what the handles below point into
   kernels::Matrix embed_tokens;          // [vocab, hidden]
   kernels::Matrix lm_head;               // [vocab, hidden]; embed_tokens where tied
+  kernels::Screen screen;                // of lm_head; empty: none
   kernels::Slice norm;                   // [hidden]
   std::vector<Layer> layers;
   std::optional<MtpHead> mtp;

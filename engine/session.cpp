@@ -120,6 +120,9 @@ Session& Session::operator=(Session&& other) noexcept {
   engine_ = std::move(other.engine_);
   tokens_ = std::move(other.tokens_);
   logits_ = std::move(other.logits_);
+  wanted_top_ = other.wanted_top_;
+  wanted_always_ = std::move(other.wanted_always_);
+  screened_ = other.screened_;
   computed_ = other.computed_;
   synced_ = other.synced_;
   state_ = std::move(other.state_);
@@ -142,7 +145,7 @@ std::size_t Session::bytes() const {
 // Whether the session can go on to `tokens` from where it is.
 bool Session::continues(std::span<const TokenId> tokens) const {
   return common_prefix(tokens_, tokens) == tokens_.size() &&
-         (tokens_.size() < tokens.size() || !logits_.empty());
+         (tokens_.size() < tokens.size() || (!logits_.empty() && !screened_));
 }
 
 std::size_t Session::common(std::span<const TokenId> tokens) const {
@@ -182,14 +185,18 @@ std::size_t Session::sync(std::span<const TokenId> tokens) {
   thaw.run();
   state_->hidden = std::move(from->hidden);
   logits_ = std::move(from->logits);
+  screened_ = false;
   tokens_.assign(tokens.begin(), tokens.begin() + from->position);
   return synced_ = tokens_.size();
 }
 
 void Session::keep() {
   if (tokens_.empty()) return;
+  // Logits that were screened are no use to a prompt that ends here.
+  std::vector<float> last;
+  if (!screened_) last.assign(logits().begin(), logits().end());
   add_checkpoint(tokens_.size(), CheckpointKind::end, copy(engine_->backend(), state_->recurrent),
-                 state_->hidden, {logits().begin(), logits().end()});
+                 state_->hidden, std::move(last));
 }
 
 void Session::add_checkpoint(std::size_t position, CheckpointKind kind, RecurrentState state,
@@ -289,6 +296,8 @@ Chunk SessionAccess::decode_chunk(Session& session, std::span<const TokenId> tok
       make_chunk(engine.model(), engine.config(), *session.state_, {tokens.begin(), tokens.end()},
                  session.position(), kernels::DeltaForm::step, std::move(cuts));
   chunk.logit_rows = tokens.size();
+  chunk.top = session.wanted_top_;
+  chunk.always = session.wanted_always_;
   const std::int64_t end = session.position() + static_cast<std::int64_t>(tokens.size());
   for (kernels::KvCache& kv : session.state_->kv)
     reserve(engine.backend(), kv, session.position(), end);
@@ -306,6 +315,11 @@ Progress Session::decode(std::span<const TokenId> tokens, const std::atomic<bool
     std::ranges::move(chunk.states, std::back_inserter(state_->spares));
   }
   return progress;
+}
+
+void Session::want_logits(int top, std::vector<TokenId> always) {
+  wanted_top_ = top;
+  wanted_always_ = std::move(always);
 }
 
 void Session::keep_decoded(std::size_t count) {
@@ -341,6 +355,7 @@ Progress Session::advance(Chunk& chunk, const std::atomic<bool>* interrupt) {
   tokens_.insert(tokens_.end(), chunk.tokens.begin(), chunk.tokens.end());
   computed_ += chunk.rows();
   logits_ = std::move(chunk.logits);
+  screened_ = chunk.top > 0 && engine_->screened();
   const bool decoded = chunk.form == kernels::DeltaForm::step;
   for (State::Decoded& each : state_->decoded) state_->spares.push_back(std::move(each.recurrent));
   state_->decoded.clear();

@@ -93,11 +93,17 @@ TEST_CASE("the same request again computes no prompt token") {
   CHECK(run(second) == explanation);
 }
 
-TEST_CASE("guessed tokens change no answer, and save passes over the layers") {
+TEST_CASE("guessed tokens and screened logits change no answer; guesses save passes") {
   EngineOptions options;
   options.model = std::filesystem::path(HEARTH_SOURCE_DIR) / "engine/ember";
   options.drafts = 0;
+  options.screening = Screening::off;
   const auto plain = Engine::load(options);
+  options.drafts = 5;
+  options.screening = Screening::always;
+  const auto screening = Engine::load(options);
+  REQUIRE(screening->screened());
+  REQUIRE_FALSE(plain->screened());
   std::size_t passes = 0;
   std::size_t tokens = 0;
   for (const float temperature : {0.0F, 0.9F}) {
@@ -109,6 +115,9 @@ TEST_CASE("guessed tokens change no answer, and save passes over the layers") {
       }
       request.sampling.temperature = temperature;
       request.sampling.repetition_penalty = seed == 3 ? 1.1F : 1.0F;
+      request.sampling.presence_penalty = seed == 1 ? 0.5F : 0.0F;
+      request.sampling.top_k = seed == 2 ? 20 : 3;
+      request.sampling.bias = {{7, 1.5F}};
       request.sampling.seed = seed;
       request.max_tokens = 60;
       Session one(plain);
@@ -122,6 +131,11 @@ TEST_CASE("guessed tokens change no answer, and save passes over the layers") {
       CHECK(guessed.reason() == alone.reason());
       CHECK(one.tokens() == other.tokens());
       CHECK(std::ranges::equal(one.logits(), other.logits()));
+      Session third(screening);
+      Generation screened(third, request);
+      CHECK(run(screened) == expected);
+      CHECK(screened.answer() == alone.answer());
+      CHECK(third.tokens() == one.tokens());
       passes += guessed.passes();
       tokens += guessed.answer_tokens();
     }
