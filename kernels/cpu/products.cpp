@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "kernels/cpu/operands.hpp"
+#include "kernels/host_memory.hpp"
 
 namespace hearth::kernels::cpu {
 namespace {
@@ -35,16 +36,17 @@ void Products::canonical(std::span<const MatMul> products) {
     jobs_.push_back({.whole = whole,
                      .run = table_.product[of],
                      .size = static_cast<std::int64_t>(size_of(m.w.type())),
-                     .activations = arranged({x, m.rows, m.w.cols(), table_.arrange[of]})});
+                     .activations = index_of({x, m.rows, m.w.cols(), table_.arrange[of]})});
   }
   if (jobs_.empty() || pool_.poll()) return;
   arrange_all();
-  for (Job& job : jobs_) job.whole.x = arranged_.data() + activations_[job.activations].offset;
+  const auto* const arranged = reinterpret_cast<const float*>(Access::data(arranged_));
+  for (Job& job : jobs_) job.whole.x = arranged + activations_[job.activations].offset;
   pool_.run(cut(), [this](std::int64_t piece) { run(piece); });
 }
 
 // The index of these activations; products of a group often share them.
-std::int64_t Products::arranged(const Activations& wanted) {
+std::int64_t Products::index_of(const Activations& wanted) {
   const auto found = std::find(activations_.begin(), activations_.end(), wanted);
   const std::int64_t index = found - activations_.begin();
   if (found == activations_.end()) activations_.push_back(wanted);
@@ -57,14 +59,15 @@ void Products::arrange_all() {
     a.offset = size;
     size += a.rows * arranged_size(a.cols);
   }
-  if (arranged_.size() < static_cast<std::size_t>(size)) arranged_.resize(size);
+  const std::size_t bytes = static_cast<std::size_t>(size) * sizeof(float);
+  if (arranged_.bytes() < bytes) arranged_ = allocate_host(bytes);
+  auto* const to = reinterpret_cast<float*>(Access::data(arranged_));
   for (const Activations& a : activations_) {
     const std::int64_t per_piece = share(a.rows, a.cols, piece_work_, pool_.threads());
     pool_.run(divide_up(a.rows, per_piece), [&](std::int64_t piece) {
       const std::int64_t end = std::min(a.rows, (piece + 1) * per_piece);
       for (std::int64_t r = piece * per_piece; r < end; ++r)
-        a.arrange(a.x + r * a.cols, arranged_.data() + a.offset + r * arranged_size(a.cols),
-                  a.cols);
+        a.arrange(a.x + r * a.cols, to + a.offset + r * arranged_size(a.cols), a.cols);
     });
   }
 }

@@ -49,7 +49,7 @@ class Products {
     std::int64_t first_piece = 0;  // in the group's numbering
   };
 
-  std::int64_t arranged(const Activations& wanted);
+  std::int64_t index_of(const Activations& wanted);
   void arrange_all();
   std::int64_t cut();
   void run(std::int64_t piece) const;
@@ -59,7 +59,7 @@ class Products {
   std::int64_t piece_work_;
   // Of the call that runs; kept for their memory.
   std::vector<Activations> activations_;
-  std::vector<float> arranged_;
+  Buffer arranged_;  // aligned: loads across two lines of cache halve the speed of several rows
   std::vector<Job> jobs_;
 };
 

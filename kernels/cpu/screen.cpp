@@ -45,9 +45,6 @@ float up(double value) {
   const auto nearest = static_cast<float>(value);
   return nearest < value ? std::nextafter(nearest, infinity) : nearest;
 }
-float down(double value) {
-  return -up(-value);
-}
 
 // Writes a row's codes and returns its bound. `w` are the exact weights.
 Bound quantise(std::span<const double> w, double largest_scale, std::uint8_t* codes) {
@@ -136,7 +133,10 @@ void Screening::top(const Screen& screen, const Matrix& w, Slice x, int rows, in
   activations_.resize(static_cast<std::size_t>(rows));
   codes_.assign(static_cast<std::size_t>(2 * rows * cols), 0);
   most_.resize(static_cast<std::size_t>(rows * w.rows()));
-  const std::int64_t kept = std::min<std::int64_t>(k, piece_rows(w.cols()));
+  // The k-th largest of some of the values is no larger than that of all; the largest few of every
+  // piece hardly leave one of the k out.
+  const std::int64_t kept = std::min<std::int64_t>(
+      {k, piece_rows(w.cols()), std::max<std::int64_t>(4, divide_up(4 * std::int64_t{k}, pieces))});
   least_.assign(static_cast<std::size_t>(rows * pieces * kept), -infinity);
   for (int r = 0; r < rows; ++r) {
     std::int8_t* const codes = codes_.data() + 2 * r * cols;
@@ -198,24 +198,24 @@ void Screening::judge(const Screen& screen, std::int64_t piece, int rows, std::i
                  .count = vectors,
                  .sums = sums.data()});
   const double gamma = rounding(screen.cols);
+  // The margins below are wide enough for the rounding of their ends to F32: 2^-22 of the value and
+  // of themselves covers 2^-24 of the ends, the floor what is lost below the normal numbers.
   std::vector<float> least(static_cast<std::size_t>(last - first));
   for (int r = 0; r < rows; ++r) {
     const Activations& x = activations_[static_cast<std::size_t>(r)];
     float* const most = most_.data() + r * screen.rows;
     for (std::int64_t w = first; w < last; ++w) {
       const Bound& bound = bounds[w];
-      float& lower = least[static_cast<std::size_t>(w - first)];
-      lower = -infinity;
-      most[w] = infinity;
-      if (!x.bounded || bound.rest == infinity) continue;
       const std::int32_t* const sum = sums.data() + (w - first) * vectors + 2 * r;
       const double value = bound.scale * (x.coarse * sum[0] + x.fine * sum[1]);
       const double copy = double{bound.norm} + bound.rest;  // ≥ |s·q|
       const double error = bound.rest * x.norm + copy * x.rest + gamma * bound.norm * x.norm +
                            value_slack * copy * (x.norm + x.rest);
-      const double margin = error * (1 + slack) + bound.floor;
-      most[w] = up(value + margin);
-      lower = down(value - margin);
+      const double margin = (error + std::abs(value) * 0x1p-22) * (1 + 0x1p-22) + bound.floor;
+      const bool bounded = x.bounded && bound.rest < infinity;
+      most[w] = bounded ? static_cast<float>(value + margin) : infinity;
+      least[static_cast<std::size_t>(w - first)] =
+          bounded ? static_cast<float>(value - margin) : -infinity;
     }
     const auto to = least_.begin() + (r * pieces + piece) * kept;
     std::partial_sort_copy(least.begin(), least.end(), to,
