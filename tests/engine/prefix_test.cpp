@@ -226,28 +226,28 @@ TEST_CASE("a small budget costs tokens, never a wrong result, and is kept") {
   }
 }
 
-TEST_CASE("an unfinished chunk counts: what is further is gone on with") {
-  const auto engine = Engine::load(small());
+TEST_CASE("of an unfinished chunk and a checkpoint, the one that is further is gone on with") {
   const Tokens tokens = some_tokens(length);
-  const Tokens short_one(tokens.begin(), tokens.begin() + 150);
-  read(engine, short_one);
+  const Tokens beginning(tokens.begin(), tokens.begin() + 150);
+  const auto engine = Engine::load(small());
   Session session(engine);
-  session.sync(some_tokens(20, 9));  // nothing of it is known
-  Session other(engine);
-  other.sync(tokens);
-  CHECK(other.position() == 150);
-
-  // A chunk nearly done is worth more than a checkpoint at 150 tokens.
-  const auto fresh = Engine::load(small());
-  Session going(fresh);
-  going.sync(tokens);
-  const int stages = stage_count(fresh->config());
-  while (going.prefill_done() < 511.0 * (stages - 1) / stages)
-    REQUIRE(going.prefill(tokens, {}, nullptr) == Progress::more);
-  read(fresh, short_one);
-  CHECK(going.sync(tokens) == 0);
-  REQUIRE(going.prefill(tokens, {}, nullptr) == Progress::more);
-  CHECK(going.position() == 512);
+  session.sync(tokens);
+  const auto advance_to = [&](double rows) {
+    while (session.prefill_done() < rows)
+      REQUIRE(session.prefill(tokens, {}, nullptr) == Progress::more);
+    CHECK(session.position() == 0);  // the first chunk is not done
+  };
+  SUBCASE("the chunk") {
+    advance_to(400);
+    read(engine, beginning);
+    CHECK(session.sync(tokens) == 0);
+    CHECK(session.prefill_done() >= 400);
+  }
+  SUBCASE("the checkpoint") {
+    advance_to(1);
+    read(engine, beginning);
+    CHECK(session.sync(tokens) == 150);
+  }
 }
 
 TEST_CASE("keep makes a checkpoint of what was computed token by token") {
