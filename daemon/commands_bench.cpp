@@ -163,7 +163,7 @@ class Bench {
 
   // Brings the cache to where it stays.
   void settle(engine::Session& session) {
-    wait_until_warm(*engine_, &interrupted());
+    engine::warm_experts(*engine_, &interrupted());
     engine::decode(session, flags_.tokens, &interrupted());
   }
 

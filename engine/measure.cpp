@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <mutex>
+#include <numeric>
 #include <random>
 #include <thread>
 
@@ -204,6 +206,19 @@ void forget_experts(const Engine& engine) {
   const std::uint64_t budget = cache.status().budget_bytes;
   cache.resize(0);
   cache.resize(budget);
+}
+
+void warm_experts(const Engine& engine, const std::atomic<bool>* interrupt) {
+  ExpertCache& cache = *engine.model().experts;
+  const std::vector<float> uses = cache.recent_uses();
+  std::vector<ExpertStore::Key> keys(uses.size());
+  std::iota(keys.begin(), keys.end(), 0);
+  std::ranges::stable_sort(keys, std::greater{}, [&](ExpertStore::Key key) {
+    return uses[static_cast<std::size_t>(key)];
+  });
+  keys.resize(std::min(keys.size(), cache.status().slots));
+  cache.warm(std::move(keys));
+  wait_until_warm(engine, interrupt);
 }
 
 void wait_until_warm(const Engine& engine, const std::atomic<bool>* interrupt) {

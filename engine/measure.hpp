@@ -56,6 +56,8 @@ PrefillRun prefill(Session& session, std::size_t tokens, std::uint64_t seed,
 
 // Empties the expert cache.
 void forget_experts(const Engine& engine);
+// Reads what was used most lately, as a restart does, as much as there are slots for.
+void warm_experts(const Engine& engine, const std::atomic<bool>* interrupt);
 // Waits until the warm start is over.
 void wait_until_warm(const Engine& engine, const std::atomic<bool>* interrupt);
 

@@ -102,7 +102,8 @@ constexpr int chains = 12;  // independent sums: enough to hide the latency of a
 constexpr std::int64_t steps = 200'000;
 
 __attribute__((target("avx512f"))) float multiply_avx512() {
-  __m512 sums[chains] = {};
+  __m512 sums[chains];  // all different, or one chain would do for all
+  for (int k = 0; k < chains; ++k) sums[k] = _mm512_set1_ps(static_cast<float>(k));
   const __m512 x = _mm512_set1_ps(0.999F);
   for (std::int64_t i = 0; i < steps; ++i)
 #pragma GCC unroll 12
@@ -112,7 +113,8 @@ __attribute__((target("avx512f"))) float multiply_avx512() {
 }
 
 __attribute__((target("avx2,fma"))) float multiply_avx2() {
-  __m256 sums[chains] = {};
+  __m256 sums[chains];
+  for (int k = 0; k < chains; ++k) sums[k] = _mm256_set1_ps(static_cast<float>(k));
   const __m256 x = _mm256_set1_ps(0.999F);
   for (std::int64_t i = 0; i < steps; ++i)
 #pragma GCC unroll 12
@@ -122,7 +124,8 @@ __attribute__((target("avx2,fma"))) float multiply_avx2() {
 }
 
 float multiply_scalar() {
-  float sums[chains] = {};
+  float sums[chains];
+  for (int k = 0; k < chains; ++k) sums[k] = static_cast<float>(k);
   for (std::int64_t i = 0; i < steps; ++i)
     for (float& sum : sums) sum = __builtin_fmaf(sum, 0.999F, 0.999F);
   float total = 0;
