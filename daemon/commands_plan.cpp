@@ -173,8 +173,9 @@ int run_plan(const PlanFlags& flags) {
               machine.memory * 1e-9, machine.disk * 1e-9, machine.arithmetic * 1e-9,
               show_bytes(ram).c_str());
   if (flags.model.empty() && flags.disk.empty()) {
-    std::printf("The disk was measured with the small reads of the embedded checkpoint; an expert of\n"
-                "these is 3 MiB and comes faster: name its bandwidth with --disk.\n\n");
+    std::printf(
+        "The disk was measured with the small reads of the embedded checkpoint; an expert of\n"
+        "these is 3 MiB and comes faster: name its bandwidth with --disk.\n\n");
   }
   for (const Subject& subject : subjects) print_plan(subject, flags, machine, ram);
   return 0;

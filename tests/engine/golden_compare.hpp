@@ -14,8 +14,8 @@ namespace hearth::tests {
 
 // How a prompt is brought through the layers.
 struct GoldenMode {
-  std::size_t chunk = 0;      // rows of a piece; 0: all at once
-  bool step = false;          // the step form of the delta rule (token by token)
+  std::size_t chunk = 0;  // rows of a piece; 0: all at once
+  bool step = false;      // the step form of the delta rule (token by token)
   bool restore = false;   // from a checkpoint into another session, in the middle
   std::string name() const;
 };
@@ -40,7 +40,8 @@ constexpr double golden_tolerance = 1e-3;
 std::shared_ptr<const engine::Engine> load_golden_engine(const std::filesystem::path& checkpoint,
                                                          engine::EngineOptions options = {});
 
-// All prompts of a golden file in one mode; a fresh engine, or its checkpoints answer. `longest`: prompts with more tokens are left out.
+// All prompts of a golden file in one mode; a fresh engine, or its checkpoints answer. `longest`:
+// prompts with more tokens are left out.
 GoldenReport compare_golden(const std::shared_ptr<const engine::Engine>& engine,
                             const std::filesystem::path& golden, const GoldenMode& mode,
                             std::size_t longest = ~std::size_t{0});

@@ -19,7 +19,8 @@ inline engine::PrefixLayout small_layout() {
   layout.caches = 3;
   layout.mtp = true;
   layout.row_bytes = 8;
-  layout.state_parts = {6000, 1200, 6000, 1200};  // as in a real model, worth hundreds of tokens' KV
+  layout.state_parts = {6000, 1200, 6000,
+                        1200};  // as in a real model, worth hundreds of tokens' KV
   layout.hidden = 8;
   layout.vocab = 20;
   return layout;
