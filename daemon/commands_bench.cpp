@@ -34,6 +34,7 @@ struct BenchFlags {
   std::string trace;
   bool prefetch = false;
   bool no_screen = false;
+  bool interrupt = false;
   bool json = false;
   int threads = 0;
   std::vector<std::size_t> prompts{512, 2048, 8192};
@@ -66,6 +67,7 @@ class Bench {
       prefill("cold", tokens);
       prefill("warm", tokens);
     }
+    interrupt();
     for (const std::size_t depth : flags_.depths) {
       engine::Session session(engine_);
       if (depth > 0) engine::prefill(session, depth, 3, &interrupted());
@@ -161,6 +163,24 @@ class Bench {
             {"limitArithmetic", flops / machine_.arithmetic}});
   }
 
+  // How soon a prefill stops when somebody wants it to.
+  void interrupt() {
+    constexpr std::size_t tokens = 6000;
+    if (interrupted() || flags_.prompts.empty() || !flags_.interrupt) return;
+    engine::Session session(engine_);
+    std::vector<double> seconds = engine::interrupt_prefill(session, tokens, 20);
+    if (seconds.empty()) return;
+    std::ranges::sort(seconds);
+    const double median = seconds[seconds.size() / 2];
+    result_["interruptPrefill"] = {{"tokens", tokens},
+                                   {"times", seconds.size()},
+                                   {"medianSeconds", median},
+                                   {"worstSeconds", seconds.back()}};
+    if (flags_.json) return;
+    std::printf("stopping a prefill of %zu tokens, %zu times: median %.1f ms, worst %.1f ms\n",
+                tokens, seconds.size(), 1000 * median, 1000 * seconds.back());
+  }
+
   // Brings the cache to where it stays.
   void settle(engine::Session& session) {
     engine::warm_experts(*engine_, &interrupted());
@@ -248,6 +268,8 @@ void add_bench(CLI::App& app, Command& chosen) {
   command->add_option("--policy", flags->policy, "Which expert makes room for another")
       ->check(CLI::IsMember({"lru", "lrfu"}));
   command->add_flag("--prefetch", flags->prefetch, "Read experts before they are certain");
+  command->add_flag("--interrupt", flags->interrupt,
+                    "Also: how soon a prefill stops when asked to");
   command->add_flag("--no-screen", flags->no_screen, "Compute every logit");
   command->add_option("--trace", flags->trace, "File to record the routing in (`hearth trace`)");
   command->add_flag("--json", flags->json, "As JSON");

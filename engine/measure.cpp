@@ -201,6 +201,29 @@ PrefillRun prefill(Session& session, std::size_t tokens, std::uint64_t seed,
   return run;
 }
 
+std::vector<double> interrupt_prefill(Session& session, std::size_t tokens, int times) {
+  const std::vector<TokenId> prompt = made_up_tokens(session.engine(), tokens, 11);
+  session.sync(prompt);
+  std::vector<double> seconds;
+  Progress progress = Progress::more;
+  for (int i = 0; i < times && progress != Progress::done; ++i) {
+    std::atomic<bool> interrupt = false;
+    Clock::time_point asked;
+    std::thread person([&] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(200 + 137 * (i % 7)));
+      asked = Clock::now();
+      interrupt = true;
+    });
+    progress = Progress::more;
+    while (progress == Progress::more) progress = session.prefill(prompt, {}, &interrupt);
+    const auto stopped = Clock::now();
+    person.join();
+    if (progress != Progress::interrupted) break;
+    seconds.push_back(std::max(0.0, std::chrono::duration<double>(stopped - asked).count()));
+  }
+  return seconds;
+}
+
 void forget_experts(const Engine& engine) {
   ExpertCache& cache = *engine.model().experts;
   const std::uint64_t budget = cache.status().budget_bytes;

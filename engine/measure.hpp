@@ -54,6 +54,10 @@ struct PrefillRun {
 PrefillRun prefill(Session& session, std::size_t tokens, std::uint64_t seed,
                    const std::atomic<bool>* interrupt);
 
+// Interrupts a prefill of a made-up prompt at `times` moments and goes on each time: how many
+// seconds the engine took to stop.
+std::vector<double> interrupt_prefill(Session& session, std::size_t tokens, int times);
+
 // Empties the expert cache.
 void forget_experts(const Engine& engine);
 // Reads what was used most lately, as a restart does, as much as there are slots for.
