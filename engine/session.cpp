@@ -169,6 +169,7 @@ std::size_t Session::sync(std::span<const TokenId> tokens) {
   kernels::Backend& backend = engine_->backend();
   parked_.reset();
   logits_.clear();
+  state_->decoded.clear();  // what could be taken back is gone
   if (!from) {
     tokens_.clear();
     state_->hidden.clear();

@@ -92,6 +92,7 @@ Screen Screening::make(const Matrix& w) {
                 .cols = w.cols()};
   auto* const codes = reinterpret_cast<std::uint8_t*>(Access::data(result.codes));
   const auto row_bytes = all.stride * static_cast<std::int64_t>(size_of(w.type()));
+  const bool scaled = w.type() == DType::f8_e4m3;
   constexpr std::int64_t rows = 16;
   pool_.run(divide_up(w.rows(), rows), [&](std::int64_t piece) {
     std::vector<float> widened(static_cast<std::size_t>(all.cols));
@@ -99,10 +100,11 @@ Screen Screening::make(const Matrix& w) {
     for (std::int64_t r = piece * rows; r < std::min(w.rows(), (piece + 1) * rows); ++r) {
       table_.widen[format(w.type())](static_cast<const std::byte*>(all.data) + r * row_bytes,
                                      widened.data(), all.cols);
-      const float* const scales = all.scales + r / scale_block * all.scale_stride;
+      const float* const scales =
+          scaled ? all.scales + r / scale_block * all.scale_stride : nullptr;
       double largest_scale = 0;
       for (std::size_t c = 0; c < exact.size(); ++c) {
-        const double scale = w.type() == DType::f8_e4m3 ? scales[c / scale_block] : 1.0;
+        const double scale = scaled ? scales[c / scale_block] : 1.0;
         exact[c] = widened[c] * scale;
         largest_scale = std::max(largest_scale, std::abs(scale));
       }
@@ -254,7 +256,7 @@ void Screening::multiply(const Matrix& w, const float* x, Candidates& result) {
       const std::int64_t row = result.ids[static_cast<std::size_t>(i)];
       Weights one = all;
       one.data = static_cast<const std::byte*>(all.data) + row * row_bytes;
-      one.scales = all.scales + row / scale_block * all.scale_stride;
+      if (all.scales != nullptr) one.scales += row / scale_block * all.scale_stride;
       table_.product[of]({.weights = one,
                           .first = 0,
                           .last = 1,
