@@ -14,6 +14,7 @@
 #include "daemon/in_process.hpp"
 #include "daemon/text_layout.hpp"
 #include "engine/measure.hpp"
+#include "engine/synth.hpp"
 
 namespace hearth::daemon {
 namespace {
@@ -28,31 +29,6 @@ struct PlanFlags {
   std::string routing = "text";
   std::int64_t context = 32768;
 };
-
-// The published checkpoints' shapes (their config.json).
-engine::Config published_config() {
-  engine::Config config;
-  config.vocab_size = 151936;
-  config.hidden_size = 2048;
-  config.max_position_embeddings = 262144;
-  for (int layer = 0; layer < 48; ++layer) {
-    config.layers.push_back(layer % 4 == 3 ? engine::LayerKind::full_attention
-                                           : engine::LayerKind::linear_attention);
-  }
-  config.num_attention_heads = 16;
-  config.num_key_value_heads = 2;
-  config.head_dim = 256;
-  config.linear_num_key_heads = 16;
-  config.linear_num_value_heads = 32;
-  config.linear_key_head_dim = 128;
-  config.linear_value_head_dim = 128;
-  config.linear_conv_kernel_dim = 4;
-  config.num_experts = 512;
-  config.num_experts_per_tok = 10;
-  config.moe_intermediate_size = 512;
-  config.shared_expert_intermediate_size = 512;
-  return config;
-}
 
 // The share of a token's experts found in memory where that holds the share `resident` of all, as
 // others measured it on text with this very model; uniform routing finds just its share.
@@ -154,7 +130,7 @@ int run_plan(const PlanFlags& flags) {
       const auto engine = load_with_progress(configured_options(""), false);
       machine = engine::measure_machine(*engine);
     }
-    const engine::Config shapes = published_config();
+    const engine::Config shapes = engine::published_config(48, 512);
     subjects.push_back({"Qwen3-Coder-Next-FP8", shapes, engine::WeightForm::fp8});
     subjects.push_back(
         {"Qwen3-Next-80B-A3B-Instruct-FP8 and -Thinking-FP8", shapes, engine::WeightForm::fp8});

@@ -141,7 +141,8 @@ ReplayResult replay_optimum(const Trace& trace, std::size_t slots) {
     if (passing[i]) continue;
     if (resident.size() == slots) {
       const auto last = std::prev(resident.end());
-      // Not keeping the new one at all may be the best; computing it needs a slot only for now.
+      // Not keeping the new one at all may be the best; computing it needs a slot only as long as
+      // that takes.
       if (last->first <= next[i]) continue;
       next_use.erase(last->second);
       resident.erase(last);

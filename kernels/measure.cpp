@@ -84,16 +84,18 @@ std::uint64_t read_scalar(const std::byte* from, std::size_t bytes) {
   return sum;
 }
 
-struct Way {
-  Isa isa;
-  std::uint64_t (*read)(const std::byte*, std::size_t);
-};
-constexpr Way ways[] = {
-    {Isa::avx512, read_avx512<1, 0>},    {Isa::avx512, read_avx512<1, 2048>},
-    {Isa::avx512, read_avx512<1, 4096>}, {Isa::avx512, read_avx512<2, 0>},
-    {Isa::avx512, read_avx512<2, 2048>}, {Isa::avx512, read_avx512<4, 0>},
-    {Isa::avx512, read_avx512<4, 2048>}, {Isa::avx2, read_avx2<0>},
-    {Isa::avx2, read_avx2<2048>},        {Isa::scalar, read_scalar},
+constexpr ReadingWay ways[] = {
+    {"avx512, 1 stream", Isa::avx512, read_avx512<1, 0>},
+    {"avx512, 1 stream, 2 KiB ahead", Isa::avx512, read_avx512<1, 2048>},
+    {"avx512, 1 stream, 4 KiB ahead", Isa::avx512, read_avx512<1, 4096>},
+    {"avx512, 1 stream, 8 KiB ahead", Isa::avx512, read_avx512<1, 8192>},
+    {"avx512, 2 streams", Isa::avx512, read_avx512<2, 0>},
+    {"avx512, 2 streams, 2 KiB ahead", Isa::avx512, read_avx512<2, 2048>},
+    {"avx512, 4 streams", Isa::avx512, read_avx512<4, 0>},
+    {"avx512, 4 streams, 2 KiB ahead", Isa::avx512, read_avx512<4, 2048>},
+    {"avx2, 1 stream", Isa::avx2, read_avx2<0>},
+    {"avx2, 1 stream, 2 KiB ahead", Isa::avx2, read_avx2<2048>},
+    {"scalar", Isa::scalar, read_scalar},
 };
 
 // --- Arithmetic ----------------------------------------------------------------------------------
@@ -152,6 +154,10 @@ Multiply multiply(Isa isa) {
 
 }  // namespace
 
+std::span<const ReadingWay> reading_ways() {
+  return ways;
+}
+
 double read_bandwidth(int threads) {
   const Buffer buffer = allocate_host(working_set);
   std::byte* const memory = Access::data(buffer);
@@ -159,7 +165,7 @@ double read_bandwidth(int threads) {
   Pool pool(threads);
   std::atomic<std::uint64_t> sum = 0;  // keeps the reads from being left out
   double best = 1e9;
-  for (const Way& way : ways) {
+  for (const ReadingWay& way : ways) {
     if (!host_has(way.isa)) continue;
     best = std::min(best, fastest([&] {
                       pool.run(static_cast<std::int64_t>(working_set / piece), [&](std::int64_t i) {

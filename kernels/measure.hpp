@@ -2,9 +2,21 @@
 // compared with.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
 #include "kernels/ops.hpp"
 
 namespace hearth::kernels {
+
+// A way to read memory: fetches `bytes` (a multiple of 32 KiB) and returns something made of them.
+struct ReadingWay {
+  const char* name;  // "avx512, 2 streams, 2 KiB ahead"
+  Isa isa;           // what the host must have
+  std::uint64_t (*read)(const std::byte* from, std::size_t bytes);
+};
+std::span<const ReadingWay> reading_ways();
 
 // Bytes a second that `threads` threads read from memory together, by the best of several ways of
 // reading. Takes about a second and 256 MiB.

@@ -1,11 +1,9 @@
 // How fast the products read their weights, beside how fast this machine reads memory at all:
 //   bench-kernels [threads] [--isa NAME] [--beside-busy | --screen]
 // B is the best of several ways to read with as many threads from the same kind of memory, measured
-// in turns with each product. Weights
-// are copies enough that no cache holds them. --beside-busy runs a layer's products of decoding
-// alone, then beside a thread that computes without end; --screen the published lm_head, whole and
-// screened.
-#include <immintrin.h>
+// in turns with each product. Weights are copies enough that no cache holds them. --beside-busy
+// runs a layer's products of decoding alone, then beside a thread that computes without end;
+// --screen the published lm_head, whole and screened.
 #include <sched.h>
 
 #include <algorithm>
@@ -25,6 +23,7 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/measure.hpp"
 #include "kernels/ops.hpp"
 #include "kernels/pool.hpp"
 
@@ -67,61 +66,6 @@ Speed summary(std::vector<double> speeds) {
 
 // --- Reading -------------------------------------------------------------------------------------
 
-// Reads `bytes` (a multiple of 32 KiB) in that many streams side by side, each line fetched `ahead`
-// bytes before it is needed (0: not).
-template <int streams, int ahead>
-__attribute__((target("avx512f"))) std::uint64_t read_avx512(const std::byte* from,
-                                                             std::size_t bytes) {
-  __m512i sums[8] = {};
-  const std::size_t stream = bytes / streams;
-  for (std::size_t i = 0; i < stream; i += 512 / streams)
-    for (int k = 0; k < 8; ++k) {
-      const std::size_t line = static_cast<std::size_t>(k / streams) * 64;
-      const std::byte* const at = from + static_cast<std::size_t>(k % streams) * stream + i + line;
-      if (ahead != 0) _mm_prefetch(at + ahead, _MM_HINT_T0);
-      sums[k] = _mm512_add_epi64(sums[k], _mm512_loadu_si512(at));
-    }
-  for (int k = 1; k < 8; ++k) sums[0] = _mm512_add_epi64(sums[0], sums[k]);
-  std::uint64_t parts[8];
-  _mm512_storeu_si512(parts, sums[0]);
-  return parts[0] + parts[7];
-}
-
-template <int ahead>
-__attribute__((target("avx2"))) std::uint64_t read_avx2(const std::byte* from, std::size_t bytes) {
-  __m256i sums[8] = {};
-  for (std::size_t i = 0; i < bytes; i += 256) {
-    if (ahead != 0)
-      for (int line = 0; line < 256; line += 64) _mm_prefetch(from + i + line + ahead, _MM_HINT_T0);
-    for (int k = 0; k < 8; ++k) {
-      const auto* const at = reinterpret_cast<const __m256i*>(from + i) + k;
-      sums[k] = _mm256_add_epi64(sums[k], _mm256_loadu_si256(at));
-    }
-  }
-  for (int k = 1; k < 8; ++k) sums[0] = _mm256_add_epi64(sums[0], sums[k]);
-  std::uint64_t parts[4];
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(parts), sums[0]);
-  return parts[0] + parts[3];
-}
-
-struct Reader {
-  const char* name;
-  Isa isa;
-  std::uint64_t (*read)(const std::byte*, std::size_t);
-};
-constexpr Reader readers[] = {
-    {"avx512, 1 stream", Isa::avx512, read_avx512<1, 0>},
-    {"avx512, 1 stream, 2 KiB ahead", Isa::avx512, read_avx512<1, 2048>},
-    {"avx512, 1 stream, 4 KiB ahead", Isa::avx512, read_avx512<1, 4096>},
-    {"avx512, 1 stream, 8 KiB ahead", Isa::avx512, read_avx512<1, 8192>},
-    {"avx512, 2 streams", Isa::avx512, read_avx512<2, 0>},
-    {"avx512, 2 streams, 2 KiB ahead", Isa::avx512, read_avx512<2, 2048>},
-    {"avx512, 4 streams", Isa::avx512, read_avx512<4, 0>},
-    {"avx512, 4 streams, 2 KiB ahead", Isa::avx512, read_avx512<4, 2048>},
-    {"avx2, 1 stream", Isa::avx2, read_avx2<0>},
-    {"avx2, 1 stream, 2 KiB ahead", Isa::avx2, read_avx2<2048>},
-};
-
 // Reads memory in all ways; a machine's bandwidth changes with what its neighbours do, so that
 // products are measured in turns with it.
 class Reading {
@@ -134,8 +78,8 @@ class Reading {
   // Prints every way and keeps the best two for now().
   void print_all() {
     std::printf("reading with %d thread%s\n", pool_.threads(), pool_.threads() == 1 ? "" : "s");
-    std::vector<std::pair<double, const Reader*>> ways;
-    for (const Reader& reader : readers) {
+    std::vector<std::pair<double, const ReadingWay*>> ways;
+    for (const ReadingWay& reader : reading_ways()) {
       if (!host_has(reader.isa)) continue;
       std::vector<double> speeds;
       for (int i = 0; i < samples; ++i) speeds.push_back(read(reader));
@@ -149,12 +93,12 @@ class Reading {
 
   // One sample of the best way.
   double now() {
-    const Reader* const way = best_[turn_++ % best_.size()];
+    const ReadingWay* const way = best_[turn_++ % best_.size()];
     return way == nullptr ? 0 : read(*way);
   }
 
  private:
-  double read(const Reader& reader) {
+  double read(const ReadingWay& reader) {
     constexpr std::size_t piece = std::size_t{256} << 10;
     return sample(working_set, [&] {
       pool_.run(working_set / piece, [&](std::int64_t i) {
@@ -167,7 +111,7 @@ class Reading {
   std::span<std::byte> memory_;
   Pool pool_;
   std::atomic<std::uint64_t> sum_ = 0;
-  std::array<const Reader*, 2> best_ = {};
+  std::array<const ReadingWay*, 2> best_ = {};
   std::size_t turn_ = 0;
 };
 

@@ -14,6 +14,7 @@
 
 #include "engine/checksum.hpp"
 #include "engine/prefix_cache.hpp"
+#include "engine/synth.hpp"
 
 namespace {
 
@@ -22,23 +23,6 @@ using namespace hearth::engine;
 
 constexpr std::int64_t tokens_kept = 6000;
 constexpr std::int64_t distance = 512;
-
-Config real_shapes() {
-  Config config;
-  for (int layer = 0; layer < 48; ++layer)
-    config.layers.push_back(layer % 4 == 3 ? LayerKind::full_attention
-                                           : LayerKind::linear_attention);
-  config.num_key_value_heads = 2;
-  config.head_dim = 256;
-  config.linear_num_key_heads = 16;
-  config.linear_num_value_heads = 32;
-  config.linear_key_head_dim = 128;
-  config.linear_value_head_dim = 128;
-  config.linear_conv_kernel_dim = 4;
-  config.hidden_size = 2048;
-  config.vocab_size = 151936;
-  return config;
-}
 
 // Milliseconds of the best of some runs.
 double best_of(int runs, const std::function<void()>& run) {
@@ -113,7 +97,7 @@ void disk_speed(const std::filesystem::path& directory) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const Config config = real_shapes();
+  const Config config = published_config(48, 512);
   const PrefixLayout layout = PrefixLayout::of(config, KvType::f32, false);
   kernels::CpuChoice choice;
   const auto backend = kernels::open_cpu(0, {}, choice);
