@@ -221,19 +221,19 @@ inline Lanes load_paired_bf16(const void* p) {
           _mm256_castsi256_ps(_mm256_and_si256(two, odd))};
 }
 
-inline __m256 widen_scaled_f16(__m128i codes) {
-  return _mm256_mul_ps(_mm256_cvtph_ps(codes), _mm256_set1_ps(256));
-}
+// What load_paired_f8 yields, as a multiple of the codes' values.
+constexpr float paired_f8_unit = f8_down;
+
 // 32 codes, ordered the same. A word holds two; one in its high byte becomes an f16 as in
 // f8_to_f16.
 inline Lanes load_paired_f8(__m256i codes) {
   const __m256i mask = _mm256_set1_epi16(static_cast<short>(0xbf80));
   const __m256i even = _mm256_and_si256(_mm256_srai_epi16(_mm256_slli_epi16(codes, 8), 1), mask);
   const __m256i odd = _mm256_and_si256(_mm256_srai_epi16(codes, 1), mask);
-  return {widen_scaled_f16(_mm256_castsi256_si128(even)),
-          widen_scaled_f16(_mm256_extracti128_si256(even, 1)),
-          widen_scaled_f16(_mm256_castsi256_si128(odd)),
-          widen_scaled_f16(_mm256_extracti128_si256(odd, 1))};
+  return {_mm256_cvtph_ps(_mm256_castsi256_si128(even)),
+          _mm256_cvtph_ps(_mm256_extracti128_si256(even, 1)),
+          _mm256_cvtph_ps(_mm256_castsi256_si128(odd)),
+          _mm256_cvtph_ps(_mm256_extracti128_si256(odd, 1))};
 }
 inline void load_paired_f8(const void* p, Lanes (&w)[2]) {
   w[0] = load_paired_f8(bytes_32(p, 0));

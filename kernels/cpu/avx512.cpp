@@ -208,6 +208,9 @@ inline Lanes load_paired_bf16(const void* p) {
           _mm512_castsi512_ps(_mm512_and_si512(codes, odd))};
 }
 
+// What load_paired_f8 yields, as a multiple of the codes' values.
+constexpr float paired_f8_unit = 1;
+
 // 64 codes, 32 to each of w, the even columns in a, the odd ones in b. A word holds two codes; one
 // in its high byte becomes an f16 as in load_f8.
 inline void load_paired_f8(const void* p, Lanes (&w)[2]) {

@@ -12,6 +12,11 @@ namespace hearth::kernels::cpu {
 constexpr int lanes = 32;
 // Side of an f8_e4m3 scale's block.
 constexpr int scale_block = 128;
+// An f8_e4m3 code becomes a number most quickly as the F16 of its value times 2^-8. Activations
+// beside it are therefore arranged times 2^8, which is exact up to 2^120: the products are what
+// they were. Where the codes come at their value, the arrangement takes 2^8 back.
+constexpr float f8_up = 256;
+constexpr float f8_down = 1 / f8_up;
 // How far ahead of the products their weights are fetched into the second-level cache, in bytes:
 // far enough for the memory's answer to be there, and little beside a piece.
 constexpr int prefetch_distance = 16384;

@@ -82,6 +82,10 @@ void arrange(const float* x, float* to, Index cols) {
       for (Index i = 0; i < lanes; ++i) some[i] = c + i < cols ? x[c + i] : -0.0f;
       from = some;
     }
+    if constexpr (Format::size == ProductF8::size) {
+      for (Index i = 0; i < lanes; ++i) some[i] = from[i] * f8_up * (f8_down / paired_f8_unit);
+      from = some;
+    }
     if constexpr (Format::paired) {
       for (Index i = 0; i < lanes / 2; ++i) to[c + i] = from[2 * i];
       for (Index i = 0; i < lanes / 2; ++i) to[c + lanes / 2 + i] = from[2 * i + 1];
@@ -143,6 +147,23 @@ void product_rows(const Product& p, Index row) {
   }
 }
 
+// The sums of two blocks of codes times one activation row. One block's additions wait for each
+// other, so two go side by side.
+template <class Seen>
+inline void multiply_blocks(Lanes (&one)[1], Lanes (&two)[1], const char* codes, const float* x,
+                            Seen seen) {
+  constexpr Index step = ProductF8::count * lanes;
+#pragma GCC unroll 2
+  for (Index c = 0; c < scale_block; c += step) {
+    __builtin_prefetch(codes + prefetch_distance + 2 * c, 0, 2);
+    __builtin_prefetch(codes + prefetch_distance + 2 * c + cache_line, 0, 2);
+    seen(codes + c);
+    multiply<ProductF8, 1>(one, codes + c, x + c, 0);
+    seen(codes + c + scale_block);
+    multiply<ProductF8, 1>(two, codes + c + scale_block, x + c + scale_block, 0);
+  }
+}
+
 // The same for F8: each block of 128 columns has its own sums, which its scale takes to the totals.
 // A NaN code makes its row's sum NaN whatever stands beside it, so it is looked for apart.
 template <int R>
@@ -156,13 +177,22 @@ void scaled_product_rows(const Product& p, Index row) {
     Lanes totals[R];
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) totals[r] = zero();
-    for (Index begin = 0; begin < weights.cols; begin += scale_block) {
+    const auto look = [&](const char* some) { nan.look(some); };
+    Index begin = 0;
+    if constexpr (R == 1) {
+      for (; begin + 2 * scale_block <= weights.cols; begin += 2 * scale_block) {
+        Lanes one[1] = {zero()}, two[1] = {zero()};
+        multiply_blocks(one, two, codes + begin, x + begin, look);
+        totals[0] = fma(one[0], set(scales[begin / scale_block]), totals[0]);
+        totals[0] = fma(two[0], set(scales[begin / scale_block + 1]), totals[0]);
+      }
+    }
+    for (; begin < weights.cols; begin += scale_block) {
       const Index end = begin + scale_block < weights.cols ? begin + scale_block : weights.cols;
       Lanes sums[R];
 #pragma GCC unroll 8
       for (int r = 0; r < R; ++r) sums[r] = zero();
-      multiply<ProductF8, R>(sums, codes, x, p.x_stride, begin, end,
-                             [&](const char* some) { nan.look(some); });
+      multiply<ProductF8, R>(sums, codes, x, p.x_stride, begin, end, look);
       const Lanes scale = set(scales[begin / scale_block]);
 #pragma GCC unroll 8
       for (int r = 0; r < R; ++r) totals[r] = fma(sums[r], scale, totals[r]);

@@ -126,6 +126,16 @@ TEST_CASE("NaN codes and infinities come out as NaN on every ISA") {
   CHECK(std::isfinite(y[6]));
 }
 
+TEST_CASE("beside F8 an activation of 2^120 and more counts as infinite, and no smaller one") {
+  Operands operands(DType::f8_e4m3, {5, 200, 2});
+  operands.codes[3] = std::byte{0x38};  // 1
+  operands.x[3] = 0x1p120F;
+  operands.x[200 + 3] = 0x1.fffffep119F;
+  const Values y = everywhere([&](Device& d) { return operands.product(d); });
+  CHECK(std::isinf(y[0]));
+  CHECK(std::isfinite(y[5]));
+}
+
 // Every code in a lane and a column of its own, beside activations that are zero but one.
 Values each_code(Device& d, const cpu::Table* table, int activations) {
   constexpr std::int64_t cols = 256;
