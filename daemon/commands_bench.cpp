@@ -62,7 +62,13 @@ class Bench {
 
   int run() {
     load();
+    wait_until_warm(*engine_, &interrupted());
+    // Before anything is measured, so that the slots' memory is there.
+    const engine::WarmUp first = engine::warm_experts(*engine_, &interrupted());
     measure_machine();
+    report("first", first);
+    engine::forget_experts(*engine_);
+    report("cold", engine::warm_experts(*engine_, &interrupted()));
     for (const std::size_t tokens : flags_.prompts) {
       prefill("cold", tokens);
       prefill("warm", tokens);
@@ -76,7 +82,11 @@ class Bench {
       decode(session, "cold", depth);
       settle(session);
       decode(session, "warm", depth);
+      engine::forget_experts(*engine_);
+      engine::warm_experts(*engine_, &interrupted());
+      decode(session, "again", depth);
     }
+    report_memory();
     if (interrupted()) throw Error("interrupted");
     if (flags_.json) std::printf("%s\n", result_.dump(2).c_str());
     return 0;
@@ -107,7 +117,6 @@ class Bench {
   }
 
   void measure_machine() {
-    wait_until_warm(*engine_, &interrupted());
     machine_ = engine::measure_machine(*engine_);
     expert_seconds_ = engine::expert_seconds(*engine_);
     const engine::ExpertStatus experts = engine_->experts();
@@ -202,6 +211,38 @@ class Bench {
             {"bytesPerToken", bytes}});
   }
 
+  // What a warm start reads, beside the disk's bandwidth.
+  void report(const char* state, const engine::WarmUp& run) {
+    if (interrupted() || run.bytes_read == 0) return;
+    const double share = static_cast<double>(run.bytes_read) / run.seconds / machine_.disk;
+    result_["warmUps"].push_back({{"state", state},
+                                  {"experts", run.experts},
+                                  {"bytesRead", run.bytes_read},
+                                  {"seconds", run.seconds},
+                                  {"shareOfDisk", share}});
+    if (flags_.json) return;
+    std::printf("warm-up  %-5s %6zu experts, %s in %.2f s: %.0f %% of the disk's bandwidth\n",
+                state, run.experts, show_bytes(static_cast<double>(run.bytes_read)).c_str(),
+                run.seconds, 100 * share);
+    std::fflush(stdout);
+  }
+
+  // What the process had resident at most, beside what it says that it needs.
+  void report_memory() {
+    const engine::MemoryPlan& plan = engine_->memory();
+    const std::uint64_t stated = plan.dense + plan.screen + plan.kv + plan.states + plan.prefixes +
+                                 plan.scratch + plan.experts;
+    const std::uint64_t peak = engine::peak_resident();
+    result_["peakResident"] = peak;
+    result_["statedBudgets"] = stated;
+    if (flags_.json) return;
+    std::printf("resident at most %s; stated: %s of dense weights, %s of experts, %s in all\n",
+                show_bytes(static_cast<double>(peak)).c_str(),
+                show_bytes(static_cast<double>(plan.dense + plan.screen)).c_str(),
+                show_bytes(static_cast<double>(plan.experts)).c_str(),
+                show_bytes(static_cast<double>(stated)).c_str());
+  }
+
   void report(const char* what, const char* state, std::size_t tokens, std::size_t depth,
               double seconds, std::uint64_t hits, std::uint64_t misses, std::uint64_t read,
               double limit, json details) {
@@ -275,7 +316,9 @@ void add_bench(CLI::App& app, Command& chosen) {
   command->add_flag("--json", flags->json, "As JSON");
   command->footer(
       "Each line sets a run beside the least time that memory, disk and arithmetic\n"
-      "allow for it. cold: no expert is in memory; warm: the cache is as it stays.\n"
+      "allow for it. cold: no expert is in memory; warm: the cache is as it stays;\n"
+      "again: after a warm-up as at a restart. The first warm-up also waits for the\n"
+      "system to hand out memory.\n"
       "`hearth synth` makes a checkpoint of the real shapes to run this on.\n");
   command->callback([&chosen, flags] { chosen = [flags] { return Bench(*flags).run(); }; });
 }

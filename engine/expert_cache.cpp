@@ -3,17 +3,15 @@
 
 #include <algorithm>
 #include <chrono>
+#include <functional>
 #include <utility>
 
 namespace hearth::engine {
 
 namespace {
 
-// Experts of a prefill that are read ahead or lie there to be computed: enough for the disk's full
-// speed, little enough to leave the others alone.
-constexpr std::size_t scan_window = 24;
-// Experts of the warm start under way: a demand waits for few of them.
-constexpr int warm_at_once = 4;
+// Experts of the warm start under way. The reader sees to it that a demand waits for few of them.
+constexpr int warm_at_once = 8;
 // Recent uses are halved after so many, some thousand tokens of the 80B.
 constexpr std::uint64_t uses_to_halve = 2'000'000;
 // A prefill says less about what decoding will want.
@@ -28,16 +26,24 @@ constexpr auto wait_slice = std::chrono::milliseconds(2);  // between two looks 
 struct ExpertCache::Pin {
   ExpertCache& cache;
   int slot;
+  bool streamed;  // read by the prefill that holds it
 
-  Pin(ExpertCache& in, int index) : cache(in), slot(index) {}  // under the cache's mutex
+  Pin(ExpertCache& in, int index, bool stream) : cache(in), slot(index), streamed(stream) {
+    ++cache.slots_[static_cast<std::size_t>(slot)].pins;  // under the cache's mutex
+    cache.streamed_ += streamed ? 1 : 0;
+  }
   Pin(const Pin&) = delete;
   Pin& operator=(const Pin&) = delete;
   ~Pin() {
     const std::scoped_lock lock(cache.mutex_);
+    cache.streamed_ -= streamed ? 1 : 0;
     Slot& mine = cache.slots_[static_cast<std::size_t>(slot)];
-    if (--mine.pins > 0 || mine.state != SlotState::failed) return;
-    mine = {};
-    cache.empty_.push_back(slot);
+    if (--mine.pins > 0) return;
+    if (mine.state == SlotState::failed) {
+      mine = {};
+      cache.empty_.push_back(slot);
+    }
+    cache.go_on();
   }
 };
 
@@ -45,21 +51,25 @@ class ExpertCache::Pending final : public Leases {
  public:
   Pending(ExpertCache& cache, LayerId layer, Pass pass)
       : cache_(cache), layer_(layer), pass_(pass) {}
+  ~Pending() override {
+    const std::scoped_lock lock(cache_.mutex_);
+    if (cache_.pending_ == this) cache_.pending_ = nullptr;
+  }
 
   // Under the cache's mutex, like begin_reads.
   void add(ExpertId expert, int slot) {
     if (slot < 0) {
       missing_.push_back(expert);
     } else {
-      waiting_.push_back({expert, pin(slot)});
+      wait_for(expert, slot, false);
     }
   }
 
-  // Starts reads as far as there are slots for them.
+  // Starts reads as far as there are slots for them: at once, and whenever a read has ended or a
+  // slot is free again, also while the computing thread computes.
   void begin_reads() {
-    std::size_t busy = waiting_.size() + handed_out_;
-    while (!missing_.empty()) {
-      if (pass_ == Pass::prefill && busy >= scan_window) return;
+    const bool prefill = pass_ == Pass::prefill;
+    while (!missing_.empty() && (!prefill || cache_.streamed_ < cache_.window())) {
       const ExpertId expert = missing_.front();
       const Key key = cache_.store_.key(layer_, expert);
       int slot = cache_.slot_of_[static_cast<std::size_t>(key)];
@@ -68,36 +78,35 @@ class ExpertCache::Pending final : public Leases {
         if (!taken) return;
         slot = *taken;
         cache_.load(slot, key, Urgency::demand);
-        if (pass_ == Pass::decode) {
-          cache_.policy_->used(key);
-        } else {
+        if (prefill) {
           cache_.mark_scanned(slot);
+        } else {
+          cache_.policy_->used(key);
         }
       }
-      waiting_.push_back({expert, pin(slot)});
+      wait_for(expert, slot, prefill);
       missing_.pop_front();
-      ++busy;
     }
   }
+  bool all_begun() const { return missing_.empty(); }
 
   std::vector<Lease> next(const std::atomic<bool>* interrupt) override {
     using Clock = std::chrono::steady_clock;
     std::vector<Lease> ready;  // goes after the lock: what it pins needs the mutex to go
     std::unique_lock lock(cache_.mutex_);
-    handed_out_ = 0;
     for (;;) {
       begin_reads();
       take_ready(ready);
       const bool stop = interrupt != nullptr && interrupt->load(std::memory_order_relaxed);
-      if (!ready.empty() || waiting_.empty() || stop) break;
+      const bool over = waiting_.empty() && (missing_.empty() || cache_.loading_ == 0);
+      if (!ready.empty() || over || stop) break;
       const auto began = Clock::now();
       cache_.changed_.wait_for(lock, wait_slice);
       cache_.status_.wait_seconds += std::chrono::duration<double>(Clock::now() - began).count();
     }
-    if (ready.empty() && waiting_.empty() && !missing_.empty()) {
+    if (ready.empty() && waiting_.empty() && !missing_.empty() && cache_.loading_ == 0) {
       throw Error("no slot of the expert cache is free: its budget is too small");
     }
-    handed_out_ = ready.size();
     return ready;
   }
 
@@ -107,25 +116,30 @@ class ExpertCache::Pending final : public Leases {
     std::shared_ptr<Pin> pin;
   };
 
-  std::shared_ptr<Pin> pin(int slot) {
-    ++cache_.slots_[static_cast<std::size_t>(slot)].pins;
-    return std::make_shared<Pin>(cache_, slot);
+  void wait_for(ExpertId expert, int slot, bool streamed) {
+    waiting_.push_back({expert, std::make_shared<Pin>(cache_, slot, streamed)});
   }
 
   void take_ready(std::vector<Lease>& ready) {
-    for (std::size_t i = 0; i < waiting_.size();) {
-      const int index = waiting_[i].pin->slot;
-      const Slot& slot = cache_.slots_[static_cast<std::size_t>(index)];
-      if (slot.state == SlotState::failed) throw Error(slot.error);
-      if (slot.state != SlotState::ready) {
-        ++i;
+    const auto slot_of = [&](const Waiting& each) -> const Slot& {
+      return cache_.slots_[static_cast<std::size_t>(each.pin->slot)];
+    };
+    for (const Waiting& each : waiting_) {
+      if (slot_of(each).state == SlotState::failed) throw Error(slot_of(each).error);
+    }
+    std::vector<Waiting> later;
+    for (Waiting& each : waiting_) {
+      if (slot_of(each).state != SlotState::ready) {
+        later.push_back(std::move(each));
         continue;
       }
-      const std::size_t offset = static_cast<std::size_t>(index) * cache_.store_.slot_bytes();
-      ready.emplace_back(waiting_[i].expert, cache_.store_.weights(slot.key, cache_.arena_, offset),
-                         std::move(waiting_[i].pin));
-      waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(i));
+      const std::size_t offset =
+          static_cast<std::size_t>(each.pin->slot) * cache_.store_.slot_bytes();
+      ready.emplace_back(each.expert,
+                         cache_.store_.weights(slot_of(each).key, cache_.arena_, offset),
+                         std::move(each.pin));
     }
+    waiting_ = std::move(later);
   }
 
   ExpertCache& cache_;
@@ -133,7 +147,6 @@ class ExpertCache::Pending final : public Leases {
   Pass pass_;
   std::vector<Waiting> waiting_;  // resident or on their way
   std::deque<ExpertId> missing_;  // without a slot yet
-  std::size_t handed_out_ = 0;    // by the last next(), perhaps still in use
 };
 
 ExpertCache::ExpertCache(kernels::Backend& backend, const ExpertStore& store,
@@ -190,8 +203,46 @@ std::unique_ptr<Leases> ExpertCache::acquire(LayerId layer, std::span<const Expe
     unmark_scanned(index);
     policy_->used(key);
   }
-  pending->begin_reads();
+  pending_ = pending.get();
+  ahead_.clear();
+  // Where a prefill wants nearly all of a layer's experts, it will want the next layer's.
+  const auto all = static_cast<std::size_t>(store_.experts_per_layer());
+  if (pass == Pass::prefill && experts.size() >= all - all / 4 &&
+      layer.value + 1 < store_.layers()) {
+    list_ahead(LayerId{layer.value + 1});
+  }
+  go_on();
   return pending;
+}
+
+// What the pass still lacks, then what the next layer will.
+void ExpertCache::go_on() {
+  if (pending_ == nullptr) return;
+  pending_->begin_reads();
+  if (!pending_->all_begun()) return;
+  for (; !ahead_.empty(); ahead_.pop_front()) {
+    const Key key = ahead_.front();
+    if (slot_of_[static_cast<std::size_t>(key)] >= 0) continue;
+    const std::optional<int> slot = slot_ahead(layer_of(key) - 1);
+    if (!slot) return;
+    load(*slot, key, Urgency::ahead);
+    mark_scanned(*slot);
+    slots_[static_cast<std::size_t>(*slot)].prefetched = true;
+    ++status_.prefetched;
+  }
+}
+
+// Of a layer's experts that are not there, as many as may be read before they are asked for.
+void ExpertCache::list_ahead(LayerId layer) {
+  std::vector<Key> keys;
+  for (std::int32_t expert = 0; expert < store_.experts_per_layer(); ++expert) {
+    const Key key = store_.key(layer, ExpertId{expert});
+    if (slot_of_[static_cast<std::size_t>(key)] < 0) keys.push_back(key);
+  }
+  std::ranges::stable_sort(keys, std::greater{},
+                           [&](Key key) { return uses_[static_cast<std::size_t>(key)]; });
+  keys.resize(std::min(keys.size(), window()));
+  ahead_.assign(keys.begin(), keys.end());
 }
 
 void ExpertCache::prefetch(LayerId layer, std::span<const ExpertId> experts) {
@@ -208,95 +259,13 @@ void ExpertCache::prefetch(LayerId layer, std::span<const ExpertId> experts) {
   }
 }
 
-// --- Slots ---------------------------------------------------------------------------------------
-
-std::span<std::byte> ExpertCache::memory(int slot) const {
-  return backend_.map(arena_).subspan(static_cast<std::size_t>(slot) * store_.slot_bytes(),
-                                      store_.slot_bytes());
-}
-
-// An empty slot, or one whose content is given up. Decoding takes what prefills have left behind
-// before it gives up what it used itself; a prefill takes what it has left behind in this layer
-// once the layer has its share, and of decoding's no more than it needs to keep the disk busy.
-std::optional<int> ExpertCache::take_slot(Pass pass, int layer) {
-  if (!empty_.empty()) {
-    const int slot = empty_.back();
-    empty_.pop_back();
-    return slot;
-  }
-  const auto most = std::ranges::max_element(scanned_count_);
-  const int fullest = static_cast<int>(most - scanned_count_.begin());
-  std::optional<int> slot;
-  if (pass == Pass::decode) {
-    slot = scanned_victim(fullest);
-    if (!slot) slot = policy_victim();
-  } else {
-    const std::size_t share = std::max(usable_ / scanned_.size(), scan_window);
-    if (scanned_count_[static_cast<std::size_t>(layer)] >= share) slot = scanned_victim(layer);
-    if (!slot && *most > share) slot = scanned_victim(fullest);
-    if (!slot && scanned_total_ < scan_window) slot = policy_victim();
-    if (!slot) slot = scanned_victim(layer);
-    if (!slot) slot = scanned_victim(fullest);
-    if (!slot) slot = policy_victim();
-  }
-  if (slot) evict(*slot);
-  return slot;
-}
-
-// The oldest that a prefill brought for this layer and nobody uses.
-std::optional<int> ExpertCache::scanned_victim(int layer) {
-  std::deque<int>& slots = scanned_[static_cast<std::size_t>(layer)];
-  for (std::size_t left = slots.size(); left > 0; --left) {
-    const int index = slots.front();
-    slots.pop_front();
-    const Slot& slot = slots_[static_cast<std::size_t>(index)];
-    if (!slot.scanned || layer_of(slot.key) != layer) continue;  // outdated
-    if (slot.state == SlotState::ready && slot.pins == 0) return index;
-    slots.push_back(index);
-  }
-  return std::nullopt;
-}
-
-std::optional<int> ExpertCache::policy_victim() {
-  const auto idle = [&](Key key) {
-    const Slot& slot = slots_[static_cast<std::size_t>(slot_of_[static_cast<std::size_t>(key)])];
-    return slot.state == SlotState::ready && slot.pins == 0;
-  };
-  const std::optional<Key> key = policy_->victim(idle);
-  if (!key) return std::nullopt;
-  return slot_of_[static_cast<std::size_t>(*key)];
-}
-
-void ExpertCache::mark_scanned(int index) {
-  Slot& slot = slots_[static_cast<std::size_t>(index)];
-  const auto layer = static_cast<std::size_t>(layer_of(slot.key));
-  slot.scanned = true;
-  scanned_[layer].push_back(index);
-  ++scanned_count_[layer];
-  ++scanned_total_;
-}
-
-void ExpertCache::unmark_scanned(int index) {
-  Slot& slot = slots_[static_cast<std::size_t>(index)];
-  if (!std::exchange(slot.scanned, false)) return;
-  --scanned_count_[static_cast<std::size_t>(layer_of(slot.key))];
-  --scanned_total_;
-}
-
-// The slot's expert is no longer resident; the slot belongs to the caller.
-void ExpertCache::evict(int index) {
-  Slot& slot = slots_[static_cast<std::size_t>(index)];
-  unmark_scanned(index);
-  policy_->dropped(slot.key);
-  slot_of_[static_cast<std::size_t>(slot.key)] = -1;
-  if (slot.state == SlotState::ready) --resident_;
-  slot = {};
-}
+// --- Reads ---------------------------------------------------------------------------------------
 
 void ExpertCache::load(int index, Key key, Urgency urgency) {
   Slot& slot = slots_[static_cast<std::size_t>(index)];
   slot.key = key;
   slot.state = SlotState::loading;
+  ++loading_;
   slot_of_[static_cast<std::size_t>(key)] = index;
   ReadJob job;
   job.reads = store_.reads(key, memory(index));
@@ -310,6 +279,7 @@ void ExpertCache::loaded(int index, const std::string& error) {
   {
     const std::scoped_lock lock(mutex_);
     Slot& slot = slots_[static_cast<std::size_t>(index)];
+    --loading_;
     if (slot.background) --warming_;
     slot.background = false;
     if (error.empty()) {
@@ -324,6 +294,7 @@ void ExpertCache::loaded(int index, const std::string& error) {
       if (pins == 0) empty_.push_back(index);
       to_warm_.clear();  // whoever needs the expert will hear why
     }
+    go_on();
     warm_some();
   }
   changed_.notify_all();
@@ -399,6 +370,16 @@ void ExpertCache::resize(std::uint64_t budget_bytes) {
     backend_.discard(arena_, static_cast<std::size_t>(*index) * store_.slot_bytes(),
                      store_.slot_bytes());
     --usable_;
+  }
+}
+
+void ExpertCache::forget() {
+  const std::scoped_lock lock(mutex_);
+  to_warm_.clear();
+  for (std::size_t i = slots_.size(); i-- > 0;) {
+    if (slots_[i].state != SlotState::ready || slots_[i].pins > 0) continue;
+    evict(static_cast<int>(i));
+    empty_.push_back(static_cast<int>(i));
   }
 }
 

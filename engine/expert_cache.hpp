@@ -49,6 +49,9 @@ class ExpertCache final : public Cache {
   // the budget it was made with.
   void resize(std::uint64_t budget_bytes);
 
+  // Empties the slots that are not in use. Their memory stays.
+  void forget();
+
   // Reads these in order in the background while there are empty slots. Replaces an earlier list.
   void warm(std::vector<ExpertStore::Key> keys);
 
@@ -79,7 +82,11 @@ class ExpertCache final : public Cache {
   };
 
   // All under mutex_.
+  void go_on();
+  void list_ahead(LayerId layer);
+  std::size_t window() const;
   std::optional<int> take_slot(Pass pass, int layer);
+  std::optional<int> slot_ahead(int layer);
   std::optional<int> scanned_victim(int layer);
   std::optional<int> policy_victim();
   void mark_scanned(int slot);
@@ -111,6 +118,10 @@ class ExpertCache final : public Cache {
   std::vector<std::deque<int>> scanned_;  // by layer: slots, oldest first; some may be outdated
   std::vector<std::size_t> scanned_count_;
   std::size_t scanned_total_ = 0;
+  Pending* pending_ = nullptr;  // the acquire that is under way
+  std::deque<Key> ahead_;       // of the layer after it, to be read once it has begun all its reads
+  std::size_t streamed_ = 0;    // experts that prefills have read and hold
+  std::size_t loading_ = 0;     // slots that are being read
   std::vector<float> uses_;
   std::uint64_t use_events_ = 0;
   std::vector<Key> warm_list_;

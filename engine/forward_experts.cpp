@@ -18,6 +18,8 @@ using kernels::Slice;
 // Rows, counted once per expert, that a group of experts takes at once: bounds its scratch and what
 // an interruption loses.
 constexpr std::size_t expert_rows = 1024;
+// Experts of such a group: their slots are free again afterwards, and reading goes on into them.
+constexpr std::size_t group_experts = 16;
 // Fewer rows than this want experts as decoding does: they say which ones come next.
 constexpr std::size_t prefill_rows = 64;
 
@@ -184,7 +186,8 @@ bool moe_half(const Block& block, const Model& model, const Layer& layer, Expert
     if (ready.empty()) break;
     for (std::size_t next = 0; next < ready.size();) {
       std::vector<Group> groups;
-      for (std::size_t count = 0; next < ready.size() && (count < expert_rows); ++next) {
+      for (std::size_t count = 0;
+           next < ready.size() && count < expert_rows && groups.size() < group_experts; ++next) {
         const auto expert = static_cast<std::size_t>(ready[next].expert().value);
         count += places[expert].size();
         groups.push_back({std::move(ready[next]), places[expert]});

@@ -1,6 +1,8 @@
 // See measure.hpp.
 #include "engine/measure.hpp"
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
@@ -44,6 +46,12 @@ MachineSpeed measure_machine(const Engine& engine) {
   machine.arithmetic = kernels::arithmetic_peak(threads, engine.isa());
   machine.disk = disk_bandwidth(engine, 3);
   return machine;
+}
+
+std::uint64_t peak_resident() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
 }
 
 double disk_bandwidth(const Engine& engine, double seconds) {
@@ -225,14 +233,12 @@ std::vector<double> interrupt_prefill(Session& session, std::size_t tokens, int 
 }
 
 void forget_experts(const Engine& engine) {
-  ExpertCache& cache = *engine.model().experts;
-  const std::uint64_t budget = cache.status().budget_bytes;
-  cache.resize(0);
-  cache.resize(budget);
+  engine.model().experts->forget();
 }
 
-void warm_experts(const Engine& engine, const std::atomic<bool>* interrupt) {
+WarmUp warm_experts(const Engine& engine, const std::atomic<bool>* interrupt) {
   ExpertCache& cache = *engine.model().experts;
+  const ExpertStatus before = cache.status();
   const std::vector<float> uses = cache.recent_uses();
   std::vector<ExpertStore::Key> keys(uses.size());
   std::iota(keys.begin(), keys.end(), 0);
@@ -240,13 +246,16 @@ void warm_experts(const Engine& engine, const std::atomic<bool>* interrupt) {
     return uses[static_cast<std::size_t>(key)];
   });
   keys.resize(std::min(keys.size(), cache.status().slots));
+  const auto began = Clock::now();
   cache.warm(std::move(keys));
   wait_until_warm(engine, interrupt);
+  const ExpertStatus after = cache.status();
+  return {after.resident - before.resident, after.bytes_read - before.bytes_read, since(began)};
 }
 
 void wait_until_warm(const Engine& engine, const std::atomic<bool>* interrupt) {
   while (engine.experts().warming && (interrupt == nullptr || !interrupt->load())) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
 }
 

@@ -16,6 +16,9 @@ namespace hearth::engine {
 // seconds.
 MachineSpeed measure_machine(const Engine& engine);
 
+// The most memory that this process had resident so far, in bytes.
+std::uint64_t peak_resident();
+
 // Bytes a second of reading experts from the checkpoint's files as the engine does, one after the
 // other, nothing else going on. Random experts; at least `seconds` long.
 double disk_bandwidth(const Engine& engine, double seconds);
@@ -58,10 +61,16 @@ PrefillRun prefill(Session& session, std::size_t tokens, std::uint64_t seed,
 // seconds the engine took to stop.
 std::vector<double> interrupt_prefill(Session& session, std::size_t tokens, int times);
 
-// Empties the expert cache.
+// Empties the expert cache. Its memory stays the process's, so that what follows is measured
+// without the system's first handing out of pages.
 void forget_experts(const Engine& engine);
+struct WarmUp {
+  std::size_t experts = 0;
+  std::uint64_t bytes_read = 0;
+  double seconds = 0;
+};
 // Reads what was used most lately, as a restart does, as much as there are slots for.
-void warm_experts(const Engine& engine, const std::atomic<bool>* interrupt);
+WarmUp warm_experts(const Engine& engine, const std::atomic<bool>* interrupt);
 // Waits until the warm start is over.
 void wait_until_warm(const Engine& engine, const std::atomic<bool>* interrupt);
 

@@ -171,6 +171,50 @@ TEST_CASE("memory that is taken away while the engine works is given back withou
   CHECK(engine->experts().budget_bytes == all);
 }
 
+TEST_CASE("a prefill that wants nearly all of a layer's experts reads the next layer's early") {
+  EngineOptions options = options_for(golden / "fp8");
+  const auto expected = run(options);
+  const std::uint64_t all = Engine::load(options)->experts().experts;
+  options.experts.memory = (all - 1) * slot_bytes(golden / "fp8");
+  const auto engine = Engine::load(options);
+  Session session(engine);
+  const std::vector<TokenId> prompt = some_tokens(150);
+  session.sync(prompt);
+  while (session.prefill(prompt, {}, nullptr) != Progress::done) {
+  }
+  CHECK(std::ranges::equal(session.logits(), expected.front()));
+  const ExpertStatus after = engine->experts();
+  CHECK(after.prefetched > 0);
+  CHECK(after.prefetch_useful > after.prefetched / 2);
+  CHECK(after.bytes_read <= all * slot_bytes(golden / "fp8"));  // nothing twice
+
+  // A short prompt is no such pass.
+  const auto other = Engine::load(options);
+  Session brief(other);
+  const std::vector<TokenId> few = some_tokens(20);
+  brief.sync(few);
+  while (brief.prefill(few, {}, nullptr) != Progress::done) {
+  }
+  CHECK(other->experts().prefetched == 0);
+}
+
+TEST_CASE("what was forgotten is read again, into the same slots and with the same bits") {
+  EngineOptions options = options_for(golden / "fp8");
+  const auto engine = Engine::load(options);
+  REQUIRE(soon([&] { return !engine->experts().warming; }));
+  Session session(engine);
+  REQUIRE(session.decode(3, nullptr) == Progress::done);
+  const std::vector<float> expected(session.logits().begin(), session.logits().end());
+  const ExpertStatus before = engine->experts();
+  engine->model().experts->forget();
+  CHECK(engine->experts().resident == 0);
+  CHECK(engine->experts().slots == before.slots);
+  Session again(engine);
+  REQUIRE(again.decode(3, nullptr) == Progress::done);
+  CHECK(std::ranges::equal(again.logits(), expected));
+  CHECK(engine->experts().bytes_read > before.bytes_read);
+}
+
 // A checkpoint that may be damaged while it is in use.
 struct Copy {
   Copy() {
