@@ -71,7 +71,8 @@ void print_plan(const Subject& subject, const PlanFlags& flags, engine::MachineS
   const engine::Costs costs = engine::costs_of(subject.config, subject.form);
   constexpr double overhead = 300e6;
   const double kv = costs.kv_bytes * static_cast<double>(flags.context);
-  constexpr double prefixes = 1024.0 * 1024 * 1024;
+  const auto prefixes =
+      static_cast<double>(engine::default_prefixes({.available = static_cast<std::uint64_t>(ram)}));
   constexpr double scratch = 512.0 * 1024 * 1024;
   const double fixed = costs.dense_bytes() + costs.screen_bytes + kv + 10 * costs.state_bytes +
                        prefixes + scratch + overhead;

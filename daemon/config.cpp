@@ -128,23 +128,32 @@ Key duration(const char* section, const char* name, const char* meaning,
           [field](const Config& config) { return quoted(show_duration(config.*field)); }};
 }
 
-// `word` stands for 0 where it is not empty.
-Key size(const char* section, const char* name, const char* meaning, std::uint64_t Config::*field,
-         const std::string& word) {
+std::uint64_t read_size(const toml::node& node, const char* also) {
+  const auto* value = node.as_string();
+  const auto parsed = value == nullptr ? std::nullopt : parse_byte_count(value->get());
+  if (!parsed) throw Refused{std::string("must be a size such as \"512M\" or \"6G\"") + also};
+  return *parsed;
+}
+
+Key size(const char* section, const char* name, const char* meaning, std::uint64_t Config::*field) {
+  return {section, name, meaning,
+          [=](Config& config, const toml::node& node) { config.*field = read_size(node, ""); },
+          [=](const Config& config) { return quoted(show_byte_count(config.*field)); }};
+}
+
+// Or "auto".
+Key size(const char* section, const char* name, const char* meaning,
+         std::optional<std::uint64_t> Config::*field) {
   return {section, name, meaning,
           [=](Config& config, const toml::node& node) {
             const auto* value = node.as_string();
-            const bool is_word = value != nullptr && !word.empty() && value->get() == word;
-            const auto parsed = value == nullptr ? std::nullopt : parse_byte_count(value->get());
-            if (!parsed && !is_word) {
-              throw Refused{"must be a size such as \"512M\" or \"6G\"" +
-                            (word.empty() ? "" : ", or " + quoted(word))};
-            }
-            config.*field = is_word ? 0 : *parsed;
+            const bool automatic = value != nullptr && value->get() == "auto";
+            config.*field =
+                automatic ? std::nullopt : std::optional(read_size(node, ", or \"auto\""));
           },
           [=](const Config& config) {
-            const bool is_word = config.*field == 0 && !word.empty();
-            return quoted(is_word ? word : show_byte_count(config.*field));
+            const auto& bytes = config.*field;
+            return quoted(bytes ? show_byte_count(*bytes) : "auto");
           }};
 }
 
@@ -177,23 +186,25 @@ const std::vector<Key>& keys() {
            "Memory for experts; more means fewer reads from disk. \"auto\": at most 60 % of what "
            "is\n"
            "free at start, and 4 GiB less than that.",
-           &Config::memory_experts, "auto"),
+           &Config::memory_experts),
       size("memory", "scratch",
            "Memory in which prompts are read; more means fewer passes over the experts.",
-           &Config::memory_scratch, ""),
+           &Config::memory_scratch),
       size("memory", "prefixes",
            "Memory for the beginnings of prompts, so that they are not computed again: at 80B a\n"
-           "checkpoint has about 74 MiB, and a token 48 KiB. \"0\": none are kept.",
-           &Config::memory_prefixes, ""),
+           "checkpoint has about 74 MiB, and a token 48 KiB. \"auto\": an eighth of what is free "
+           "at\n"
+           "start, from 256M to 4G. \"0\": none are kept.",
+           &Config::memory_prefixes),
       number("prefixes", "distance",
              "Tokens between two checkpoints where a prompt names no boundary.",
              &Config::prefixes_distance, 64, 1 << 20),
       size("prefixes", "disk",
            "Room on disk for those that took long to compute; a new daemon finds them again.\n"
            "\"0\": none.",
-           &Config::prefixes_disk, ""),
+           &Config::prefixes_disk),
       size("prefixes", "daily", "Most that is written there in a day, to spare the disk.",
-           &Config::prefixes_daily, ""),
+           &Config::prefixes_daily),
       duration("prefixes", "least", "What is computed again faster than this is not written there.",
                &Config::prefixes_least),
       choice("experts", "reader", "How experts are read from disk. \"auto\": the best that works.",

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -17,9 +18,9 @@ struct Config {
   std::string model_kv = "f32";
   std::int64_t model_context = 0;  // 0: the model's own
   // [memory]
-  std::uint64_t memory_experts = 0;  // 0: worked out from what is free
+  std::optional<std::uint64_t> memory_experts;  // empty: worked out from what is free
   std::uint64_t memory_scratch = std::uint64_t{512} << 20;
-  std::uint64_t memory_prefixes = std::uint64_t{1} << 30;  // 0: none are kept
+  std::optional<std::uint64_t> memory_prefixes;  // empty: worked out from what is free; 0: none
   // [prefixes]
   std::int64_t prefixes_distance = 512;
   std::uint64_t prefixes_disk = std::uint64_t{10} << 30;   // 0: none on disk

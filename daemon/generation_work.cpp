@@ -47,6 +47,7 @@ Work::Step GenerationWork::step(const std::atomic<bool>& interrupt) {
   const std::size_t answer_before = generation_->answer_tokens();
   const std::uint64_t computed_before = session.tokens_computed();
   const bool decoding = generation_->decoding();
+  const bool synced = generation_->synced();
   const auto started = Clock::now();
 
   const auto progress = generation_->step(&interrupt);
@@ -59,12 +60,14 @@ Work::Step GenerationWork::step(const std::atomic<bool>& interrupt) {
     ++shared_->status.steps;
     shared_->status.tokens_computed += session.tokens_computed() - computed_before;
     shared_->status.answer_tokens += written;
-    // A step that was interrupted says nothing of the speed.
+    if (!synced) shared_->status.cached_tokens += generation_->cached_tokens();
+    // A step that was interrupted, or that only goes back to what is known, says nothing of the
+    // speed.
     auto& speeds = shared_->speeds;
     const double read = generation_->prompt_done() - prompt_before;
     if (progress == engine::Progress::interrupted) return Step::interrupted;
     if (decoding) speeds.decode.add(1, time);
-    if (!decoding && read > 0) speeds.prefill.add(read, time);
+    if (synced && !decoding && read > 0) speeds.prefill.add(read, time);
   }
   std::string text = generation_->take_text();
   text_ += text;
@@ -81,7 +84,6 @@ void GenerationWork::begin() {
   generation_.emplace(lease_->session(), std::move(request));
   const std::scoped_lock lock(shared_->mutex);
   shared_->status.prompt_tokens += generation_->prompt_tokens();
-  shared_->status.cached_tokens += generation_->cached_tokens();
 }
 
 void GenerationWork::report() {
@@ -145,9 +147,12 @@ Work::Step PrefillWork::step(const std::atomic<bool>& interrupt) {
   if (!lease_) {
     tokens_ = render(*shared_->engine, prompt_);
     lease_.emplace(shared_->sessions->acquire(tokens_.tokens));
-    cached_ = lease_->session().sync(tokens_.tokens);
   }
   auto& session = lease_->session();
+  if (!cached_) {
+    cached_ = session.sync(tokens_.tokens, &interrupt);
+    return cached_ ? Step::more : Step::interrupted;
+  }
   const double before = session.prefill_done();
   const std::uint64_t computed_before = session.tokens_computed();
   const auto started = Clock::now();
@@ -166,7 +171,7 @@ Work::Step PrefillWork::step(const std::atomic<bool>& interrupt) {
   if (progress == engine::Progress::interrupted) return Step::interrupted;
   if (progress == engine::Progress::more) return Step::more;
   const auto total = static_cast<std::int64_t>(tokens_.tokens.size());
-  done_(lsp::Estimate{total, total - static_cast<std::int64_t>(cached_),
+  done_(lsp::Estimate{total, total - static_cast<std::int64_t>(*cached_),
                       std::chrono::milliseconds(0)});
   return Step::done;
 }

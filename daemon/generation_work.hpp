@@ -62,7 +62,7 @@ class PrefillWork : public Work {
   std::function<void(lsp::Result<lsp::Estimate>)> done_;
   engine::TokenPrompt tokens_;
   std::optional<SessionPool::Lease> lease_;
-  std::size_t cached_ = 0;
+  std::optional<std::size_t> cached_;  // once the session is synced
 };
 
 }  // namespace hearth::daemon

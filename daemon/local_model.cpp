@@ -42,7 +42,7 @@ engine::EngineOptions engine_options(const Config& config, const std::filesystem
   options.kv = config.model_kv == "f16" ? engine::KvType::f16 : engine::KvType::f32;
   options.context = config.model_context;
   options.scratch = config.memory_scratch;
-  options.experts.memory = config.memory_experts;
+  options.experts.memory = config.memory_experts.value_or(0);
   options.experts.reader = engine::parse_reader(config.experts_reader);
   options.experts.policy =
       engine::parse_policy(config.experts_policy).value_or(engine::PolicyKind::lru);

@@ -55,8 +55,10 @@ std::string number(const json& value) {
 // The budgets that bound what the process takes.
 std::string memory_lines(const json& memory) {
   constexpr std::pair<const char*, const char*> parts[] = {
-      {"denseBytes", "dense weights"}, {"expertBytes", "experts"},  {"kvBytes", "attention cache"},
-      {"prefixBytes", "checkpoints"},  {"scratchBytes", "scratch"}, {"screenBytes", "screening"}};
+      {"denseBytes", "dense weights"}, {"expertBytes", "experts"},
+      {"kvBytes", "attention cache"},  {"stateBytes", "states"},
+      {"prefixBytes", "checkpoints"},  {"scratchBytes", "scratch"},
+      {"screenBytes", "screening"}};
   std::string text;
   for (const auto& [name, meaning] : parts) {
     const auto bytes = memory[name].get<double>();

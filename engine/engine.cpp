@@ -94,7 +94,7 @@ std::int64_t rows_of_chunk(const EngineOptions& options, const Config& config,
 std::unique_ptr<PrefixCache> open_prefixes(const Engine& engine) {
   const EngineOptions& from = engine.options();
   PrefixOptions options;
-  options.ram_bytes = from.prefix_ram_bytes;
+  options.ram_bytes = engine.memory().prefixes;
   options.directory = from.prefix_directory;
   options.disk_bytes = from.prefix_disk_bytes;
   options.daily_bytes = from.prefix_daily_bytes;
@@ -159,7 +159,7 @@ void Engine::plan_memory(const MemoryView& view, const MemoryWishes& wishes) {
   memory_.dense = dense_bytes(*model_->tensors, options_.mtp);
   memory_.kv = static_cast<std::uint64_t>(context_) *
                kv_bytes_per_position(config_, options_.kv, options_.mtp);
-  memory_.prefixes = options_.prefix_ram_bytes;
+  memory_.prefixes = options_.prefix_ram_bytes.value_or(default_prefixes(view));
   memory_.scratch = static_cast<std::uint64_t>(chunk_rows_) * chunk_bytes_per_row(config_);
   memory_.states = (2 + options_.drafts) * state_bytes(config_);
   memory_.screen = screen_bytes(options_, config_, memory_, view);

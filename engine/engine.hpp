@@ -75,7 +75,8 @@ struct EngineOptions {
   std::size_t drafts = 8;
 
   // Prefix checkpoints, which all sessions share: at 80B about 74 MiB each, and 48 KiB a token.
-  std::uint64_t prefix_ram_bytes = std::uint64_t{1} << 30;  // 0: none are kept
+  std::optional<std::uint64_t>
+      prefix_ram_bytes;                    // empty: a share of what is free; 0: none are kept
   std::int64_t checkpoint_distance = 512;  // tokens; rounded up to a multiple of 64
   std::filesystem::path prefix_directory;  // empty: none on disk
   std::uint64_t prefix_disk_bytes = std::uint64_t{10} << 30;
@@ -180,17 +181,20 @@ class Session {
 
   // Goes to the longest prefix of `tokens` that this session or a checkpoint has a state for, and
   // says how many tokens that is. A parked chunk that continues it is kept where it is further.
-  std::size_t sync(std::span<const TokenId> tokens);
+  // Empty: interrupted; call again. The session has lost nothing that goes on to `tokens`.
+  std::optional<std::size_t> sync(std::span<const TokenId> tokens,
+                                  const std::atomic<bool>* interrupt);
+  std::size_t sync(std::span<const TokenId> tokens);  // to its end
   // How many tokens sync would keep.
   std::size_t common(std::span<const TokenId> tokens) const;
   // Makes a checkpoint of the present state, for when the session is given another sequence.
   void keep();
 
   // Brings the session from where it is towards `tokens` (which must extend tokens()) by one piece
-  // of work: a layer half of a chunk. Checkpoints are kept at `marks` (token counts), at regular
-  // distances, shortly before the end and there, as far as their budget goes. Interrupted work
-  // within a piece is lost, finished pieces stay and go on at the next call. logits() afterwards
-  // are those after the last token.
+  // of work: a layer half of a chunk, or one of its checkpoints. They are kept at `marks` (token
+  // counts), at regular distances, shortly before the end and there, as far as their budget goes.
+  // Interrupted work within a piece is lost, finished pieces stay and go on at the next call.
+  // logits() afterwards are those after the last token.
   Progress prefill(std::span<const TokenId> tokens, std::span<const std::size_t> marks,
                    const std::atomic<bool>* interrupt);
   // Rows that passed all layers of a running prefill, counting a chunk by the share of its layers.
@@ -225,9 +229,9 @@ class Session {
   bool continues(std::span<const TokenId> tokens) const;
   std::unique_ptr<Prefill> next_chunk(std::span<const TokenId> tokens,
                                       std::span<const std::size_t> marks);
-  void keep_checkpoints(Prefill& done);
-  void add_checkpoint(std::size_t position, CheckpointKind kind, RecurrentState state,
-                      std::vector<float> hidden, std::vector<float> logits);
+  bool keep_next(const std::atomic<bool>* interrupt);
+  void clear();
+  void retire(RecurrentState state);
   // Runs one stage of `chunk`, which follows tokens(); done: the chunk is part of the session.
   Progress advance(Chunk& chunk, const std::atomic<bool>* interrupt);
   std::size_t vocab() const { return static_cast<std::size_t>(engine_->config().vocab_size); }
@@ -255,19 +259,21 @@ struct GenerationRequest {
 // One answer on its way, advanced step by step. Keeps its place when interrupted.
 class Generation {
  public:
-  // Syncs the session to the prompt. Throws Error when the prompt does not fit the context.
+  // Throws Error when the prompt does not fit the context.
   Generation(Session& session, GenerationRequest request);
 
-  // Prefill piece, or one pass over the layers: a token, or several where guesses came true. done:
-  // see reason(). interrupted: call again to go on.
+  // Going back to what is known of the prompt, a piece of prefill, or one pass over the layers: a
+  // token, or several where guesses came true. done: see reason(). interrupted: call again to go
+  // on.
   Progress step(const std::atomic<bool>* interrupt);
   // Text that became visible since the last call.
   std::string take_text();
   std::optional<StopReason> reason() const { return reason_; }
 
   std::size_t prompt_tokens() const { return request_.prompt.tokens.size(); }
-  std::size_t cached_tokens() const { return cached_; }  // of the prompt, not computed again
-  double prompt_done() const;                            // prompt tokens done, cached ones too
+  bool synced() const { return cached_.has_value(); }                // after the first step
+  std::size_t cached_tokens() const { return cached_.value_or(0); }  // known, not computed again
+  double prompt_done() const;  // prompt tokens done, cached ones too
   bool decoding() const { return decoding_; }
   std::size_t answer_tokens() const { return answer_.size(); }
   const std::vector<TokenId>& answer() const { return answer_; }
@@ -287,7 +293,7 @@ class Generation {
 
   Session* session_;
   GenerationRequest request_;
-  std::size_t cached_ = 0;
+  std::optional<std::size_t> cached_;
   bool decoding_ = false;
   std::vector<TokenId> answer_;
   std::optional<TokenId> pending_;  // sampled, not yet run through the layers

@@ -213,14 +213,8 @@ Chunk make_chunk(const Model& model, const Config& config, State& state,
   chunk.form = form;
   chunk.cuts = std::move(cuts);
   if (chunk.cuts.empty() || chunk.cuts.back() != chunk.rows()) chunk.cuts.push_back(chunk.rows());
-  while (chunk.states.size() < chunk.cuts.size()) {
-    if (state.spares.empty()) {
-      chunk.states.push_back(make_recurrent_state(*model.backend, config));
-    } else {
-      chunk.states.push_back(std::move(state.spares.back()));
-      state.spares.pop_back();
-    }
-  }
+  while (chunk.states.size() < chunk.cuts.size())
+    chunk.states.push_back(take_spare(state, *model.backend, config));
   const std::size_t bytes =
       chunk.rows() * static_cast<std::size_t>(config.hidden_size) * sizeof(float);
   chunk.hidden = model.backend->allocate(bytes);

@@ -28,15 +28,19 @@ Generation::Generation(Session& session, GenerationRequest request)
       throw Error("token " + std::to_string(token) + " is outside the model's vocabulary");
     }
   }
-  cached_ = session_->sync(request_.prompt.tokens);
 }
 
 double Generation::prompt_done() const {
+  if (!cached_) return 0;
   return decoding_ ? static_cast<double>(prompt_tokens()) : session_->prefill_done();
 }
 
 Progress Generation::step(const std::atomic<bool>* interrupt) {
   if (reason_) return Progress::done;
+  if (!cached_) {
+    cached_ = session_->sync(request_.prompt.tokens, interrupt);
+    return cached_ ? Progress::more : Progress::interrupted;
+  }
   if (decoding_ && pending_) return decode(interrupt);
   if (!decoding_) {
     const Progress progress =

@@ -107,6 +107,11 @@ std::string in_gib(std::uint64_t bytes) {
   return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " GiB";
 }
 
+std::uint64_t default_prefixes(const MemoryView& view) {
+  if (view.available == 0) return gib;
+  return std::clamp(view.available / 8, gib / 4, 4 * gib);
+}
+
 void plan_experts(MemoryPlan& plan, const MemoryView& view, const MemoryWishes& wishes,
                   const std::string& checkpoint) {
   plan.available = view.available;

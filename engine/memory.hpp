@@ -37,6 +37,10 @@ struct MemoryWishes {
   std::uint64_t least_experts = 0;
 };
 
+// For checkpoints, where nobody said how much: an eighth of what is available, from 256 MiB to
+// 4 GiB; 1 GiB where that is unknown.
+std::uint64_t default_prefixes(const MemoryView& view);
+
 // Fills plan.experts: what was wished, or at most 60 % of what is available and what leaves the
 // others 4 GiB (a control group's allowance is hearth's alone and leaves an eighth). Throws Error
 // with the arithmetic where not even the least fits.

@@ -1,4 +1,4 @@
-// Finding, keeping and handing out checkpoints. See prefix_cache.hpp.
+// Finding and keeping checkpoints. See prefix_cache.hpp.
 #include "engine/prefix_cache.hpp"
 
 #include <algorithm>
@@ -81,84 +81,6 @@ std::size_t PrefixCache::find(Tokens tokens) const {
   return node == nullptr ? 0 : static_cast<std::size_t>(node->place.end);
 }
 
-std::optional<PrefixCache::Restored> PrefixCache::take(Tokens tokens, std::size_t beyond,
-                                                       std::size_t kv_from) {
-  collect_written();
-  std::optional<Restored> restored;
-  while (!restored) {
-    PrefixNode* const node = best(tokens);
-    if (node == nullptr || static_cast<std::size_t>(node->place.end) <= beyond) break;
-    restored = load(*node, static_cast<std::int64_t>(kv_from));
-  }
-  {
-    const std::scoped_lock lock(statistics_mutex_);
-    if (restored) {
-      ++statistics_.hits;
-      statistics_.restored_tokens += static_cast<std::size_t>(restored->position) - beyond;
-    } else if (beyond == 0) {
-      ++statistics_.misses;
-    }
-  }
-  publish();
-  return restored;
-}
-
-// Empty when a file turned out to be damaged; the node is gone then, and what stood on it.
-std::optional<PrefixCache::Restored> PrefixCache::load(PrefixNode& node, std::int64_t kv_from) {
-  const std::vector<PrefixStep> path = path_to(node);
-  std::vector<PrefixDisk::Request> requests;
-  std::vector<PrefixNode*> nodes;  // of the requests
-  for (const PrefixStep& step : path) {
-    PrefixNode& at = *step.node;
-    const bool wants_kv = std::max(at.place.begin, kv_from) < step.to;
-    const PrefixWants wants{wants_kv && !at.kv, &at == &node && !at.state};
-    if (!wants.kv && !wants.state) continue;
-    requests.push_back({at.place, wants, {}, {}});
-    nodes.push_back(&at);
-  }
-  if (disk_) disk_->read(requests);
-  for (std::size_t i = 0; i < requests.size(); ++i) {
-    if (requests[i].failure.empty()) continue;
-    if (options_.note) options_.note(requests[i].failure + "; what it held is computed again");
-    forget(*nodes[i], requests[i].damaged);
-    return std::nullopt;
-  }
-
-  Restored restored;
-  restored.position = node.place.end;
-  std::size_t next = 0;
-  for (const PrefixStep& step : path) {
-    const PrefixNode& at = *step.node;
-    const bool was_read = next < nodes.size() && nodes[next] == &at;
-    const PrefixRecord* const record = was_read ? &requests[next++].record : nullptr;
-    const std::int64_t from = std::max(at.place.begin, kv_from);
-    if (from < step.to)
-      restored.stretches.push_back({at.kv ? at.kv : record->kv, at.place.begin, from, step.to});
-    if (&at != &node) continue;
-    restored.state = at.state ? at.state : record->state;
-    restored.hidden = at.state ? at.hidden : record->hidden;
-    restored.logits = at.state ? at.logits : record->logits;
-  }
-  use(node);
-
-  // What was read has a file, and so has all that it stands on: eviction drops what these nodes
-  // hold, never the nodes.
-  for (std::size_t i = 0; i < nodes.size(); ++i) {
-    PrefixRecord& held = requests[i].record;
-    const std::size_t output = (held.hidden.size() + held.logits.size()) * sizeof(float);
-    if (held.state && make_room(held.state.bytes() + output))
-      set_state(*nodes[i], held.state, std::move(held.hidden), std::move(held.logits));
-  }
-  for (std::size_t i = 0; i < nodes.size(); ++i) {
-    const Frozen& kv = requests[i].record.kv;
-    const std::uint64_t bytes = kv.bytes() + nodes[i]->tokens.size() * sizeof(TokenId);
-    // Only for a state in RAM, which making room may cost.
-    if (kv && nodes[i]->states_held > 0 && make_room(bytes) && nodes[i]->states_held > 0)
-      set_kv(*nodes[i], kv);
-  }
-  return restored;
-}
-
 // Whoever comes back to a prefix may come back to a shorter one of it.
 void PrefixCache::use(PrefixNode& node) {
   constexpr std::int64_t touch_every = 60'000'000'000;
@@ -172,7 +94,7 @@ void PrefixCache::use(PrefixNode& node) {
   }
 }
 
-void PrefixCache::add(Checkpoint checkpoint) {
+bool PrefixCache::add(const Checkpoint& checkpoint, const std::atomic<bool>* interrupt) {
   collect_written();
   const auto end = static_cast<std::int64_t>(checkpoint.tokens.size());
   const std::uint64_t state_bytes =
@@ -193,10 +115,13 @@ void PrefixCache::add(Checkpoint checkpoint) {
   PrefixNode* node = at_end();
   if (node != nullptr && node->state && (checkpoint.logits.empty() || !node->logits.empty())) {
     use(*node);
-    return;
+    return true;
   }
   while (!fits(needed())) {
-    if (needed() > options_.ram_bytes || !evict_one()) return publish();
+    if (needed() > options_.ram_bytes || !evict_one()) {
+      publish();
+      return true;
+    }
     found = search(*root_, checkpoint.tokens);
   }
 
@@ -204,18 +129,21 @@ void PrefixCache::add(Checkpoint checkpoint) {
   const bool known = node != nullptr;
   if (!known) {
     const std::int64_t begin = found.matched;
-    Frozen kv = checkpoint.kv(begin, end);
+    Frozen kv = checkpoint.kv(begin, end, interrupt);
+    if (!kv) return false;
     const Tokens own = checkpoint.tokens.subspan(static_cast<std::size_t>(begin));
     node = &link(*found.deepest, {id_of(checkpoint.tokens), found.deepest->place.id, begin, end},
                  {own.begin(), own.end()});
     set_kv(*node, std::move(kv));
   }
   // Of two reasons the one that is worth more.
-  if (!known || node->kind == CheckpointKind::regular) node->kind = checkpoint.kind;
-  set_state(*node, std::move(checkpoint.state), std::move(checkpoint.hidden),
-            std::move(checkpoint.logits));
+  const bool worth_little =
+      node->kind == CheckpointKind::regular || node->kind == CheckpointKind::typed;
+  if (!known || worth_little) node->kind = checkpoint.kind;
+  set_state(*node, checkpoint.state, checkpoint.hidden, checkpoint.logits);
   use(*node);
   publish();
+  return true;
 }
 
 PrefixNode& PrefixCache::link(PrefixNode& parent, PrefixPlace place, std::vector<TokenId> tokens) {

@@ -5,6 +5,7 @@
 // Threading: the computing thread. statistics() is for any thread.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -14,6 +15,7 @@
 #include <span>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "engine/engine.hpp"
@@ -55,15 +57,20 @@ class PrefixCache {
       std::int64_t from = 0;  // of them, [from, to) are wanted
       std::int64_t to = 0;
     };
-    std::int64_t position = 0;
+    std::int64_t position = 0;  // 0: there is no checkpoint
     std::vector<Stretch> stretches;
     Frozen state;
     std::vector<float> hidden;
     std::vector<float> logits;
   };
-  // The longest prefix of more than `beyond` tokens; empty where there is none. KV of the first
-  // `kv_from` tokens is not wanted. What is damaged on disk is forgotten and the next best taken.
-  std::optional<Restored> take(Tokens tokens, std::size_t beyond, std::size_t kv_from);
+  // Says where in a session's buffers the parts go; sees a Restored without content yet.
+  using Destination = std::function<Thaw(const Restored&)>;
+  // The longest prefix of more than `beyond` tokens; KV of the first `kv_from` tokens is not
+  // wanted. What is on disk is read, checked and copied to its destination all at once. What is
+  // damaged there is forgotten and the next best taken, with a destination of its own. Empty:
+  // interrupted; what is at the destination then is of no use.
+  std::optional<Restored> take(Tokens tokens, std::size_t beyond, std::size_t kv_from,
+                               const Destination& destination, const std::atomic<bool>* interrupt);
 
   struct Checkpoint {
     Tokens tokens;  // all that lead to it
@@ -71,10 +78,12 @@ class PrefixCache {
     Frozen state;
     std::vector<float> hidden;
     std::vector<float> logits;
-    std::function<Frozen(std::int64_t begin, std::int64_t end)> kv;  // freezes that stretch
+    // Freezes that stretch; empty: interrupted.
+    std::function<Frozen(std::int64_t begin, std::int64_t end, const std::atomic<bool>* interrupt)>
+        kv;
   };
-  // Keeps it, as far as the budget allows.
-  void add(Checkpoint checkpoint);
+  // Keeps it, as far as the budget allows. False: interrupted, and it is not kept.
+  bool add(const Checkpoint& checkpoint, const std::atomic<bool>* interrupt = nullptr);
 
   // Writes what is worth it of the checkpoints of these tokens. The last `computed` tokens were
   // computed one after another, in one go.
@@ -94,11 +103,18 @@ class PrefixCache {
 
   // prefix_cache.cpp
   PrefixNode* best(Tokens tokens) const;
-  std::optional<Restored> load(PrefixNode& node, std::int64_t kv_from);
   void use(PrefixNode& node);
   std::uint64_t id_of(Tokens tokens) const;
   PrefixNode& link(PrefixNode& parent, PrefixPlace place, std::vector<TokenId> tokens);
   void publish();
+
+  // prefix_restore.cpp: on the way to a session
+  struct Source;
+  Progress load(PrefixNode& node, std::int64_t kv_from, const Destination& destination,
+                const std::atomic<bool>* interrupt, Restored& restored);
+  bool fetch(std::vector<Source>& sources, const Thaw& thaw, const std::atomic<bool>* interrupt);
+  bool forget_failed(const std::vector<Source>& sources);
+  void keep_read(const std::vector<Source>& sources);
 
   // prefix_evict.cpp: what is in RAM
   void set_kv(PrefixNode& node, Frozen kv);
@@ -114,6 +130,7 @@ class PrefixCache {
 
   // prefix_persist.cpp: what is on disk
   void adopt(PrefixDisk::Contents contents);
+  std::unordered_set<std::uint64_t> choose_written(const std::vector<std::uint64_t>& wanted) const;
   bool enqueue(PrefixNode& node, bool with_state);
   bool make_disk_room(std::uint64_t bytes, const PrefixNode& standing_on);
   void drop_file(PrefixNode& node);

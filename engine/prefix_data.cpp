@@ -16,15 +16,38 @@ namespace hearth::engine {
 
 namespace {
 
-constexpr std::size_t copy_piece = std::size_t{1} << 20;
-constexpr std::size_t pieces_for_a_thread = 16;
-constexpr std::size_t most_threads = 4;
+constexpr std::size_t copy_piece = std::size_t{1} << 20;  // between two looks at an interrupt
+
+struct Copy {
+  std::span<const std::byte> from;
+  std::span<std::byte> to;
+};
+
+// The first bytes of `to` are those of `from`, in pieces.
+void add_pieces(std::vector<Copy>& copies, std::span<const std::byte> from,
+                std::span<std::byte> to) {
+  for (std::size_t at = 0; at < from.size(); at += copy_piece) {
+    const std::size_t bytes = std::min(copy_piece, from.size() - at);
+    copies.push_back({from.subspan(at, bytes), to.subspan(at, bytes)});
+  }
+}
 
 std::size_t sum(std::span<const std::size_t> sizes) {
   return std::accumulate(sizes.begin(), sizes.end(), std::size_t{0});
 }
 
 }  // namespace
+
+bool is_set(const std::atomic<bool>* interrupt) {
+  return interrupt != nullptr && *interrupt;
+}
+
+std::size_t copying_threads(std::size_t bytes) {
+  constexpr std::size_t worth_a_thread = std::size_t{16} << 20;
+  constexpr std::size_t most = 4;
+  const std::size_t cores = std::max(std::thread::hardware_concurrency(), 1U);
+  return std::min({bytes / worth_a_thread + 1, most, cores});
+}
 
 HostBlock::HostBlock(std::size_t bytes) : size_(bytes) {
   if (bytes == 0) return;
@@ -101,20 +124,32 @@ std::size_t PrefixLayout::state_bytes() const {
 }
 
 Frozen freeze_kv(kernels::Backend& backend, const PrefixLayout& layout,
-                 std::span<const kernels::KvCache> caches, std::int64_t begin, std::int64_t end) {
+                 std::span<const kernels::KvCache> caches, std::int64_t begin, std::int64_t end,
+                 const std::atomic<bool>* interrupt) {
   const std::vector<std::size_t> sizes = layout.kv_parts(begin, end);
   auto block = std::make_shared<HostBlock>(sum(sizes));
   std::span<std::byte> rest = block->bytes();
+  std::vector<Copy> copies;
   for (std::size_t cache = 0; cache < caches.size(); ++cache) {
     const auto offset =
         static_cast<std::size_t>(layout.rows(cache, begin, end).first) * layout.row_bytes;
     for (const kernels::Buffer* half : {&caches[cache].keys, &caches[cache].values}) {
       const std::size_t bytes = sizes[2 * cache];
-      if (bytes > 0) backend.read(*half, offset, rest.first(bytes));
+      const std::span<const std::byte> mapped = backend.map(*half);
+      if (mapped.size() >= offset + bytes) {
+        add_pieces(copies, mapped.subspan(offset, bytes), rest);
+      } else if (bytes > 0) {
+        backend.read(*half, offset, rest.first(bytes));
+      }
       rest = rest.subspan(bytes);
     }
   }
-  return cut(std::move(block), sizes);
+  std::atomic<bool> given_up = false;
+  spread(copies.size(), copying_threads(block->bytes().size()), [&](std::size_t i) {
+    given_up = given_up || is_set(interrupt);
+    if (!given_up) std::memcpy(copies[i].to.data(), copies[i].from.data(), copies[i].from.size());
+  });
+  return given_up ? Frozen() : cut(std::move(block), sizes);
 }
 
 void Thaw::kv(const PrefixLayout& layout, const Frozen& frozen, std::int64_t begin,
@@ -139,22 +174,34 @@ void Thaw::state(const Frozen& frozen, const RecurrentState& state) {
 }
 
 void Thaw::add(const kernels::Buffer& to, std::size_t offset, std::span<const std::byte> from) {
-  const std::span<std::byte> mapped = backend_.map(to);
-  if (mapped.size() < offset + from.size()) return backend_.write(to, offset, from);
-  for (std::size_t at = 0; at < from.size(); at += copy_piece) {
-    const std::size_t bytes = std::min(copy_piece, from.size() - at);
-    pieces_.push_back({mapped.subspan(offset + at, bytes), from.subspan(at, bytes)});
-  }
+  const std::span<std::byte> mapped = backend_->map(to);
+  const bool on_host = mapped.size() >= offset + from.size();
+  pieces_.push_back(
+      {&to, offset, from, on_host ? mapped.subspan(offset, from.size()) : std::span<std::byte>()});
 }
 
-void Thaw::run() {
-  const std::size_t cores = std::max(std::thread::hardware_concurrency(), 1U);
-  const std::size_t threads =
-      std::min({pieces_.size() / pieces_for_a_thread + 1, most_threads, cores});
-  spread(pieces_.size(), threads, [this](std::size_t i) {
-    std::memcpy(pieces_[i].to.data(), pieces_[i].from.data(), pieces_[i].from.size());
-  });
-  pieces_.clear();
+void Thaw::sort() {
+  std::ranges::sort(pieces_, {}, [](const Piece& piece) { return piece.from.data(); });
+}
+
+bool Thaw::copy(std::span<const std::byte> part, const std::atomic<bool>* interrupt) const {
+  const auto source = [](const Piece& piece) { return piece.from.data(); };
+  const std::byte* const end = part.data() + part.size();
+  auto piece = std::ranges::lower_bound(pieces_, part.data(), {}, source);
+  for (; piece != pieces_.end() && piece->from.data() < end; ++piece) {
+    std::vector<Copy> copies;
+    if (!piece->to.empty()) add_pieces(copies, piece->from, piece->to);
+    for (const Copy& each : copies) {
+      if (is_set(interrupt)) return false;
+      std::memcpy(each.to.data(), each.from.data(), each.from.size());
+    }
+  }
+  return true;
+}
+
+void Thaw::finish() const {
+  for (const Piece& piece : pieces_)
+    if (piece.to.empty()) backend_->write(*piece.buffer, piece.offset, piece.from);
 }
 
 Frozen freeze_state(kernels::Backend& backend, RecurrentState state) {

@@ -2,6 +2,7 @@
 // model's state is cut into them. Knows neither the tree of checkpoints nor files.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -70,34 +71,51 @@ struct PrefixLayout {
   std::size_t state_bytes() const;
 };
 
-// The KV of tokens [begin, end) out of a session's caches.
+// Whether somebody waits; null: nobody can.
+bool is_set(const std::atomic<bool>* interrupt);
+// How many threads copy so many bytes: much of the time goes into the first touch of memory, which
+// they share.
+std::size_t copying_threads(std::size_t bytes);
+
+// The KV of tokens [begin, end) out of a session's caches; empty: interrupted.
 Frozen freeze_kv(kernels::Backend& backend, const PrefixLayout& layout,
-                 std::span<const kernels::KvCache> caches, std::int64_t begin, std::int64_t end);
+                 std::span<const kernels::KvCache> caches, std::int64_t begin, std::int64_t end,
+                 const std::atomic<bool>* interrupt);
 // Takes the state over where it lies in host memory, else copies it there.
 Frozen freeze_state(kernels::Backend& backend, RecurrentState state);
-// Copies into a session's buffers, several at once: most of the time goes into the first touch of
-// memory, which the threads share.
+
+// Where in a session's buffers the parts of what is frozen go, so that they can be copied as they
+// come, in any order and by several threads.
 class Thaw {
  public:
-  explicit Thaw(kernels::Backend& backend) : backend_(backend) {}
+  Thaw() = default;  // they go nowhere
+  explicit Thaw(kernels::Backend& backend) : backend_(&backend) {}
 
-  // Of the KV of tokens [begin, …) that `frozen` holds, those of [from, to); the caches have room.
+  // Of the KV of tokens [begin, …) that `frozen` holds, those of [from, to) are wanted; the caches
+  // have room.
   void kv(const PrefixLayout& layout, const Frozen& frozen, std::int64_t begin, std::int64_t from,
           std::int64_t to, std::span<const kernels::KvCache> caches);
   // Into buffers of the same shapes.
   void state(const Frozen& frozen, const RecurrentState& state);
-  // Does what was asked for. What is frozen lives until then, and no buffer moves.
-  void run();
+  // When all is said.
+  void sort();
+
+  // Copies what is wanted of a part that is there. From any threads. False: interrupted.
+  bool copy(std::span<const std::byte> part, const std::atomic<bool>* interrupt) const;
+  // After all parts: those that do not go to host memory. No buffer moved since they were named.
+  void finish() const;
 
  private:
   struct Piece {
-    std::span<std::byte> to;
+    const kernels::Buffer* buffer = nullptr;
+    std::size_t offset = 0;
     std::span<const std::byte> from;
+    std::span<std::byte> to;  // the same place in host memory; empty: it is not there
   };
   void add(const kernels::Buffer& to, std::size_t offset, std::span<const std::byte> from);
 
-  kernels::Backend& backend_;
-  std::vector<Piece> pieces_;
+  kernels::Backend* backend_ = nullptr;
+  std::vector<Piece> pieces_;  // sorted by where they come from
 };
 
 }  // namespace hearth::engine

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <chrono>
@@ -13,8 +14,6 @@
 #include <optional>
 #include <system_error>
 #include <utility>
-
-#include "engine/spread.hpp"
 
 namespace hearth::engine {
 
@@ -26,7 +25,6 @@ constexpr const char* suffix = ".prefix";
 constexpr const char* unfinished = ".prefix.tmp";
 constexpr const char* charges_name = "written";  // "DAY BYTES\n"
 constexpr std::size_t id_digits = 16;
-constexpr std::size_t files_at_once = 3;
 
 std::string hex(std::uint64_t value) {
   std::string text(id_digits, '0');
@@ -175,14 +173,23 @@ bool PrefixDisk::write(PrefixRecord record) {
   const std::uint64_t bytes = prefix_file_bytes(record);
   {
     const std::scoped_lock lock(mutex_);
-    const std::uint64_t spent = day_ == options_.today() ? day_bytes_ : 0;
-    if (queued_bytes_ + bytes > options_.queue_bytes) return false;
-    if (spent + queued_bytes_ + bytes > options_.daily_bytes) return false;
+    if (bytes > room_now()) return false;
     queued_bytes_ += bytes;
     jobs_.emplace_back(std::move(record));
   }
   changed_.notify_all();
   return true;
+}
+
+std::uint64_t PrefixDisk::room() const {
+  const std::scoped_lock lock(mutex_);
+  return room_now();
+}
+
+std::uint64_t PrefixDisk::room_now() const {
+  const std::uint64_t spent = (day_ == options_.today() ? day_bytes_ : 0) + queued_bytes_;
+  return std::min(options_.queue_bytes - std::min(options_.queue_bytes, queued_bytes_),
+                  options_.daily_bytes - std::min(options_.daily_bytes, spent));
 }
 
 void PrefixDisk::remove(std::uint64_t id) {
@@ -210,19 +217,41 @@ void PrefixDisk::flush() {
   changed_.wait(lock, [this] { return jobs_.empty() && !busy_; });
 }
 
-void PrefixDisk::read(std::span<Request> requests) const {
-  spread(requests.size(), files_at_once, [&](std::size_t i) {
-    Request& request = requests[i];
-    try {
-      request.record = read_prefix_file(path_of(request.place.id), fingerprint_, layout_,
-                                        request.place, request.wants);
-    } catch (const PrefixDamage& error) {
-      request.failure = error.what();
-      request.damaged = true;
-    } catch (const std::exception& error) {
-      request.failure = error.what();
-    }
+// --- Reading -------------------------------------------------------------------------------------
+
+template <typename Task>
+bool PrefixDisk::attempt(Request& request, const Task& task) const {
+  std::string failure;
+  bool damaged = false;
+  try {
+    task();
+    return true;
+  } catch (const PrefixDamage& error) {
+    failure = error.what();
+    damaged = true;
+  } catch (const std::exception& error) {
+    failure = error.what();
+  }
+  const std::scoped_lock lock(mutex_);
+  request.failure = failure;
+  request.damaged = request.damaged || damaged;
+  return false;
+}
+
+bool PrefixDisk::open(Request& request) const {
+  return attempt(request, [&] {
+    request.reading = std::make_unique<PrefixReading>(path_of(request.place.id), fingerprint_,
+                                                      layout_, request.place, request.wants);
   });
+}
+
+bool PrefixDisk::read(Request& request, std::size_t piece,
+                      const PrefixReading::Arrived& arrived) const {
+  return attempt(request, [&] { request.reading->read(piece, arrived); });
+}
+
+bool PrefixDisk::finish(Request& request) const {
+  return attempt(request, [&] { request.reading->finish(); });
 }
 
 // --- The writing thread --------------------------------------------------------------------------

@@ -58,6 +58,7 @@ class PrefixDisk {
 
   // Queues a node's file. False: the queue is full or the day's bytes are spent. Parents first.
   bool write(PrefixRecord record);
+  std::uint64_t room() const;  // bytes that the queue and the day still take
   void remove(std::uint64_t id);
   void remove(const Foreign& file);
   void touch(std::uint64_t id);  // it was used now
@@ -69,15 +70,19 @@ class PrefixDisk {
   };
   std::vector<Written> take_written();
 
-  // Several files at once, so that one's checksum is taken while another is read.
+  // A file that is read.
   struct Request {
     PrefixPlace place;
     PrefixWants wants;
-    PrefixRecord record;   // the answer, or
-    std::string failure;   // why there is none,
-    bool damaged = false;  // and whether the file is of no use to anyone
+    std::unique_ptr<PrefixReading> reading;  // once it is open
+    std::string failure;                     // why there is no answer,
+    bool damaged = false;                    // and whether the file is of no use to anyone
   };
-  void read(std::span<Request> requests) const;
+  // Opens it; then a piece of it, and its end after all of them. From any threads. False: it
+  // failed, and says so.
+  bool open(Request& request) const;
+  bool read(Request& request, std::size_t piece, const PrefixReading::Arrived& arrived) const;
+  bool finish(Request& request) const;
 
   std::uint64_t written_today() const;
   void flush();  // waits until the queue is empty; for tests and the end
@@ -97,12 +102,15 @@ class PrefixDisk {
   std::string name_of(std::uint64_t id) const;
   std::filesystem::path path_of(std::uint64_t id) const;
   void queue(Job job);
-  void run();  // the writing thread
+  std::uint64_t room_now() const;  // under the lock
+  void run();                      // the writing thread
   void perform(PrefixRecord& record);
   void perform(const Remove& job);
   void perform(const Touch& job);
   void charge(std::uint64_t bytes);
   void read_charges();
+  template <typename Task>
+  bool attempt(Request& request, const Task& task) const;
 
   const PrefixDiskOptions options_;
   const PrefixLayout layout_;

@@ -15,11 +15,12 @@ constexpr double pass_tokens = 128;
 double weight(CheckpointKind kind) {
   switch (kind) {
     case CheckpointKind::mark:
+    case CheckpointKind::end:
       return 4;
     case CheckpointKind::before_end:
-    case CheckpointKind::end:
       return 2;
     case CheckpointKind::regular:
+    case CheckpointKind::typed:
       return 1;
   }
   return 1;
@@ -34,7 +35,12 @@ std::uint64_t kv_bytes(const PrefixNode& node) {
   return node.kv.bytes() + node.tokens.size() * sizeof(TokenId);
 }
 
-// Tokens to be computed again without this node's state.
+// What a state saves counts half where a prompt that parts there computes so many tokens anyway.
+constexpr double usual_rest = 1024;
+
+// Tokens to be computed again without this node's state. At a regular distance they are weighed
+// against those that a prompt that parts here computes anyway: what stays of a long prompt lies the
+// closer, the nearer to its end.
 double cost(const PrefixNode& node) {
   std::int64_t before = 0;
   std::int64_t to = node.place.begin;
@@ -45,7 +51,9 @@ double cost(const PrefixNode& node) {
     }
     to = std::min(to, at->place.begin);
   }
-  const double tokens = static_cast<double>(node.place.end - before) + pass_tokens;
+  double tokens = static_cast<double>(node.place.end - before) + pass_tokens;
+  if (node.kind == CheckpointKind::regular)
+    tokens /= 1 + static_cast<double>(node.reach - node.place.end) / usual_rest;
   const bool readable = node.on_disk() && node.file_has_state;
   return tokens * weight(node.kind) * (readable ? on_disk_share : 1.0);
 }
@@ -125,9 +133,15 @@ bool PrefixCache::make_room(std::uint64_t bytes) {
 // what it costs to compute per byte that its end frees, plus the inflation at the time of its last
 // use. The least one goes, and its worth becomes the inflation: so the unused age.
 bool PrefixCache::evict_one() {
+  const std::vector<PrefixNode*> nodes = all_nodes(*root_);
+  for (PrefixNode* node : nodes) node->reach = node->place.end;
+  for (auto at = nodes.rbegin(); at != nodes.rend(); ++at) {
+    PrefixNode& below = *(*at)->parent;
+    if ((*at)->place.begin >= below.place.end) below.reach = std::max(below.reach, (*at)->reach);
+  }
   PrefixNode* least = nullptr;
   double least_worth = std::numeric_limits<double>::infinity();
-  for (PrefixNode* node : all_nodes(*root_)) {
+  for (PrefixNode* node : nodes) {
     if (!node->state || node->file == File::queued) continue;
     std::uint64_t bytes = node->state.bytes() + output_bytes(*node) + 1;
     if (node->states_held == 1) bytes += kv_bytes(*node);

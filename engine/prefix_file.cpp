@@ -23,9 +23,9 @@ namespace {
 
 constexpr std::uint64_t magic = 0x3158'4650'5448'5248;  // "HRHTPFX1"
 constexpr std::size_t page = 4096;                      // what O_DIRECT aligns to
-constexpr std::size_t read_piece = std::size_t{4} << 20;
-constexpr std::size_t read_depth = 4;                         // pieces under way at once
+constexpr std::size_t read_piece = std::size_t{2} << 20;
 constexpr std::size_t worth_a_thread = std::size_t{4} << 20;  // bytes to be checksummed
+constexpr std::size_t most_threads = 4;                       // that do
 constexpr std::size_t write_piece = std::size_t{8} << 20;
 
 enum SectionName : std::size_t { tokens_section, kv_section, output_section, state_section };
@@ -99,7 +99,7 @@ std::uint64_t bytes_of(const Parts& parts) {
 std::uint64_t checksum_of(const Parts& parts) {
   std::vector<std::uint64_t> sums(parts.size());
   const auto threads = static_cast<std::size_t>(bytes_of(parts) / worth_a_thread + 1);
-  spread(parts.size(), std::min(threads, read_depth),
+  spread(parts.size(), std::min(threads, most_threads),
          [&](std::size_t i) { sums[i] = checksum(parts[i], i); });
   return checksum(std::as_bytes(std::span(sums)));
 }
@@ -164,11 +164,21 @@ void sync_directory(const std::filesystem::path& directory) {
     throw Error(directory.string() + " cannot be synced: " + reason(errno));
 }
 
+template <typename Value>
+std::vector<Value> values(std::span<const std::byte> bytes) {
+  std::vector<Value> result(bytes.size() / sizeof(Value));
+  if (!result.empty()) std::memcpy(result.data(), bytes.data(), result.size() * sizeof(Value));
+  return result;
+}
+
+}  // namespace
+
 // A node's file, opened and its header checked.
-class Input {
+class PrefixInput {
  public:
-  Input(const std::filesystem::path& path, std::uint64_t fingerprint, const PrefixLayout& layout)
-      : path_(path), file_(open(path)) {
+  PrefixInput(const std::filesystem::path& path, std::uint64_t fingerprint,
+              const PrefixLayout& layout)
+      : path_(path), file_(open()) {
     struct stat status {};
     if (::fstat(file_.get(), &status) != 0 || !S_ISREG(status.st_mode)) damaged("no regular file");
     size_ = static_cast<std::uint64_t>(status.st_size);
@@ -178,20 +188,24 @@ class Input {
   const Header& header() const { return header_; }
   std::uint64_t size() const { return size_; }
 
-  // The section, padding included. What is past its bytes must be zero.
-  std::shared_ptr<HostBlock> read(std::size_t section) const {
-    const std::uint64_t bytes = header_.sections[section].bytes;
-    auto block = std::make_shared<HostBlock>(static_cast<std::size_t>(padded(bytes)));
-    read_at(offset_of(header_, section), block->bytes());
-    const std::span<const std::byte> padding =
-        block->bytes().subspan(static_cast<std::size_t>(bytes));
-    if (std::ranges::any_of(padding, [](std::byte byte) { return byte != std::byte{}; }))
-      damaged("bytes between its sections");
-    return block;
+  // Fills `to` from there on; page-aligned, all of it. Several threads may.
+  void read(std::uint64_t offset, std::span<std::byte> to) const {
+    const auto bytes = static_cast<off_t>(to.size());
+    const auto begin = static_cast<off_t>(offset);
+    for (auto at = begin; !to.empty();) {
+      const ssize_t got = ::pread(file_.get(), to.data(), to.size(), at);
+      if (got < 0 && errno == EINTR) continue;
+      if (got <= 0) damaged(reason(got < 0 ? errno : ENODATA).c_str());
+      to = to.subspan(static_cast<std::size_t>(got));
+      at += got;
+    }
+    if (!direct_)
+      static_cast<void>(::posix_fadvise(file_.get(), begin, bytes, POSIX_FADV_DONTNEED));
   }
 
-  void require_sum(std::size_t section, const Parts& parts) const {
-    if (checksum_of(parts) != header_.sections[section].checksum) damaged("a wrong checksum");
+  void require_zeros(std::span<const std::byte> padding) const {
+    if (std::ranges::any_of(padding, [](std::byte byte) { return byte != std::byte{}; }))
+      damaged("bytes between its sections");
   }
 
   [[noreturn]] void damaged(const char* why) const {
@@ -199,45 +213,22 @@ class Input {
   }
 
  private:
-  static int open(const std::filesystem::path& path) {
+  int open() {
     const int flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
-    int fd = ::open(path.c_str(), flags | O_DIRECT);
-    if (fd < 0 && errno == EINVAL) fd = ::open(path.c_str(), flags);  // a file system without
+    int fd = ::open(path_.c_str(), flags | O_DIRECT);
+    direct_ = fd >= 0;
+    if (fd < 0 && errno == EINVAL) fd = ::open(path_.c_str(), flags);  // a file system without
     if (fd >= 0) return fd;
-    const std::string what = path.string() + " cannot be opened: " + reason(errno);
+    const std::string what = path_.string() + " cannot be opened: " + reason(errno);
     if (errno == ENOENT || errno == ELOOP) throw PrefixDamage(what);
     throw Error(what);
-  }
-
-  void read_at(std::uint64_t offset, std::span<std::byte> to) const {
-    const std::size_t pieces = (to.size() + read_piece - 1) / read_piece;
-    std::atomic<int> failed = 0;
-    spread(pieces, read_depth, [&](std::size_t i) {
-      const std::size_t at = i * read_piece;
-      std::span<std::byte> piece = to.subspan(at, std::min(read_piece, to.size() - at));
-      std::uint64_t from = offset + at;
-      while (!piece.empty() && failed == 0) {
-        const ssize_t got =
-            ::pread(file_.get(), piece.data(), piece.size(), static_cast<off_t>(from));
-        if (got < 0 && errno == EINTR) continue;
-        if (got <= 0) {
-          failed = got < 0 ? errno : ENODATA;
-          return;
-        }
-        piece = piece.subspan(static_cast<std::size_t>(got));
-        from += static_cast<std::uint64_t>(got);
-      }
-    });
-    static_cast<void>(::posix_fadvise(file_.get(), static_cast<off_t>(offset),
-                                      static_cast<off_t>(to.size()), POSIX_FADV_DONTNEED));
-    if (failed != 0) damaged(reason(failed).c_str());
   }
 
   // Everything that the header says is bounded by the layout before it is believed.
   void check(std::uint64_t fingerprint, const PrefixLayout& layout) {
     if (size_ < page) damaged("cut short");
     const HostBlock block(page);
-    read_at(0, block.bytes());
+    read(0, block.bytes());
     const std::span<const std::byte> bytes = block.bytes();
     std::memcpy(&header_, bytes.data(), sizeof header_);
     if (header_.magic != magic) damaged("no prefix checkpoint");
@@ -267,20 +258,12 @@ class Input {
     if (size_ != offset_of(header_, sections.size())) damaged("cut short");
   }
 
-  const std::filesystem::path& path_;
+  const std::filesystem::path path_;
+  bool direct_ = false;  // past the page cache; set while file_ is opened
   Descriptor file_;
   std::uint64_t size_ = 0;
   Header header_;
 };
-
-template <typename Value>
-std::vector<Value> values(std::span<const std::byte> bytes) {
-  std::vector<Value> result(bytes.size() / sizeof(Value));
-  if (!result.empty()) std::memcpy(result.data(), bytes.data(), result.size() * sizeof(Value));
-  return result;
-}
-
-}  // namespace
 
 std::uint64_t prefix_file_bytes(const PrefixRecord& record) {
   std::uint64_t total = page;
@@ -315,7 +298,7 @@ void write_prefix_file(const std::filesystem::path& path, std::uint64_t fingerpr
 
 PrefixHead read_prefix_head(const std::filesystem::path& path, std::uint64_t fingerprint,
                             const PrefixLayout& layout) {
-  const Input input(path, fingerprint, layout);
+  const PrefixInput input(path, fingerprint, layout);
   const Header& header = input.header();
   const auto& section = header.sections;
   PrefixHead head;
@@ -323,42 +306,102 @@ PrefixHead read_prefix_head(const std::filesystem::path& path, std::uint64_t fin
   head.has_state = section[output_section].bytes > 0;
   head.has_logits = section[output_section].bytes > layout.hidden * sizeof(float);
   head.bytes = input.size();
-  const std::shared_ptr<HostBlock> block = input.read(tokens_section);
   const auto bytes = static_cast<std::size_t>(section[tokens_section].bytes);
-  const std::span<const std::byte> tokens = block->bytes().first(bytes);
-  input.require_sum(tokens_section, {tokens});
+  const HostBlock block(static_cast<std::size_t>(padded(bytes)));
+  input.read(offset_of(header, tokens_section), block.bytes());
+  const std::span<const std::byte> tokens = block.bytes().first(bytes);
+  input.require_zeros(block.bytes().subspan(bytes));
+  if (checksum_of({tokens}) != section[tokens_section].checksum) input.damaged("a wrong checksum");
   head.tokens = values<TokenId>(tokens);
   return head;
 }
 
-PrefixRecord read_prefix_file(const std::filesystem::path& path, std::uint64_t fingerprint,
-                              const PrefixLayout& layout, const PrefixPlace& expected,
-                              PrefixWants wants) {
-  const Input input(path, fingerprint, layout);
-  const PrefixPlace& place = input.header().place;
+// A section that comes piece by piece.
+struct PrefixReading::Section {
+  std::uint64_t offset = 0;  // in the file
+  std::uint64_t checksum = 0;
+  std::shared_ptr<HostBlock> block;
+  std::size_t used = 0;  // bytes of the block; the others are padding
+  bool handed_on = true;
+  // Of each part.
+  std::vector<std::span<const std::byte>> parts;
+  std::vector<std::atomic<std::size_t>> missing;  // pieces that have not come
+  std::vector<std::uint64_t> sums;
+};
+
+PrefixReading::PrefixReading(const std::filesystem::path& path, std::uint64_t fingerprint,
+                             const PrefixLayout& layout, const PrefixPlace& expected,
+                             PrefixWants wants)
+    : input_(std::make_unique<PrefixInput>(path, fingerprint, layout)) {
+  const PrefixPlace& place = input_->header().place;
   if (place.id != expected.id || place.parent != expected.parent || place.begin != expected.begin ||
       place.end != expected.end) {
-    input.damaged("another file has its name");
+    input_->damaged("another file has its name");
   }
-  PrefixRecord record;
-  record.place = place;
-  if (wants.kv) {
-    record.kv = cut(input.read(kv_section), layout.kv_parts(place.begin, place.end));
-    input.require_sum(kv_section, parts_of(record.kv));
+  record_.place = place;
+  if (wants.kv) record_.kv = want(kv_section, layout.kv_parts(place.begin, place.end));
+  if (!wants.state) return;
+  const auto output = static_cast<std::size_t>(input_->header().sections[output_section].bytes);
+  if (output == 0) input_->damaged("its state is missing");
+  record_.state = want(state_section, layout.state_parts);
+  const std::size_t hidden = layout.hidden * sizeof(float);
+  want(output_section, std::array{hidden, output - hidden});
+  sections_.back()->handed_on = false;
+}
+
+PrefixReading::~PrefixReading() = default;
+
+Frozen PrefixReading::want(std::size_t name, std::span<const std::size_t> parts) {
+  const Header& header = input_->header();
+  const auto bytes = static_cast<std::size_t>(header.sections[name].bytes);
+  sections_.push_back(std::make_unique<Section>());
+  Section& section = *sections_.back();
+  section.offset = offset_of(header, name);
+  section.checksum = header.sections[name].checksum;
+  section.block = std::make_shared<HostBlock>(static_cast<std::size_t>(padded(bytes)));
+  section.used = bytes;
+  Frozen frozen = cut(section.block, parts);
+  section.parts.assign(frozen.parts().begin(), frozen.parts().end());
+  section.missing = std::vector<std::atomic<std::size_t>>(parts.size());
+  section.sums.resize(parts.size());
+  std::size_t at = 0;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    if (parts[i] == 0) {
+      section.sums[i] = engine::checksum({}, i);
+    } else {
+      section.missing[i] = (at + parts[i] - 1) / read_piece - at / read_piece + 1;
+    }
+    at += parts[i];
   }
-  if (!wants.state) return record;
-  const auto bytes = static_cast<std::size_t>(input.header().sections[output_section].bytes);
-  if (bytes == 0) input.damaged("its state is missing");
-  const std::shared_ptr<HostBlock> output = input.read(output_section);
-  const std::span<const std::byte> hidden = output->bytes().first(layout.hidden * sizeof(float));
-  const std::span<const std::byte> logits =
-      output->bytes().subspan(hidden.size(), bytes - hidden.size());
-  input.require_sum(output_section, {hidden, logits});
-  record.hidden = values<float>(hidden);
-  record.logits = values<float>(logits);
-  record.state = cut(input.read(state_section), layout.state_parts);
-  input.require_sum(state_section, parts_of(record.state));
-  return record;
+  for (at = 0; at < section.block->bytes().size(); at += read_piece)
+    pieces_.push_back({&section, at});
+  return frozen;
+}
+
+void PrefixReading::read(std::size_t piece, const Arrived& arrived) {
+  const auto [to, offset] = pieces_[piece];
+  const std::span<std::byte> rest = to->block->bytes().subspan(offset);
+  const std::span<std::byte> bytes = rest.first(std::min(read_piece, rest.size()));
+  input_->read(to->offset + offset, bytes);
+  for (std::size_t i = 0; i < to->parts.size(); ++i) {
+    const std::span<const std::byte> part = to->parts[i];
+    const auto begin = static_cast<std::size_t>(part.data() - to->block->bytes().data());
+    const bool touched = begin < offset + bytes.size() && offset < begin + part.size();
+    if (!touched || --to->missing[i] > 0) continue;
+    to->sums[i] = engine::checksum(part, i);
+    if (to->handed_on) arrived(part);
+  }
+}
+
+void PrefixReading::finish() {
+  for (const auto& section : sections_) {
+    input_->require_zeros(section->block->bytes().subspan(section->used));
+    if (engine::checksum(std::as_bytes(std::span(section->sums))) != section->checksum)
+      input_->damaged("a wrong checksum");
+    if (section->handed_on) continue;
+    record_.hidden = values<float>(section->parts[0]);
+    record_.logits = values<float>(section->parts[1]);
+  }
 }
 
 }  // namespace hearth::engine

@@ -12,6 +12,8 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -21,6 +23,8 @@
 #include "engine/types.hpp"
 
 namespace hearth::engine {
+
+class PrefixInput;  // engine/prefix_file.cpp: a file whose header was checked
 
 // Where a node stands: its own tokens are [begin, end) of the sequence; those before are the first
 // `begin` of its parent's.
@@ -69,14 +73,48 @@ void write_prefix_file(const std::filesystem::path& path, std::uint64_t fingerpr
 PrefixHead read_prefix_head(const std::filesystem::path& path, std::uint64_t fingerprint,
                             const PrefixLayout& layout);
 
-// Reads what is wanted of the file of a node, at the disk's speed and without leaving pages in the
-// cache where the file system allows that. Throws as read_prefix_head does.
 struct PrefixWants {
   bool kv = false;
   bool state = false;  // with the output
 };
-PrefixRecord read_prefix_file(const std::filesystem::path& path, std::uint64_t fingerprint,
-                              const PrefixLayout& layout, const PrefixPlace& expected,
-                              PrefixWants wants);
+
+// A node's file on its way into memory, in pieces, so that the disk always has several to read
+// while others are checked: at the disk's speed, and without leaving pages in the cache where the
+// file system allows that.
+//
+// Threading: read() from any threads at once, each piece once; the rest from one.
+class PrefixReading {
+ public:
+  // A part of the KV or of the state that lies in memory, whole.
+  using Arrived = std::function<void(std::span<const std::byte> part)>;
+
+  // Opens the file, looks at its header and takes memory, which is not filled yet. Throws as
+  // read_prefix_head does.
+  PrefixReading(const std::filesystem::path& path, std::uint64_t fingerprint,
+                const PrefixLayout& layout, const PrefixPlace& expected, PrefixWants wants);
+  ~PrefixReading();
+
+  // Where the KV and the state come to lie.
+  const PrefixRecord& record() const { return record_; }
+  std::size_t pieces() const { return pieces_.size(); }
+  // Calls `arrived` for the parts that the piece was the last of. They are only to be believed once
+  // finish() has returned.
+  void read(std::size_t piece, const Arrived& arrived);
+  // After all pieces. Throws PrefixDamage where a checksum is wrong, else the output is there, too.
+  void finish();
+
+ private:
+  struct Section;
+  struct Piece {
+    Section* section = nullptr;
+    std::size_t offset = 0;  // in the section
+  };
+  Frozen want(std::size_t section, std::span<const std::size_t> parts);
+
+  std::unique_ptr<const PrefixInput> input_;
+  PrefixRecord record_;
+  std::vector<std::unique_ptr<Section>> sections_;
+  std::vector<Piece> pieces_;
+};
 
 }  // namespace hearth::engine

@@ -1,19 +1,35 @@
 // What the PrefixCache has on disk: which checkpoints are worth a file, which file has to go.
 #include <algorithm>
 #include <limits>
+#include <tuple>
 #include <utility>
 
 #include "engine/prefix_cache.hpp"
+#include "engine/prefix_cuts.hpp"
 
 namespace hearth::engine {
 
 namespace {
 
-// Whoever computed fewer tokens than this only typed: not worth a file however slow the machine.
-constexpr std::size_t keystroke_tokens = 64;
-
 void note(const PrefixOptions& options, const std::string& text) {
   if (options.note) options.note(text);
+}
+
+PrefixRecord record_of(const PrefixNode& node, bool with_state) {
+  PrefixRecord record;
+  record.place = node.place;
+  record.tokens = node.tokens;
+  record.kv = node.kv;
+  if (with_state) {
+    record.state = node.state;
+    record.hidden = node.hidden;
+    record.logits = node.logits;
+  }
+  return record;
+}
+
+std::uint64_t file_bytes(const PrefixNode& node, bool with_state) {
+  return prefix_file_bytes(record_of(node, with_state));
 }
 
 bool stands_on(const PrefixNode& node, const PrefixNode& below) {
@@ -79,6 +95,7 @@ void PrefixCache::persist(Tokens tokens, std::size_t computed) {
   const auto seconds = [&](std::int64_t count) {
     return static_cast<double>(count) * seconds_per_token_;
   };
+  // Not for a keystroke, however slow the machine.
   const bool took_long = computed >= keystroke_tokens &&
                          seconds(static_cast<std::int64_t>(computed)) >= options_.disk_min_seconds;
   if (!took_long) return;
@@ -96,35 +113,59 @@ void PrefixCache::persist(Tokens tokens, std::size_t computed) {
       worth = true;
     } else if (node->kind == CheckpointKind::mark) {
       worth = behind >= static_cast<std::int64_t>(keystroke_tokens);
-    } else if (node->kind != CheckpointKind::before_end) {
+    } else if (node->kind == CheckpointKind::regular || node->kind == CheckpointKind::end) {
       worth = seconds(behind) >= options_.disk_min_seconds;
     }
     if (!worth || !node->state) continue;
     wanted.push_back(node->place.id);
     last = end;
   }
+  const std::unordered_set<std::uint64_t> chosen = choose_written(wanted);
   for (const std::uint64_t id : wanted) {
     const auto at = by_id_.find(id);  // making room on disk may have taken it away
-    if (at == by_id_.end()) continue;
+    if (at == by_id_.end() || !chosen.contains(id)) continue;
     // What it stands on first, for its KV.
     for (const PrefixStep& step : path_to(*at->second)) {
       if (step.node->file != File::none) continue;
-      if (!enqueue(*step.node, step.node == at->second)) return publish();
+      if (!enqueue(*step.node, chosen.contains(step.node->place.id))) return publish();
     }
   }
   publish();
 }
 
-bool PrefixCache::enqueue(PrefixNode& node, bool with_state) {
-  PrefixRecord record;
-  record.place = node.place;
-  record.tokens = node.tokens;
-  record.kv = node.kv;
-  if (with_state) {
-    record.state = node.state;
-    record.hidden = node.hidden;
-    record.logits = node.logits;
+// Of what is worth a file, what the queue has room for: the end of the prompt first, then marks,
+// then the others from the last on.
+std::unordered_set<std::uint64_t> PrefixCache::choose_written(
+    const std::vector<std::uint64_t>& wanted) const {
+  const auto rank = [](const PrefixNode* node) {
+    const bool regular = node->kind == CheckpointKind::regular;
+    return std::tuple(node->kind != CheckpointKind::end, regular, -node->place.end);
+  };
+  std::vector<PrefixNode*> nodes;
+  for (const std::uint64_t id : wanted) nodes.push_back(by_id_.at(id));
+  std::ranges::sort(nodes, {}, rank);
+
+  std::unordered_set<std::uint64_t> chosen;
+  std::unordered_set<const PrefixNode*> carried;  // those whose KV is written
+  std::uint64_t room = disk_->room();
+  for (PrefixNode* node : nodes) {
+    std::uint64_t bytes = file_bytes(*node, true) - file_bytes(*node, false);
+    std::vector<const PrefixNode*> more;
+    for (const PrefixStep& step : path_to(*node)) {
+      if (step.node->file != File::none || carried.contains(step.node)) continue;
+      more.push_back(step.node);
+      bytes += file_bytes(*step.node, false);
+    }
+    if (bytes > room) continue;
+    room -= bytes;
+    carried.insert(more.begin(), more.end());
+    chosen.insert(node->place.id);
   }
+  return chosen;
+}
+
+bool PrefixCache::enqueue(PrefixNode& node, bool with_state) {
+  PrefixRecord record = record_of(node, with_state);
   const std::uint64_t bytes = prefix_file_bytes(record);
   if (!make_disk_room(bytes, node) || !disk_->write(std::move(record))) return false;
   node.file = File::queued;

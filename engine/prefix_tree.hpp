@@ -22,6 +22,7 @@ enum class CheckpointKind : std::uint8_t {
   mark,        // at a boundary that the prompt names
   before_end,  // some tokens before a prompt's end: typing changes what is behind
   end,         // after a whole prompt
+  typed,       // the same, but few tokens differ from one before it
 };
 
 struct PrefixNode {
@@ -39,6 +40,7 @@ struct PrefixNode {
   std::vector<float> logits;
   std::size_t states_held = 0;  // states in RAM, of this node and all that stand on it
   double credit = 0;            // see PrefixCache::evict_one
+  std::int64_t reach = 0;       // end of the longest node on its end; see there, too
 
   // On disk. A queued node keeps what it holds in RAM.
   enum class File : std::uint8_t { none, queued, written } file = File::none;

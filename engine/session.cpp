@@ -1,7 +1,6 @@
 // A sequence's life: synchronising with a new prompt, prefill in stages, decode, drafts.
 #include <algorithm>
 #include <chrono>
-#include <limits>
 #include <numeric>
 #include <optional>
 #include <utility>
@@ -9,6 +8,7 @@
 #include "engine/engine.hpp"
 #include "engine/forward.hpp"
 #include "engine/prefix_cache.hpp"
+#include "engine/prefix_cuts.hpp"
 #include "engine/state.hpp"
 
 namespace hearth::engine {
@@ -38,68 +38,37 @@ std::unique_ptr<State> empty_state(const Engine& engine) {
   return state;
 }
 
-struct Cut {
-  std::size_t position = 0;  // tokens of the sequence
-  CheckpointKind kind = CheckpointKind::regular;
-};
-
-// How close to a prompt's end a state is wanted: behind it typing changes tokens, and from it few
-// are computed again.
-constexpr std::size_t before_end = 16;
-constexpr std::size_t before_end_least = 12;
-constexpr std::size_t before_end_most = 24;
-
 std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
 
-bool in_window(std::size_t position, std::size_t total) {
-  return position + before_end_most >= total && position + before_end_least <= total;
-}
-
-// Where in (begin, end] of a prompt of `total` tokens states are wanted, by rising position.
-// `known`: a checkpoint that the prompt's last tokens can go back to.
-std::vector<Cut> wanted_cuts(std::size_t begin, std::size_t end, std::size_t total,
-                             std::span<const std::size_t> marks, std::size_t distance,
-                             std::size_t known) {
-  std::vector<Cut> cuts;
-  bool near_end = in_window(known, total);
-  const auto want = [&](std::size_t position, CheckpointKind kind) {
-    const bool taken =
-        std::ranges::any_of(cuts, [&](const Cut& cut) { return cut.position == position; });
-    if (position >= total || taken) return;
-    near_end = near_end || in_window(position, total);
-    if (position > begin && position <= end) cuts.push_back({position, kind});
-  };
-  for (const std::size_t mark : marks) want(mark, CheckpointKind::mark);
-  for (std::size_t at = distance; at <= end; at += distance) want(at, CheckpointKind::regular);
-  if (total > before_end && !near_end) want(total - before_end, CheckpointKind::before_end);
-  if (end == total) cuts.push_back({total, CheckpointKind::end});
-  std::ranges::sort(cuts, {}, &Cut::position);
-  return cuts;
-}
-
-// Drops all but the `most` best: the end and what is near it, marks, then the last ones.
-void limit_cuts(std::vector<Cut>& cuts, std::size_t most) {
-  const auto rank = [](const Cut& cut) {
-    const bool regular = cut.kind == CheckpointKind::regular;
-    const bool mark = cut.kind == CheckpointKind::mark;
-    return std::pair(regular ? 2 : (mark ? 1 : 0),
-                     std::numeric_limits<std::size_t>::max() - cut.position);
-  };
-  std::ranges::sort(cuts, {}, rank);
-  cuts.resize(std::min(cuts.size(), most));
-  std::ranges::sort(cuts, {}, &Cut::position);
+// Of a sequence's beginning, whose KV the caches hold.
+PrefixCache::Checkpoint checkpoint_of(const Engine& engine,
+                                      std::span<const kernels::KvCache> caches,
+                                      std::span<const TokenId> tokens, CheckpointKind kind,
+                                      RecurrentState state, std::vector<float> hidden,
+                                      std::vector<float> logits) {
+  kernels::Backend& backend = engine.backend();
+  const PrefixLayout& layout = engine.prefixes().layout();
+  return {tokens,
+          kind,
+          freeze_state(backend, std::move(state)),
+          std::move(hidden),
+          std::move(logits),
+          [&backend, &layout, caches](std::int64_t begin, std::int64_t end,
+                                      const std::atomic<bool>* interrupt) {
+            return freeze_kv(backend, layout, caches, begin, end, interrupt);
+          }};
 }
 
 }  // namespace
 
-// A chunk on its way, and what is kept of it.
+// A chunk on its way, then, when it is part of the session, what is still to be kept of it.
 struct Session::Prefill {
   // Takes as many of the cuts as the budget allows.
-  Prefill(PrefixCache& cache, std::vector<Cut> wanted)
+  Prefill(PrefixCache& cache, std::vector<Cut> wanted, const CutRange& range)
       : prefixes(cache), cuts(std::move(wanted)), reserved(cache.reserve_states(cuts.size())) {
-    limit_cuts(cuts, reserved);
+    limit_cuts(cuts, reserved, range);
   }
   Prefill(const Prefill&) = delete;
   Prefill& operator=(const Prefill&) = delete;
@@ -110,6 +79,9 @@ struct Session::Prefill {
   std::size_t reserved;  // states of the chunk that count as the cache's memory
   Chunk chunk;
   double seconds = 0;  // of computation so far
+  bool computed = false;
+  std::size_t kept = 0;                         // of the cuts
+  std::optional<PrefixCache::Checkpoint> next;  // being kept
 };
 
 Session::Session(std::shared_ptr<const Engine> engine)
@@ -136,7 +108,7 @@ std::size_t Session::bytes() const {
   for (const RecurrentState& spare : state_->spares) total += spare.bytes();
   for (const State::Decoded& decoded : state_->decoded) total += decoded.recurrent.bytes();
   for (const kernels::KvCache& kv : state_->kv) total += kv.keys.bytes() + kv.values.bytes();
-  if (!parked_) return total;
+  if (!parked_ || parked_->computed) return total;
   // The other states of a chunk are counted with the checkpoints.
   const Chunk& chunk = parked_->chunk;
   return total + chunk.states.back().bytes() + chunk.bytes();
@@ -153,6 +125,15 @@ std::size_t Session::common(std::span<const TokenId> tokens) const {
 }
 
 std::size_t Session::sync(std::span<const TokenId> tokens) {
+  return *sync(tokens, nullptr);
+}
+
+std::optional<std::size_t> Session::sync(std::span<const TokenId> tokens,
+                                         const std::atomic<bool>* interrupt) {
+  // While the KV that they need is there.
+  while (parked_ && parked_->computed)
+    if (!keep_next(interrupt)) return std::nullopt;
+
   const std::size_t shared = common_prefix(tokens_, tokens);
   const bool goes_on = continues(tokens);
   if (parked_ && (!goes_on || common_prefix(parked_->chunk.tokens, tokens.subspan(shared)) !=
@@ -160,35 +141,55 @@ std::size_t Session::sync(std::span<const TokenId> tokens) {
     parked_.reset();
   }
   const std::size_t done = goes_on ? static_cast<std::size_t>(prefill_done()) : 0;
-  std::optional<PrefixCache::Restored> from = engine_->prefixes().take(tokens, done, shared);
-  if (!from && goes_on) {
-    if (!logits_.empty()) synced_ = tokens_.size();  // else the same prompt's prefill goes on
+
+  // Rows behind those that are shared are written while it is still open whether all of them will
+  // be; the state that the session is in stays until it is certain.
+  kernels::Backend& backend = engine_->backend();
+  RecurrentState state;
+  const auto destination = [&](const PrefixCache::Restored& found) {
+    parked_.reset();
+    if (state.delta.empty()) state = take_spare(*state_, backend, engine_->config());
+    for (kernels::KvCache& kv : state_->kv)
+      reserve(backend, kv, static_cast<std::int64_t>(shared), found.position);
+    Thaw thaw(backend);
+    for (const PrefixCache::Restored::Stretch& stretch : found.stretches)
+      thaw.kv(engine_->prefixes().layout(), stretch.kv, stretch.begin, stretch.from, stretch.to,
+              state_->kv);
+    thaw.state(found.state, state);
+    return thaw;
+  };
+  std::optional<PrefixCache::Restored> from =
+      engine_->prefixes().take(tokens, done, shared, destination, interrupt);
+  if (!from || from->position == 0) {
+    if (!state.delta.empty()) retire(std::move(state));
+    if (!goes_on) clear();
+    if (!from) return std::nullopt;
+    if (!logits_.empty() || !goes_on) synced_ = tokens_.size();  // else the same prompt goes on
     return tokens_.size();
   }
-
-  kernels::Backend& backend = engine_->backend();
-  parked_.reset();
-  logits_.clear();
   state_->decoded.clear();  // what could be taken back is gone
-  if (!from) {
-    tokens_.clear();
-    state_->hidden.clear();
-    state_->recurrent = make_recurrent_state(backend, engine_->config());
-    return synced_ = 0;
-  }
-  for (kernels::KvCache& kv : state_->kv)
-    reserve(backend, kv, static_cast<std::int64_t>(shared), from->position);
-  const PrefixLayout& layout = engine_->prefixes().layout();
-  Thaw thaw(backend);
-  for (const PrefixCache::Restored::Stretch& stretch : from->stretches)
-    thaw.kv(layout, stretch.kv, stretch.begin, stretch.from, stretch.to, state_->kv);
-  thaw.state(from->state, state_->recurrent);
-  thaw.run();
   state_->hidden = std::move(from->hidden);
+  retire(std::exchange(state_->recurrent, std::move(state)));
   logits_ = std::move(from->logits);
   screened_ = false;
   tokens_.assign(tokens.begin(), tokens.begin() + from->position);
   return synced_ = tokens_.size();
+}
+
+// Back to no tokens at all.
+void Session::clear() {
+  parked_.reset();
+  tokens_.clear();
+  logits_.clear();
+  state_->hidden.clear();
+  state_->decoded.clear();
+  state_->recurrent = make_recurrent_state(engine_->backend(), engine_->config());
+}
+
+// Leaves a state's memory to the next ones.
+void Session::retire(RecurrentState state) {
+  if (state_->spares.size() <= engine_->options().drafts)
+    state_->spares.push_back(std::move(state));
 }
 
 void Session::keep() {
@@ -196,18 +197,9 @@ void Session::keep() {
   // Logits that were screened are no use to a prompt that ends here.
   std::vector<float> last;
   if (!screened_) last.assign(logits().begin(), logits().end());
-  add_checkpoint(tokens_.size(), CheckpointKind::end, copy(engine_->backend(), state_->recurrent),
-                 state_->hidden, std::move(last));
-}
-
-void Session::add_checkpoint(std::size_t position, CheckpointKind kind, RecurrentState state,
-                             std::vector<float> hidden, std::vector<float> logits) {
-  kernels::Backend& backend = engine_->backend();
-  PrefixCache& prefixes = engine_->prefixes();
-  prefixes.add({std::span(tokens_).first(position), kind, freeze_state(backend, std::move(state)),
-                std::move(hidden), std::move(logits), [&](std::int64_t begin, std::int64_t end) {
-                  return freeze_kv(backend, prefixes.layout(), state_->kv, begin, end);
-                }});
+  engine_->prefixes().add(checkpoint_of(*engine_, state_->kv, tokens_, CheckpointKind::end,
+                                        copy(engine_->backend(), state_->recurrent), state_->hidden,
+                                        std::move(last)));
 }
 
 // The next rows of a prompt, up to a multiple of the delta rule's chunk or the prompt's end.
@@ -224,8 +216,9 @@ std::unique_ptr<Session::Prefill> Session::next_chunk(std::span<const TokenId> t
       round_up(std::max<std::int64_t>(options.checkpoint_distance, 1), delta_chunk));
   const std::size_t known =
       prefixes.find(tokens.first(tokens.size() - std::min(before_end_least, tokens.size())));
-  auto next = std::make_unique<Prefill>(
-      prefixes, wanted_cuts(begin, end, tokens.size(), marks, distance, known));
+  const CutRange range{synced_, begin, end, tokens.size()};
+  auto next =
+      std::make_unique<Prefill>(prefixes, wanted_cuts(range, marks, distance, known), range);
   std::vector<std::size_t> inside;
   for (const Cut& cut : next->cuts) {
     if (cut.position < end) inside.push_back(cut.position - begin);
@@ -245,6 +238,11 @@ Progress Session::prefill(std::span<const TokenId> tokens, std::span<const std::
     throw Error("prefill must extend the session's tokens; call sync first");
   }
   const std::span<const TokenId> rest = tokens.subspan(tokens_.size());
+  const auto more = [&] {
+    const bool done = !parked_ && tokens_.size() == tokens.size();
+    return done ? Progress::done : Progress::more;
+  };
+  if (parked_ && parked_->computed) return keep_next(interrupt) ? more() : Progress::interrupted;
   if (rest.empty()) return Progress::done;
 
   if (parked_ && common_prefix(parked_->chunk.tokens, rest) != parked_->chunk.rows())
@@ -258,32 +256,45 @@ Progress Session::prefill(std::span<const TokenId> tokens, std::span<const std::
   const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - started;
   parked_->seconds += spent.count();
   if (progress != Progress::done) return progress;
-  keep_checkpoints(*std::exchange(parked_, nullptr));
-  return tokens_.size() == tokens.size() ? Progress::done : Progress::more;
+  engine_->prefixes().measured(chunk.rows(), parked_->seconds);
+  parked_->computed = true;
+  Chunk left;  // what the chunk was computed in goes
+  left.states = std::move(chunk.states);
+  left.cut_hidden = std::move(chunk.cut_hidden);
+  chunk = std::move(left);
+  if (parked_->cuts.empty()) parked_.reset();
+  return more();
 }
 
-// Of a chunk that is now part of the session.
-void Session::keep_checkpoints(Prefill& done) {
-  Chunk& chunk = done.chunk;
+// Keeps one checkpoint of a chunk that is part of the session by now; after the last one the chunk
+// is forgotten. False: interrupted.
+bool Session::keep_next(const std::atomic<bool>* interrupt) {
+  if (is_set(interrupt)) return false;
+  Prefill& done = *parked_;
   PrefixCache& prefixes = engine_->prefixes();
-  prefixes.measured(chunk.rows(), done.seconds);
-  for (std::size_t i = 0; i < done.cuts.size(); ++i) {
-    const auto [at, kind] = done.cuts[i];
+  if (!done.next) {
+    const auto [at, kind] = done.cuts[done.kept];
+    const bool inside = at < tokens_.size();
+    Chunk& chunk = done.chunk;
+    done.next = checkpoint_of(
+        *engine_, state_->kv, std::span(tokens_).first(at), kind,
+        inside ? std::move(chunk.states[done.kept]) : copy(engine_->backend(), state_->recurrent),
+        inside ? std::move(chunk.cut_hidden[done.kept]) : state_->hidden,
+        inside ? std::vector<float>() : logits_);
     prefixes.release_states(1);  // from here on it counts as what it becomes
     --done.reserved;
-    if (at < tokens_.size()) {
-      add_checkpoint(at, kind, std::move(chunk.states[i]), std::move(chunk.cut_hidden[i]), {});
-    } else {
-      add_checkpoint(at, kind, copy(engine_->backend(), state_->recurrent), state_->hidden,
-                     logits_);
-    }
   }
-  if (!done.cuts.empty()) prefixes.persist(tokens_, tokens_.size() - synced_);
+  if (!prefixes.add(*done.next, interrupt)) return false;
+  done.next.reset();
+  if (++done.kept < done.cuts.size()) return true;
+  prefixes.persist(tokens_, tokens_.size() - synced_);
+  parked_.reset();
+  return true;
 }
 
 double Session::prefill_done() const {
   const double before = static_cast<double>(tokens_.size());
-  if (!parked_) return before;
+  if (!parked_ || parked_->computed) return before;
   const Chunk& chunk = parked_->chunk;
   const double share = static_cast<double>(chunk.stage) / stage_count(engine_->config());
   return before + share * static_cast<double>(chunk.rows());
@@ -363,10 +374,8 @@ Progress Session::advance(Chunk& chunk, const std::atomic<bool>* interrupt) {
   for (std::size_t i = 0; decoded && i + 1 < chunk.states.size(); ++i) {
     state_->decoded.push_back({std::move(chunk.states[i]), std::move(chunk.cut_hidden[i])});
   }
-  state_->spares.push_back(std::exchange(state_->recurrent, std::move(chunk.states.back())));
   state_->hidden = std::move(chunk.cut_hidden.back());
-  const std::size_t most = engine_->options().drafts + 1;
-  if (state_->spares.size() > most) state_->spares.resize(most);
+  retire(std::exchange(state_->recurrent, std::move(chunk.states.back())));
   return Progress::done;
 }
 

@@ -52,6 +52,13 @@ RecurrentState copy(kernels::Backend& backend, const RecurrentState& state) {
   return result;
 }
 
+RecurrentState take_spare(State& state, kernels::Backend& backend, const Config& config) {
+  if (state.spares.empty()) return make_recurrent_state(backend, config);
+  RecurrentState spare = std::move(state.spares.back());
+  state.spares.pop_back();
+  return spare;
+}
+
 std::size_t kv_bytes(const kernels::KvCache& kv, std::int64_t positions) {
   return static_cast<std::size_t>(positions * kv.heads * kv.head_dim) * kernels::size_of(kv.type);
 }

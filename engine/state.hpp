@@ -40,6 +40,9 @@ struct State {
                               // empty at position 0
 };
 
+// Memory for a recurrent state, of undefined content where a spare one was left.
+RecurrentState take_spare(State& state, kernels::Backend& backend, const Config& config);
+
 // Makes room for `positions` in a cache that holds `valid` of them.
 void reserve(kernels::Backend& backend, kernels::KvCache& kv, std::int64_t valid,
              std::int64_t positions);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <cstring>
@@ -14,6 +15,7 @@
 
 #include "engine/checksum.hpp"
 #include "engine/prefix_cache.hpp"
+#include "engine/spread.hpp"
 #include "engine/synth.hpp"
 
 namespace {
@@ -23,6 +25,7 @@ using namespace hearth::engine;
 
 constexpr std::int64_t tokens_kept = 6000;
 constexpr std::int64_t distance = 512;
+constexpr int disk_runs = 5;
 
 // Milliseconds of the best of some runs.
 double best_of(int runs, const std::function<void()>& run) {
@@ -54,44 +57,64 @@ struct Sequence {
   RecurrentState recurrent;
 };
 
-void restore(kernels::Backend& backend, PrefixCache& cache, std::span<const TokenId> tokens,
-             Sequence& into) {
-  const auto from = cache.take(tokens, 0, 0);
-  if (!from || from->position != tokens_kept) std::abort();
-  for (kernels::KvCache& kv : into.caches) reserve(backend, kv, 0, tokens_kept);
-  Thaw thaw(backend);
-  for (const auto& stretch : from->stretches)
-    thaw.kv(cache.layout(), stretch.kv, stretch.begin, stretch.from, stretch.to, into.caches);
-  thaw.state(from->state, into.recurrent);
-  thaw.run();
+// False: interrupted.
+bool restore(kernels::Backend& backend, PrefixCache& cache, std::span<const TokenId> tokens,
+             Sequence& into, const std::atomic<bool>* interrupt = nullptr) {
+  const auto destination = [&](const PrefixCache::Restored& found) {
+    for (kernels::KvCache& kv : into.caches) reserve(backend, kv, 0, tokens_kept);
+    Thaw thaw(backend);
+    for (const auto& stretch : found.stretches)
+      thaw.kv(cache.layout(), stretch.kv, stretch.begin, stretch.from, stretch.to, into.caches);
+    thaw.state(found.state, into.recurrent);
+    return thaw;
+  };
+  const auto restored = cache.take(tokens, 0, 0, destination, interrupt);
+  if (restored && restored->position != tokens_kept) std::abort();
+  return restored.has_value();
 }
 
-// Plain sequential O_DIRECT reads of the directory's largest files.
-void disk_speed(const std::filesystem::path& directory) {
-  std::filesystem::path path = directory / "speed";
-  HostBlock block(std::size_t{256} << 20);
+// Milliseconds from the request to stop until a restoration has stopped, at the worst of moments.
+double stopped_after(const std::function<void(const std::atomic<bool>*)>& run) {
+  double worst = 0;
+  for (const int moment : {1, 5, 10, 20, 40, 80}) {
+    std::atomic<bool> interrupt = false;
+    std::atomic<std::chrono::steady_clock::time_point> asked{};
+    std::thread asking([&] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(moment));
+      asked = std::chrono::steady_clock::now();
+      interrupt = true;
+    });
+    run(&interrupt);
+    const auto stopped = std::chrono::steady_clock::now();
+    asking.join();
+    const std::chrono::duration<double, std::milli> spent = stopped - asked.load();
+    worst = std::max(worst, spent.count());
+  }
+  return worst;
+}
+
+// Plain O_DIRECT reads of a file of the same size, as many at once as a restoration has.
+double disk_speed(const std::filesystem::path& directory, std::size_t bytes) {
+  constexpr std::size_t piece = std::size_t{2} << 20;
+  const std::filesystem::path path = directory / "speed";
+  const std::size_t pieces = bytes / piece;
+  HostBlock block(pieces * piece);
   std::memset(block.bytes().data(), 1, block.bytes().size());
-  int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_DIRECT, 0600);
-  if (file < 0) return;
-  for (std::size_t at = 0; at < block.bytes().size(); at += 8 << 20)
-    if (::pwrite(file, block.bytes().data() + at, 8 << 20, static_cast<off_t>(at)) < 0) return;
+  const auto at = [&](std::size_t i) { return block.bytes().data() + i * piece; };
+  const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_DIRECT, 0600);
+  if (file < 0) return 0;
+  for (std::size_t i = 0; i < pieces; ++i)
+    if (::pwrite(file, at(i), piece, static_cast<off_t>(i * piece)) < 0) return 0;
   ::fsync(file);
-  const double ms = best_of(3, [&] {
-    std::vector<std::thread> readers;
-    for (std::size_t part = 0; part < 4; ++part) {
-      readers.emplace_back([&, part] {
-        const std::size_t quarter = block.bytes().size() / 4;
-        for (std::size_t at = 0; at < quarter; at += 4 << 20)
-          if (::pread(file, block.bytes().data() + part * quarter + at, 4 << 20,
-                      static_cast<off_t>(part * quarter + at)) < 0)
-            std::abort();
-      });
-    }
-    for (std::thread& reader : readers) reader.join();
+  const double ms = best_of(disk_runs, [&] {
+    spread(pieces, 8, [&](std::size_t i) {
+      if (::pread(file, at(i), piece, static_cast<off_t>(i * piece)) < 0) std::abort();
+    });
   });
-  show("disk alone, O_DIRECT, 4 MiB, 4 at once", ms, static_cast<double>(block.bytes().size()));
+  show("disk alone, O_DIRECT, 2 MiB, 8 at once", ms, static_cast<double>(pieces * piece));
   ::close(file);
   ::unlink(path.c_str());
+  return static_cast<double>(pieces * piece) / ms;
 }
 
 }  // namespace
@@ -140,8 +163,9 @@ int main(int argc, char** argv) {
       const double ms = best_of(1, [&] {
         cache->add({std::span(tokens).first(static_cast<std::size_t>(end)), CheckpointKind::regular,
                     freeze_state(*backend, std::move(state)), std::vector<float>(2048),
-                    std::vector<float>(151936), [&](std::int64_t begin, std::int64_t to) {
-                      return freeze_kv(*backend, layout, source.caches, begin, to);
+                    std::vector<float>(151936),
+                    [&](std::int64_t begin, std::int64_t to, const std::atomic<bool>* interrupt) {
+                      return freeze_kv(*backend, layout, source.caches, begin, to, interrupt);
                     }});
       });
       keep_ms = std::min(keep_ms, ms);
@@ -158,6 +182,11 @@ int main(int argc, char** argv) {
     restore(*backend, *cache, tokens, warm);
     show("restoring 6,000 tokens from RAM, session with buffers",
          best_of(5, [&] { restore(*backend, *cache, tokens, warm); }), bytes);
+    std::printf("%-52s %8.1f ms\n", "stopping that when asked, at worst",
+                stopped_after([&](const std::atomic<bool>* interrupt) {
+                  Sequence fresh(*backend, config, layout);
+                  restore(*backend, *cache, tokens, fresh, interrupt);
+                }));
     if (argc > 1) {
       const double ms = best_of(1, [&] {
         cache->persist(std::span(tokens).first(tokens_kept), tokens_kept);
@@ -167,17 +196,27 @@ int main(int argc, char** argv) {
     }
   }
   if (argc > 1) {
-    disk_speed(options.directory);
-    Sequence fresh(*backend, config, layout);
+    const double disk = disk_speed(options.directory, static_cast<std::size_t>(bytes));
+    std::unique_ptr<PrefixCache> cache;
+    const auto open = [&] { cache = std::make_unique<PrefixCache>(options, layout, 1); };
+    const auto close = [&] { cache.reset(); };
     double open_ms = 1e30;
-    const double ms = best_of(3, [&] {
-      std::unique_ptr<PrefixCache> cache;
-      open_ms = std::min(
-          open_ms, best_of(1, [&] { cache = std::make_unique<PrefixCache>(options, layout, 1); }));
-      restore(*backend, *cache, tokens, fresh);
-    });
+    double read_ms = 1e30;
+    Sequence into(*backend, config, layout);
+    for (int run = 0; run < disk_runs; ++run) {
+      open_ms = std::min(open_ms, best_of(1, open));
+      read_ms = std::min(read_ms, best_of(1, [&] { restore(*backend, *cache, tokens, into); }));
+      close();
+    }
     show("opening the directory", open_ms, 0);
-    show("restoring 6,000 tokens from disk, opening included", ms, bytes);
+    show("restoring 6,000 tokens from disk", read_ms, bytes);
+    std::printf("%-52s %8.0f %%\n", "of the disk's bandwidth", 100 * bytes / read_ms / disk);
+    std::printf("%-52s %8.1f ms\n", "stopping that when asked, at worst",
+                stopped_after([&](const std::atomic<bool>* interrupt) {
+                  open();
+                  restore(*backend, *cache, tokens, into, interrupt);
+                  close();
+                }));
     std::filesystem::remove_all(options.directory);
   }
 }

@@ -105,6 +105,10 @@ TEST_CASE("what is described is what is read back") {
   CHECK(again.model_path == config.model_path);
   CHECK(again.idle_exit == milliseconds(0));
   CHECK(again.inline_hold == milliseconds(90'000));
+
+  CHECK_FALSE(again.memory_prefixes);  // "auto", which is not the same as none
+  config.memory_prefixes = 0;
+  CHECK(parse_config(describe_config(config), "described").memory_prefixes == std::uint64_t{0});
 }
 
 TEST_CASE("a mistake is told with its file, line and key") {
@@ -131,6 +135,10 @@ TEST_CASE("a mistake is told with its file, line and key") {
           "config.toml:2: inline.hold must be a time such as \"500ms\", \"10s\", \"5m\" or "
           "\"12h\"");
   }
+  CHECK(complaint("[memory]\nprefixes = \"some\"\n") ==
+        "config.toml:2: memory.prefixes must be a size such as \"512M\" or \"6G\", or \"auto\"");
+  CHECK(complaint("[prefixes]\ndisk = \"auto\"\n") ==
+        "config.toml:2: prefixes.disk must be a size such as \"512M\" or \"6G\"");
 }
 
 TEST_CASE("text that is no TOML is told with its line") {

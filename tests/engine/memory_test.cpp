@@ -64,6 +64,22 @@ TEST_CASE("experts get three fifths of what is free, and the others their four g
   CHECK(plan.experts == 2 * gib);
 }
 
+TEST_CASE("checkpoints get an eighth of what is free, within bounds, before the experts do") {
+  CHECK(default_prefixes({.available = 16 * gib}) == 2 * gib);
+  CHECK(default_prefixes({.available = gib}) == gib / 4);
+  CHECK(default_prefixes({.available = 200 * gib}) == 4 * gib);
+  CHECK(default_prefixes({}) == gib);  // nothing is known
+
+  const MemoryView view{.available = 12 * gib, .machine = 16 * gib};
+  MemoryPlan plan;
+  plan.dense = 3 * gib;
+  plan_experts(plan, view, {.all_experts = 77 * gib, .least_experts = 1}, "m");
+  const std::uint64_t without = plan.experts;
+  plan.prefixes = default_prefixes(view);
+  plan_experts(plan, view, {.all_experts = 77 * gib, .least_experts = 1}, "m");
+  CHECK(plan.experts + plan.prefixes == without);
+}
+
 TEST_CASE("a checkpoint whose dense weights do not fit is refused with the arithmetic") {
   MemoryPlan plan;
   plan.dense = 9 * gib;

@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <random>
 
 #include "tests/engine/prefix_model.hpp"
@@ -55,8 +56,8 @@ void compute(PrefixCache& cache, const Tokens& tokens, const std::vector<std::si
 // How far the cache leads; what it gives is checked.
 std::size_t taken(PrefixCache& cache, const Tokens& tokens, std::size_t kv_from = 0) {
   const std::size_t found = cache.find(tokens);
-  const auto restored = cache.take(tokens, 0, kv_from);
-  if (!restored) return 0;
+  const auto restored = cache.take(tokens, 0, kv_from, {}, nullptr);
+  if (restored->position == 0) return 0;
   CHECK(is_right(layout, *restored, tokens, static_cast<std::int64_t>(kv_from)));
   CHECK(static_cast<std::size_t>(restored->position) <= found);
   return static_cast<std::size_t>(restored->position);
@@ -101,9 +102,9 @@ TEST_CASE("KV that the session has already is not handed out again") {
   compute(cache, tokens, {30, 60});
   for (const std::size_t kv_from : {0u, 1u, 29u, 30u, 31u, 75u, 99u, 100u})
     CHECK(taken(cache, tokens, kv_from) == 100);
-  CHECK(cache.take(tokens, 0, 75)->stretches.size() == 1);
-  CHECK(cache.take(tokens, 0, 100)->stretches.empty());
-  CHECK_FALSE(cache.take(tokens, 100, 0));
+  CHECK(cache.take(tokens, 0, 75, {}, nullptr)->stretches.size() == 1);
+  CHECK(cache.take(tokens, 0, 100, {}, nullptr)->stretches.empty());
+  CHECK(cache.take(tokens, 100, 0, {}, nullptr)->position == 0);
 }
 
 TEST_CASE("KV that checkpoints share is held once, wherever their prompts part") {
@@ -229,6 +230,48 @@ TEST_CASE("a new process finds what the old one wrote") {
   }
 }
 
+TEST_CASE("a restoration that is interrupted gives nothing, and can begin again") {
+  const TemporaryDirectory directory;
+  const Tokens tokens = numbers(0, 500);
+  {
+    PrefixCache cache(on_disk(directory), layout, 1);
+    compute(cache, tokens, {100, 300});
+    cache.persist(tokens, 500);
+  }
+  PrefixCache cache(on_disk(directory), layout, 1);
+  std::atomic<bool> stop = false;
+  const auto stopping = [&](const PrefixCache::Restored& found) {
+    CHECK(found.position == 500);
+    stop = true;
+    return Thaw();
+  };
+  for (std::uint64_t hits = 0; hits < 2; ++hits) {  // from disk, then from RAM
+    stop = false;
+    const std::uint64_t ram_bytes = cache.statistics().ram_bytes;
+    CHECK_FALSE(cache.take(tokens, 0, 0, stopping, &stop));
+    CHECK(cache.statistics().hits == hits);
+    CHECK(cache.statistics().ram_bytes == ram_bytes);
+    CHECK(taken(cache, tokens) == 500);
+  }
+}
+
+TEST_CASE("a checkpoint that is interrupted is not kept, and can be added again") {
+  PrefixCache cache(in_ram(), layout, 1);
+  const Tokens tokens = numbers(0, 100);
+  PrefixCache::Checkpoint checkpoint = checkpoint_of(layout, tokens, CheckpointKind::end);
+  checkpoint.kv = [kv = checkpoint.kv](std::int64_t begin, std::int64_t end,
+                                       const std::atomic<bool>* interrupt) {
+    return *interrupt ? Frozen() : kv(begin, end, interrupt);
+  };
+  std::atomic<bool> stop = true;
+  CHECK_FALSE(cache.add(checkpoint, &stop));
+  CHECK(cache.find(tokens) == 0);
+  CHECK(cache.statistics().ram_bytes == 0);
+  stop = false;
+  CHECK(cache.add(checkpoint, &stop));
+  CHECK(taken(cache, tokens) == 100);
+}
+
 TEST_CASE("a state on disk is read back when RAM has dropped it") {
   const TemporaryDirectory directory;
   PrefixOptions options = on_disk(directory);
@@ -275,6 +318,44 @@ TEST_CASE("only what takes seconds to compute is written, and nothing for a keys
   cache.persist(tokens, 17);
   cache.flush();
   CHECK(cache.statistics().disk_bytes == before);
+}
+
+TEST_CASE("where not all can be written, the end of the prompt is, then marks") {
+  const TemporaryDirectory directory;
+  const Tokens tokens = numbers(0, 600);
+  PrefixOptions options = on_disk(directory);
+  options.ram_bytes = 340'000;  // half of it may wait to be written: the KV and three states
+  {
+    PrefixCache cache(options, layout, 1);
+    add(cache, tokens, 70, CheckpointKind::mark);
+    for (const std::size_t at : {100u, 200u}) add(cache, tokens, at);
+    add(cache, tokens, 300, CheckpointKind::mark);
+    for (const std::size_t at : {400u, 500u}) add(cache, tokens, at);
+    add(cache, tokens, 600, CheckpointKind::end);
+    cache.persist(tokens, 600);
+  }
+  PrefixCache cache(options, layout, 1);
+  CHECK(cache.statistics().disk_checkpoints == 3);
+  CHECK(taken(cache, tokens) == 600);
+  CHECK(taken(cache, numbers(0, 599)) == 300);
+  CHECK(taken(cache, numbers(0, 299)) == 70);
+}
+
+TEST_CASE("of a long prompt's checkpoints those stay that lie the closer, the nearer to its end") {
+  constexpr std::size_t length = 6400;
+  constexpr std::size_t distance = 512;
+  PrefixCache cache(in_ram(bytes_for(length, 8, 1)), layout, 1);
+  const Tokens tokens = numbers(0, length);
+  for (std::size_t at = distance; at < length; at += distance) add(cache, tokens, at);
+  add(cache, tokens, length, CheckpointKind::end);
+  CHECK(taken(cache, tokens) == length);
+  for (std::size_t at = length - 1; at > distance; at -= 100) {
+    const std::size_t rest = length - at;  // computed anyway by a prompt that parts here
+    const std::size_t kept =
+        cache.find(Tokens(tokens.begin(), tokens.end() - static_cast<long>(rest)));
+    CAPTURE(at);
+    CHECK(at - kept <= std::max(rest, distance));
+  }
 }
 
 TEST_CASE("the disk's budget is kept; what was used longest ago goes") {
@@ -395,7 +476,7 @@ TEST_CASE("a thousand random prompts: always right, always within the budgets") 
       cache = std::make_unique<PrefixCache>(options, layout, 1);
     }
   }
-  CHECK(served > 300);
+  CHECK(served > 250);
   std::uint64_t bytes = 0;
   cache->flush();
   for (const auto& file : std::filesystem::directory_iterator(options.directory))

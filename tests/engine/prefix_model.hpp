@@ -91,7 +91,7 @@ inline engine::PrefixCache::Checkpoint checkpoint_of(const engine::PrefixLayout&
           state_of(layout, tokens),
           floats_of(tokens, layout.hidden),
           end ? floats_of(tokens, layout.vocab) : std::vector<float>{},
-          [&layout, tokens](std::int64_t from, std::int64_t to) {
+          [&layout, tokens](std::int64_t from, std::int64_t to, const std::atomic<bool>*) {
             return kv_of(layout, tokens, from, to);
           }};
 }

@@ -2,7 +2,11 @@
 // and restarts, and to which bits.
 #include <doctest/doctest.h>
 
+#include <atomic>
+#include <chrono>
+#include <fstream>
 #include <random>
+#include <thread>
 
 #include "engine/engine.hpp"
 #include "engine/forward.hpp"
@@ -111,6 +115,155 @@ TEST_CASE("a prompt seen before computes nothing, by whichever session, also aft
     REQUIRE(undisturbed.decode(token, nullptr) == Progress::done);
     CHECK(std::ranges::equal(session.logits(), undisturbed.logits()));
   }
+}
+
+TEST_CASE("a long prompt costs what its changes cost, with the defaults") {
+  constexpr std::size_t scale = HEARTH_SANITIZED ? 8 : 1;
+  constexpr std::size_t total = 6000 / scale;
+  constexpr std::size_t tail = 600 / scale;  // what differs
+  constexpr std::size_t spacing = 512 / scale;
+  const TemporaryDirectory directory;
+  EngineOptions options = on_disk(directory);
+  options.chunk = 0;
+  options.checkpoint_distance = spacing;
+  const Tokens tokens = some_tokens(total);
+  const Marks marks{total / 30, total / 2, total - tail};
+  std::shared_ptr<const Engine> engine = Engine::load(options);
+  read(engine, tokens, marks);
+  const auto computed = [&](const Tokens& prompt) { return read(engine, prompt, marks).computed; };
+  const auto check = [&] {
+    CHECK(computed(tokens) == 0);
+    CHECK(computed(changed(tokens, total - tail, total)) == tail);
+    const std::size_t elsewhere = total - tail - 9;
+    CHECK(computed(changed(tokens, elsewhere, total)) <= total - elsewhere + spacing);
+    CHECK(computed(changed(tokens, total / 2 + 1, total / 2 + 2)) == total - total / 2);
+  };
+  SUBCASE("by any session") {
+    check();
+    Tokens typed = tokens;
+    for (TokenId key = 0; key < 5; ++key) {
+      typed = changed(typed, typed.size() - 2, typed.size());
+      typed.push_back(key);
+      CHECK(computed(typed) <= 32);
+    }
+  }
+  SUBCASE("after a restart") {
+    engine.reset();
+    engine = Engine::load(options);
+    check();
+  }
+}
+
+TEST_CASE("going back to a checkpoint can be interrupted, and nothing is lost") {
+  const TemporaryDirectory directory;
+  const Tokens tokens = some_tokens(length);
+  const Read first = read(Engine::load(on_disk(directory)), tokens);
+  const auto engine = Engine::load(on_disk(directory));  // all of it is on disk alone
+  const Tokens beginning(tokens.begin(), tokens.begin() + 100);
+  std::atomic<bool> stop = true;
+
+  Session session(engine);
+  SUBCASE("by a new session") {
+    CHECK_FALSE(session.sync(tokens, &stop));
+    CHECK(session.position() == 0);
+  }
+  SUBCASE("by one with another prompt, which is gone then") {
+    read(session, changed(tokens, 50, length));
+    CHECK_FALSE(session.sync(tokens, &stop));
+    CHECK(session.position() == 0);
+    CHECK(session.common(tokens) == length);
+  }
+  SUBCASE("by one that is on its way to it, which stays there") {
+    read(session, beginning);
+    const std::vector<float> logits(session.logits().begin(), session.logits().end());
+    CHECK_FALSE(session.sync(tokens, &stop));
+    CHECK(session.tokens() == beginning);
+    CHECK(std::ranges::equal(session.logits(), logits));
+  }
+  SUBCASE("from memory, too") {
+    read(engine, tokens);
+    CHECK_FALSE(session.sync(tokens, &stop));
+  }
+  SUBCASE("at any moment") {
+    for (int i = 0; i < 30; ++i) {
+      stop = false;
+      std::thread interrupting([&] {
+        std::this_thread::sleep_for(std::chrono::microseconds(i * 100));
+        stop = true;
+      });
+      const auto kept = session.sync(tokens, &stop);
+      interrupting.join();
+      CHECK(kept.value_or(0) == session.tokens().size());
+      session.sync(beginning);
+    }
+  }
+  stop = false;
+  CHECK(session.sync(tokens, &stop) == length);
+  CHECK(std::ranges::equal(session.logits(), first.logits));
+  CHECK(session.draft(tokens.back(), 3) == first.drafted);
+  CHECK(read(session, tokens).computed == 0);
+}
+
+TEST_CASE("a damaged file costs tokens, never a wrong result") {
+  const TemporaryDirectory directory;
+  const Tokens tokens = some_tokens(length);
+  const Read first = read(Engine::load(on_disk(directory)), tokens);
+  std::size_t files = 0;
+  std::size_t misses = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(directory.path() / "prefixes")) {
+    if (entry.path().extension() != ".prefix") continue;
+    ++files;
+    const TemporaryDirectory copy;
+    std::filesystem::copy(directory.path() / "prefixes", copy.path() / "prefixes");
+    std::fstream file(copy.path() / "prefixes" / entry.path().filename(),
+                      std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(2 * 4096 + 1).put('x').flush();  // of the KV
+    const auto engine = Engine::load(on_disk(copy));
+    Session session(engine);
+    REQUIRE(session.common(tokens) == length);
+    const std::size_t kept = session.sync(tokens);
+    misses += kept < length ? 1 : 0;
+    CHECK(session.common(tokens) == kept);
+    while (session.prefill(tokens, {}, nullptr) != Progress::done) {
+    }
+    CHECK(close({session.logits().begin(), session.logits().end()}, first.logits));
+  }
+  CHECK(files > 3);
+  CHECK(misses == files);
+}
+
+TEST_CASE("checkpoints are kept one a step; an interruption between two loses none") {
+  const auto engine = Engine::load(small());
+  const Tokens tokens = some_tokens(2 * distance + 40);
+  std::atomic<bool> stop = false;
+  Session session(engine);
+  session.sync(tokens);
+  const auto kept = [&] { return engine->prefix_statistics().ram_checkpoints; };
+  const Marks marks{40};
+  const auto step = [&] { return session.prefill(tokens, marks, &stop); };
+  while (session.position() < static_cast<std::int64_t>(tokens.size()))
+    REQUIRE(step() == Progress::more);
+  const std::size_t before = kept();  // of the chunks before the last
+  CHECK(session.prefill_done() == static_cast<double>(tokens.size()));
+  const std::size_t all = 5;  // the mark, two at the regular distance, before the end, the end
+  REQUIRE(before + 2 <= all);
+  CHECK(step() == Progress::more);
+  CHECK(kept() == before + 1);
+  stop = true;
+  CHECK(step() == Progress::interrupted);
+  CHECK(kept() == before + 1);
+  SUBCASE("the prompt goes on") {
+    stop = false;
+    while (step() == Progress::more) CHECK(kept() < all);
+  }
+  SUBCASE("the session is given another prompt") {
+    const Tokens other = some_tokens(50, 2);
+    CHECK_FALSE(session.sync(other, &stop));
+    CHECK(session.tokens() == tokens);
+    CHECK(session.sync(other) == 0);
+  }
+  CHECK(kept() == all);
+  CHECK(read(engine, tokens).computed == 0);
 }
 
 TEST_CASE("a prompt whose end differs computes what is behind the boundary before it") {
