@@ -60,7 +60,6 @@ Outcome answer(engine::Session& session, engine::GenerationRequest request) {
   engine::Generation generation(session, std::move(request));
   Outcome outcome;
   outcome.prompt_tokens = generation.prompt_tokens();
-  outcome.cached_tokens = generation.cached_tokens();
   auto progress = engine::Progress::more;
   while (progress == engine::Progress::more) {
     const bool decoding = generation.decoding();
@@ -73,6 +72,7 @@ Outcome answer(engine::Session& session, engine::GenerationRequest request) {
     std::fputs(printable(text).c_str(), stdout);
     std::fflush(stdout);
   }
+  outcome.cached_tokens = generation.cached_tokens();
   outcome.answer_tokens = generation.answer_tokens();
   outcome.interrupted = progress == engine::Progress::interrupted;
   const auto reason = generation.reason();
