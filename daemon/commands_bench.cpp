@@ -11,6 +11,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "daemon/bench_copy.hpp"
 #include "daemon/byte_count.hpp"
 #include "daemon/commands.hpp"
 #include "daemon/error.hpp"
@@ -35,6 +36,7 @@ struct BenchFlags {
   bool prefetch = false;
   bool no_screen = false;
   bool interrupt = false;
+  bool copy = false;
   bool json = false;
   int threads = 0;
   std::vector<std::size_t> prompts{512, 2048, 8192};
@@ -75,9 +77,9 @@ class Bench {
     }
     interrupt();
     for (const std::size_t depth : flags_.depths) {
+      if (depth + 3 * flags_.tokens >= static_cast<std::size_t>(engine_->context())) continue;
       engine::Session session(engine_);
       if (depth > 0) engine::prefill(session, depth, 3, &interrupted());
-      if (depth + 3 * flags_.tokens >= static_cast<std::size_t>(engine_->context())) continue;
       engine::forget_experts(*engine_);
       decode(session, "cold", depth);
       settle(session);
@@ -98,8 +100,10 @@ class Bench {
   void load() {
     auto options = configured_options(flags_.model);
     options.threads = flags_.threads;
-    options.context = std::max<std::int64_t>(16384, options.context);
-    options.prefix_ram_bytes = 0;  // every prompt is computed
+    options.context = std::min(std::max<std::int64_t>(16384, options.context),
+                               engine::read_config(options.model).max_position_embeddings);
+    options.mtp = engine::MtpUse::off;  // nothing is guessed here
+    options.prefix_ram_bytes = 0;       // every prompt is computed
     if (flags_.no_screen) options.screening = engine::Screening::off;
     const auto size = [](const std::string& text, const char* option) {
       const auto bytes = parse_byte_count(text);
@@ -311,6 +315,9 @@ void add_bench(CLI::App& app, Command& chosen) {
   command->add_flag("--prefetch", flags->prefetch, "Read experts before they are certain");
   command->add_flag("--interrupt", flags->interrupt,
                     "Also: how soon a prefill stops when asked to");
+  command->add_flag(
+      "--copy", flags->copy,
+      "Instead: what guessing brings where a function is copied with one name changed");
   command->add_flag("--no-screen", flags->no_screen, "Compute every logit");
   command->add_option("--trace", flags->trace, "File to record the routing in (`hearth trace`)");
   command->add_flag("--json", flags->json, "As JSON");
@@ -320,7 +327,12 @@ void add_bench(CLI::App& app, Command& chosen) {
       "again: after a warm-up as at a restart. The first warm-up also waits for the\n"
       "system to hand out memory.\n"
       "`hearth synth` makes a checkpoint of the real shapes to run this on.\n");
-  command->callback([&chosen, flags] { chosen = [flags] { return Bench(*flags).run(); }; });
+  command->callback([&chosen, flags] {
+    chosen = [flags] {
+      if (!flags->copy) return Bench(*flags).run();
+      return bench_copy({flags->model, flags->memory, flags->threads, flags->json});
+    };
+  });
 }
 
 }  // namespace hearth::daemon

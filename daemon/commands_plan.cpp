@@ -6,7 +6,9 @@
 #include <CLI/Formatter.hpp>
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdio>
+#include <optional>
 
 #include "daemon/byte_count.hpp"
 #include "daemon/commands.hpp"
@@ -63,98 +65,141 @@ double rate_of(const std::string& text, const char* option) {
 struct Subject {
   std::string name;
   engine::Config config;
-  engine::WeightForm form;
+  engine::WeightForm form = engine::WeightForm::fp8;
+  bool mtp = false;          // whether the checkpoint has the MTP head
+  std::int64_t context = 0;  // tokens of a prompt and its answer
 };
 
-void print_plan(const Subject& subject, const PlanFlags& flags, engine::MachineSpeed machine,
-                double ram) {
-  const engine::Costs costs = engine::costs_of(subject.config, subject.form);
-  constexpr double overhead = 300e6;
-  const double kv = costs.kv_bytes * static_cast<double>(flags.context);
-  const auto prefixes =
-      static_cast<double>(engine::default_prefixes({.available = static_cast<std::uint64_t>(ram)}));
-  constexpr double scratch = 512.0 * 1024 * 1024;
-  const double fixed = costs.dense_bytes() + costs.screen_bytes + kv + 10 * costs.state_bytes +
-                       prefixes + scratch + overhead;
-  double experts = std::min(0.6 * ram, ram - fixed - 4.0 * 1024 * 1024 * 1024);
-  if (!flags.experts.empty()) {
-    const auto given = parse_byte_count(flags.experts);
-    if (!given)
-      throw Error("--experts-memory " + flags.experts + ": a size such as 6G is expected");
-    experts = static_cast<double>(*given);
+// What the plan is made for.
+struct Machine {
+  engine::MachineSpeed speed;
+  engine::KernelSpeed kernels;  // on weights of a subject's shapes
+  engine::MemoryView memory;
+};
+
+// Memory as the engine would divide it: with the MTP head where all experts fit with its own.
+engine::MemoryPlan divide(const Subject& subject, const engine::EngineOptions& options,
+                          const engine::MemoryView& memory, engine::Costs& costs) {
+  costs = engine::costs_of(subject.config, subject.form, true);
+  if (subject.mtp && options.mtp != engine::MtpUse::off) {
+    const auto plan =
+        engine::plan_memory(costs, options, subject.config, subject.context, memory, subject.name);
+    const bool all = static_cast<double>(plan.experts) >= std::floor(costs.all_expert_bytes());
+    if (all || options.mtp == engine::MtpUse::always) return plan;
   }
-  experts = std::min(experts, costs.all_expert_bytes());
-  std::printf("%s: %s of experts, %s always in memory\n", subject.name.c_str(),
-              show_bytes(costs.all_expert_bytes()).c_str(),
-              show_bytes(costs.dense_bytes()).c_str());
-  const double least = 2 * costs.experts_per_token * costs.expert_bytes;
-  if (experts < least) {
-    std::printf(
-        "  does not fit: %s of memory, less %s for weights, context, checkpoints and\n"
-        "  scratch and 4 GiB for others, leaves too little for a token's experts\n\n",
-        show_bytes(ram).c_str(), show_bytes(fixed).c_str());
+  costs = engine::costs_of(subject.config, subject.form);
+  return engine::plan_memory(costs, options, subject.config, subject.context, memory, subject.name);
+}
+
+void print_plan(const Subject& subject, const PlanFlags& flags,
+                const engine::EngineOptions& options, const Machine& machine) {
+  engine::Costs costs;
+  engine::MemoryPlan plan;
+  try {
+    plan = divide(subject, options, machine.memory, costs);
+  } catch (const engine::Error& error) {
+    std::printf("%s does not fit:\n  %s\n\n", subject.name.c_str(), error.what());
     return;
   }
-  const double resident = experts / costs.all_expert_bytes();
+  std::printf("%s: %s of experts, %s always in memory%s\n", subject.name.c_str(),
+              show_bytes(costs.all_expert_bytes()).c_str(), show_bytes(costs.dense_bytes()).c_str(),
+              costs.mtp_bytes > 0 ? ", the MTP head included" : "");
+  const auto experts = static_cast<double>(plan.experts);
+  const double resident = std::min(1.0, experts / std::floor(costs.all_expert_bytes()));
   const double hits = hit_rate(resident, flags.routing == "text");
-  constexpr double of_memory = 0.88;  // what products reach of the bandwidth
-  constexpr double of_peak = 0.7;     // what a prefill reaches of the arithmetic
-  machine.memory *= of_memory;
-  machine.arithmetic *= of_peak;
-  const double chunk = scratch / (16.0 * static_cast<double>(subject.config.hidden_size) * 4);
+  const bool screened = plan.screen > 0;
+  const auto chunk =
+      static_cast<double>(engine::chunk_rows(options, subject.config, subject.context));
   std::printf("  experts %s in memory (%.0f %%), found there %.1f %% of the time\n",
               show_bytes(experts).c_str(), 100 * resident, 100 * hits);
-  std::printf("  writing %.1f tokens/s; behind 4,096 tokens %.1f\n",
-              1 / engine::decode_seconds(costs, machine, hits, true),
-              1 / engine::decode_seconds(costs, machine, hits, true, 4096));
+  const auto writing = [&](double depth) {
+    return 1 / engine::decode_seconds(costs, machine.speed, machine.kernels, hits, screened, depth);
+  };
+  std::printf("  products: %.1f GB/s of weights in writing, %.0f GFLOP/s in reading\n",
+              machine.kernels.products * 1e-9, machine.kernels.blocked.back().flops * 1e-9);
+  std::printf("  writing %.1f tokens/s; behind 4,096 tokens %.1f; without guesses\n", writing(0),
+              writing(4096));
   for (const double tokens : {512.0, 2048.0, 8192.0}) {
-    const double seconds = engine::prefill_seconds(costs, machine, tokens, resident, chunk);
+    const double seconds =
+        engine::prefill_seconds(costs, machine.speed, machine.kernels, tokens, resident, chunk);
     std::printf("  reading %5.0f tokens: %7.1f s (%.0f tokens/s)\n", tokens, seconds,
                 tokens / seconds);
   }
   std::printf("\n");
 }
 
+// As the options say, else as measured.
+engine::MachineSpeed described(engine::MachineSpeed speed, const PlanFlags& flags) {
+  if (!flags.memory.empty()) speed.memory = rate_of(flags.memory, "--memory");
+  if (!flags.disk.empty()) speed.disk = rate_of(flags.disk, "--disk");
+  if (!flags.arithmetic.empty()) speed.arithmetic = rate_of(flags.arithmetic, "--arithmetic");
+  return speed;
+}
+
+// A described machine is taken to reach the same shares of its bandwidth and peak as this one.
+engine::KernelSpeed scaled(engine::KernelSpeed kernels, const engine::MachineSpeed& here,
+                           const engine::MachineSpeed& there) {
+  kernels.products *= there.memory / here.memory;
+  const double factor = there.arithmetic / here.arithmetic;
+  for (auto& blocked : kernels.blocked) blocked.flops *= factor;
+  kernels.mixing *= factor;
+  kernels.attention *= factor;
+  return kernels;
+}
+
+std::uint64_t size_of(const std::string& text, const char* option) {
+  const auto bytes = parse_byte_count(text);
+  if (!bytes) throw Error(std::string(option) + " " + text + ": a size such as 32G is expected");
+  return *bytes;
+}
+
+std::vector<Subject> published(std::int64_t context) {
+  const engine::Config shapes = engine::published_config(48, 512);
+  using Form = engine::WeightForm;
+  return {{"Qwen3-Coder-Next-FP8", shapes, Form::fp8, false, context},
+          {"Qwen3-Next-80B-A3B-Instruct-FP8 and -Thinking-FP8", shapes, Form::fp8, true, context},
+          {"the BF16 originals", shapes, Form::bf16, true, context}};
+}
+
 int run_plan(const PlanFlags& flags) {
-  std::vector<Subject> subjects;
-  engine::MachineSpeed machine;
-  const bool described = !flags.disk.empty() && !flags.memory.empty() && !flags.arithmetic.empty();
-  if (!flags.model.empty()) {
-    auto options = configured_options(flags.model);
-    options.prefix_ram_bytes = 0;
-    const auto engine = load_with_progress(options, ::isatty(STDERR_FILENO) == 1);
-    if (!described) machine = engine::measure_machine(*engine);
-    subjects.push_back({flags.model, engine->config(), engine::weight_form(*engine)});
-  } else {
-    if (!described) {
-      // Any checkpoint tells how fast memory and arithmetic are; its disk may be another one.
-      const auto engine = load_with_progress(configured_options(""), false);
-      machine = engine::measure_machine(*engine);
-    }
-    const engine::Config shapes = engine::published_config(48, 512);
-    subjects.push_back({"Qwen3-Coder-Next-FP8", shapes, engine::WeightForm::fp8});
-    subjects.push_back(
-        {"Qwen3-Next-80B-A3B-Instruct-FP8 and -Thinking-FP8", shapes, engine::WeightForm::fp8});
-    subjects.push_back({"the BF16 originals", shapes, engine::WeightForm::bf16});
-  }
-  if (!flags.memory.empty()) machine.memory = rate_of(flags.memory, "--memory");
-  if (!flags.disk.empty()) machine.disk = rate_of(flags.disk, "--disk");
-  if (!flags.arithmetic.empty()) machine.arithmetic = rate_of(flags.arithmetic, "--arithmetic");
-  double ram = static_cast<double>(engine::read_memory().available);
-  if (!flags.ram.empty()) {
-    const auto given = parse_byte_count(flags.ram);
-    if (!given) throw Error("--ram " + flags.ram + ": a size such as 32G is expected");
-    ram = static_cast<double>(*given);
-  }
+  engine::EngineOptions options = configured_options(flags.model);
+  if (!flags.experts.empty()) options.experts.memory = size_of(flags.experts, "--experts-memory");
+  Machine machine;
+  machine.memory = engine::read_memory();
+  if (!flags.ram.empty()) machine.memory = {.available = size_of(flags.ram, "--ram")};
+
+  // Any checkpoint tells how fast this machine is; few of its experts do.
+  engine::EngineOptions small = options;
+  small.experts.memory = std::uint64_t{512} << 20;
+  small.prefix_ram_bytes = 0;
+  const auto loaded = load_with_progress(small, ::isatty(STDERR_FILENO) == 1);
+  engine::wait_until_warm(*loaded, nullptr);  // small ones are read ahead all the same
+  const engine::MachineSpeed here = engine::measure_machine(*loaded);
+  machine.speed = described(here, flags);
+  const std::vector<Subject> subjects =
+      flags.model.empty()
+          ? published(flags.context)
+          : std::vector<Subject>{{flags.model, loaded->config(), engine::weight_form(*loaded),
+                                  engine::offers_mtp(*loaded), loaded->context()}};
+
   std::printf("memory %.1f GB/s, disk %.2f GB/s, arithmetic %.0f GFLOP/s; %s of memory free\n\n",
-              machine.memory * 1e-9, machine.disk * 1e-9, machine.arithmetic * 1e-9,
-              show_bytes(ram).c_str());
+              machine.speed.memory * 1e-9, machine.speed.disk * 1e-9,
+              machine.speed.arithmetic * 1e-9,
+              show_bytes(static_cast<double>(machine.memory.available)).c_str());
   if (flags.model.empty() && flags.disk.empty()) {
     std::printf(
         "The disk was measured with the small reads of the embedded checkpoint; an expert of\n"
         "these is 3 MiB and comes faster: name its bandwidth with --disk.\n\n");
   }
-  for (const Subject& subject : subjects) print_plan(subject, flags, machine, ram);
+  std::optional<engine::WeightForm> measured;
+  for (const Subject& subject : subjects) {
+    if (measured != subject.form) {
+      const auto kernels = engine::measure_kernels(loaded->backend(), subject.config, subject.form);
+      machine.kernels = scaled(kernels, here, machine.speed);
+      measured = subject.form;
+    }
+    print_plan(subject, flags, options, machine);
+  }
   return 0;
 }
 
@@ -171,7 +216,9 @@ void add_plan(CLI::App& app, Command& chosen) {
   command->add_option("--memory", flags->memory, "Read bandwidth of memory, such as 50G/s");
   command->add_option("--disk", flags->disk, "Read bandwidth of the disk, such as 3.5G/s");
   command->add_option("--arithmetic", flags->arithmetic, "F32 operations a second, such as 400G/s");
-  command->add_option("--context", flags->context, "Tokens of a prompt and its answer")
+  command
+      ->add_option("--context", flags->context,
+                   "Tokens of a prompt and its answer, for the published ones")
       ->check(CLI::Range(1, 262144))
       ->capture_default_str();
   command

@@ -216,6 +216,13 @@ const std::vector<Key>& keys() {
           &Config::experts_policy, {"lru", "lrfu"}),
       flag("experts", "prefetch", "Read experts before they are certain to be needed.",
            &Config::experts_prefetch),
+      choice(
+          "decode", "speculate",
+          "What guesses tokens that a pass then verifies together; no guess changes an answer, "
+          "and\nwhere guesses do not pay they stop. \"auto\": what stood in the prompt or the "
+          "answer\nbefore, and the checkpoint's MTP head where all experts fit in memory with its "
+          "own.\n\"copy\": without the head. \"mtp\": with it, whatever fits. \"off\": nothing.",
+          &Config::decode_speculate, {"auto", "copy", "mtp", "off"}),
       duration("inline", "hold",
                "How long an automatic completion may wait for its text where the editor can wait.",
                &Config::inline_hold),
@@ -330,6 +337,11 @@ std::filesystem::path find_model(const Config& config, const std::string& overri
     throw Error("there is no model directory " + chosen + " (from " + said_by +
                 "): name a directory with config.json, tokenizer.json and *.safetensors");
   }
+  return embedded_model();
+}
+
+std::filesystem::path embedded_model() {
+  std::error_code failed;
   const std::filesystem::path installed = executable().parent_path() / "../share/hearth/ember";
   const std::filesystem::path in_tree = HEARTH_SOURCE_TREE "/engine/ember";
   for (const auto& place : {installed, in_tree}) {

@@ -30,6 +30,8 @@ struct Config {
   std::string experts_reader = "auto";
   std::string experts_policy = "lru";
   bool experts_prefetch = false;
+  // [decode]
+  std::string decode_speculate = "auto";
   // [inline]
   std::chrono::milliseconds inline_hold{10'000};
   std::int64_t inline_max_tokens = 64;
@@ -52,5 +54,6 @@ std::string describe_config(const Config& config);
 // else HEARTH_MODEL, else the embedded checkpoint. Throws Error when it is not there, and says
 // what to do.
 std::filesystem::path find_model(const Config& config, const std::string& override);
+std::filesystem::path embedded_model();  // its directory; throws Error when it is not there
 
 }  // namespace hearth::daemon

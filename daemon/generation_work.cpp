@@ -46,6 +46,7 @@ Work::Step GenerationWork::step(const std::atomic<bool>& interrupt) {
   const double prompt_before = generation_->prompt_done();
   const std::size_t answer_before = generation_->answer_tokens();
   const std::uint64_t computed_before = session.tokens_computed();
+  const engine::DecodeCounts counts_before = generation_->counts();
   const bool decoding = generation_->decoding();
   const bool synced = generation_->synced();
   const auto started = Clock::now();
@@ -55,18 +56,25 @@ Work::Step GenerationWork::step(const std::atomic<bool>& interrupt) {
   const std::chrono::duration<double> time = Clock::now() - started;
   (decoding ? answer_time_ : prompt_time_) += time;
   const std::size_t written = generation_->answer_tokens() - answer_before;
+  const engine::DecodeCounts& counts = generation_->counts();
+  const std::uint64_t kept = counts.tokens - counts_before.tokens;
   {
     const std::scoped_lock lock(shared_->mutex);
     ++shared_->status.steps;
     shared_->status.tokens_computed += session.tokens_computed() - computed_before;
     shared_->status.answer_tokens += written;
     if (!synced) shared_->status.cached_tokens += generation_->cached_tokens();
+    engine::DecodeCounts& decoded = shared_->status.decoded;
+    decoded.passes += counts.passes - counts_before.passes;
+    decoded.tokens += kept;
+    decoded.drafted += counts.drafted - counts_before.drafted;
+    decoded.accepted += counts.accepted - counts_before.accepted;
     // A step that was interrupted, or that only goes back to what is known, says nothing of the
     // speed.
     auto& speeds = shared_->speeds;
     const double read = generation_->prompt_done() - prompt_before;
     if (progress == engine::Progress::interrupted) return Step::interrupted;
-    if (decoding) speeds.decode.add(1, time);
+    if (decoding) speeds.decode.add(static_cast<double>(kept), time);
     if (synced && !decoding && read > 0) speeds.prefill.add(read, time);
   }
   std::string text = generation_->take_text();

@@ -22,6 +22,11 @@ std::optional<kernels::Isa> isa_named(const std::string& name) {
   return std::nullopt;
 }
 
+engine::MtpUse mtp_use(const std::string& speculate) {
+  if (speculate == "auto") return engine::MtpUse::where_it_pays;
+  return speculate == "mtp" ? engine::MtpUse::always : engine::MtpUse::off;
+}
+
 // What is left, if the rest goes as what went.
 std::optional<std::chrono::milliseconds> load_eta(const engine::LoadProgress& progress,
                                                   std::chrono::duration<double> so_far) {
@@ -41,6 +46,8 @@ engine::EngineOptions engine_options(const Config& config, const std::filesystem
   options.isa = isa_named(config.model_isa);
   options.kv = config.model_kv == "f16" ? engine::KvType::f16 : engine::KvType::f32;
   options.context = config.model_context;
+  options.mtp = mtp_use(config.decode_speculate);
+  if (config.decode_speculate == "off") options.drafts = 0;
   options.scratch = config.memory_scratch;
   options.experts.memory = config.memory_experts.value_or(0);
   options.experts.reader = engine::parse_reader(config.experts_reader);
@@ -212,6 +219,8 @@ std::shared_ptr<const engine::Engine> LocalModel::load() {
   status.device = engine->description();
   status.notes = engine->notes();
   status.context = engine->context();
+  status.drafts = engine->options().drafts;
+  status.mtp = engine->has_mtp();
   return engine;
 }
 

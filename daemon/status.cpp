@@ -1,6 +1,7 @@
 // The daemon's state as JSON, and JSON as lines for people.
 #include "daemon/status.hpp"
 
+#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "daemon/text_layout.hpp"
@@ -108,6 +109,20 @@ std::string prefix_lines(const json& prefixes) {
                              number(prefixes["restoredTokens"]) + " tokens not computed again");
 }
 
+std::string guess_lines(const json& guesses) {
+  if (guesses["most"].get<std::int64_t>() == 0) return line("guesses", "off");
+  const auto passes = guesses["passes"].get<double>();
+  std::string text =
+      guesses["mtp"].get<bool>() ? "from the text and the MTP head" : "from the text";
+  if (passes > 0) {
+    char per_pass[32];
+    std::snprintf(per_pass, sizeof per_pass, "%.2f", guesses["tokens"].get<double>() / passes);
+    text += ": " + number(guesses["accepted"]) + " of " + number(guesses["drafted"]) + " right; " +
+            per_pass + " tokens a pass, of " + number(guesses["passes"]);
+  }
+  return line("guesses", text);
+}
+
 json to_json(const engine::PrefixStatistics& prefixes) {
   return {{"ramBytes", prefixes.ram_bytes},
           {"ramLimit", prefixes.ram_limit},
@@ -156,6 +171,13 @@ json to_json(const ModelStatus& status) {
         {"reader", status.experts.reader},
         {"policy", status.experts.policy}}},
       {"contextTokens", status.context},
+      {"guesses",
+       {{"most", status.drafts},
+        {"mtp", status.mtp},
+        {"passes", status.decoded.passes},
+        {"tokens", status.decoded.tokens},
+        {"drafted", status.decoded.drafted},
+        {"accepted", status.decoded.accepted}}},
       {"requests", status.requests},
       {"cancelled", status.cancelled},
       {"failed", status.failed},
@@ -202,6 +224,7 @@ std::string show_status(const json& status) {
                          show_count(model["sessions"].get<std::int64_t>(), "sequence"));
     text += expert_lines(model["experts"]);
     text += prefix_lines(model["prefixes"]);
+    text += guess_lines(model["guesses"]);
     text += line("speed", "reading " + speed(model["prefillTokensPerSecond"]) + ", writing " +
                               speed(model["decodeTokensPerSecond"]));
   }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/forward.hpp"
 #include "engine/model.hpp"
 
 namespace hearth::engine {
@@ -27,7 +28,7 @@ double product(double rows, double cols) {
 
 }  // namespace
 
-Costs costs_of(const Config& config, WeightForm form) {
+Costs costs_of(const Config& config, WeightForm form, bool mtp) {
   const auto hidden = static_cast<double>(config.hidden_size);
   const auto width = static_cast<double>(config.moe_intermediate_size);
   const auto shared = static_cast<double>(config.shared_expert_intermediate_size);
@@ -42,15 +43,19 @@ Costs costs_of(const Config& config, WeightForm form) {
   const double values = heads * value_dim;
   const double channels = 2 * linear_keys + values;
 
+  const double moe_bytes = experts * hidden * bf16 + hidden * bf16 +
+                           2 * quantised(shared, hidden, form) + quantised(hidden, shared, form);
+  const double attention_bytes = quantised(2 * queries, hidden, form) +
+                                 2 * quantised(keys, hidden, form) +
+                                 quantised(hidden, queries, form);
+
   Costs costs;
   for (const LayerKind kind : config.layers) {
     LayerCost layer;
-    layer.moe_bytes = experts * hidden * bf16 + hidden * bf16 +
-                      2 * quantised(shared, hidden, form) + quantised(hidden, shared, form);
+    layer.moe_bytes = moe_bytes;
     layer.flops = product(experts, hidden) + 3 * product(shared, hidden);
     if (kind == LayerKind::full_attention) {
-      layer.mixer_bytes = quantised(2 * queries, hidden, form) + 2 * quantised(keys, hidden, form) +
-                          quantised(hidden, queries, form);
+      layer.mixer_bytes = attention_bytes;
       layer.flops += product(3 * queries + 2 * keys, hidden);
       layer.attention_flops = 4 * queries;
       costs.kv_bytes += 2 * keys * f32;
@@ -65,6 +70,10 @@ Costs costs_of(const Config& config, WeightForm form) {
       costs.state_bytes += (heads * key_dim * value_dim + history) * f32;
     }
     costs.layers.push_back(layer);
+  }
+  if (mtp) {
+    costs.mtp_bytes = quantised(hidden, 2 * hidden, form) + attention_bytes + moe_bytes;
+    costs.kv_bytes += 2 * keys * f32;
   }
   costs.expert_bytes = 2 * quantised(width, hidden, form) + quantised(hidden, width, form);
   costs.expert_flops = 3 * product(width, hidden);
@@ -84,14 +93,19 @@ WeightForm weight_form(const Engine& engine) {
   return fp8 ? WeightForm::fp8 : WeightForm::bf16;
 }
 
+bool offers_mtp(const Engine& engine) {
+  return engine.model().tensors->find("mtp.fc.weight") != nullptr;
+}
+
 double Costs::dense_bytes() const {
-  double total = embedding_bytes + head_bytes;
+  double total = embedding_bytes + head_bytes + mtp_bytes;
   for (const LayerCost& layer : layers) total += layer.mixer_bytes + layer.moe_bytes;
   return total;
 }
 
 double Costs::all_expert_bytes() const {
-  return static_cast<double>(layers.size()) * experts * expert_bytes;
+  const std::size_t with_head = layers.size() + (mtp_bytes > 0 ? 1 : 0);
+  return static_cast<double>(with_head) * experts * expert_bytes;
 }
 
 double Costs::decode_bytes(bool screened, double depth) const {
@@ -117,38 +131,84 @@ double Costs::touched(double tokens) const {
   return experts * (1 - std::pow(missed, tokens));
 }
 
-double decode_seconds(const Costs& costs, const MachineSpeed& machine, double hits, bool screened,
-                      double depth) {
+double KernelSpeed::blocked_flops(double rows) const {
+  if (blocked.empty()) return 0;
+  if (rows <= blocked.front().rows) {
+    // Fewer rows take nearly as long: it is the weights that cost.
+    return blocked.front().flops * rows / blocked.front().rows;
+  }
+  for (std::size_t i = 1; i < blocked.size(); ++i) {
+    const Blocked& from = blocked[i - 1];
+    const Blocked& to = blocked[i];
+    if (rows > to.rows) continue;
+    const double share = std::log(rows / from.rows) / std::log(to.rows / from.rows);
+    return from.flops + share * (to.flops - from.flops);
+  }
+  return blocked.back().flops;
+}
+
+double decode_seconds(const Costs& costs, const MachineSpeed& machine, const KernelSpeed& kernels,
+                      double hits, bool screened, double depth) {
   const double routed = costs.experts_per_token * costs.expert_bytes;
-  const double computed = hits * routed / machine.memory;
+  const double computed = hits * routed / kernels.products;
   const double read = hits < 1 ? (1 - hits) * routed / machine.disk : 0;
   // What was read is computed too; only the last of it is not hidden behind other reads.
-  const double last = hits < 1 ? costs.expert_bytes / machine.memory : 0;
-  double total = (screened               ? costs.screen_bytes
-                  : costs.head_bytes > 0 ? costs.head_bytes
-                                         : costs.embedding_bytes) /
-                 machine.memory;
+  const double last = hits < 1 ? costs.expert_bytes / kernels.products : 0;
+  const double head = costs.head_bytes > 0 ? costs.head_bytes : costs.embedding_bytes;
+  double total = screened ? costs.screen_bytes / machine.memory : head / kernels.products;
   for (const LayerCost& layer : costs.layers) {
     total +=
-        (layer.mixer_bytes + layer.moe_bytes) / machine.memory + std::max(computed, read + last);
+        (layer.mixer_bytes + layer.moe_bytes) / kernels.products + std::max(computed, read + last);
   }
   return total + (depth * costs.kv_bytes + 2 * costs.state_bytes) / machine.memory;
 }
 
-double prefill_seconds(const Costs& costs, const MachineSpeed& machine, double tokens,
-                       double resident, double chunk) {
+double prefill_seconds(const Costs& costs, const MachineSpeed& machine, const KernelSpeed& kernels,
+                       double tokens, double resident, double chunk) {
+  const auto layers = static_cast<double>(costs.layers.size());
+  double dense = 0;      // operations of a token
+  double mixing = 0;     // and of the delta rule
+  double attention = 0;  // and of a position that it sees
+  for (const LayerCost& layer : costs.layers) {
+    dense += layer.flops;
+    mixing += layer.mixing_flops;
+    attention += layer.attention_flops;
+  }
   double total = 0;
   for (double done = 0; done < tokens; done += chunk) {
     const double rows = std::min(chunk, tokens - done);
-    const double experts =
-        costs.touched(rows) * static_cast<double>(costs.layers.size()) * costs.expert_bytes;
-    const double bytes = costs.dense_bytes() - costs.embedding_bytes + experts;
-    const double compute =
-        std::max(costs.prefill_flops(rows, done) / machine.arithmetic, bytes / machine.memory);
-    const double read = resident < 1 ? (1 - resident) * experts / machine.disk : 0;
+    const double touched = costs.touched(rows);
+    const double routed = rows * costs.experts_per_token;  // rows that experts compute
+    double compute = rows * dense / kernels.blocked_flops(rows) +
+                     layers * routed * costs.expert_flops / kernels.blocked_flops(routed / touched);
+    if (mixing > 0) compute += rows * mixing / kernels.mixing;
+    if (attention > 0) compute += attention * rows * (done + rows / 2) / kernels.attention;
+    const double read =
+        resident < 1 ? (1 - resident) * touched * layers * costs.expert_bytes / machine.disk : 0;
     total += std::max(compute, read);
   }
-  return total;
+  const double head = costs.head_bytes > 0 ? costs.head_bytes : costs.embedding_bytes;
+  return total + head / kernels.products;
+}
+
+MemoryPlan plan_memory(const Costs& costs, const EngineOptions& options, const Config& config,
+                       std::int64_t context, const MemoryView& view, const std::string& name) {
+  const auto bytes = [](double value) { return static_cast<std::uint64_t>(value); };
+  MemoryPlan plan;
+  plan.dense = bytes(costs.dense_bytes());
+  plan.kv =
+      bytes(costs.kv_bytes * static_cast<double>(context) * (options.kv == KvType::f16 ? 0.5 : 1));
+  plan.states = bytes(costs.state_bytes) * (2 + options.drafts);
+  plan.prefixes = options.prefix_ram_bytes.value_or(default_prefixes(view));
+  plan.scratch = static_cast<std::uint64_t>(chunk_rows(options, config, context)) *
+                 chunk_bytes_per_row(config);
+  plan.screen = screen_bytes(options, config, plan, view);
+  MemoryWishes wishes;
+  wishes.experts = options.experts.memory;
+  wishes.all_experts = bytes(costs.all_expert_bytes());
+  wishes.least_experts = bytes(2 * costs.experts_per_token * costs.expert_bytes);
+  plan_experts(plan, view, wishes, name);
+  return plan;
 }
 
 }  // namespace hearth::engine

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "engine/config.hpp"
@@ -31,6 +32,7 @@ struct Costs {
   double embedding_bytes = 0;  // of the table, which is only looked up
   double head_bytes = 0;       // lm_head
   double screen_bytes = 0;     // its 8-bit copy
+  double mtp_bytes = 0;        // the MTP head without its experts; 0: there is none
   double head_flops = 0;
   double kv_bytes = 0;     // per position, F32
   double state_bytes = 0;  // DeltaNet states and convolution history of a sequence
@@ -45,9 +47,11 @@ struct Costs {
   double touched(double tokens) const;
 };
 
-Costs costs_of(const Config& config, WeightForm form);
-// Of a loaded checkpoint's experts.
+// With the MTP head or without.
+Costs costs_of(const Config& config, WeightForm form, bool mtp = false);
+// Of a loaded checkpoint: its experts' form, and whether it has an MTP head, loaded or not.
 WeightForm weight_form(const Engine& engine);
+bool offers_mtp(const Engine& engine);
 
 // What a machine can do, bytes and operations a second.
 struct MachineSpeed {
@@ -56,13 +60,33 @@ struct MachineSpeed {
   double arithmetic = 0;
 };
 
+// What the kernels make of it (measure_kernels).
+struct KernelSpeed {
+  // Operations a second of blocked products where each matrix gets so many rows.
+  struct Blocked {
+    double rows = 0;
+    double flops = 0;
+  };
+  double products = 0;           // bytes of weights a second in products of one row
+  std::vector<Blocked> blocked;  // by rising rows
+  double mixing = 0;             // operations a second of the chunked delta rule
+  double attention = 0;          // and of a prefill's attention
+
+  double blocked_flops(double rows) const;
+};
+
 // Seconds of a decoded token when in each layer the share `hits` of its experts is in memory:
 // reads go on while what is there is computed.
-double decode_seconds(const Costs& costs, const MachineSpeed& machine, double hits, bool screened,
-                      double depth = 0);
+double decode_seconds(const Costs& costs, const MachineSpeed& machine, const KernelSpeed& kernels,
+                      double hits, bool screened, double depth = 0);
 // Seconds of a prefill when the share `resident` of all experts is in memory and a pass takes
 // `chunk` tokens.
-double prefill_seconds(const Costs& costs, const MachineSpeed& machine, double tokens,
-                       double resident, double chunk);
+double prefill_seconds(const Costs& costs, const MachineSpeed& machine, const KernelSpeed& kernels,
+                       double tokens, double resident, double chunk);
+
+// How an engine with these options divides a memory of `view` for a model that costs so; `name` is
+// for the error where it does not fit.
+MemoryPlan plan_memory(const Costs& costs, const EngineOptions& options, const Config& config,
+                       std::int64_t context, const MemoryView& view, const std::string& name);
 
 }  // namespace hearth::engine

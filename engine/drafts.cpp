@@ -9,16 +9,24 @@ namespace hearth::engine {
 namespace {
 
 constexpr std::size_t longest_match = 32;  // a longer one says no more
-constexpr double weight_of_new = 0.15;     // in what is remembered of past passes
-constexpr std::uint64_t probe_every = 24;  // turns without a guess
+constexpr std::size_t long_match = 8;
+// In what is remembered of past passes; those over one row are rare where guesses come true.
+constexpr double weight_of_new = 0.15;
+constexpr double weight_of_one = 0.3;
+constexpr std::uint64_t probe_every = 24;    // turns without a guess
+constexpr std::uint64_t measure_every = 32;  // passes over several rows
 // Before it was measured: a row more costs this share of a pass.
 constexpr double usual_share = 0.35;
 
-double blend(double old, double now) {
-  return old + weight_of_new * (now - old);
+double blend(double old, double now, double weight = weight_of_new) {
+  return old + weight * (now - old);
 }
 
 }  // namespace
+
+DraftSource PromptLookup::Guess::source() const {
+  return matched >= long_match ? DraftSource::long_match : DraftSource::short_match;
+}
 
 std::uint64_t PromptLookup::hash(std::span<const TokenId> tokens) {
   std::uint64_t value = 0xcbf2'9ce4'8422'2325;
@@ -67,14 +75,17 @@ PromptLookup::Guess PromptLookup::guess(std::size_t count) const {
 }
 
 double DraftLength::gain(Source source, std::size_t drafted) const {
-  const double right = std::min(right_[static_cast<std::size_t>(source)], 0.98);
+  const Prospects& prospects = prospects_[static_cast<std::size_t>(source)];
+  const double right = std::min(prospects.right, 0.98);
   const double tokens = (1 - std::pow(right, static_cast<double>(drafted + 1))) / (1 - right);
-  const double share = more_known_ && one_ > 0 ? more_ / one_ : usual_share;
+  const double share = prospects.measured > 0 ? prospects.more / one_ : usual_share;
   return tokens / (1 + share * static_cast<double>(drafted));
 }
 
 std::size_t DraftLength::choose(Source source) {
-  ++turns_;
+  Prospects& prospects = prospects_[static_cast<std::size_t>(source)];
+  ++prospects.turns;
+  if (one_ == 0 || since_one_ >= measure_every) return 0;
   std::size_t best = 0;
   double most = 1.02;  // a gain too small to see is none
   for (std::size_t drafted = 1; drafted <= most_; ++drafted) {
@@ -83,22 +94,26 @@ std::size_t DraftLength::choose(Source source) {
     most = here;
     best = drafted;
   }
-  if (best == 0 && most_ > 0 && turns_ % probe_every == 0) return 1;
+  if (best == 0 && most_ > 0 && prospects.turns % probe_every == 0) return 1;
   return best;
 }
 
 void DraftLength::record(Source source, std::size_t drafted, std::size_t accepted, double seconds) {
   if (drafted == 0) {
-    one_ = one_ == 0 ? seconds : blend(one_, seconds);
+    one_ = one_ == 0 ? seconds : blend(one_, seconds, weight_of_one);
+    since_one_ = 0;
     return;
   }
-  double& right = right_[static_cast<std::size_t>(source)];
-  for (std::size_t i = 0; i < accepted; ++i) right = blend(right, 1);
-  if (accepted < drafted) right = blend(right, 0);
+  ++since_one_;
+  Prospects& prospects = prospects_[static_cast<std::size_t>(source)];
+  for (std::size_t i = 0; i < accepted; ++i) prospects.right = blend(prospects.right, 1);
+  if (accepted < drafted) prospects.right = blend(prospects.right, 0);
   if (one_ == 0) return;
   const double row = std::max(0.0, seconds - one_) / static_cast<double>(drafted);
-  more_ = more_known_ ? blend(more_, row) : row;
-  more_known_ = true;
+  ++prospects.measured;
+  // The first passes count alike, so that one odd pass is soon outweighed.
+  const double weight = std::max(weight_of_new, 1 / static_cast<double>(prospects.measured));
+  prospects.more = blend(prospects.more, row, weight);
 }
 
 }  // namespace hearth::engine

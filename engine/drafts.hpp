@@ -13,6 +13,9 @@
 
 namespace hearth::engine {
 
+// Guesses with different prospects, which are judged apart.
+enum class DraftSource : std::uint8_t { short_match, long_match, mtp };
+
 // Copies from what was said before: finds where the last tokens stood already, in the prompt or in
 // the answer, and guesses that the same follows. Strong where code is rewritten with few changes.
 class PromptLookup {
@@ -20,6 +23,7 @@ class PromptLookup {
   struct Guess {
     std::vector<TokenId> tokens;
     std::size_t matched = 0;  // how many of the last tokens stood there too
+    DraftSource source() const;
   };
 
   void append(std::span<const TokenId> tokens);
@@ -45,12 +49,12 @@ class PromptLookup {
 // guesses came true lately and what a pass over one row and over several takes.
 class DraftLength {
  public:
-  // Guesses with different prospects are judged apart.
-  enum class Source : std::uint8_t { short_match, long_match, mtp };
+  using Source = DraftSource;
 
   explicit DraftLength(std::size_t most) : most_(most) {}
 
-  // 0: not worth it. Now and then 1 all the same, to notice when it has become worth it.
+  // 0: not worth it, or time to see again what a pass without guesses takes. Now and then 1 where
+  // it is not worth it, to notice when it has become so.
   std::size_t choose(Source source);
   // A pass over 1 + `drafted` rows took `seconds`; the first `accepted` guesses were right. What
   // making the guesses took counts.
@@ -60,12 +64,17 @@ class DraftLength {
   double gain(Source source, std::size_t drafted) const;
 
  private:
+  struct Prospects {
+    double right = 0;            // chance that a guess is right
+    double more = 0;             // seconds of each row more
+    std::uint64_t measured = 0;  // passes that `more` comes from
+    std::uint64_t turns = 0;     // times that there was a guess
+  };
+
   std::size_t most_;
-  std::array<double, 3> right_{0.6, 0.85, 0.6};  // chance that a guess is right
-  double one_ = 0;                               // seconds of a pass over one row; 0: not measured
-  double more_ = 0;                              // seconds of each row more
-  bool more_known_ = false;
-  std::uint64_t turns_ = 0;
+  std::array<Prospects, 3> prospects_{{{.right = 0.6}, {.right = 0.85}, {.right = 0.6}}};
+  double one_ = 0;               // seconds of a pass over one row; 0: not measured
+  std::uint64_t since_one_ = 0;  // passes since it was measured
 };
 
 }  // namespace hearth::engine

@@ -66,31 +66,6 @@ std::uint64_t state_bytes(const Config& config) {
   return static_cast<std::uint64_t>(layers) * (shape.delta_bytes + shape.conv_bytes);
 }
 
-// Of the 8-bit copy of lm_head; 0 where it does not pay or takes too much of what is free.
-std::uint64_t screen_bytes(const EngineOptions& options, const Config& config,
-                           const MemoryPlan& plan, const MemoryView& view) {
-  constexpr std::int64_t least = std::int64_t{1} << 24;  // weights that caches do not hold
-  constexpr std::uint64_t most_of_rest = 8;              // an eighth
-  if (options.screening == Screening::off) return 0;
-  const std::uint64_t bytes = kernels::Backend::screen_bytes(config.vocab_size, config.hidden_size);
-  if (options.screening == Screening::always) return bytes;
-  if (config.vocab_size * config.hidden_size < least) return 0;
-  const std::uint64_t rest = view.available - std::min(view.available, plan.dense);
-  return view.available == 0 || bytes <= rest / most_of_rest ? bytes : 0;
-}
-
-std::int64_t rows_of_chunk(const EngineOptions& options, const Config& config,
-                           std::int64_t context) {
-  constexpr std::int64_t unit = 64;  // chunks of the delta rule
-  std::int64_t rows = options.chunk;
-  if (rows <= 0) {
-    const std::int64_t whole_context = (context + unit - 1) / unit * unit;
-    rows = static_cast<std::int64_t>(options.scratch / chunk_bytes_per_row(config));
-    rows = std::min(rows / unit * unit, whole_context);
-  }
-  return std::max(unit, (rows + unit - 1) / unit * unit);
-}
-
 std::unique_ptr<PrefixCache> open_prefixes(const Engine& engine) {
   const EngineOptions& from = engine.options();
   PrefixOptions options;
@@ -106,6 +81,29 @@ std::unique_ptr<PrefixCache> open_prefixes(const Engine& engine) {
 }
 
 }  // namespace
+
+std::uint64_t screen_bytes(const EngineOptions& options, const Config& config,
+                           const MemoryPlan& plan, const MemoryView& view) {
+  constexpr std::int64_t least = std::int64_t{1} << 24;  // weights that caches do not hold
+  constexpr std::uint64_t most_of_rest = 8;              // an eighth
+  if (options.screening == Screening::off) return 0;
+  const std::uint64_t bytes = kernels::Backend::screen_bytes(config.vocab_size, config.hidden_size);
+  if (options.screening == Screening::always) return bytes;
+  if (config.vocab_size * config.hidden_size < least) return 0;
+  const std::uint64_t rest = view.available - std::min(view.available, plan.dense);
+  return view.available == 0 || bytes <= rest / most_of_rest ? bytes : 0;
+}
+
+std::int64_t chunk_rows(const EngineOptions& options, const Config& config, std::int64_t context) {
+  constexpr std::int64_t unit = 64;  // chunks of the delta rule
+  std::int64_t rows = options.chunk;
+  if (rows <= 0) {
+    const std::int64_t whole_context = (context + unit - 1) / unit * unit;
+    rows = static_cast<std::int64_t>(options.scratch / chunk_bytes_per_row(config));
+    rows = std::min(rows / unit * unit, whole_context);
+  }
+  return std::max(unit, (rows + unit - 1) / unit * unit);
+}
 
 Engine::Engine() = default;
 Engine::~Engine() = default;
@@ -134,11 +132,12 @@ std::shared_ptr<const Engine> Engine::load(const EngineOptions& options,
                 std::to_string(engine->config_.max_position_embeddings));
   }
 
-  engine->chunk_rows_ = rows_of_chunk(options, engine->config_, engine->context_);
+  engine->chunk_rows_ = engine::chunk_rows(options, engine->config_, engine->context_);
   engine->model_ = std::make_unique<Model>();
   Model& model = *engine->model_;
   model.tensors = std::make_unique<Tensors>(Tensors::open(options.model));
   const MemoryView view = read_memory();
+  engine->mtp_ = engine->mtp_wanted(view);
   engine->plan_memory(view, {.least_experts = 1});
   kernels::CpuChoice choice;
   model.backend = kernels::open_cpu(options.threads, options.isa, choice);
@@ -147,22 +146,44 @@ std::shared_ptr<const Engine> Engine::load(const EngineOptions& options,
   engine->fingerprint_ =
       fingerprint_of(*model.tensors, read_text(options.model / "config.json", 1 << 20), options.kv,
                      model.backend->numerics());
-  load_dense(model, engine->config_, options.mtp, progress, stop);
+  // A state with the head's cache is none without it.
+  if (engine->mtp_) engine->fingerprint_ = add_text(engine->fingerprint_, "mtp");
+  load_dense(model, engine->config_, engine->mtp_, progress, stop);
   if (engine->memory_.screen > 0) model.screen = model.backend->make_screen(model.lm_head);
   engine->start_experts(view);
   engine->prefixes_ = open_prefixes(*engine);
   return engine;
 }
 
+bool Engine::mtp_wanted(const MemoryView& view) {
+  const bool there = model_->tensors->find("mtp.fc.weight") != nullptr;
+  if (!there || options_.mtp != MtpUse::where_it_pays) {
+    return there && options_.mtp == MtpUse::always;
+  }
+  mtp_ = true;  // the plan with it
+  const std::uint64_t weights = expert_bytes(*model_->tensors, true);
+  constexpr std::uint64_t slots = 64;  // of which one is lost to the slots' borders
+  MemoryWishes wishes;
+  wishes.experts = options_.experts.memory;
+  wishes.all_experts = weights + weights / slots;
+  wishes.least_experts = 1;
+  try {
+    plan_memory(view, wishes);
+  } catch (const Error&) {
+    return false;  // perhaps it fits without
+  }
+  return memory_.experts >= wishes.all_experts;
+}
+
 // Throws Error where not even the dense weights fit.
 void Engine::plan_memory(const MemoryView& view, const MemoryWishes& wishes) {
-  memory_.dense = dense_bytes(*model_->tensors, options_.mtp);
-  memory_.kv = static_cast<std::uint64_t>(context_) *
-               kv_bytes_per_position(config_, options_.kv, options_.mtp);
+  memory_.dense = dense_bytes(*model_->tensors, mtp_);
+  memory_.kv =
+      static_cast<std::uint64_t>(context_) * kv_bytes_per_position(config_, options_.kv, mtp_);
   memory_.prefixes = options_.prefix_ram_bytes.value_or(default_prefixes(view));
   memory_.scratch = static_cast<std::uint64_t>(chunk_rows_) * chunk_bytes_per_row(config_);
   memory_.states = (2 + options_.drafts) * state_bytes(config_);
-  memory_.screen = screen_bytes(options_, config_, memory_, view);
+  memory_.screen = engine::screen_bytes(options_, config_, memory_, view);
   plan_experts(memory_, view, wishes, options_.model.string());
 }
 

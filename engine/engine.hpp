@@ -46,6 +46,11 @@ enum class KvType : std::uint8_t { f32, f16 };
 // where lm_head is large and there is room for the copy, or as said.
 enum class Screening : std::uint8_t { automatic, always, off };
 
+// Whether the MTP head is loaded where the checkpoint has one. It pays where all experts, its own
+// among them, fit in memory: guesses that must wait for the disk cost about what they bring, and
+// the head follows every token, guessed from or not.
+enum class MtpUse : std::uint8_t { off, where_it_pays, always };
+
 // How the experts are kept (see expert_cache.hpp and expert_keeper.hpp).
 struct ExpertOptions {
   std::uint64_t memory = 0;          // bytes for them; 0: worked out from what is free
@@ -69,7 +74,7 @@ struct EngineOptions {
   std::uint64_t scratch = std::uint64_t{512} << 20;
   ExpertOptions experts;
   std::function<void(const std::string&)> note;  // for the log, from any thread
-  bool mtp = false;                              // load the MTP head where the checkpoint has one
+  MtpUse mtp = MtpUse::off;
   Screening screening = Screening::automatic;
   // Guessed tokens that a pass verifies at most; each costs a state (about 74 MiB at 80B). 0: none.
   std::size_t drafts = 8;
@@ -83,6 +88,12 @@ struct EngineOptions {
   std::uint64_t prefix_daily_bytes = std::uint64_t{18} << 30;  // most written in a day (UTC)
   double disk_min_seconds = 3;  // what is computed again faster than this is not written
 };
+
+// Rows of a prefill chunk with these options.
+std::int64_t chunk_rows(const EngineOptions& options, const Config& config, std::int64_t context);
+// Of the 8-bit copy of lm_head; 0 where it does not pay or takes too much of what is free.
+std::uint64_t screen_bytes(const EngineOptions& options, const Config& config,
+                           const MemoryPlan& plan, const MemoryView& view);
 
 // What the prefix checkpoints are doing.
 struct PrefixStatistics {
@@ -134,7 +145,8 @@ class Engine {
   const Model& model() const { return *model_; }
   kernels::Backend& backend() const;
   kernels::Isa isa() const { return isa_; }
-  bool screened() const;  // whether there is a copy of lm_head to screen with
+  bool has_mtp() const { return mtp_; }  // whether the MTP head is loaded
+  bool screened() const;                 // whether there is a copy of lm_head to screen with
   PrefixCache& prefixes() const { return *prefixes_; }  // the computing thread's
 
   // How many of the tokens a checkpoint covers. On the computing thread.
@@ -143,6 +155,7 @@ class Engine {
 
  private:
   Engine();
+  bool mtp_wanted(const MemoryView& view);
   void plan_memory(const MemoryView& view, const MemoryWishes& wishes);
   void start_experts(const MemoryView& view);
 
@@ -153,6 +166,7 @@ class Engine {
   Profile profile_;
   std::int64_t context_ = 0;
   std::int64_t chunk_rows_ = 0;
+  bool mtp_ = false;  // whether the MTP head is loaded
   kernels::Isa isa_ = kernels::Isa::scalar;
   std::uint64_t fingerprint_ = 0;
   MemoryPlan memory_;
@@ -218,6 +232,8 @@ class Session {
   // [vocab] after token `index` of the last decode.
   std::span<const float> decoded_logits(std::size_t index) const;
 
+  // How many guesses are worth a try, as far as this session's answers have shown.
+  DraftLength& draft_length() { return draft_length_; }
   // Tokens the checkpoint's MTP head would say after tokens() and `next`; empty without the head.
   std::vector<TokenId> draft(TokenId next, int count);
 
@@ -243,6 +259,7 @@ class Session {
   std::vector<TokenId> wanted_always_;
   std::uint64_t computed_ = 0;
   std::size_t synced_ = 0;  // tokens that the last sync kept
+  DraftLength draft_length_;
   std::unique_ptr<State> state_;
   std::unique_ptr<Prefill> parked_;
 };
@@ -254,6 +271,14 @@ struct GenerationRequest {
   std::vector<std::string> stop_strings;
   std::int64_t max_tokens = 256;
   bool thinking = false;  // the answer begins inside <think>: hide it
+};
+
+// What guesses did.
+struct DecodeCounts {
+  std::uint64_t passes = 0;    // over the layers
+  std::uint64_t tokens = 0;    // that came of them
+  std::uint64_t drafted = 0;   // tokens that were guessed and verified
+  std::uint64_t accepted = 0;  // of them, right
 };
 
 // One answer on its way, advanced step by step. Keeps its place when interrupted.
@@ -277,7 +302,8 @@ class Generation {
   bool decoding() const { return decoding_; }
   std::size_t answer_tokens() const { return answer_.size(); }
   const std::vector<TokenId>& answer() const { return answer_; }
-  std::size_t passes() const { return passes_; }  // over the layers, for the answer
+  // Of the answer: passes over the layers, the tokens that they kept, and the guesses among them.
+  const DecodeCounts& counts() const { return counts_; }
 
  private:
   struct Drafts {
@@ -298,8 +324,7 @@ class Generation {
   std::vector<TokenId> answer_;
   std::optional<TokenId> pending_;  // sampled, not yet run through the layers
   PromptLookup lookup_;             // prompt and answer, once decoding
-  DraftLength draft_length_;
-  std::size_t passes_ = 0;
+  DecodeCounts counts_;
   Utf8Stream utf8_;
   ThinkingFilter thinking_;
   StopStrings stop_strings_;

@@ -12,7 +12,6 @@ namespace hearth::engine {
 Generation::Generation(Session& session, GenerationRequest request)
     : session_(&session),
       request_(std::move(request)),
-      draft_length_(session.engine().options().drafts),
       thinking_(request_.thinking),
       stop_strings_(request_.stop_strings) {
   validate(request_.sampling);
@@ -92,16 +91,15 @@ Generation::Drafts Generation::draft() {
       1;
   const std::size_t most =
       std::min(engine.options().drafts, static_cast<std::size_t>(std::max<std::int64_t>(room, 0)));
+  DraftLength& length = session_->draft_length();
   PromptLookup::Guess guess = lookup_.guess(most);
   if (!guess.tokens.empty()) {
-    constexpr std::size_t long_match = 8;
-    drafts.source = guess.matched >= long_match ? DraftLength::Source::long_match
-                                                : DraftLength::Source::short_match;
-    guess.tokens.resize(std::min(guess.tokens.size(), draft_length_.choose(drafts.source)));
+    drafts.source = guess.source();
+    guess.tokens.resize(std::min(guess.tokens.size(), length.choose(drafts.source)));
     drafts.tokens = std::move(guess.tokens);
   } else if (most > 0 && engine.model().mtp) {
     drafts.source = DraftLength::Source::mtp;
-    const std::size_t count = std::min(most, draft_length_.choose(drafts.source));
+    const std::size_t count = std::min(most, length.choose(drafts.source));
     if (count > 0) drafts.tokens = session_->draft(*pending_, static_cast<int>(count));
   }
   return drafts;
@@ -117,7 +115,6 @@ Progress Generation::decode(const std::atomic<bool>* interrupt) {
   const auto before = session_->tokens().size();
   want_logits();
   if (session_->decode(rows, interrupt) == Progress::interrupted) return Progress::interrupted;
-  ++passes_;
   pending_.reset();
   std::size_t kept = 0;
   bool goes_on = true;
@@ -129,7 +126,11 @@ Progress Generation::decode(const std::atomic<bool>* interrupt) {
   }
   session_->keep_decoded(kept);
   const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - began;
-  draft_length_.record(drafts.source, drafts.tokens.size(), kept - 1, spent.count());
+  session_->draft_length().record(drafts.source, drafts.tokens.size(), kept - 1, spent.count());
+  ++counts_.passes;
+  counts_.tokens += kept;
+  counts_.drafted += drafts.tokens.size();
+  counts_.accepted += kept - 1;
   return reason_ ? Progress::done : Progress::more;
 }
 

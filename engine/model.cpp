@@ -35,8 +35,7 @@ class Loader {
         stop_(stop) {}
 
   void load(bool mtp) {
-    const bool with_mtp = mtp && tensors_.find("mtp.fc.weight") != nullptr;
-    report_.bytes_total = dense_bytes(tensors_, with_mtp);
+    report_.bytes_total = dense_bytes(tensors_, mtp);
     model_.embed_tokens =
         matrix("model.embed_tokens.weight", config_.vocab_size, config_.hidden_size);
     model_.lm_head = config_.tie_word_embeddings
@@ -49,7 +48,7 @@ class Loader {
       model_.layers.push_back(
           layer(prefix, LayerId{index}, config_.layers[static_cast<std::size_t>(index)]));
     }
-    if (with_mtp) model_.mtp = mtp_head();
+    if (mtp) model_.mtp = mtp_head();
     model_.store = std::make_unique<ExpertStore>(tensors_, config_, std::move(experts_));
     model_.store->load_scales(*model_.backend);
     model_.dense_bytes = report_.bytes_done + model_.store->scale_bytes();
@@ -203,6 +202,14 @@ std::uint64_t dense_bytes(const Tensors& tensors, bool mtp) {
   for (const auto& [name, tensor] : tensors.all()) {
     if (is_expert_weight(name) || (!mtp && name.starts_with("mtp."))) continue;
     total += tensor.bytes;
+  }
+  return total;
+}
+
+std::uint64_t expert_bytes(const Tensors& tensors, bool mtp) {
+  std::uint64_t total = 0;
+  for (const auto& [name, tensor] : tensors.all()) {
+    if (is_expert_weight(name) && (mtp || !name.starts_with("mtp."))) total += tensor.bytes;
   }
   return total;
 }

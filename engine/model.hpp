@@ -87,6 +87,8 @@ struct LoadProgress;
 
 // Bytes that load_dense will keep in memory; tensors of experts do not count, their scales do.
 std::uint64_t dense_bytes(const Tensors& tensors, bool mtp);
+// Bytes of the experts' weights, the MTP head's own among them or not.
+std::uint64_t expert_bytes(const Tensors& tensors, bool mtp);
 
 // Reads every tensor that `config` calls for but the experts' weights, checks dtype and shape, and
 // fills model.storage and model.store. model.backend and model.tensors must be set. Throws Error

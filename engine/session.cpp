@@ -85,7 +85,9 @@ struct Session::Prefill {
 };
 
 Session::Session(std::shared_ptr<const Engine> engine)
-    : engine_(std::move(engine)), state_(empty_state(*engine_)) {}
+    : engine_(std::move(engine)),
+      draft_length_(engine_->options().drafts),
+      state_(empty_state(*engine_)) {}
 Session::Session(Session&&) noexcept = default;
 Session& Session::operator=(Session&& other) noexcept {
   parked_.reset();  // before the engine that it reserved memory of
@@ -97,6 +99,7 @@ Session& Session::operator=(Session&& other) noexcept {
   screened_ = other.screened_;
   computed_ = other.computed_;
   synced_ = other.synced_;
+  draft_length_ = other.draft_length_;
   state_ = std::move(other.state_);
   parked_ = std::move(other.parked_);
   return *this;

@@ -225,38 +225,48 @@ inline void add_quarter(const char* codes, const float* x, Index x_stride, Regis
 }
 
 // The same for R > 1 rows where a register holds a quarter of the lanes: all rows' sums would not
-// fit the registers, a quarter of a widened block does, and serves all of them.
+// fit the registers, a quarter of a widened block does, and serves all of them. A few weight rows
+// go together, a block of columns after the other, so that the activations stay near.
 template <int R>
 void quartered_product_rows(const Product& p, Index row) {
+  constexpr Index together = 8;
   const Weights& weights = p.weights;
   const float* const x = p.x + row * p.x_stride;
-  for (Index w = p.first; w < p.last; ++w) {
-    const char* const codes = static_cast<const char*>(weights.data) + w * weights.stride;
-    const float* const scales = weights.scales + w / scale_block * weights.scale_stride;
-    NanCodes nan;
-    alignas(cache_line) float totals[R * lanes] = {};
+  for (Index first = p.first; first < p.last; first += together) {
+    const Index last = first + together < p.last ? first + together : p.last;
+    NanCodes nan[together];
+    alignas(cache_line) float totals[together][R * lanes] = {};
     for (Index begin = 0; begin < weights.cols; begin += scale_block) {
-      const char* block = codes + begin;
-      char some[scale_block] = {};
-      if (begin + scale_block > weights.cols) {
-        __builtin_memcpy(some, block, static_cast<std::size_t>(weights.cols - begin));
-        block = some;
+      for (Index w = first; w < last; ++w) {
+        const char* const codes =
+            static_cast<const char*>(weights.data) + w * weights.stride + begin;
+        const char* block = codes;
+        char some[scale_block] = {};
+        if (begin + scale_block > weights.cols) {
+          __builtin_memcpy(some, block, static_cast<std::size_t>(weights.cols - begin));
+          block = some;
+        }
+        constexpr Index looked = ProductF8::count * lanes;
+        for (Index c = 0; c < scale_block; c += looked) {
+          __builtin_prefetch(codes + c + together * weights.stride, 0, 2);
+          nan[w - first].look(block + c);
+        }
+        const Register scale =
+            broadcast(weights.scales[w / scale_block * weights.scale_stride + begin / scale_block]);
+        float* const sums = totals[w - first];
+        add_quarter<0, R>(block, x + begin, p.x_stride, scale, sums);
+        add_quarter<1, R>(block, x + begin, p.x_stride, scale, sums);
+        add_quarter<2, R>(block, x + begin, p.x_stride, scale, sums);
+        add_quarter<3, R>(block, x + begin, p.x_stride, scale, sums);
       }
-      constexpr Index looked = ProductF8::count * lanes;
-      for (Index c = 0; c < scale_block; c += looked) {
-        __builtin_prefetch(codes + begin + c + prefetch_distance, 0, 2);
-        nan.look(block + c);
-      }
-      const Register scale = broadcast(scales[begin / scale_block]);
-      add_quarter<0, R>(block, x + begin, p.x_stride, scale, totals);
-      add_quarter<1, R>(block, x + begin, p.x_stride, scale, totals);
-      add_quarter<2, R>(block, x + begin, p.x_stride, scale, totals);
-      add_quarter<3, R>(block, x + begin, p.x_stride, scale, totals);
     }
-    const bool number = !nan.seen();
-    for (int r = 0; r < R; ++r)
-      p.y[(row + r) * p.y_stride + w] =
-          number ? fold_paired(load_f32(totals + r * lanes)) : __builtin_nanf("");
+    for (Index w = first; w < last; ++w) {
+      const bool number = !nan[w - first].seen();
+      const float* const sums = totals[w - first];
+      for (int r = 0; r < R; ++r)
+        p.y[(row + r) * p.y_stride + w] =
+            number ? fold_paired(load_f32(sums + r * lanes)) : __builtin_nanf("");
+    }
   }
 }
 

@@ -60,6 +60,8 @@ least = "10s"
 reader = "threads"
 policy = "lrfu"
 prefetch = true
+[decode]
+speculate = "copy"
 [inline]
 hold = "2500ms"
 max_tokens = 32
@@ -86,6 +88,7 @@ level = "debug"
   CHECK(config.experts_reader == "threads");
   CHECK(config.experts_policy == "lrfu");
   CHECK(config.experts_prefetch);
+  CHECK(config.decode_speculate == "copy");
   CHECK(config.inline_hold == milliseconds(2500));
   CHECK(config.inline_max_tokens == 32);
   CHECK(config.answer_max_tokens == 900);

@@ -4,8 +4,10 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <nlohmann/json.hpp>
 #include <optional>
 
+#include "daemon/status.hpp"
 #include "tests/daemon/queue_host.hpp"
 #include "tests/temporary_directory.hpp"
 
@@ -267,6 +269,29 @@ TEST_CASE("a prompt read ahead costs nothing when it is asked for") {
   CHECK(std::get<lsp::Estimate>(*estimate).uncached_tokens == 0);
   CHECK(std::get<lsp::Estimate>(*estimate).first_token == std::chrono::milliseconds(0));
   CHECK(stage.run(explain_prompt()).answer().cached_tokens == total);
+}
+
+TEST_CASE("the status tells what guesses did, and none are made where they are off") {
+  const std::filesystem::path model = HEARTH_SOURCE_DIR "/engine/ember";
+  Config config;
+  for (const char* speculate : {"auto", "copy", "mtp", "off"}) {
+    CAPTURE(speculate);
+    config.decode_speculate = speculate;
+    Stage stage(engine_options(config, model, {}));
+    CHECK(stage.run(completion_prompt()).answer().finish == lsp::FinishReason::stop);
+    const ModelStatus status = stage.model.status();
+    const std::string said = speculate;
+    CHECK(status.mtp == (said == "auto" || said == "mtp"));
+    CHECK((status.drafts > 0) == (said != "off"));
+    CHECK(status.decoded.passes > 0);
+    CHECK(status.decoded.tokens == status.decoded.passes + status.decoded.accepted);
+    CHECK(status.decoded.accepted <= status.decoded.drafted);
+    if (status.mtp) CHECK(status.decoded.drafted > 0);
+    if (said == "off") CHECK(status.decoded.drafted == 0);
+    const auto shown = to_json(status)["guesses"];
+    CHECK(shown["passes"] == status.decoded.passes);
+    CHECK(shown["accepted"] == status.decoded.accepted);
+  }
 }
 
 TEST_CASE("tokens are counted by the checkpoint's tokenizer") {

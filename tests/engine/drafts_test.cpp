@@ -1,7 +1,10 @@
 // Guesses of the next tokens: what is copied, and when it is worth it.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <numeric>
+#include <random>
 #include <vector>
 
 #include "engine/drafts.hpp"
@@ -79,6 +82,78 @@ TEST_CASE("long drafts where they come true and rows are cheap, none where they 
 
   DraftLength off(0);
   CHECK(off.choose(Source::long_match) == 0);
+}
+
+// A model whose passes and guesses are as a test says, in units of a pass over one row.
+struct Model {
+  double right = 0;  // chance that a guess comes true
+  double row = 0;    // what a row more costs, of a pass
+  std::mt19937 random{7};
+
+  // Writes `count` tokens, a guess before each of them; how long that took.
+  double write(DraftLength& length, Source source, std::size_t count) {
+    std::bernoulli_distribution comes_true(right);
+    double spent = 0;
+    for (std::size_t written = 0; written < count;) {
+      const std::size_t drafted = length.choose(source);
+      std::size_t accepted = 0;
+      while (accepted < drafted && comes_true(random)) ++accepted;
+      const double seconds = 1 + row * static_cast<double>(drafted);
+      length.record(source, drafted, accepted, seconds);
+      spent += seconds;
+      written += accepted + 1;
+    }
+    return spent;
+  }
+};
+
+TEST_CASE("guesses cost next to nothing where they do not pay, and pay where they can") {
+  constexpr double tokens = 2000;
+  for (const Source source : {Source::short_match, Source::long_match, Source::mtp}) {
+    for (const double right : {0.0, 0.3, 0.6, 0.9}) {
+      for (const double row : {0.05, 0.3, 0.75, 1.0, 1.75}) {
+        CAPTURE(right);
+        CAPTURE(row);
+        DraftLength length(8);
+        Model model{right, row};
+        const double spent = model.write(length, source, 2000);
+        CHECK(spent <= 1.08 * tokens);
+        // The best that a fixed length gives.
+        double best = 1;
+        for (int drafted = 1; drafted <= 8; ++drafted) {
+          const double kept = (1 - std::pow(right, drafted + 1)) / (1 - right);
+          best = std::max(best, kept / (1 + row * drafted));
+        }
+        CHECK(tokens / spent >= 0.85 * best);
+      }
+    }
+  }
+}
+
+TEST_CASE("what pays is noticed when it changes, also where every pass has guesses") {
+  DraftLength length(8);
+  Model cheap{0.9, 0.1};
+  CHECK(cheap.write(length, Source::mtp, 2000) < 2000 / 2.5);
+  Model dear{0.9, 1.5};  // say, experts that must now be read from disk
+  dear.write(length, Source::mtp, 400);
+  CHECK(dear.write(length, Source::mtp, 2000) < 1.08 * 2000);
+  Model wrong{0.05, 0.1};
+  wrong.write(length, Source::mtp, 400);
+  CHECK(wrong.write(length, Source::mtp, 2000) < 1.08 * 2000);
+  cheap.write(length, Source::mtp, 1000);
+  CHECK(cheap.write(length, Source::mtp, 2000) < 2000 / 2.5);
+}
+
+TEST_CASE("what a guess of one source costs is not laid on another") {
+  DraftLength length(8);
+  length.record(Source::mtp, 0, 0, 1.0);
+  for (int i = 0; i < 20; ++i) {
+    length.record(Source::mtp, 2, 0, 4.0);
+    length.record(Source::long_match, 8, 8, 1.8);
+    length.record(Source::long_match, 0, 0, 1.0);
+  }
+  CHECK(length.choose(Source::long_match) == 8);
+  CHECK(length.choose(Source::mtp) == 0);
 }
 
 }  // namespace

@@ -104,7 +104,7 @@ TEST_CASE("guessed tokens and screened logits change no answer; guesses save pas
   const auto screening = Engine::load(options);
   REQUIRE(screening->screened());
   REQUIRE_FALSE(plain->screened());
-  std::size_t passes = 0;
+  std::uint64_t passes = 0;
   std::size_t tokens = 0;
   for (const float temperature : {0.0F, 0.9F}) {
     for (const std::uint64_t seed : {1, 2, 3}) {
@@ -123,7 +123,7 @@ TEST_CASE("guessed tokens and screened logits change no answer; guesses save pas
       Session one(plain);
       Generation alone(one, request);
       const std::string expected = run(alone);
-      CHECK(alone.passes() + 1 >= alone.answer_tokens());
+      CHECK(alone.counts().passes + 1 >= alone.answer_tokens());
       Session other(ember());
       Generation guessed(other, request);
       CHECK(run(guessed) == expected);
@@ -136,7 +136,12 @@ TEST_CASE("guessed tokens and screened logits change no answer; guesses save pas
       CHECK(run(screened) == expected);
       CHECK(screened.answer() == alone.answer());
       CHECK(third.tokens() == one.tokens());
-      passes += guessed.passes();
+      CHECK(alone.counts().drafted == 0);
+      const DecodeCounts& counts = guessed.counts();
+      CHECK(counts.accepted <= counts.drafted);
+      CHECK(counts.tokens == counts.passes + counts.accepted);
+      CHECK(counts.tokens + 1 >= guessed.answer_tokens());
+      passes += counts.passes;
       tokens += guessed.answer_tokens();
     }
   }

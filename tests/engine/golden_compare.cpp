@@ -262,7 +262,7 @@ void GoldenReport::merge(const GoldenReport& other) {
 std::shared_ptr<const Engine> load_golden_engine(const std::filesystem::path& checkpoint,
                                                  EngineOptions options) {
   options.model = checkpoint;
-  options.mtp = true;
+  options.mtp = MtpUse::always;
   return Engine::load(options);
 }
 

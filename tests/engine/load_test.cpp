@@ -64,7 +64,7 @@ struct Copy {
   std::string refusal() const {
     EngineOptions options;
     options.model = directory.path();
-    options.mtp = true;
+    options.mtp = MtpUse::always;
     try {
       Engine::load(options);
     } catch (const Error& error) {

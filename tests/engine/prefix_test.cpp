@@ -27,7 +27,7 @@ EngineOptions small() {
   EngineOptions options;
   options.model = std::filesystem::path(HEARTH_SOURCE_DIR) / "tests/golden/fp8-mtp-f16-scales";
   options.chunk = 512;
-  options.mtp = true;  // its KV lies one position behind
+  options.mtp = MtpUse::always;  // its KV lies one position behind
   options.chunk = 512;
   options.checkpoint_distance = static_cast<std::int64_t>(distance);
   options.disk_min_seconds = 0;

@@ -67,7 +67,7 @@ std::shared_ptr<const Engine> load(const fs::path& model, bool mtp = false) {
   EngineOptions options;
   options.model = model;
   options.threads = 1;
-  options.mtp = mtp;
+  options.mtp = mtp ? MtpUse::always : MtpUse::off;
   return Engine::load(options);
 }
 

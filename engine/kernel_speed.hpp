@@ -1,0 +1,16 @@
+// How fast the kernels compute what a model of given shapes asks for, measured on made-up weights:
+// predictions need no checkpoint, and follow the kernels as they become faster.
+#pragma once
+
+#include <vector>
+
+#include "engine/config.hpp"
+#include "engine/cost.hpp"
+#include "kernels/ops.hpp"
+
+namespace hearth::engine {
+
+// Takes about three seconds and 300 MiB. One thread at a time, like the Backend.
+KernelSpeed measure_kernels(kernels::Backend& backend, const Config& config, WeightForm form);
+
+}  // namespace hearth::engine

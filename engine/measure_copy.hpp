@@ -1,0 +1,30 @@
+// Writing a text that is given, with the guesses that an answer's decoding makes or without: every
+// row is computed and the guesses that are right are those that agree with the text.
+#pragma once
+
+#include <atomic>
+#include <span>
+#include <vector>
+
+#include "engine/engine.hpp"
+
+namespace hearth::engine {
+
+struct CopyRun {
+  // Guesses of one pass that were verified, and how many of them were right.
+  struct Pass {
+    std::size_t drafted = 0;
+    std::size_t accepted = 0;
+  };
+  DecodeCounts counts;
+  std::vector<Pass> passes;
+  std::size_t agreed = 0;  // tokens that the model would have written, too
+  double seconds = 0;      // of the passes, without the prompt
+};
+
+// Goes to the end of `prompt` and writes `text` behind it. Guesses come from prompt and text, as
+// many at a time as pay on this engine. Ends early when *interrupt becomes true.
+CopyRun write_given(Session& session, std::span<const TokenId> prompt,
+                    std::span<const TokenId> text, bool guess, const std::atomic<bool>* interrupt);
+
+}  // namespace hearth::engine
