@@ -14,7 +14,7 @@ void Delivery::progress(const lsp::GenerationProgress& progress) {
   wake(lock);
 }
 
-void Delivery::text(std::string text) {
+void Delivery::text(std::string_view text) {
   if (text.empty()) return;
   std::unique_lock lock(mutex_);
   text_ += text;

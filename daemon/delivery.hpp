@@ -6,6 +6,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "lsp/host.hpp"
 #include "lsp/model.hpp"
@@ -18,7 +19,7 @@ class Delivery : public std::enable_shared_from_this<Delivery> {
   Delivery(lsp::Host& host, lsp::GenerationEvents events);
 
   void progress(const lsp::GenerationProgress& progress);
-  void text(std::string text);
+  void text(std::string_view text);
   void done(lsp::Result<lsp::Answer> result);  // the last event
 
  private:

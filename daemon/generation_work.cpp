@@ -77,9 +77,9 @@ Work::Step GenerationWork::step(const std::atomic<bool>& interrupt) {
     if (decoding) speeds.decode.add(static_cast<double>(kept), time);
     if (synced && !decoding && read > 0) speeds.prefill.add(read, time);
   }
-  std::string text = generation_->take_text();
+  const std::string text = generation_->take_text();
   text_ += text;
-  delivery_->text(std::move(text));
+  delivery_->text(text);
   report();
   if (progress == engine::Progress::more) return Step::more;
   finish();

@@ -1,9 +1,8 @@
 // Ctrl-C as a flag, for commands that stop tidily.
 #pragma once
 
-#include <signal.h>
-
 #include <atomic>
+#include <csignal>
 
 namespace hearth::daemon {
 

@@ -31,9 +31,7 @@ int fail(int code, const char* message) {
   return code;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   using namespace hearth::daemon;
   CLI::App app(description, "hearth");
   app.footer(examples);
@@ -62,6 +60,14 @@ int main(int argc, char** argv) {
     return app.exit(asked);
   } catch (const CLI::ParseError& wrong) {
     return fail(2, (std::string(wrong.what()) + " (`hearth --help` shows how)").c_str());
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
   } catch (const std::exception& error) {
     return fail(1, error.what());
   }

@@ -19,6 +19,7 @@ engine::Rendered render_pieces(const engine::Profile& profile, const lsp::Prompt
     return engine::render_fim(profile, lsp::text_of(prompt.prefix), lsp::text_of(prompt.suffix));
   }
   std::vector<engine::ChatMessage> messages;
+  messages.reserve(prompt.messages.size());
   for (const auto& message : prompt.messages) messages.push_back(chat_message(message));
   return engine::render_chat(profile, messages);
 }

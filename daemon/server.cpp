@@ -102,8 +102,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void received(const error_code& error, std::size_t got) {
     if (closed_) return;
     if (error) return close({});
-    if (!hello_ && (before_hello_ += got) > most_hello_bytes)
-      return close("no hello, too much else");
+    if (!hello_) before_hello_ += got;
+    if (before_hello_ > most_hello_bytes) return close("no hello, too much else");
     try {
       reader_.push({incoming_.data(), got});
       while (!closed_ && !closing_) {

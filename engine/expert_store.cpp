@@ -32,7 +32,7 @@ std::uint64_t end_of(const TensorInfo& tensor) {
 }  // namespace
 
 ExpertStore::ExpertStore(const Tensors& tensors, const Config& config,
-                         std::vector<std::string> prefixes)
+                         const std::vector<std::string>& prefixes)
     : tensors_(tensors),
       layers_(static_cast<int>(prefixes.size())),
       per_layer_(config.num_experts),

@@ -24,7 +24,8 @@ class ExpertStore {
 
   // `prefixes`: of each layer's experts, "model.layers.0.mlp.experts." and so on. Checks every
   // tensor; throws Error naming it. Keeps a reference to `tensors`.
-  ExpertStore(const Tensors& tensors, const Config& config, std::vector<std::string> prefixes);
+  ExpertStore(const Tensors& tensors, const Config& config,
+              const std::vector<std::string>& prefixes);
 
   // Reads all scales (0.02 % of the experts' bytes) into memory of the backend.
   void load_scales(kernels::Backend& backend);

@@ -106,6 +106,7 @@ bool mixer_half(const Block& whole, const Model& model, const Layer& layer, Stat
         route(block, layer.moe.gate, block.norm(x, layer.post_attention_layernorm));
     if (!block.backend.finish()) return false;
     std::vector<ExpertId> experts;
+    experts.reserve(guess.experts.size());
     for (const std::int32_t expert : guess.experts) experts.push_back(ExpertId{expert});
     model.experts->prefetch(layer.id, experts);
     block.backend.begin(interrupt);

@@ -107,6 +107,7 @@ void compute_experts(const Block& block, ExpertWork& work, std::span<const Group
       some.out = outputs.sub(place * width, width);
     } else {
       std::vector<std::int32_t> rows;
+      rows.reserve(group.places.size());
       for (const std::int32_t place : group.places) rows.push_back(place / k);
       some.x = block.space.take(rows.size() * width);
       some.out = block.space.take(rows.size() * width);

@@ -66,6 +66,7 @@ void Generation::want_logits() {
   const SamplingParams& sampling = request_.sampling;
   int top = sampling.temperature == 0 ? 1 : sampling.top_k;
   std::vector<TokenId> always;
+  always.reserve(sampling.bias.size());
   for (const auto& [id, bias] : sampling.bias) always.push_back(id);
   if (sampling.presence_penalty != 0) always.insert(always.end(), answer_.begin(), answer_.end());
   if (sampling.repetition_penalty != 1) {

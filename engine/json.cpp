@@ -15,6 +15,8 @@ constexpr std::size_t max_depth = 64;
 // stand twice in an object.
 class Builder : public nlohmann::json_sax<nlohmann::json> {
  public:
+  explicit Builder(nlohmann::json& document) : document_(document) {}
+
   bool null() override { return add(nullptr); }
   bool boolean(bool value) override { return add(value); }
   bool number_integer(number_integer_t value) override { return add(value); }
@@ -39,14 +41,13 @@ class Builder : public nlohmann::json_sax<nlohmann::json> {
     return fail("not valid JSON at byte " + std::to_string(position));
   }
 
-  nlohmann::json document;
   std::string failure;
 
  private:
   nlohmann::json* place(nlohmann::json&& value) {
     if (open_.empty()) {
-      document = std::move(value);
-      return &document;
+      document_ = std::move(value);
+      return &document_;
     }
     if (open_.back()->is_array()) {
       auto& array = open_.back()->get_ref<nlohmann::json::array_t&>();
@@ -80,6 +81,7 @@ class Builder : public nlohmann::json_sax<nlohmann::json> {
     return false;
   }
 
+  nlohmann::json& document_;
   // Objects and arrays not closed yet. A container gets no sibling while it is open, so the
   // addresses hold.
   std::vector<nlohmann::json*> open_;
@@ -109,11 +111,12 @@ std::string plain(double value) {
 }  // namespace
 
 nlohmann::json parse_json(std::string_view text, const std::string& name) {
-  Builder builder;
+  nlohmann::json document;
+  Builder builder(document);
   if (!nlohmann::json::sax_parse(text, &builder)) {
     throw Error(name + ": " + builder.failure + ". Is the file damaged? Download it again.");
   }
-  return std::move(builder.document);
+  return document;
 }
 
 std::string shown(const nlohmann::json& value) {

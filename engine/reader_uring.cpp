@@ -82,6 +82,9 @@ class UringReader final : public AsyncReader {
       io_uring_cqe_seen(&ring_, completion);
       if (!piece) return;
 
+      // Whoever began the piece held the mutex until it was submitted. The kernel handed the piece
+      // on, which is an order that only the machine knows; taking the mutex makes it the program's.
+      std::unique_lock lock(mutex_);
       std::string error;
       bool more = false;
       if (result == -EAGAIN || result == -EINTR) {
@@ -97,20 +100,16 @@ class UringReader final : public AsyncReader {
           error = cut.what();
         }
       }
-      bool last = false;
-      ReadPiece* const finished = piece.get();
-      {
-        const std::scoped_lock lock(mutex_);
-        if (more) {
-          begin(std::move(piece));
-          io_uring_submit(&ring_);
-        } else {
-          --under_way_[static_cast<std::size_t>(finished->urgency)];
-          begin_reads();
-          last = stopping_ && total() == 0;
-        }
+      if (more) {
+        begin(std::move(piece));
+        io_uring_submit(&ring_);
+        continue;
       }
-      if (piece) piece->finish(error);
+      --under_way_[static_cast<std::size_t>(piece->urgency)];
+      begin_reads();
+      const bool last = stopping_ && total() == 0;
+      lock.unlock();
+      piece->finish(error);
       if (last) return;
     }
   }

@@ -24,6 +24,33 @@ void check_shard_name(const std::string& index, const std::string& shard) {
   }
 }
 
+// What the index says of a tensor: the name of its shard.
+const std::string& shard_of(const nlohmann::json& value, const std::string& tensor,
+                            const std::string& index) {
+  if (!value.is_string()) {
+    throw Error(index + ": \"weight_map\" gives " + shown(value) + " for \"" + tensor +
+                "\"; expected a file's name");
+  }
+  return value.get_ref<const std::string&>();
+}
+
+std::unique_ptr<File> open_shard(const std::filesystem::path& directory, const std::string& shard,
+                                 const std::string& index) {
+  check_shard_name(index, shard);
+  const std::filesystem::path path = directory / shard;
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored)) {
+    throw Error(path.string() + ": this shard is missing, and " + index +
+                " needs it. Download it.");
+  }
+  return open_file(path);
+}
+
+Error misplaced(const std::string& index, const std::string& tensor, const std::string& shard) {
+  return Error(index + ": tensor \"" + tensor + "\" should be in " + shard +
+               " and is not. Download both files again.");
+}
+
 std::uint64_t elements(const TensorInfo& tensor) {
   return tensor.bytes / size_of(tensor.type);
 }
@@ -106,30 +133,17 @@ Tensors Tensors::open(const std::filesystem::path& directory) {
   std::map<std::string, std::size_t> shards;  // file name → index in files
   std::vector<std::unique_ptr<File>> files;
   for (const auto& [tensor, value] : weight_map->items()) {
-    if (!value.is_string()) {
-      throw Error(index_name + ": \"weight_map\" gives " + shown(value) + " for \"" + tensor +
-                  "\"; expected a file's name");
-    }
-    const auto& shard = value.get_ref<const std::string&>();
+    const std::string& shard = shard_of(value, tensor, index_name);
     if (shards.contains(shard)) continue;
-    check_shard_name(index_name, shard);
-    std::error_code missing;
-    if (!std::filesystem::exists(directory / shard, missing)) {
-      throw Error((directory / shard).string() + ": this shard is missing, and " + index_name +
-                  " needs it. Download it.");
-    }
     shards.emplace(shard, files.size());
-    files.push_back(engine::open_file(directory / shard));
+    files.push_back(open_shard(directory, shard, index_name));
   }
 
   Tensors table = from_files(std::move(files));
   for (const auto& [tensor, value] : weight_map->items()) {
-    const auto& shard = value.get_ref<const std::string&>();
+    const std::string& shard = shard_of(value, tensor, index_name);
     const TensorInfo* found = table.find(tensor);
-    if (!found || found->file != shards.at(shard)) {
-      throw Error(index_name + ": tensor \"" + tensor + "\" should be in " + shard +
-                  " and is not. Download both files again.");
-    }
+    if (!found || found->file != shards.at(shard)) throw misplaced(index_name, tensor, shard);
   }
   return table;
 }

@@ -357,6 +357,7 @@ bool write_shards(const fs::path& directory, const SynthOptions& options,
                   const std::function<void(const SynthProgress&)>& progress,
                   const std::atomic<bool>* stop) {
   std::vector<std::unique_ptr<BlockFile>> files;
+  files.reserve(shards.size());
   for (const SynthShard& shard : shards) {
     files.push_back(std::make_unique<BlockFile>(directory / shard.name));
   }
@@ -384,6 +385,7 @@ bool write_shards(const fs::path& directory, const SynthOptions& options,
   };
 
   std::vector<std::future<void>> running;
+  running.reserve(writers);
   for (int i = 0; i < writers; ++i) running.push_back(std::async(std::launch::async, write));
   try {
     for (std::future<void>& writer : running) {

@@ -163,6 +163,7 @@ const Job* Jobs::find(JobId id) const {
 
 std::vector<const Job*> Jobs::all() const {
   std::vector<const Job*> jobs;
+  jobs.reserve(entries_.size());
   for (const auto& [id, entry] : entries_) jobs.push_back(&entry.job);
   return jobs;
 }

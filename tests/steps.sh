@@ -60,21 +60,45 @@ sanitized() {
     -DHEARTH_TESTS=ON -DHEARTH_WERROR=ON -DHEARTH_SANITIZE="$sanitizers" "$@"
 }
 
-# fuzz FOLDER SECONDS: every libFuzzer target, from its corpus, for as long each. The folder is one
-# that sanitized() has made with -DHEARTH_FUZZ=ON.
+# fuzz FOLDER SECONDS: every libFuzzer target, from its corpus, for as long each; as many at a time
+# as there are cores, since a target keeps one busy. The folder is one that sanitized() has made with
+# -DHEARTH_FUZZ=ON.
 fuzz() {
-  heading "fuzzing, $2 seconds each"
+  heading "fuzzing, $2 seconds each, $(nproc) at a time"
   folder=$1
   seconds=$2
   check "building the fuzzers" ./daemon/build "$folder" fuzzers
+  at_once=0
+  started=
   for program in "$folder"/fuzz-*; do
     target=${program#"$folder"/fuzz-}
     found=$folder/corpus/$target
     mkdir -p "$found"
-    check "fuzz $target" "$program" -max_total_time="$seconds" -rss_limit_mb=4096 -timeout=20 \
+    "$program" -max_total_time="$seconds" -rss_limit_mb=4096 -timeout=20 \
       -artifact_prefix="$folder/crash-$target-" -verbosity=0 -print_funcs=0 \
-      "$found" "tests/fuzz/corpus/$target"
+      "$found" "tests/fuzz/corpus/$target" >"$found.log" 2>&1 &
+    started="$started $target:$!"
+    at_once=$((at_once + 1))
+    [ "$at_once" -lt "$(nproc)" ] || await_fuzzers
   done
+  await_fuzzers
+}
+
+# Waits for those in `started`, which end together.
+await_fuzzers() {
+  for fuzzer in $started; do
+    check "fuzz ${fuzzer%:*}" fuzzed "${fuzzer%:*}" "${fuzzer#*:}"
+  done
+  at_once=0
+  started=
+}
+
+# fuzzed TARGET PROCESS: its output, once it has ended, and its status.
+fuzzed() {
+  wait "$2"
+  status=$?
+  sed "s/^/$1: /" "$folder/corpus/$1.log"
+  return "$status"
 }
 
 # The last line, and the exit status. What was skipped stands above it, by name and with the reason.

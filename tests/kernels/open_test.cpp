@@ -130,9 +130,10 @@ TEST_CASE("every operation of the table is part of the check") {
   }
 }
 
-// Symbols that a sanitizer adds to any object file; of types it keeps descriptions, not code.
+// Symbols that a sanitizer adds to any object file. Of types it keeps descriptions, and functions
+// that it leaves when they are unwound refer to the unwinder: data, not code.
 bool of_sanitizer(const std::string& symbol) {
-  for (const char* const mark : {"asan", "tsan", "ubsan", "sanitizer", "typeinfo "})
+  for (const char* const mark : {"asan", "tsan", "ubsan", "sanitizer", "typeinfo ", "DW.ref."})
     if (symbol.find(mark) != std::string::npos) return true;
   return false;
 }
