@@ -240,16 +240,6 @@ inline void load_paired_f8(const void* p, Lanes (&w)[2]) {
   w[1] = load_paired_f8(bytes_32(p, 1));
 }
 
-// Quarter n of what load_paired_f8 makes of 32 codes.
-constexpr bool quarters_f8 = true;
-template <int n>
-inline Register load_paired_f8_quarter(const void* p) {
-  const __m128i mask = _mm_set1_epi16(static_cast<short>(0xbf80));
-  const __m128i codes = sixteen_bytes(p, n % 2);
-  const __m128i words = n < 2 ? _mm_slli_epi16(codes, 8) : codes;
-  return _mm256_cvtph_ps(_mm_and_si128(_mm_srai_epi16(words, 1), mask));
-}
-
 // Remembers whether one of the f8 codes looked at, 64 at a time, was NaN: 0x7f or 0xff.
 class NanCodes {
  public:

@@ -210,10 +210,6 @@ inline Lanes load_paired_bf16(const void* p) {
 
 // What load_paired_f8 yields, as a multiple of the codes' values.
 constexpr float paired_f8_unit = 1;
-// A quarter of the lanes is half a register here, so products take them whole.
-constexpr bool quarters_f8 = false;
-template <int n>
-Register load_paired_f8_quarter(const void* p);
 
 // 64 codes, 32 to each of w, the even columns in a, the odd ones in b. A word holds two codes; one
 // in its high byte becomes an f16 as in load_f8.

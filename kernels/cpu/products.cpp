@@ -17,12 +17,6 @@ constexpr std::int64_t piece_bytes = 128 << 10;
 // cache in which their results lie.
 constexpr std::int64_t row_unit = 16;
 
-// From one arranged row of activations to the next. A line of cache more than the row takes: rows
-// that lie a power of two apart would share the same few places of the first-level cache.
-std::int64_t arranged_stride(std::int64_t cols) {
-  return arranged_size(cols) + cache_line / std::int64_t{sizeof(float)};
-}
-
 }  // namespace
 
 void Products::canonical(std::span<const MatMul> products) {
@@ -34,7 +28,7 @@ void Products::canonical(std::span<const MatMul> products) {
     Product whole{.weights = weights(m.w),
                   .first = 0,
                   .last = m.w.rows(),
-                  .x_stride = arranged_stride(m.w.cols()),
+                  .x_stride = arranged_size(m.w.cols()),
                   .y = at("matmul: y", m.y, m.rows * m.w.rows()),
                   .y_stride = m.w.rows(),
                   .rows = m.rows};
@@ -63,7 +57,7 @@ void Products::arrange_all() {
   std::int64_t size = 0;
   for (Activations& a : activations_) {
     a.offset = size;
-    size += a.rows * arranged_stride(a.cols);
+    size += a.rows * arranged_size(a.cols);
   }
   const std::size_t bytes = static_cast<std::size_t>(size) * sizeof(float);
   if (arranged_.bytes() < bytes) arranged_ = allocate_host(bytes);
@@ -73,7 +67,7 @@ void Products::arrange_all() {
     pool_.run(divide_up(a.rows, per_piece), [&](std::int64_t piece) {
       const std::int64_t end = std::min(a.rows, (piece + 1) * per_piece);
       for (std::int64_t r = piece * per_piece; r < end; ++r)
-        a.arrange(a.x + r * a.cols, to + a.offset + r * arranged_stride(a.cols), a.cols);
+        a.arrange(a.x + r * a.cols, to + a.offset + r * arranged_size(a.cols), a.cols);
     });
   }
 }

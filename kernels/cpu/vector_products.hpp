@@ -204,89 +204,20 @@ void scaled_product_rows(const Product& p, Index row) {
   }
 }
 
-// Adds quarter q of a block's lanes to the totals [R][lanes].
-template <int q, int R>
-inline void add_quarter(const char* codes, const float* x, Index x_stride, Register scale,
-                        float* totals) {
-  constexpr int count = scale_block / lanes;
-  constexpr int at = q * register_floats;
-  Register w[count];
-#pragma GCC unroll 4
-  for (int i = 0; i < count; ++i) w[i] = load_paired_f8_quarter<q>(codes + i * lanes);
-#pragma GCC unroll 8
-  for (int r = 0; r < R; ++r) {
-    const float* const row = x + r * x_stride + at;
-    Register sum = broadcast(0);
-#pragma GCC unroll 4
-    for (int i = 0; i < count; ++i) sum = fma(w[i], load_register(row + i * lanes), sum);
-    float* const total = totals + r * lanes + at;
-    store_register(total, fma(sum, scale, load_register(total)));
-  }
-}
-
-// The same for R > 1 rows where a register holds a quarter of the lanes: all rows' sums would not
-// fit the registers, a quarter of a widened block does, and serves all of them. A few weight rows
-// go together, a block of columns after the other, so that the activations stay near.
-template <int R>
-void quartered_product_rows(const Product& p, Index row) {
-  constexpr Index together = 8;
-  const Weights& weights = p.weights;
-  const float* const x = p.x + row * p.x_stride;
-  for (Index first = p.first; first < p.last; first += together) {
-    const Index last = first + together < p.last ? first + together : p.last;
-    NanCodes nan[together];
-    alignas(cache_line) float totals[together][R * lanes] = {};
-    for (Index begin = 0; begin < weights.cols; begin += scale_block) {
-      for (Index w = first; w < last; ++w) {
-        const char* const codes =
-            static_cast<const char*>(weights.data) + w * weights.stride + begin;
-        const char* block = codes;
-        char some[scale_block] = {};
-        if (begin + scale_block > weights.cols) {
-          __builtin_memcpy(some, block, static_cast<std::size_t>(weights.cols - begin));
-          block = some;
-        }
-        constexpr Index looked = ProductF8::count * lanes;
-        for (Index c = 0; c < scale_block; c += looked) {
-          __builtin_prefetch(codes + c + together * weights.stride, 0, 2);
-          nan[w - first].look(block + c);
-        }
-        const Register scale =
-            broadcast(weights.scales[w / scale_block * weights.scale_stride + begin / scale_block]);
-        float* const sums = totals[w - first];
-        add_quarter<0, R>(block, x + begin, p.x_stride, scale, sums);
-        add_quarter<1, R>(block, x + begin, p.x_stride, scale, sums);
-        add_quarter<2, R>(block, x + begin, p.x_stride, scale, sums);
-        add_quarter<3, R>(block, x + begin, p.x_stride, scale, sums);
-      }
-    }
-    for (Index w = first; w < last; ++w) {
-      const bool number = !nan[w - first].seen();
-      const float* const sums = totals[w - first];
-      for (int r = 0; r < R; ++r)
-        p.y[(row + r) * p.y_stride + w] =
-            number ? fold_paired(load_f32(sums + r * lanes)) : __builtin_nanf("");
-    }
-  }
-}
-
 // As many activation rows at once as the registers hold sums for, so that they share the widening.
-template <class Format, int R>
+template <class Format, int R = rows_at_once>
 void product_from(const Product& p, Index row) {
   for (; row + R <= p.rows; row += R)
-    if constexpr (Format::size != ProductF8::size)
-      product_rows<Format, R>(p, row);
-    else if constexpr (quarters_f8 && R > 1)
-      quartered_product_rows<R>(p, row);
-    else
+    if constexpr (Format::size == ProductF8::size)
       scaled_product_rows<R>(p, row);
+    else
+      product_rows<Format, R>(p, row);
   if constexpr (R > 1) product_from<Format, R / 2>(p, row);
 }
 
 template <class Format>
 void product(const Product& p) {
-  constexpr bool quarters = quarters_f8 && Format::size == ProductF8::size;
-  product_from<Format, quarters ? 8 : rows_at_once>(p, 0);
+  product_from<Format>(p, 0);
 }
 
 // --- Screens -------------------------------------------------------------------------------------
