@@ -16,7 +16,6 @@
 #include "daemon/interrupt_flag.hpp"
 #include "daemon/version.hpp"
 #include "engine/measure.hpp"
-#include "engine/measure_copy.hpp"
 
 namespace hearth::daemon {
 namespace {

@@ -9,6 +9,7 @@
 #include "engine/cost.hpp"
 #include "engine/engine.hpp"
 #include "engine/kernel_speed.hpp"
+#include "engine/measure_copy.hpp"
 #include "engine/routing_trace.hpp"
 
 namespace hearth::engine {
