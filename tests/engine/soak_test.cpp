@@ -1,6 +1,9 @@
 // The engine in long use: prompts that share beginnings are read, parked, cancelled, answered and
 // come again on several sessions, with budgets so small that everything is evicted all the time.
-// Some hundred requests, ten thousand with HEARTH_LONG; HEARTH_SEED makes other ones.
+// Some hundred requests, ten thousand with HEARTH_LONG; HEARTH_SEED makes other ones. What a
+// request asks for follows from the seed and its number alone, but for what a conversation goes on
+// from; in which piece an interruption comes in time, and so how requests mix, is up to threads.
+// threads.
 #include <doctest/doctest.h>
 #include <unistd.h>
 
@@ -27,7 +30,7 @@ using Logits = std::vector<float>;
 
 constexpr std::size_t unit = 64;  // chunks of the delta rule begin at its multiples
 constexpr std::size_t tail = 16;  // the state before a prompt's end lies at a multiple of `unit`
-constexpr std::size_t longest = 6 * unit;
+constexpr std::size_t longest = 5 * unit;
 constexpr std::size_t slots = 6;  // experts in memory, of 5 layers' 8 and more
 // What the resident set may grow by, once warm: allocators keep some of what was freed.
 constexpr std::int64_t allowed_growth = std::int64_t{16} << 20;
@@ -73,6 +76,7 @@ EngineOptions tight_options(const TemporaryDirectory& directory) {
 // A session and the request that it works on.
 struct Worker {
   Session session;
+  std::mt19937_64 random{};
   bool active = false;
   bool read = false;     // the prompt is
   bool sampled = false;  // is compared with a fresh engine's
@@ -85,8 +89,8 @@ struct Worker {
 
 class Soak {
  public:
-  explicit Soak(std::uint64_t seed) : random_(seed) {
-    for (Tokens& text : texts_) text = random_tokens(longest);
+  explicit Soak(std::uint64_t seed) : seed_(seed), random_(seed) {
+    for (Tokens& text : texts_) text = random_tokens(random_, longest);
     options_ = tight_options(directory_);
     start();
   }
@@ -94,7 +98,7 @@ class Soak {
   void run(std::size_t requests) {
     const std::size_t until = begun_ + requests;
     while (begun_ < until) {
-      turn(workers_[below(workers_.size())]);
+      turn(workers_[below(random_, workers_.size())]);
       if (begun_ % 250 == 249 && restarted_at_ != begun_) {
         restarted_at_ = begun_;
         stop();
@@ -136,22 +140,24 @@ class Soak {
     engine_.reset();
   }
 
-  std::size_t below(std::size_t count) {
-    return std::uniform_int_distribution<std::size_t>(0, count - 1)(random_);
+  static std::size_t below(std::mt19937_64& random, std::size_t count) {
+    return std::uniform_int_distribution<std::size_t>(0, count - 1)(random);
   }
-  bool chance(std::size_t percent) { return below(100) < percent; }
-  Tokens random_tokens(std::size_t count) {
+  static bool chance(std::mt19937_64& random, std::size_t percent) {
+    return below(random, 100) < percent;
+  }
+  static Tokens random_tokens(std::mt19937_64& random, std::size_t count) {
     Tokens tokens(count);
-    for (TokenId& token : tokens) token = static_cast<TokenId>(below(250));
+    for (TokenId& token : tokens) token = static_cast<TokenId>(below(random, 250));
     return tokens;
   }
 
   void turn(Worker& worker) {
     if (!worker.active) return begin(worker);
-    if (chance(4)) {  // whoever asked has gone
+    if (chance(worker.random, 4)) {  // whoever asked has gone
       ++counts_.cancelled;
       worker.active = false;
-      if (chance(20)) worker.session = Session(engine_);
+      if (chance(worker.random, 20)) worker.session = Session(engine_);
       return;
     }
     if (worker.read) return decode(worker);
@@ -161,30 +167,31 @@ class Soak {
   void begin(Worker& worker) {
     ++begun_;
     CAPTURE(begun_);
+    worker.random.seed(seed_ * 1'000'003 + begun_);
     worker.active = true;
     worker.read = false;
     worker.answer.clear();
     worker.logits.clear();
     worker.marks.clear();
-    worker.passes_left = 1 + below(4);
+    worker.passes_left = 1 + below(worker.random, 4);
     const std::size_t before = worker.session.tokens().size();
-    const bool goes_on = chance(15) && before > 0 && before + 2 * tail < longest;
+    const bool goes_on = chance(worker.random, 15) && before > 0 && before + 2 * tail < longest;
     if (goes_on) {  // the next turn of a conversation
       worker.prompt = worker.session.tokens();
-      const Tokens more = random_tokens(1 + below(2 * tail));
+      const Tokens more = random_tokens(worker.random, 1 + below(worker.random, 2 * tail));
       worker.prompt.insert(worker.prompt.end(), more.begin(), more.end());
     } else {
-      const Tokens& text = texts_[below(texts_.size())];
-      const std::size_t shared = unit * (1 + below(longest / unit - 1));
+      const Tokens& text = texts_[below(worker.random, texts_.size())];
+      const std::size_t shared = unit * (1 + below(worker.random, longest / unit - 1));
       worker.prompt.assign(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(shared));
-      const auto question = static_cast<TokenId>(below(5));  // some come again
+      const auto question = static_cast<TokenId>(below(worker.random, 5));  // some come again
       for (std::size_t i = 0; i < tail; ++i) {
         worker.prompt.push_back((question * 41 + static_cast<TokenId>(i) * 7) % 250);
       }
-      if (shared > unit) worker.marks = {unit * (1 + below(shared / unit - 1))};
+      if (shared > unit) worker.marks = {unit * (1 + below(worker.random, shared / unit - 1))};
     }
     // Where a conversation goes on from what was decoded, a fresh prefill rounds differently.
-    worker.sampled = !goes_on && chance(5);
+    worker.sampled = !goes_on && chance(worker.random, 5);
     const std::size_t kept = worker.session.sync(worker.prompt);
     CHECK(kept <= worker.prompt.size());
     CHECK(kept == worker.session.tokens().size());
@@ -193,9 +200,9 @@ class Soak {
 
   void prefill(Worker& worker) {
     CAPTURE(begun_);
-    const std::size_t pieces = 1 + below(40);
+    const std::size_t pieces = 1 + below(worker.random, 40);
     for (std::size_t i = 0; i < pieces && !worker.read; ++i) {
-      const std::atomic<bool> interrupt = chance(3);
+      const std::atomic<bool> interrupt = chance(worker.random, 3);
       const Progress progress = worker.session.prefill(worker.prompt, worker.marks, &interrupt);
       if (progress == Progress::interrupted) ++counts_.interrupted;
       worker.read = progress == Progress::done;
@@ -207,15 +214,15 @@ class Soak {
 
   void decode(Worker& worker) {
     CAPTURE(begun_);
-    const Tokens rows = random_tokens(1 + below(4));
+    const Tokens rows = random_tokens(worker.random, 1 + below(worker.random, 4));
     const std::size_t before = worker.session.tokens().size();
-    const std::atomic<bool> interrupt = chance(10);
+    const std::atomic<bool> interrupt = chance(worker.random, 10);
     if (worker.session.decode(rows, &interrupt) == Progress::interrupted) {
       ++counts_.interrupted;
       CHECK(worker.session.tokens().size() == before);
       return;
     }
-    const std::size_t kept = 1 + below(rows.size());
+    const std::size_t kept = 1 + below(worker.random, rows.size());
     for (std::size_t i = 0; i < kept; ++i) {
       worker.answer.push_back(rows[i]);
       worker.logits.push_back(copied(worker.session.decoded_logits(i)));
@@ -225,7 +232,7 @@ class Soak {
     CHECK(worker.session.draft(rows.front(), 2).size() == 2);
     if (--worker.passes_left > 0) return;
     if (worker.sampled) compare(worker);
-    if (chance(30)) worker.session.keep();
+    if (chance(worker.random, 30)) worker.session.keep();
     worker.active = false;
   }
 
@@ -254,6 +261,7 @@ class Soak {
     CHECK(experts.resident <= experts.slots);
   }
 
+  std::uint64_t seed_;
   std::mt19937_64 random_;
   TemporaryDirectory directory_;
   EngineOptions options_;
