@@ -3,7 +3,6 @@
 // Some hundred requests, ten thousand with HEARTH_LONG; HEARTH_SEED makes other ones. What a
 // request asks for follows from the seed and its number alone, but for what a conversation goes on
 // from; in which piece an interruption comes in time, and so how requests mix, is up to threads.
-// threads.
 #include <doctest/doctest.h>
 #include <unistd.h>
 
