@@ -24,7 +24,7 @@ run_tests() {
   folder=$1
   shift
   rm -f "$folder/tests.xml"
-  ctest --test-dir "$folder" -j2 --timeout 900 --no-tests=error --output-on-failure \
+  ctest --test-dir "$folder" -j2 --timeout 1800 --no-tests=error --output-on-failure \
     --output-junit tests.xml --test-output-size-passed 4000000 --test-output-size-failed 4000000 "$@" || true
   if [ ! -e "$folder/tests.xml" ]; then
     failed=$((failed + 1))

@@ -151,7 +151,8 @@ template <bool paired, int R, int V>
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
     for (int v = 0; v < V; ++v) sums[r][v] = zero();
-  const auto add = [&](const Floats(&w)[V], Index c) {
+  // A call would keep the sums in memory.
+  const auto add = [&](const Floats(&w)[V], Index c) __attribute__((always_inline)) {
 #pragma GCC unroll 12
     for (int r = 0; r < R; ++r) {
       const Floats value = set(x[r * blocked_columns + c]);
