@@ -118,10 +118,9 @@ TEST_CASE("a prompt seen before computes nothing, by whichever session, also aft
 }
 
 TEST_CASE("a long prompt costs what its changes cost, with the defaults") {
-  constexpr std::size_t scale = HEARTH_SANITIZED ? 8 : 1;
-  constexpr std::size_t total = 6000 / scale;
-  constexpr std::size_t tail = 600 / scale;  // what differs
-  constexpr std::size_t spacing = 512 / scale;
+  constexpr std::size_t total = 6000;
+  constexpr std::size_t tail = 600;  // what differs
+  constexpr std::size_t spacing = 512;
   const TemporaryDirectory directory;
   EngineOptions options = on_disk(directory);
   options.chunk = 0;
