@@ -205,11 +205,11 @@ struct Candidates {
 // Numeric definition. Weights are widened exactly to F32, sums are F32. A dot product of n values
 // keeps 32 partial sums, lane c%32, by fused multiply-add in rising order of c; for f8_e4m3 each
 // 128-column block's 32 sums start at 0 and are added to the 32 totals as fma(sum, scale, total);
-// the 32 lanes are folded by halves (16, 8, 4, 2, 1). Beside f8_e4m3 an activation of 2^120 and
-// more counts as infinite, since it goes in times 2^8 (table.hpp). exp is one polynomial
-// (kernels/numeric.hpp). So every ISA, every thread count and any company of rows gives the same
-// bits. The blocked form of the products sums in another order (kernels/cpu/blocked.hpp), of which
-// the same is true.
+// the 32 lanes are folded by halves (16, 8, 4, 2, 1). Beside f8_e4m3 an activation of 2^36 and
+// more counts as infinite and one below 2^-89 as zero (table.hpp says why); scales must be less
+// than 2^99. exp is one polynomial (kernels/numeric.hpp). So every ISA, every thread count and any
+// company of rows gives the same bits. The blocked form of the products sums in another order
+// (kernels/cpu/blocked.hpp), of which the same is true.
 class Backend {
  public:
   virtual ~Backend() = default;

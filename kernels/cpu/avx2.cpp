@@ -221,41 +221,6 @@ inline Lanes load_paired_bf16(const void* p) {
           _mm256_castsi256_ps(_mm256_and_si256(two, odd))};
 }
 
-// What load_paired_f8 yields, as a multiple of the codes' values.
-constexpr float paired_f8_unit = f8_down;
-
-// 32 codes, ordered the same. A word holds two; one in its high byte becomes an f16 as in
-// f8_to_f16.
-inline Lanes load_paired_f8(__m256i codes) {
-  const __m256i mask = _mm256_set1_epi16(static_cast<short>(0xbf80));
-  const __m256i even = _mm256_and_si256(_mm256_srai_epi16(_mm256_slli_epi16(codes, 8), 1), mask);
-  const __m256i odd = _mm256_and_si256(_mm256_srai_epi16(codes, 1), mask);
-  return {_mm256_cvtph_ps(_mm256_castsi256_si128(even)),
-          _mm256_cvtph_ps(_mm256_extracti128_si256(even, 1)),
-          _mm256_cvtph_ps(_mm256_castsi256_si128(odd)),
-          _mm256_cvtph_ps(_mm256_extracti128_si256(odd, 1))};
-}
-inline void load_paired_f8(const void* p, Lanes (&w)[2]) {
-  w[0] = load_paired_f8(bytes_32(p, 0));
-  w[1] = load_paired_f8(bytes_32(p, 1));
-}
-
-// Remembers whether one of the f8 codes looked at, 64 at a time, was NaN: 0x7f or 0xff.
-class NanCodes {
- public:
-  void look(const void* p) {
-    const __m256i sign = _mm256_set1_epi8(static_cast<char>(0x80));
-    most_ = _mm256_max_epu8(most_, _mm256_or_si256(bytes_32(p, 0), sign));
-    most_ = _mm256_max_epu8(most_, _mm256_or_si256(bytes_32(p, 1), sign));
-  }
-  bool seen() const {
-    return _mm256_movemask_epi8(_mm256_cmpeq_epi8(most_, _mm256_set1_epi8(-1))) != 0;
-  }
-
- private:
-  __m256i most_ = _mm256_setzero_si256();
-};
-
 // The sum of products of a screen's codes and 8-bit activations.
 class CodeSums {
  public:
@@ -287,5 +252,5 @@ class CodeSums {
 #include "kernels/cpu/vector.hpp"
 
 namespace hearth::kernels::cpu {
-constinit const Table avx2_table = vector_table;
+constinit const Table avx2_table = vector_table(arrange_f8_avx2, product_f8_avx2);
 }

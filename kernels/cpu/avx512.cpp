@@ -208,9 +208,6 @@ inline Lanes load_paired_bf16(const void* p) {
           _mm512_castsi512_ps(_mm512_and_si512(codes, odd))};
 }
 
-// What load_paired_f8 yields, as a multiple of the codes' values.
-constexpr float paired_f8_unit = 1;
-
 // 64 codes, 32 to each of w, the even columns in a, the odd ones in b. A word holds two codes; one
 // in its high byte becomes an f16 as in load_f8.
 inline void load_paired_f8(const void* p, Lanes (&w)[2]) {
@@ -268,7 +265,9 @@ class CodeSums {
 }  // namespace hearth::kernels::cpu
 
 #include "kernels/cpu/vector.hpp"
+// This uses the former.
+#include "kernels/cpu/avx512_f8.hpp"
 
 namespace hearth::kernels::cpu {
-constinit const Table avx512_table = vector_table;
+constinit const Table avx512_table = vector_table(arrange_f8, product_f8);
 }

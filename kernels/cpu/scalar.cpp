@@ -132,7 +132,7 @@ void arrange(const float* x, float* to, std::int64_t cols) {
 
 // As in table.hpp; codes come at their value here.
 void arrange_f8(const float* x, float* to, std::int64_t cols) {
-  for (std::int64_t i = 0; i < cols; ++i) to[i] = x[i] * f8_up * f8_down;
+  for (std::int64_t i = 0; i < cols; ++i) to[i] = f8_activation(x[i]) * f8_down;
 }
 
 void screen(const ScreenSums& s) {

@@ -12,11 +12,19 @@ namespace hearth::kernels::cpu {
 constexpr int lanes = 32;
 // Side of an f8_e4m3 scale's block.
 constexpr int scale_block = 128;
-// An f8_e4m3 code becomes a number most quickly as the F16 of its value times 2^-8. Activations
-// beside it are therefore arranged times 2^8, which is exact up to 2^120: the products are what
-// they were. Where the codes come at their value, the arrangement takes 2^8 back.
-constexpr float f8_up = 256;
-constexpr float f8_down = 1 / f8_up;
+// On AVX2 an f8_e4m3 code becomes a number most quickly as its value times 2^-120. Activations
+// beside it are therefore arranged times 2^92, and the sums are 2^-28 of what they stand for: both
+// exact for activations of 2^-89 and more and less than 2^36, since no sum then has a bit below
+// F32's last. What is smaller counts as zero and what is larger as infinite, on every ISA; where
+// the codes come at their value, the arrangement takes 2^92 back. (2^28 times a block's scale must
+// be finite: see ops.hpp.)
+constexpr float f8_up = 0x1p92f;
+constexpr float f8_down = 0x1p-92f;
+constexpr float f8_sum_up = 0x1p28f;
+constexpr float f8_least = 0x1p-89f;
+constexpr float f8_activation(float x) {
+  return (-f8_least < x && x < f8_least ? x * 0 : x) * f8_up;
+}
 // How far ahead of the products their weights are fetched into the second-level cache, in bytes:
 // far enough for the memory's answer to be there, and little beside a piece.
 constexpr int prefetch_distance = 16384;
@@ -180,6 +188,9 @@ extern const Table scalar_table;
 extern const Table avx2_table;
 extern const Table avx512_table;
 
+// The F8 product of avx2_table.
+void product_f8_avx2(const Product& p);
+void arrange_f8_avx2(const float* x, float* to, std::int64_t cols);
 // A better product[format_f8] for processors with AVX512_VBMI; x arranged by avx512_table.
 void product_f8_vbmi(const Product& p);
 // A better `screen` for processors with AVX512_VNNI.

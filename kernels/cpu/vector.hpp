@@ -236,26 +236,30 @@ void softmax(float* x, Index dim) {
   each(dim, [&](Index i, Index n) { store(x + i, n, div(load(x + i, n), total)); });
 }
 
-constexpr Table vector_table = {
-    .arrange = {arrange<ProductF32>, arrange<ProductF16>, arrange<ProductBf16>, arrange<ProductF8>},
-    .product = {product<ProductF32>, product<ProductF16>, product<ProductBf16>, product<ProductF8>},
-    .widen = {widen<F32>, widen<F16>, widen<Bf16>, widen<F8>},
-    .screen = screen,
-    .rms_norm = rms_norm,
-    .gated_rms_norm = gated_rms_norm,
-    .l2_norm = l2_norm,
-    .rope = rope,
-    .conv_silu = conv_silu,
-    .delta_step = delta_step,
-    .delta_chunk = delta_chunk,
-    .attention_span = {attention_span<F32>, attention_span<F16>},
-    .attention_merge = attention_merge,
-    .silu_mul = silu_mul,
-    .sigmoid_mul = sigmoid_mul,
-    .add = add,
-    .combine = combine,
-    .softmax = softmax,
-};
+// The F8 product is each instruction set's own.
+constexpr Table vector_table(void (*arrange_f8)(const float*, float*, Index),
+                             void (*product_f8)(const Product&)) {
+  return {
+      .arrange = {arrange<ProductF32>, arrange<ProductF16>, arrange<ProductBf16>, arrange_f8},
+      .product = {product<ProductF32>, product<ProductF16>, product<ProductBf16>, product_f8},
+      .widen = {widen<F32>, widen<F16>, widen<Bf16>, widen<F8>},
+      .screen = screen,
+      .rms_norm = rms_norm,
+      .gated_rms_norm = gated_rms_norm,
+      .l2_norm = l2_norm,
+      .rope = rope,
+      .conv_silu = conv_silu,
+      .delta_step = delta_step,
+      .delta_chunk = delta_chunk,
+      .attention_span = {attention_span<F32>, attention_span<F16>},
+      .attention_merge = attention_merge,
+      .silu_mul = silu_mul,
+      .sigmoid_mul = sigmoid_mul,
+      .add = add,
+      .combine = combine,
+      .softmax = softmax,
+  };
+}
 
 }  // namespace
 }  // namespace hearth::kernels::cpu

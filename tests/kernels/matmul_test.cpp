@@ -1,6 +1,7 @@
 // Products: the definition against sums in double, every ISA against the definition, a row against
 // itself in company, a group against its products one by one.
 #include <cmath>
+#include <random>
 
 #include "kernels/cpu/table.hpp"
 
@@ -126,14 +127,38 @@ TEST_CASE("NaN codes and infinities come out as NaN on every ISA") {
   CHECK(std::isfinite(y[6]));
 }
 
-TEST_CASE("beside F8 an activation of 2^120 and more counts as infinite, and no smaller one") {
+TEST_CASE("beside F8 an activation of 2^36 and more counts as infinite, and no smaller one") {
   Operands operands(DType::f8_e4m3, {5, 200, 2});
   operands.codes[3] = std::byte{0x38};  // 1
-  operands.x[3] = 0x1p120F;
-  operands.x[200 + 3] = 0x1.fffffep119F;
+  operands.x[3] = 0x1p36F;
+  operands.x[200 + 3] = 0x1.fffffep35F;
   const Values y = everywhere([&](Device& d) { return operands.product(d); });
   CHECK(std::isinf(y[0]));
   CHECK(std::isfinite(y[5]));
+}
+
+TEST_CASE("beside F8 an activation below 2^-89 counts as zero, and no larger one") {
+  Operands operands(DType::f8_e4m3, {3, 200, 2});
+  std::fill(operands.codes.begin(), operands.codes.end(), std::byte{0x01});  // 2^-9, subnormal
+  std::fill(operands.scales.begin(), operands.scales.end(), 1.0f);
+  std::fill(operands.x.begin(), operands.x.end(), 0.0f);
+  operands.x[3] = -0x1.fffffep-90F;
+  operands.x[200 + 3] = -0x1.000002p-89F;
+  const Values y = everywhere([&](Device& d) { return operands.product(d); });
+  CHECK(y[0] == 0.0f);
+  CHECK(y[3] == -0x1.000002p-98F);
+}
+
+TEST_CASE("activations of all magnitudes give every ISA the same bits beside F8") {
+  Operands operands(DType::f8_e4m3, {70, 385, 7});
+  std::mt19937 random(5);
+  std::uniform_int_distribution<int> exponent(-100, 35), few(0, 3);
+  // Within a row all sizes, so that sums round and cancel; in every fourth row only tiny ones.
+  for (std::size_t i = 0; i < operands.x.size(); ++i)
+    operands.x[i] =
+        std::ldexp(operands.x[i], i / 385 % 4 == 3 ? -88 + few(random) : exponent(random));
+  for (float& scale : operands.scales) scale = std::ldexp(scale, exponent(random));
+  everywhere([&](Device& d) { return operands.product(d); });
 }
 
 // Every code in a lane and a column of its own, beside activations that are zero but one.
