@@ -101,7 +101,7 @@ void ExpertStore::load_scales(kernels::Backend& backend) {
   std::vector<float> values;
   values.reserve(scale_count_);
   for (const TensorInfo* tensor : scale_tensors_) {
-    const std::vector<float> some = tensors_.read_f32(*tensor);
+    const std::vector<float> some = read_scales(tensors_, *tensor);
     values.insert(values.end(), some.begin(), some.end());
   }
   if (!values.empty()) backend.write(kernels::slice(scales_, 0, values.size()), values);

@@ -135,7 +135,8 @@ class Loader {
   Matrix matrix(const std::string& name, std::int64_t rows, std::int64_t cols) {
     const WeightTensor weight = require_weight(tensors_, name, rows, cols);
     Slice scales;
-    if (weight.scales != nullptr) scales = values_of(*weight.scales);
+    if (weight.scales != nullptr)
+      scales = kept(*weight.scales, read_scales(tensors_, *weight.scales));
     Buffer buffer = model_.backend->allocate(std::max<std::size_t>(weight.data->bytes, alignment));
     fill(buffer, *weight.data);
     const Matrix result(buffer, 0, weight.type, rows, cols, scales);
@@ -168,8 +169,9 @@ class Loader {
   }
 
   // A small tensor widened to F32.
-  Slice values_of(const TensorInfo& tensor) {
-    const std::vector<float> values = tensors_.read_f32(tensor);
+  Slice values_of(const TensorInfo& tensor) { return kept(tensor, tensors_.read_f32(tensor)); }
+
+  Slice kept(const TensorInfo& tensor, std::span<const float> values) {
     Buffer buffer = model_.backend->allocate(std::max(values.size() * sizeof(float), alignment));
     const Slice result = kernels::slice(buffer, 0, values.size());
     model_.backend->write(result, values);

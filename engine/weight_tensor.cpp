@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <optional>
 
 namespace hearth::engine {
@@ -73,6 +74,18 @@ WeightTensor require_weight(const Tensors& tensors, const std::string& name, std
         &require_shape(tensors, scale_name, std::array{blocks_of(rows), blocks_of(cols)});
   }
   return weight;
+}
+
+std::vector<float> read_scales(const Tensors& tensors, const TensorInfo& scales) {
+  std::vector<float> values = tensors.read_f32(scales);
+  // Written so that NaN is refused too.
+  const auto wrong =
+      std::ranges::find_if(values, [](float scale) { return !(std::fabs(scale) < 0x1p64f); });
+  if (wrong != values.end()) {
+    throw Error("tensor " + scales.name + " holds the scale " + std::to_string(*wrong) +
+                "; a scale must be a number below 2^64. The file may be damaged: fetch it again");
+  }
+  return values;
 }
 
 }  // namespace hearth::engine

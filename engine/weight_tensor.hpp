@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "engine/safetensors.hpp"
 #include "kernels/ops.hpp"
@@ -25,6 +26,9 @@ struct WeightTensor {
 // scales. Throws Error naming the tensor.
 WeightTensor require_weight(const Tensors& tensors, const std::string& name, std::int64_t rows,
                             std::int64_t cols);
+// An f8_e4m3 weight's scales, row by row. Error where one is no number below 2^64: no published
+// scale comes near it, and the kernels' definition ends at 2^99.
+std::vector<float> read_scales(const Tensors& tensors, const TensorInfo& scales);
 // A tensor of this very shape, or Error.
 const TensorInfo& require_shape(const Tensors& tensors, const std::string& name,
                                 std::span<const std::int64_t> shape);

@@ -132,6 +132,29 @@ TEST_CASE("a quantised tensor without its scale") {
   CHECK(names(message, scale));
 }
 
+TEST_CASE("a scale that is no number") {
+  for (const char* const name : {"model.layers.0.mlp.shared_expert.up_proj.weight_scale_inv",
+                                 "model.layers.0.mlp.experts.0.up_proj.weight_scale_inv"}) {
+    const Copy copy("fp8");
+    const json index = json::parse(slurp(copy.file("model.safetensors.index.json")));
+    const auto path = copy.file(std::string(index["weight_map"][name]).c_str());
+    std::string bytes = slurp(path);
+    std::uint64_t header_bytes = 0;
+    std::memcpy(&header_bytes, bytes.data(), sizeof header_bytes);
+    const json tensor = json::parse(bytes.substr(8, header_bytes))[name];
+    const std::size_t begin = 8 + header_bytes + tensor["data_offsets"][0].get<std::size_t>();
+    const std::size_t end = 8 + header_bytes + tensor["data_offsets"][1].get<std::size_t>();
+    // All ones are NaN in every format that a scale may have.
+    std::fill(bytes.begin() + static_cast<std::ptrdiff_t>(begin),
+              bytes.begin() + static_cast<std::ptrdiff_t>(end), '\xff');
+    spill(path, bytes);
+    const std::string message = copy.refusal();
+    CAPTURE(message);
+    CHECK(names(message, name));
+    CHECK(names(message, "2^64"));
+  }
+}
+
 TEST_CASE("a shard that is missing") {
   const Copy copy("fp8");
   std::filesystem::remove(copy.file("model-00002-of-00002.safetensors"));

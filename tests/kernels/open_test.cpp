@@ -163,9 +163,11 @@ TEST_CASE("the vector files define nothing that the linker could hand to other f
   std::sort(defined.begin(), defined.end());
   CHECK(defined ==
         std::vector<std::string>{
+            "hearth::kernels::cpu::arrange_f8_avx2(float const*, float*, long)",
             "hearth::kernels::cpu::avx2_blocked", "hearth::kernels::cpu::avx2_table",
             "hearth::kernels::cpu::avx512_blocked", "hearth::kernels::cpu::avx512_table",
             "hearth::kernels::cpu::avx512_vbmi_blocked",
+            "hearth::kernels::cpu::product_f8_avx2(hearth::kernels::cpu::Product const&)",
             "hearth::kernels::cpu::product_f8_vbmi(hearth::kernels::cpu::Product const&)",
             "hearth::kernels::cpu::screen_vnni(hearth::kernels::cpu::ScreenSums const&)"});
 }
