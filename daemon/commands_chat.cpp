@@ -20,6 +20,7 @@ namespace {
 struct ChatFlags {
   std::string model;
   std::string system;
+  std::string trace;
   std::int64_t max_tokens = 1024;
   std::optional<float> temperature;
   std::optional<std::uint64_t> seed;
@@ -79,7 +80,9 @@ engine::GenerationRequest next_turn(const engine::Engine& engine, const ChatFlag
 
 int run_chat(const ChatFlags& flags) {
   const Style style(STDOUT_FILENO);
-  const auto engine = load_in_process(flags.model, isatty(STDERR_FILENO) == 1);
+  engine::EngineOptions options = configured_options(flags.model);
+  options.experts.trace = flags.trace;
+  const auto engine = load_with_progress(options, isatty(STDERR_FILENO) == 1);
   std::printf("%s\n", style
                           .dim(engine->profile().name + " on " + engine->description() +
                                ". Ctrl-C stops an answer, Ctrl-D ends.")
@@ -117,6 +120,7 @@ void add_chat(CLI::App& app, Command& chosen) {
       ->capture_default_str();
   command->add_option("--temperature", flags->temperature, "0: always the likeliest token");
   command->add_option("--seed", flags->seed, "The same seed gives the same answers");
+  command->add_option("--trace", flags->trace, "File to record the routing in (`hearth trace`)");
   command->footer("What was said before is kept computed: a turn costs only what is new in it.\n");
   command->callback([&chosen, flags] { chosen = [flags] { return run_chat(*flags); }; });
 }

@@ -25,6 +25,7 @@ struct GenerateFlags {
   std::string system;
   std::string fim_prefix;
   std::string fim_suffix;
+  std::string trace;
   bool raw = false;
   bool fim = false;
   bool quiet = false;
@@ -67,7 +68,9 @@ engine::GenerationRequest request_of(const GenerateFlags& flags, const engine::E
 }
 
 int run_generate(const GenerateFlags& flags) {
-  const auto engine = load_in_process(flags.model, isatty(STDERR_FILENO) == 1 && !flags.quiet);
+  engine::EngineOptions options = configured_options(flags.model);
+  options.experts.trace = flags.trace;
+  const auto engine = load_with_progress(options, isatty(STDERR_FILENO) == 1 && !flags.quiet);
   engine::Session session(engine);
   const Outcome outcome = answer(session, request_of(flags, *engine));
   std::fputs("\n", stdout);
@@ -122,6 +125,7 @@ void add_generate(CLI::App& app, Command& chosen) {
   command->add_option("--top-p", flags->top_p, "Draw from the likeliest of this joint weight");
   command->add_option("--seed", flags->seed, "The same seed gives the same answer");
   command->add_option("--stop", flags->stop, "End at this text (may be given several times)");
+  command->add_option("--trace", flags->trace, "File to record the routing in (`hearth trace`)");
   command->add_flag("-q,--quiet", flags->quiet, "No figures on stderr");
   command->footer(
       "Examples:\n"

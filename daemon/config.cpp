@@ -211,8 +211,8 @@ const std::vector<Key>& keys() {
              &Config::experts_reader, {"auto", "io_uring", "threads"}),
       choice(
           "experts", "policy",
-          "Which expert makes room for another: the least recently used (\"lru\"), or the least\n"
-          "used of late (\"lrfu\").",
+          "Which expert makes room for another: the least used of late (\"lrfu\"), or the least\n"
+          "recently used (\"lru\").",
           &Config::experts_policy, {"lru", "lrfu"}),
       flag("experts", "prefetch", "Read experts before they are certain to be needed.",
            &Config::experts_prefetch),

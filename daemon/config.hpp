@@ -28,7 +28,7 @@ struct Config {
   std::chrono::milliseconds prefixes_least{3'000};
   // [experts]
   std::string experts_reader = "auto";
-  std::string experts_policy = "lru";
+  std::string experts_policy = "lrfu";
   bool experts_prefetch = false;
   // [decode]
   std::string decode_speculate = "auto";

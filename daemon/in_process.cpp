@@ -50,11 +50,6 @@ std::shared_ptr<const engine::Engine> load_with_progress(const engine::EngineOpt
   return engine;
 }
 
-std::shared_ptr<const engine::Engine> load_in_process(const std::string& model,
-                                                      bool show_progress) {
-  return load_with_progress(configured_options(model), show_progress);
-}
-
 Outcome answer(engine::Session& session, engine::GenerationRequest request) {
   const InterruptFlag interrupt;
   engine::Generation generation(session, std::move(request));

@@ -18,10 +18,9 @@ std::filesystem::path model_directory(const std::string& override);
 // What the configuration says of the engine, for the checkpoint in `model` (as above).
 engine::EngineOptions configured_options(const std::string& model);
 
-// Show on stderr how far they are, where `show_progress`. Throw Error.
+// Shows on stderr how far it is, where `show_progress`. Throws Error.
 std::shared_ptr<const engine::Engine> load_with_progress(const engine::EngineOptions& options,
                                                          bool show_progress);
-std::shared_ptr<const engine::Engine> load_in_process(const std::string& model, bool show_progress);
 
 struct Outcome {
   std::string text;

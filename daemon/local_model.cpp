@@ -52,7 +52,7 @@ engine::EngineOptions engine_options(const Config& config, const std::filesystem
   options.experts.memory = config.memory_experts.value_or(0);
   options.experts.reader = engine::parse_reader(config.experts_reader);
   options.experts.policy =
-      engine::parse_policy(config.experts_policy).value_or(engine::PolicyKind::lru);
+      engine::parse_policy(config.experts_policy).value_or(engine::PolicyKind::lrfu);
   options.experts.prefetch = config.experts_prefetch;
   options.experts.history = state;
   options.experts.yield_memory = true;

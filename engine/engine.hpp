@@ -55,7 +55,7 @@ enum class MtpUse : std::uint8_t { off, where_it_pays, always };
 struct ExpertOptions {
   std::uint64_t memory = 0;          // bytes for them; 0: worked out from what is free
   std::optional<ReaderKind> reader;  // empty: the best that works
-  PolicyKind policy = PolicyKind::lru;
+  PolicyKind policy = PolicyKind::lrfu;
   bool prefetch = false;
   bool yield_memory = false;  // give some back while the system is short of it
   // Directory that keeps recent routing for a warm start, a file for each checkpoint; empty: none.

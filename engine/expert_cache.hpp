@@ -24,7 +24,7 @@ namespace hearth::engine {
 struct ExpertCacheOptions {
   std::uint64_t budget_bytes = ~std::uint64_t{0};  // for slots; more than all experts is cut
   std::optional<ReaderKind> reader{};
-  PolicyKind policy = PolicyKind::lru;
+  PolicyKind policy = PolicyKind::lrfu;
   double half_life = 20'000;  // of PolicyKind::lrfu
   std::unique_ptr<RoutingTrace> trace{};
 };

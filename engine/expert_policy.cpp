@@ -1,6 +1,7 @@
 // See expert_policy.hpp.
 #include "engine/expert_policy.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 namespace hearth::engine {
@@ -49,47 +50,86 @@ class Lru final : public Policy {
 };
 
 // Uses with decay, kept as the logarithm of what they would count at the beginning of time: so
-// nothing has to be aged. A victim is the least of all resident keys; there are thousands at most.
+// nothing has to be aged, and a score only rises. The resident keys are a heap, the least score at
+// its root.
 class Lrfu final : public Policy {
  public:
-  Lrfu(std::size_t size, double half_life) : scores_(size), per_use_(1 / half_life) {}
+  Lrfu(std::size_t size, double half_life) : keys_(size), per_use_(1 / half_life) {}
 
   void used(Key key) override {
-    Score& score = scores_[static_cast<std::size_t>(key)];
+    Entry& entry = at(key);
     const double now = per_use_ * static_cast<double>(++uses_);
-    score.value = score.value < now - 60 ? now : now + std::log2(1 + std::exp2(score.value - now));
-    if (score.place < 0) {
-      score.place = static_cast<Key>(resident_.size());
-      resident_.push_back(key);
+    entry.score = entry.score < now - 60 ? now : now + std::log2(1 + std::exp2(entry.score - now));
+    if (entry.place == away) {
+      heap_.push_back(key);
+      rise(heap_.size() - 1);
+    } else {
+      sink(entry.place);
     }
   }
   void dropped(Key key) override {
-    Score& score = scores_[static_cast<std::size_t>(key)];
-    if (score.place < 0) return;
-    const Key last = resident_.back();
-    resident_[static_cast<std::size_t>(score.place)] = last;
-    scores_[static_cast<std::size_t>(last)].place = score.place;
-    resident_.pop_back();
-    score.place = -1;  // its score stays: uses count also while it is away
+    const std::size_t place = at(key).place;
+    if (place == away) return;
+    at(key).place = away;  // its score stays: uses count also while it is away
+    const Key last = heap_.back();
+    heap_.pop_back();
+    if (last == key) return;
+    put(last, place);
+    rise(place);
+    sink(at(last).place);
   }
+  // From the root on, always the least of what is reached: what may not go opens the way to the two
+  // below it.
   std::optional<Key> victim(const std::function<bool(Key)>& may) override {
-    std::optional<Key> least;
-    for (const Key key : resident_) {
-      if (least && value(key) >= value(*least)) continue;
-      if (may(key)) least = key;
+    const auto more = [this](std::size_t a, std::size_t b) { return score(a) > score(b); };
+    std::vector<std::size_t> reached;
+    if (!heap_.empty()) reached.push_back(0);
+    while (!reached.empty()) {
+      std::pop_heap(reached.begin(), reached.end(), more);
+      const std::size_t place = reached.back();
+      reached.pop_back();
+      if (may(heap_[place])) return heap_[place];
+      for (std::size_t below = 2 * place + 1; below <= 2 * place + 2; ++below) {
+        if (below >= heap_.size()) break;
+        reached.push_back(below);
+        std::push_heap(reached.begin(), reached.end(), more);
+      }
     }
-    return least;
+    return std::nullopt;
   }
 
  private:
-  struct Score {
-    double value = -1e300;
-    Key place = -1;  // in resident_; -1: not resident
+  static constexpr std::size_t away = ~std::size_t{0};
+  struct Entry {
+    double score = -1e300;
+    std::size_t place = away;  // in heap_
   };
-  double value(Key key) const { return scores_[static_cast<std::size_t>(key)].value; }
+  Entry& at(Key key) { return keys_[static_cast<std::size_t>(key)]; }
+  double score(std::size_t place) { return at(heap_[place]).score; }
 
-  std::vector<Score> scores_;
-  std::vector<Key> resident_;
+  void put(Key key, std::size_t place) {
+    heap_[place] = key;
+    at(key).place = place;
+  }
+  void rise(std::size_t place) {
+    const Key key = heap_[place];
+    for (; place > 0 && at(key).score < score((place - 1) / 2); place = (place - 1) / 2)
+      put(heap_[(place - 1) / 2], place);
+    put(key, place);
+  }
+  void sink(std::size_t place) {
+    const Key key = heap_[place];
+    for (std::size_t below = 2 * place + 1; below < heap_.size(); below = 2 * place + 1) {
+      if (below + 1 < heap_.size() && score(below + 1) < score(below)) ++below;
+      if (at(key).score <= score(below)) break;
+      put(heap_[below], place);
+      place = below;
+    }
+    put(key, place);
+  }
+
+  std::vector<Entry> keys_;
+  std::vector<Key> heap_;
   double per_use_;
   std::uint64_t uses_ = 0;
 };

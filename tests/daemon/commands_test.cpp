@@ -3,6 +3,7 @@
 
 #include "daemon/files.hpp"
 #include "tests/daemon/home.hpp"
+#include "tests/temporary_directory.hpp"
 
 using namespace hearth::daemon;
 using hearth::tests::Finished;
@@ -124,6 +125,28 @@ TEST_CASE("generate answers as the embedded checkpoint does") {
   CHECK(short_one.err.empty());
   CHECK(home.hearth("generate -q --stop ':'", explain_prompt).out ==
         "Computes the average of the values\n");
+}
+
+TEST_CASE("the routing of an answer can be recorded, and replayed through the policies") {
+  const Home home;
+  const TemporaryDirectory directory;
+  const std::string file = (directory.path() / "routing").string();
+  REQUIRE(home.hearth("generate -q --trace '" + file + "'", explain_prompt).code == 0);
+  const Finished replayed = home.hearth("trace --percent 50,100 '" + file + "'");
+  CHECK(replayed.code == 0);
+  CHECK(contains(replayed.out, "steps of 9 layers, 32 experts each"));
+  CHECK(contains(replayed.out, "optimum"));
+  // Where everything fits, all are alike: an expert is read once.
+  const std::size_t line = replayed.out.find("100 %");
+  REQUIRE(line != std::string::npos);
+  int slots = 0;
+  double lru = 0, lrfu = 0, optimum = 0;
+  REQUIRE(std::sscanf(replayed.out.c_str() + line, "100 %% %d %lf %% %lf %% %lf", &slots, &lru,
+                      &lrfu, &optimum) == 4);
+  CHECK(slots == 9 * 32);
+  CHECK(lru == optimum);
+  CHECK(lrfu == optimum);
+  CHECK(optimum > 50);
 }
 
 TEST_CASE("a conversation keeps what was computed") {

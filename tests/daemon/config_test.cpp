@@ -58,7 +58,7 @@ daily = "5G"
 least = "10s"
 [experts]
 reader = "threads"
-policy = "lrfu"
+policy = "lru"
 prefetch = true
 [decode]
 speculate = "copy"
@@ -86,7 +86,7 @@ level = "debug"
   CHECK(config.prefixes_daily == std::uint64_t{5} << 30);
   CHECK(config.prefixes_least == milliseconds(10'000));
   CHECK(config.experts_reader == "threads");
-  CHECK(config.experts_policy == "lrfu");
+  CHECK(config.experts_policy == "lru");
   CHECK(config.experts_prefetch);
   CHECK(config.decode_speculate == "copy");
   CHECK(config.inline_hold == milliseconds(2500));

@@ -1,8 +1,10 @@
 // Cache policies and the traces they are compared on.
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <filesystem>
 #include <random>
+#include <vector>
 
 #include "engine/expert_policy.hpp"
 #include "engine/routing_trace.hpp"
@@ -38,6 +40,34 @@ TEST_CASE("lrfu keeps what is used often over what was used last, until that is 
   CHECK(policy->victim(any) == 2);
   policy->dropped(2);
   CHECK(policy->victim(any) == 5);
+}
+
+TEST_CASE("lrfu gives up the least of all that may go, whatever came and went before") {
+  constexpr int keys = 60;
+  constexpr double half_life = 40;
+  const auto policy = make_policy(PolicyKind::lrfu, keys, half_life);
+  std::vector<double> uses(keys, 0);  // with their decay
+  std::vector<bool> resident(keys, false);
+  std::mt19937 random(3);
+  std::geometric_distribution<int> pick(0.06);
+  for (int step = 0; step < 5000; ++step) {
+    const int key = pick(random) % keys;
+    for (double& count : uses) count *= std::exp2(-1 / half_life);
+    uses[key] += 1;
+    resident[key] = true;
+    policy->used(key);
+    // Some are in use and must stay.
+    const auto may = [&](int other) { return other % 7 != step % 7; };
+    int least = -1;
+    for (int other = 0; other < keys; ++other)
+      if (resident[other] && may(other) && (least < 0 || uses[other] < uses[least])) least = other;
+    const auto victim = policy->victim(may);
+    REQUIRE(victim.value_or(-1) == least);
+    if (least >= 0 && step % 2 == 0) {
+      policy->dropped(least);
+      resident[least] = false;
+    }
+  }
 }
 
 // Steps of a few experts, some far more often than others.
