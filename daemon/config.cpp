@@ -176,7 +176,7 @@ const std::vector<Key>& keys() {
       number("model", "threads", "Threads that compute. 0: one per core.", &Config::model_threads,
              0, 1024),
       choice("model", "isa", "Instruction set of the kernels; \"auto\": the best of this machine.",
-             &Config::model_isa, {"auto", "scalar", "avx2", "avx512"}),
+             &Config::model_isa, {"auto", "scalar", "avx2", "avx512", "amx"}),
       choice("model", "kv", "Type of the attention cache: \"f16\" halves its memory, at some loss.",
              &Config::model_kv, {"f32", "f16"}),
       number("model", "context",

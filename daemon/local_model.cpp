@@ -19,6 +19,7 @@ std::optional<kernels::Isa> isa_named(const std::string& name) {
   if (name == "scalar") return kernels::Isa::scalar;
   if (name == "avx2") return kernels::Isa::avx2;
   if (name == "avx512") return kernels::Isa::avx512;
+  if (name == "amx") return kernels::Isa::amx;
   return std::nullopt;
 }
 

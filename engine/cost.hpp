@@ -57,7 +57,7 @@ bool offers_mtp(const Engine& engine);
 struct MachineSpeed {
   double memory = 0;
   double disk = 0;
-  double arithmetic = 0;
+  double arithmetic = 0;  // in F32 (kernels::arithmetic_peak)
 };
 
 // What the kernels make of it (measure_kernels).

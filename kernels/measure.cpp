@@ -135,21 +135,44 @@ float multiply_scalar() {
   return total;
 }
 
+constexpr int tile_chains = 6;  // of eight tiles; the others are factors
+constexpr std::int64_t tile_steps = steps / 8;
+
+__attribute__((target("amx-tile,amx-bf16"))) float multiply_amx() {
+  struct alignas(64) {
+    std::uint8_t palette = 1;
+    std::uint8_t unused[15] = {};
+    std::uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+    std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+  } shapes;
+  asm volatile("ldtilecfg %0" : : "m"(shapes));  // the tiles begin as zeros
+  for (std::int64_t i = 0; i < tile_steps; ++i)
+    asm volatile(
+        "tdpbf16ps %tmm7, %tmm6, %tmm0\n tdpbf16ps %tmm7, %tmm6, %tmm1\n"
+        "tdpbf16ps %tmm7, %tmm6, %tmm2\n tdpbf16ps %tmm7, %tmm6, %tmm3\n"
+        "tdpbf16ps %tmm7, %tmm6, %tmm4\n tdpbf16ps %tmm7, %tmm6, %tmm5");
+  asm volatile("tilerelease");
+  return 1;
+}
+
 struct Multiply {
   float (*run)();
-  int width;  // values of a register
+  double multiply_adds;  // of F32, of one run
 };
 
 Multiply multiply(Isa isa) {
+  constexpr auto registers = static_cast<double>(steps * chains);
   switch (isa) {
+    case Isa::amx:
+      return {multiply_amx, 16.0 * 16 * 32 / 2 * static_cast<double>(tile_steps * tile_chains)};
     case Isa::avx512:
-      return {multiply_avx512, 16};
+      return {multiply_avx512, 16 * registers};
     case Isa::avx2:
-      return {multiply_avx2, 8};
+      return {multiply_avx2, 8 * registers};
     case Isa::scalar:
       break;
   }
-  return {multiply_scalar, 1};
+  return {multiply_scalar, registers};
 }
 
 }  // namespace
@@ -183,7 +206,7 @@ double arithmetic_peak(int threads, Isa isa) {
   std::atomic<float> sink = 0;
   const double seconds =
       fastest([&] { pool.run(pieces, [&](std::int64_t) { sink.store(how.run()); }); });
-  const double operations = 2.0 * how.width * chains * static_cast<double>(steps * pieces);
+  const double operations = 2 * how.multiply_adds * static_cast<double>(pieces);
   return sink.load() == 0 ? 0 : operations / seconds;
 }
 

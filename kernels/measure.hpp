@@ -22,7 +22,8 @@ std::span<const ReadingWay> reading_ways();
 // reading. Takes about a second and 256 MiB.
 double read_bandwidth(int threads);
 
-// F32 operations a second (a fused multiply-add counts two) with everything in registers.
+// F32 operations a second (a fused multiply-add counts two) with everything in registers. On AMX a
+// multiply-add of F32 is two of BF16, one for each part of x: half the rate of the tiles.
 double arithmetic_peak(int threads, Isa isa);
 
 }  // namespace hearth::kernels

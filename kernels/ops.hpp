@@ -208,8 +208,8 @@ struct Candidates {
 // the 32 lanes are folded by halves (16, 8, 4, 2, 1). Beside f8_e4m3 an activation of 2^36 and
 // more counts as infinite and one below 2^-89 as zero (table.hpp says why); scales must be less
 // than 2^99. exp is one polynomial (kernels/numeric.hpp). So every ISA, every thread count and any
-// company of rows gives the same bits. The blocked form of the products sums in another order
-// (kernels/cpu/blocked.hpp), of which the same is true.
+// company of rows gives the same bits. The blocked form of the products has definitions of its own
+// (kernels/cpu/blocked.hpp): one for amx, one for all other ISAs, and of each the same is true.
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -311,10 +311,12 @@ Slice slice(const Buffer& buffer);
 // A window of `count` values at a byte offset that is a multiple of 4.
 Slice slice(const Buffer& buffer, std::size_t byte_offset, std::size_t count);
 
-enum class Isa : std::uint8_t { scalar, avx2, avx512 };
+// Each with what those before it have. amx computes the blocked products of BF16 and F8 in two
+// parts of BF16 (kernels/cpu/blocked.hpp), everything else as avx512 does.
+enum class Isa : std::uint8_t { scalar, avx2, avx512, amx };
 std::string_view name(Isa isa);
 std::optional<Isa> parse_isa(std::string_view name);
-// What this processor and its operating system run.
+// What this processor and its operating system run; asks the kernel for the use of AMX.
 bool host_has(Isa isa);
 
 // What open_cpu chose, for logs and status.

@@ -63,6 +63,7 @@ void product(const BlockedProduct& p) {
 }  // namespace
 
 constinit const BlockedTable scalar_blocked = {
+    .two_parts = false,
     .piece_work = 1 << 19,
     .pack = {pack, pack, pack, pack},
     .product = {product<format_f32>, product<format_f16>, product<format_bf16>, product<format_f8>},

@@ -1,6 +1,8 @@
 // Opens the CPU: what the host has, which ISA is wanted, and the table that passed the check.
 #include <cpuid.h>
 #include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cstdlib>
 
@@ -11,10 +13,11 @@
 namespace hearth::kernels {
 namespace {
 
-constexpr Isa isas[] = {Isa::avx512, Isa::avx2, Isa::scalar};  // the best first
+constexpr Isa isas[] = {Isa::amx, Isa::avx512, Isa::avx2, Isa::scalar};  // the best first
 
 const cpu::Table& table(Isa isa) {
   switch (isa) {
+    case Isa::amx:  // for the blocked products alone
     case Isa::avx512:
       return cpu::avx512_table;
     case Isa::avx2:
@@ -35,9 +38,10 @@ std::vector<cpu::NamedTable> tables(Isa wanted) {
     return result;
   }();
   std::vector<cpu::NamedTable> result;
-  if (wanted == Isa::avx512) result.push_back({"avx512 with VBMI and VNNI", &extended});
+  if (wanted >= Isa::avx512) result.push_back({"avx512 with VBMI and VNNI", &extended});
   for (const Isa isa : isas)
-    if (isa <= wanted && host_has(isa)) result.push_back({name(isa), &table(isa)});
+    if (isa <= wanted && isa != Isa::amx && host_has(isa))
+      result.push_back({name(isa), &table(isa)});
   return result;
 }
 
@@ -51,6 +55,18 @@ std::int64_t piece_work(Isa isa) {
 bool has_f16c() {
   unsigned a = 0, b = 0, c = 0, d = 0;
   return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
+}
+
+// AMX is there when the processor has it and the kernel grants the process the state of its tiles:
+// without that, the first use of one would end the process. Threads share the permission.
+bool has_amx() {
+  constexpr unsigned tile = 1u << 24, bf16 = 1u << 22;  // of leaf 7, EDX
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || (d & tile) == 0 || (d & bf16) == 0)
+    return false;
+  constexpr int request_permission = 0x1023;  // ARCH_REQ_XCOMP_PERM, since Linux 5.16
+  constexpr int tile_data = 18;               // XFEATURE_XTILEDATA
+  return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
 }
 
 void require_host(Isa isa, const std::string& origin) {
@@ -70,7 +86,8 @@ Isa wanted(std::optional<Isa> forced) {
   if (const char* const value = std::getenv("HEARTH_ISA"); value != nullptr && *value != '\0') {
     const std::optional<Isa> isa = parse_isa(value);
     if (!isa)
-      throw Error("HEARTH_ISA is '" + std::string(value) + "'; it can be scalar, avx2 or avx512");
+      throw Error("HEARTH_ISA is '" + std::string(value) +
+                  "'; it can be scalar, avx2, avx512 or amx");
     require_host(*isa, "HEARTH_ISA");
     return *isa;
   }
@@ -97,6 +114,8 @@ std::string_view name(Isa isa) {
       return "avx2";
     case Isa::avx512:
       return "avx512";
+    case Isa::amx:
+      return "amx";
   }
   return "";
 }
@@ -110,14 +129,19 @@ std::optional<Isa> parse_isa(std::string_view text) {
 bool host_has(Isa isa) {
   __builtin_cpu_init();
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
+  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") &&
+                      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+                      __builtin_cpu_supports("avx512vl");
   switch (isa) {
     case Isa::scalar:
       return true;
     case Isa::avx2:
       return avx2;
     case Isa::avx512:
-      return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-             __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+      return avx512;
+    case Isa::amx:
+      static const bool amx = avx512 && __builtin_cpu_supports("avx512vbmi") && has_amx();
+      return amx;
   }
   return false;
 }
@@ -130,6 +154,7 @@ std::unique_ptr<Backend> open_cpu(int threads, std::optional<Isa> forced, CpuCho
   const cpu::Table chosen = cpu::checked(tables(choice.isa), choice.notes);
   const cpu::BlockedChoice blocked = cpu::choose_blocked(choice.isa, choice.notes);
   choice.blocked = blocked.name;
+  if (choice.isa == Isa::amx && !blocked.table->two_parts) choice.isa = Isa::avx512;
   return cpu::make_backend(chosen, blocked, piece_work(choice.isa), threads,
                            "CPU " + std::string(name(choice.isa)) + ", " + std::to_string(threads) +
                                (threads == 1 ? " thread" : " threads"));

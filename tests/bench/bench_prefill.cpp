@@ -1,5 +1,5 @@
 // How fast prefill's operations are, beside what this machine could do at all:
-//   bench-prefill [threads] [avx512|avx2|scalar] [shared]
+//   bench-prefill [threads] [amx|avx512|avx2|scalar] [shared]
 // First the peak of F32 multiply-adds and the read bandwidth, then blocked products of the real
 // shapes, attention and the delta rule. Every figure is the median of several runs. "shared" is for
 // a machine that others use: it counts the CPU time of all threads divided by their number, so that
@@ -20,6 +20,7 @@
 #include <thread>
 #include <vector>
 
+#include "kernels/measure.hpp"
 #include "kernels/ops.hpp"
 
 namespace {
@@ -93,6 +94,7 @@ constexpr std::int64_t chain_steps = 4'000'000;
 // Multiply-adds a second.
 double peak(Isa isa, int threads) {
   if (isa == Isa::scalar) return 0;
+  if (isa == Isa::amx) return arithmetic_peak(threads, isa) / 2;  // one operation of two
   std::int64_t count = 0;
   shared_by = shared_by > 0 ? threads : 0;
   const double seconds = measure([&] {
@@ -104,7 +106,7 @@ double peak(Isa isa, int threads) {
   return static_cast<double>(count) * threads / seconds;
 }
 
-double read_bandwidth(int threads) {
+double memory_bandwidth(int threads) {
   const std::vector<std::uint64_t> memory(std::size_t{32} << 20, 1);
   std::vector<std::uint64_t> sums(static_cast<std::size_t>(threads) * 8);  // a cache line apart
   shared_by = shared_by > 0 ? threads : 0;
@@ -371,8 +373,8 @@ int run(int threads, std::optional<Isa> forced) {
   const std::unique_ptr<Backend> backend = open_cpu(threads, forced, choice);
   for (const std::string& note : choice.notes) std::printf("note: %s\n", note.c_str());
   std::printf("%s; blocked products: %s\n", backend->description().c_str(), choice.blocked.c_str());
-  const double peak_of_one = peak(choice.isa, 1), bandwidth_of_one = read_bandwidth(1);
-  const Machine machine{.peak = peak(choice.isa, threads), .bandwidth = read_bandwidth(threads)};
+  const double peak_of_one = peak(choice.isa, 1), bandwidth_of_one = memory_bandwidth(1);
+  const Machine machine{.peak = peak(choice.isa, threads), .bandwidth = memory_bandwidth(threads)};
   std::printf("F32 multiply-adds: %.1f GFLOP/s on 1 thread, %.1f on %d\n", 2e-9 * peak_of_one,
               2e-9 * machine.peak, threads);
   std::printf("memory read: %.1f GB/s on 1 thread, %.1f on %d\n", 1e-9 * bandwidth_of_one,
@@ -401,7 +403,7 @@ int main(int argc, char** argv) try {
       understood = (threads = std::atoi(argv[i])) > 0;
   }
   if (!understood) {
-    std::fprintf(stderr, "usage: bench-prefill [threads] [avx512|avx2|scalar] [shared]\n");
+    std::fprintf(stderr, "usage: bench-prefill [threads] [amx|avx512|avx2|scalar] [shared]\n");
     return 2;
   }
   return run(threads, isa);

@@ -42,7 +42,7 @@ TEST_CASE("every checkpoint gives the reference's results in every mode") {
 }
 
 TEST_CASE("every ISA gives the reference's results") {
-  for (const Isa isa : {Isa::scalar, Isa::avx2, Isa::avx512}) {
+  for (const Isa isa : {Isa::scalar, Isa::avx2, Isa::avx512, Isa::amx}) {
     if (!kernels::host_has(isa)) {
       MESSAGE("skipped: this host lacks " << kernels::name(isa));
       continue;

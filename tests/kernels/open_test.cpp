@@ -35,7 +35,8 @@ class Environment {
 };
 
 TEST_CASE("names of ISAs are read back") {
-  for (const Isa isa : {Isa::scalar, Isa::avx2, Isa::avx512}) CHECK(parse_isa(name(isa)) == isa);
+  for (const Isa isa : {Isa::scalar, Isa::avx2, Isa::avx512, Isa::amx})
+    CHECK(parse_isa(name(isa)) == isa);
   CHECK_FALSE(parse_isa("AVX2"));
   CHECK_FALSE(parse_isa(""));
 }
@@ -53,7 +54,7 @@ TEST_CASE("without a wish the best ISA of the host is taken") {
   const Environment environment("");
   CpuChoice choice;
   open_cpu(1, std::nullopt, choice);
-  CHECK(choice.isa == host_isas().back());
+  CHECK(choice.isa == (host_has(Isa::amx) ? Isa::amx : host_isas().back()));
   CHECK(choice.notes.empty());
 }
 
@@ -61,11 +62,11 @@ TEST_CASE("an unknown HEARTH_ISA is an error that lists what there is") {
   const Environment environment("sse9");
   CpuChoice choice;
   CHECK_THROWS_WITH_AS(open_cpu(1, std::nullopt, choice),
-                       "HEARTH_ISA is 'sse9'; it can be scalar, avx2 or avx512", Error);
+                       "HEARTH_ISA is 'sse9'; it can be scalar, avx2, avx512 or amx", Error);
 }
 
 TEST_CASE("an ISA that the host lacks is an error that lists what it has") {
-  for (const Isa isa : {Isa::avx2, Isa::avx512}) {
+  for (const Isa isa : {Isa::avx2, Isa::avx512, Isa::amx}) {
     if (host_has(isa)) continue;
     CpuChoice choice;
     const std::string wish(name(isa));
@@ -152,7 +153,8 @@ TEST_CASE("the vector files define nothing that the linker could hand to other f
   bool vector_file = false;
   std::vector<std::string> defined;
   for (std::string line; std::getline(lines, line);) {
-    if (line.ends_with(".cpp.o:")) vector_file = line.find("avx") != std::string::npos;
+    if (line.ends_with(".cpp.o:"))
+      vector_file = line.find("avx") != std::string::npos || line.find("amx") != std::string::npos;
     if (!vector_file || line.size() < 20 || line[17] == ' ') continue;
     // Lower case: of this file alone, or undefined; but u is a definition for the whole process.
     const char kind = line[17];
@@ -163,6 +165,7 @@ TEST_CASE("the vector files define nothing that the linker could hand to other f
   std::sort(defined.begin(), defined.end());
   CHECK(defined ==
         std::vector<std::string>{
+            "hearth::kernels::cpu::amx_blocked",
             "hearth::kernels::cpu::arrange_f8_avx2(float const*, float*, long)",
             "hearth::kernels::cpu::avx2_blocked", "hearth::kernels::cpu::avx2_table",
             "hearth::kernels::cpu::avx512_blocked", "hearth::kernels::cpu::avx512_table",

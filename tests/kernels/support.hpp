@@ -48,7 +48,8 @@ class Device {
 
 using Computation = std::function<Values(Device&)>;
 
-// The ISAs of this host; says once which ones are skipped.
+// The ISAs of this host that give the same bits in all operations (amx does not: see
+// blocked_amx_test.cpp); says once which ones are skipped.
 const std::vector<Isa>& host_isas();
 // Opened once; it must use the ISA for every operation.
 Backend& backend(Isa isa, int threads);

@@ -14,7 +14,7 @@ namespace {
 using namespace hearth;
 
 constexpr const char* usage =
-    "usage: golden [--data FILE] [--isa scalar|avx2|avx512] [--threads N] DIR...\n"
+    "usage: golden [--data FILE] [--isa scalar|avx2|avx512|amx] [--threads N] DIR...\n"
     "  DIR     a checkpoint with golden.safetensors in it\n"
     "  --data  take the recorded results from FILE instead (one DIR)\n";
 
