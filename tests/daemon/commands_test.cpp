@@ -129,7 +129,7 @@ TEST_CASE("generate answers as the embedded checkpoint does") {
 
 TEST_CASE("the routing of an answer can be recorded, and replayed through the policies") {
   const Home home;
-  const TemporaryDirectory directory;
+  const hearth::tests::TemporaryDirectory directory;
   const std::string file = (directory.path() / "routing").string();
   REQUIRE(home.hearth("generate -q --trace '" + file + "'", explain_prompt).code == 0);
   const Finished replayed = home.hearth("trace --percent 50,100 '" + file + "'");
