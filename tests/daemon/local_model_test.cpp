@@ -195,6 +195,7 @@ TEST_CASE("a more urgent want is served in the middle of another, which loses no
   Outcome job;
   Outcome completion;
   std::atomic<bool> begun = false;
+  stage.host.keep_in_step(true);
   stage.host.on_post = [&] {
     // In the computing thread, with the job's first words on their way.
     if (stage.model.status().answer_tokens == 0 || begun.exchange(true)) return;
@@ -204,6 +205,7 @@ TEST_CASE("a more urgent want is served in the middle of another, which loses no
   stage.finish(completion);
   CHECK_FALSE(job.result);
   stage.finish(job);
+  stage.host.keep_in_step(false);
   stage.host.on_post = {};
   CHECK(job.answer().text == explanation);
   CHECK(completion.answer().text.starts_with("total += item.price"));
@@ -214,11 +216,13 @@ TEST_CASE("cancelled in the middle, it computes no further") {
   stage.load();
   Outcome outcome;
   std::atomic<lsp::GenerationId> id = 0;
+  stage.host.keep_in_step(true);
   stage.host.on_post = [&] {
     if (stage.model.status().answer_tokens > 2) stage.model.cancel(id);
   };
   id = stage.generate(outcome, explain_prompt());
   stage.finish(outcome);
+  stage.host.keep_in_step(false);
   stage.host.on_post = {};
   CHECK(outcome.error().cancelled);
   const ModelStatus status = stage.model.status();
@@ -233,11 +237,13 @@ TEST_CASE("what was read before a cancellation is not read again") {
   stage.load();
   Outcome first;
   std::atomic<lsp::GenerationId> id = 0;
+  stage.host.keep_in_step(true);
   stage.host.on_post = [&] {
     if (stage.model.status().answer_tokens > 0) stage.model.cancel(id);
   };
   id = stage.generate(first, explain_prompt());
   stage.finish(first);
+  stage.host.keep_in_step(false);
   stage.host.on_post = {};
   CHECK(first.error().cancelled);
   const Outcome again = stage.run(explain_prompt());

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <stdexcept>
 #include <string>
+#include <thread>
 
 #include "lsp/host.hpp"
 
@@ -16,9 +17,12 @@ class QueueHost : public lsp::Host {
  public:
   void post(std::function<void()> task) override {
     if (on_post) on_post();
-    const std::scoped_lock lock(mutex_);
+    std::unique_lock lock(mutex_);
     tasks_.push_back(std::move(task));
-    changed_.notify_one();
+    const std::size_t number = ++posted_;
+    changed_.notify_all();
+    if (std::this_thread::get_id() == owner_) return;
+    changed_.wait(lock, [&] { return !in_step_ || run_ >= number; });
   }
   void background(std::function<void()> work, std::function<void()> then) override {
     work();
@@ -42,7 +46,18 @@ class QueueHost : public lsp::Host {
       tasks_.pop_front();
       lock.unlock();
       task();
+      lock.lock();
+      ++run_;
+      changed_.notify_all();
     }
+  }
+
+  // In step, another thread that posts waits until its task has been run: it cannot get ahead of
+  // what the test does in between, however slow this thread is.
+  void keep_in_step(bool wanted) {
+    const std::scoped_lock lock(mutex_);
+    in_step_ = wanted;
+    changed_.notify_all();
   }
 
   // Called in the posting thread, before the task is queued.
@@ -52,6 +67,10 @@ class QueueHost : public lsp::Host {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<std::function<void()>> tasks_;
+  const std::thread::id owner_ = std::this_thread::get_id();
+  std::size_t posted_ = 0;
+  std::size_t run_ = 0;
+  bool in_step_ = false;
 };
 
 }  // namespace hearth::tests
