@@ -27,6 +27,8 @@ class Policy {
   virtual std::optional<Key> victim(const std::function<bool(Key)>& may) = 0;
 };
 
+// lrfu is the default: over the recorded routing of real text it had more hits at every size of the
+// cache (`hearth trace` compares them), whatever the half-life within a factor of ten.
 enum class PolicyKind : std::uint8_t {
   lru,   // least recently used
   lrfu,  // least used, a use counting half after half_life further uses of the cache
