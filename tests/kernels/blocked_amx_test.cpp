@@ -177,8 +177,12 @@ TEST_CASE("packed rows end in zeros behind the last column") {
       for (int c = 0; c < cpu::blocked_columns; ++c) {
         std::uint16_t code;
         std::memcpy(&code, to + row * cpu::packed_bytes + part * cpu::part_bytes + 2 * c, 2);
-        const Parts parts = parts_of(x[static_cast<std::size_t>(row * 100 + c)]);
-        REQUIRE(widen_bf16(code) == (c >= 37 ? 0 : part == 0 ? parts.high : parts.low));
+        float expected = 0;
+        if (c < 37) {
+          const Parts parts = parts_of(x[static_cast<std::size_t>(row * 100 + c)]);
+          expected = part == 0 ? parts.high : parts.low;
+        }
+        REQUIRE(widen_bf16(code) == expected);
       }
 }
 
