@@ -93,11 +93,12 @@ await_fuzzers() {
   started=
 }
 
-# fuzzed TARGET PROCESS: its output, once it has ended, and its status.
+# fuzzed TARGET PROCESS: its output, once it has ended, and its status. Not the words that it found
+# useful, which are hundreds of lines.
 fuzzed() {
   wait "$2"
   status=$?
-  sed "s/^/$1: /" "$folder/corpus/$1.log"
+  sed -e '/Recommended dictionary/,/End of recommended/d' -e "s/^/$1: /" "$folder/corpus/$1.log"
   return "$status"
 }
 
