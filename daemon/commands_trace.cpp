@@ -43,7 +43,10 @@ void add_trace(CLI::App& app, Command& chosen) {
   auto* command = app.add_subcommand(
       "trace", "Replays a recorded routing: the hits that each cache policy would have had");
   auto flags = std::make_shared<TraceFlags>();
-  command->add_option("file", flags->file, "What --trace FILE of `hearth generate`, `chat` or `bench` recorded")->required();
+  command
+      ->add_option("file", flags->file,
+                   "What --trace FILE of `hearth generate`, `chat` or `bench` recorded")
+      ->required();
   command->add_option("--percent", flags->percents, "Shares of all experts that fit in memory")
       ->delimiter(',')
       ->check(CLI::Range(1, 100))
