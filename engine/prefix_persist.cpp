@@ -142,6 +142,7 @@ std::unordered_set<std::uint64_t> PrefixCache::choose_written(
     return std::tuple(node->kind != CheckpointKind::end, regular, -node->place.end);
   };
   std::vector<PrefixNode*> nodes;
+  nodes.reserve(wanted.size());
   for (const std::uint64_t id : wanted) nodes.push_back(by_id_.at(id));
   std::ranges::sort(nodes, {}, rank);
 
