@@ -15,14 +15,6 @@ using Clock = std::chrono::steady_clock;
 constexpr std::size_t sessions_kept = 3;  // one for each priority
 constexpr std::chrono::milliseconds load_report_every{200};
 
-std::optional<kernels::Isa> isa_named(const std::string& name) {
-  if (name == "scalar") return kernels::Isa::scalar;
-  if (name == "avx2") return kernels::Isa::avx2;
-  if (name == "avx512") return kernels::Isa::avx512;
-  if (name == "amx") return kernels::Isa::amx;
-  return std::nullopt;
-}
-
 engine::MtpUse mtp_use(const std::string& speculate) {
   if (speculate == "auto") return engine::MtpUse::where_it_pays;
   return speculate == "mtp" ? engine::MtpUse::always : engine::MtpUse::off;
@@ -44,7 +36,7 @@ engine::EngineOptions engine_options(const Config& config, const std::filesystem
   engine::EngineOptions options;
   options.model = model;
   options.threads = static_cast<int>(config.model_threads);
-  options.isa = isa_named(config.model_isa);
+  options.isa = kernels::parse_isa(config.model_isa);  // "auto": none of them
   options.kv = config.model_kv == "f16" ? engine::KvType::f16 : engine::KvType::f32;
   options.context = config.model_context;
   options.mtp = mtp_use(config.decode_speculate);

@@ -1,8 +1,8 @@
 // The F8 product on AVX2. Without a look-up or a conversion: shifted and masked, a code s eeee mmm
 // in any byte of a 32-bit word becomes the F32 s 0000eeee mmm0…0, which is its value · 2^-120,
 // subnormals too. So of every 32 columns one register takes each fourth, and the activations are
-// arranged likewise. Activations go in times f8_up (table.hpp), which leaves the sums ·
-// f8_sum_down; the scale brings them back. What vector.hpp says of linkage holds here.
+// arranged likewise. Activations go in times f8_up, and the scale times f8_sum_up makes up for what
+// the sums lack (table.hpp). What vector.hpp says of linkage holds here.
 #include <immintrin.h>
 
 #include <cstddef>

@@ -75,4 +75,21 @@ struct BlockedCase {
   Values scales;
 };
 
+// One code of F8 a row, times one: the sums are the values themselves.
+inline void check_every_code(Values (&run)(const Computation&)) {
+  BlockedCase operands(DType::f8_e4m3, 256, 1, 1);
+  for (int code = 0; code < 256; ++code)
+    operands.codes[static_cast<std::size_t>(code)] = static_cast<std::byte>(code);
+  operands.scales = {1, 1};
+  operands.x = {1};
+  const Values y = run([&](Device& d) { return operands.product(d); });
+  for (int code = 0; code < 256; ++code) {
+    const double value = decoded(DType::f8_e4m3, operands.codes, code);
+    if (std::isnan(value))
+      CHECK(std::isnan(y[static_cast<std::size_t>(code)]));
+    else
+      CHECK(double{y[static_cast<std::size_t>(code)]} == value);
+  }
+}
+
 }  // namespace hearth::kernels::test

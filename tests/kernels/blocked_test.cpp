@@ -81,20 +81,7 @@ TEST_CASE("a group of blocked products gives what each gives alone") {
 }
 
 TEST_CASE("every code of F8 is widened to its value in a blocked product") {
-  // One code a row, times one: the sums are the values themselves.
-  BlockedCase operands(DType::f8_e4m3, 256, 1, 1);
-  for (int code = 0; code < 256; ++code)
-    operands.codes[static_cast<std::size_t>(code)] = static_cast<std::byte>(code);
-  operands.scales = {1, 1};
-  operands.x = {1};
-  const Values y = everywhere([&](Device& d) { return operands.product(d); });
-  for (int code = 0; code < 256; ++code) {
-    const double value = decoded(DType::f8_e4m3, operands.codes, code);
-    if (std::isnan(value))
-      CHECK(std::isnan(y[static_cast<std::size_t>(code)]));
-    else
-      CHECK(double{y[static_cast<std::size_t>(code)]} == value);
-  }
+  check_every_code(everywhere);
 }
 
 TEST_CASE("infinities and NaN stay in their own row of a blocked product") {
