@@ -221,25 +221,31 @@ inline Lanes load_paired_bf16(const void* p) {
           _mm256_castsi256_ps(_mm256_and_si256(two, odd))};
 }
 
-// The sum of products of a screen's codes and 8-bit activations.
+// 32 codes of a screen as 16-bit numbers.
+struct WideCodes {
+  __m256i low, high;
+};
+
+inline WideCodes widen_codes(const std::int8_t* codes) {
+  const auto* const from = reinterpret_cast<const __m128i*>(codes);
+  return {_mm256_cvtepi8_epi16(_mm_loadu_si128(from)),
+          _mm256_cvtepi8_epi16(_mm_loadu_si128(from + 1))};
+}
+
+// The sum of products of a screen's codes and a row of activations.
 class CodeSums {
  public:
-  // 64 of them. Two products of at most 127² each fit 16 bits.
-  void add(const std::uint8_t* codes, const std::int8_t* x) {
-    for (int half = 0; half < 2; ++half) {
-      const __m256i zero = _mm256_set1_epi8(static_cast<char>(screen_zero));
-      const __m256i weights = _mm256_xor_si256(bytes_32(codes, half), zero);
-      const __m256i values = bytes_32(x, half);
-      const __m256i products =
-          _mm256_maddubs_epi16(_mm256_abs_epi8(values), _mm256_sign_epi8(weights, values));
-      sums_ = _mm256_add_epi32(sums_, _mm256_madd_epi16(products, _mm256_set1_epi16(1)));
-    }
+  void add(const WideCodes& codes, const std::int16_t* x) {
+    sums_ = _mm256_add_epi32(sums_, _mm256_madd_epi16(codes.low, bytes_32(x, 0)));
+    sums_ = _mm256_add_epi32(sums_, _mm256_madd_epi16(codes.high, bytes_32(x, 1)));
   }
-  std::int32_t sum() const {
-    const __m128i four =
-        _mm_add_epi32(_mm256_castsi256_si128(sums_), _mm256_extracti128_si256(sums_, 1));
-    const __m128i two = _mm_add_epi32(four, _mm_unpackhi_epi64(four, four));
-    return _mm_cvtsi128_si32(two) + _mm_extract_epi32(two, 1);
+  std::int64_t sum() const {
+    const __m256i four =
+        _mm256_add_epi64(_mm256_cvtepi32_epi64(_mm256_castsi256_si128(sums_)),
+                         _mm256_cvtepi32_epi64(_mm256_extracti128_si256(sums_, 1)));
+    const __m128i two =
+        _mm_add_epi64(_mm256_castsi256_si128(four), _mm256_extracti128_si256(four, 1));
+    return _mm_cvtsi128_si64(two) + _mm_extract_epi64(two, 1);
   }
 
  private:

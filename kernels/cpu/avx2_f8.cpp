@@ -18,6 +18,8 @@ using Index = std::int64_t;
 // Lanes of a register; registers that the 32 lanes take: column c is in lane c / 4 of number c % 4.
 constexpr int width = 8;
 constexpr int quarters = 4;
+// Rows of activations that share the widening. Their totals lie in the first cache.
+constexpr Index rows_at_once = 8;
 // Runs of 32 codes in a block.
 constexpr int runs = scale_block / lanes;
 
@@ -48,6 +50,16 @@ class NanCodes {
   __m256i most_ = _mm256_setzero_si256();
 };
 
+// A block's codes: where they lie or, behind the last column, zeros in `padded`.
+inline const char* block_codes(const char* codes, Index left, char* padded) {
+  for (Index line = 0; line < scale_block; line += cache_line)
+    __builtin_prefetch(codes + prefetch_distance + line, 0, 2);
+  if (left >= scale_block) return codes;
+  __builtin_memset(padded, 0, scale_block);
+  __builtin_memcpy(padded, codes, static_cast<std::size_t>(left));
+  return padded;
+}
+
 // W weight rows' block of codes and their scales.
 template <int W>
 struct Block {
@@ -55,31 +67,32 @@ struct Block {
   __m256 scales[W];
 };
 
-// Adds one quarter of a block's columns to the totals of W weight rows and R activation rows. Every
-// activation is loaded once for all weight rows: loads, not additions, are what several rows of
-// activations wait for.
-template <int quarter, int W, int R>
-inline void add_quarter(const Block<W>& block, const float* x, Index x_stride,
-                        __m256 (&totals)[W][quarters][R]) {
+// Adds one quarter of a block's columns to the totals of W weight rows and `rows` activation rows.
+// Every activation is loaded once for all weight rows: loads, not additions, are what several rows
+// of activations wait for.
+template <int quarter, int W>
+inline void add_quarter(const Block<W>& block, const float* x, Index x_stride, Index rows,
+                        __m256 (&totals)[rows_at_once][quarters][W]) {
   __m256 weights[W][runs];
 #pragma GCC unroll 2
   for (int w = 0; w < W; ++w)
 #pragma GCC unroll 4
     for (int run = 0; run < runs; ++run)
       weights[w][run] = widen<quarter>(load_run(block.codes[w], run));
-#pragma GCC unroll 4
-  for (int r = 0; r < R; ++r) {
+  for (Index r = 0; r < rows; ++r) {
     __m256 sums[W];
 #pragma GCC unroll 4
     for (int run = 0; run < runs; ++run) {
-      const __m256 value = _mm256_loadu_ps(x + r * x_stride + run * lanes + quarter * width);
+      __m256 value = _mm256_loadu_ps(x + r * x_stride + run * lanes + quarter * width);
+      // Into a register: the compiler would make it an operand of every addition, loaded W times.
+      asm("" : "+x"(value));
 #pragma GCC unroll 2
       for (int w = 0; w < W; ++w)
         sums[w] = _mm256_fmadd_ps(weights[w][run], value, run == 0 ? _mm256_setzero_ps() : sums[w]);
     }
 #pragma GCC unroll 2
     for (int w = 0; w < W; ++w)
-      totals[w][quarter][r] = _mm256_fmadd_ps(sums[w], block.scales[w], totals[w][quarter][r]);
+      totals[r][quarter][w] = _mm256_fmadd_ps(sums[w], block.scales[w], totals[r][quarter][w]);
   }
 }
 
@@ -96,9 +109,9 @@ inline float fold(__m256 a, __m256 b, __m256 c, __m256 d) {
   return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
 
-// R rows of x from `row` on times W weight rows from `first` on.
-template <int W, int R>
-inline void multiply(const Product& p, Index first, Index row) {
+// `count` rows of x from `row` on times W weight rows from `first` on.
+template <int W>
+inline void multiply(const Product& p, Index first, Index row, Index count) {
   const Weights& weights = p.weights;
   const float* const x = p.x + row * p.x_stride;
   const char* rows[W];
@@ -109,78 +122,144 @@ inline void multiply(const Product& p, Index first, Index row) {
     scales[w] = weights.scales + (first + w) / scale_block * weights.scale_stride;
   }
   NanCodes nan[W];
-  __m256 totals[W][quarters][R];
-#pragma GCC unroll 2
-  for (int w = 0; w < W; ++w)
+  __m256 totals[rows_at_once][quarters][W];
+  for (Index r = 0; r < count; ++r)
 #pragma GCC unroll 4
     for (int quarter = 0; quarter < quarters; ++quarter)
-#pragma GCC unroll 4
-      for (int r = 0; r < R; ++r) totals[w][quarter][r] = _mm256_setzero_ps();
+#pragma GCC unroll 2
+      for (int w = 0; w < W; ++w) totals[r][quarter][w] = _mm256_setzero_ps();
 
-  char rest[W][scale_block];
+  char padded[W][scale_block];
   for (Index begin = 0; begin < weights.cols; begin += scale_block) {
-    const Index left = weights.cols - begin;
     Block<W> block;
 #pragma GCC unroll 2
     for (int w = 0; w < W; ++w) {
-      block.codes[w] = rows[w] + begin;
+      block.codes[w] = block_codes(rows[w] + begin, weights.cols - begin, padded[w]);
       block.scales[w] = _mm256_set1_ps(scales[w][begin / scale_block] * f8_sum_up);
-      for (Index line = 0; line < scale_block; line += cache_line)
-        __builtin_prefetch(block.codes[w] + prefetch_distance + line, 0, 2);
-      if (left < scale_block) {
-        __builtin_memset(rest[w], 0, scale_block);
-        __builtin_memcpy(rest[w], block.codes[w], static_cast<std::size_t>(left));
-        block.codes[w] = rest[w];
-      }
 #pragma GCC unroll 4
       for (int run = 0; run < runs; ++run) nan[w].look(load_run(block.codes[w], run));
     }
-    add_quarter<0>(block, x + begin, p.x_stride, totals);
-    add_quarter<1>(block, x + begin, p.x_stride, totals);
-    add_quarter<2>(block, x + begin, p.x_stride, totals);
-    add_quarter<3>(block, x + begin, p.x_stride, totals);
+    add_quarter<0>(block, x + begin, p.x_stride, count, totals);
+    add_quarter<1>(block, x + begin, p.x_stride, count, totals);
+    add_quarter<2>(block, x + begin, p.x_stride, count, totals);
+    add_quarter<3>(block, x + begin, p.x_stride, count, totals);
   }
 
 #pragma GCC unroll 2
   for (int w = 0; w < W; ++w) {
     const bool number = !nan[w].seen();
-#pragma GCC unroll 4
-    for (int r = 0; r < R; ++r) {
-      const auto& t = totals[w];
+    for (Index r = 0; r < count; ++r) {
+      const auto& t = totals[r];
       p.y[(row + r) * p.y_stride + first + w] =
-          number ? fold(t[0][r], t[1][r], t[2][r], t[3][r]) : __builtin_nanf("");
+          number ? fold(t[0][w], t[1][w], t[2][w], t[3][w]) : __builtin_nanf("");
     }
   }
 }
 
-// One row of activations is waiting for the weights, of which one row at a time comes fastest.
-template <int R>
-void all_weights(const Product& p, Index row) {
+// f8_activation of 8 values, in the order 0 4 1 5 2 6 3 7: what goes to one quarter lies together.
+inline __m256d activations(const float* x) {
+  const __m256 value = _mm256_loadu_ps(x);
+  const __m256 sign = _mm256_and_ps(value, _mm256_set1_ps(-0.0f));
+  const __m256 size = _mm256_andnot_ps(_mm256_set1_ps(-0.0f), value);
+  const __m256 small = _mm256_cmp_ps(size, _mm256_set1_ps(f8_least), _CMP_LT_OQ);
+  const __m256 kept = _mm256_mul_ps(_mm256_blendv_ps(value, sign, small), _mm256_set1_ps(f8_up));
+  const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+  return _mm256_castps_pd(_mm256_permutevar8x32_ps(kept, order));
+}
+
+// 32 activations by quarters: pairs of columns, transposed.
+inline void arrange_run(const float* x, float* to) {
+  const __m256d a = activations(x), b = activations(x + 8);
+  const __m256d c = activations(x + 16), d = activations(x + 24);
+  const __m256d even_low = _mm256_unpacklo_pd(a, b), odd_low = _mm256_unpackhi_pd(a, b);
+  const __m256d even_high = _mm256_unpacklo_pd(c, d), odd_high = _mm256_unpackhi_pd(c, d);
+  const auto store = [to](int quarter, __m256d values) {
+    _mm256_storeu_ps(to + quarter * width, _mm256_castpd_ps(values));
+  };
+  store(0, _mm256_permute2f128_pd(even_low, even_high, 0x20));
+  store(1, _mm256_permute2f128_pd(odd_low, odd_high, 0x20));
+  store(2, _mm256_permute2f128_pd(even_low, even_high, 0x31));
+  store(3, _mm256_permute2f128_pd(odd_low, odd_high, 0x31));
+}
+
+// The codes in bytes 1 and 3 of every word, as the upper halves of what widen makes of them.
+inline __m256i upper_halves(__m256i codes) {
+  const __m256i mask = _mm256_set1_epi16(static_cast<short>(0x87f0));
+  return _mm256_and_si256(_mm256_srai_epi16(codes, 4), mask);
+}
+
+// One row of activations times one weight row. All quarters of a block at once: two codes share the
+// first steps of their widening, and a code is loaded once.
+inline void multiply_one(const Product& p, Index w, Index row) {
+  const Weights& weights = p.weights;
+  const char* const codes = static_cast<const char*>(weights.data) + w * weights.stride;
+  const float* const scales = weights.scales + w / scale_block * weights.scale_stride;
+  const float* const x = p.x + row * p.x_stride;
+  const __m256i odd_half = _mm256_set1_epi32(static_cast<int>(0xffff0000u));
+  NanCodes nan;
+  __m256 totals[quarters];
+#pragma GCC unroll 4
+  for (int quarter = 0; quarter < quarters; ++quarter) totals[quarter] = _mm256_setzero_ps();
+
+  char padded[scale_block];
+  for (Index begin = 0; begin < weights.cols; begin += scale_block) {
+    const char* const block = block_codes(codes + begin, weights.cols - begin, padded);
+    __m256 sums[quarters];
+#pragma GCC unroll 4
+    for (int run = 0; run < runs; ++run) {
+      const __m256i some = load_run(block, run);
+      nan.look(some);
+      const __m256i odd = upper_halves(some);
+      const __m256i even = upper_halves(_mm256_slli_epi16(some, 8));
+      const __m256i widened[quarters] = {_mm256_slli_epi32(even, 16), _mm256_slli_epi32(odd, 16),
+                                         _mm256_and_si256(even, odd_half),
+                                         _mm256_and_si256(odd, odd_half)};
+#pragma GCC unroll 4
+      for (int quarter = 0; quarter < quarters; ++quarter) {
+        const __m256 value = _mm256_loadu_ps(x + begin + run * lanes + quarter * width);
+        sums[quarter] = _mm256_fmadd_ps(_mm256_castsi256_ps(widened[quarter]), value,
+                                        run == 0 ? _mm256_setzero_ps() : sums[quarter]);
+      }
+    }
+    const __m256 scale = _mm256_set1_ps(scales[begin / scale_block] * f8_sum_up);
+#pragma GCC unroll 4
+    for (int quarter = 0; quarter < quarters; ++quarter)
+      totals[quarter] = _mm256_fmadd_ps(sums[quarter], scale, totals[quarter]);
+  }
+  p.y[row * p.y_stride + w] =
+      nan.seen() ? __builtin_nanf("") : fold(totals[0], totals[1], totals[2], totals[3]);
+}
+
+void several_rows(const Product& p, Index row, Index count) {
   Index w = p.first;
-  if constexpr (R > 1)
-    for (; w + 2 <= p.last; w += 2) multiply<2, R>(p, w, row);
-  for (; w < p.last; ++w) multiply<1, R>(p, w, row);
+  for (; w + 2 <= p.last; w += 2) multiply<2>(p, w, row, count);
+  if (w < p.last) multiply<1>(p, w, row, count);
 }
 
 }  // namespace
 
 void product_f8_avx2(const Product& p) {
-  Index row = 0;
-  for (; row + 4 <= p.rows; row += 4) all_weights<4>(p, row);
-  if (row + 2 <= p.rows) {
-    all_weights<2>(p, row);
-    row += 2;
+  for (Index row = 0; row < p.rows; row += rows_at_once) {
+    const Index count = p.rows - row < rows_at_once ? p.rows - row : rows_at_once;
+    if (count > 1) {
+      several_rows(p, row, count);
+    } else {
+      for (Index w = p.first; w < p.last; ++w) multiply_one(p, w, row);
+    }
   }
-  if (row < p.rows) all_weights<1>(p, row);
 }
 
 // Behind the last column follows -0, which beside a code of 0 leaves every sum as it was.
 void arrange_f8_avx2(const float* x, float* to, Index cols) {
-  for (Index begin = 0; begin < arranged_size(cols); begin += lanes)
-    for (int i = 0; i < lanes; ++i) {
-      const Index c = begin + i % width * quarters + i / width;
-      to[begin + i] = c < cols ? f8_activation(x[c]) : -0.0f;
+  for (Index begin = 0; begin < arranged_size(cols); begin += lanes) {
+    float rest[lanes];
+    const float* from = x + begin;
+    if (begin + lanes > cols) {
+      for (Index i = 0; i < lanes; ++i) rest[i] = begin + i < cols ? x[begin + i] : -0.0f;
+      from = rest;
     }
+    arrange_run(from, to + begin);
+  }
 }
 
 }  // namespace hearth::kernels::cpu

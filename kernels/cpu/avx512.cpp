@@ -235,26 +235,24 @@ class NanCodes {
   __m512i most_ = _mm512_setzero_si512();
 };
 
-// The sum of products of a screen's codes and 8-bit activations.
+// 32 codes of a screen as 16-bit numbers.
+inline __m512i widen_codes(const std::int8_t* codes) {
+  return _mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes)));
+}
+
+// The sum of products of a screen's codes and a row of activations.
 class CodeSums {
  public:
-  // 64 of them. Two products of at most 127² each fit 16 bits. There is no sign instruction of this
-  // width: weights beside a negative value are subtracted from zero.
-  void add(const std::uint8_t* codes, const std::int8_t* x) {
-    const __m512i values = _mm512_loadu_si512(x);
-    const __m512i weights = _mm512_xor_si512(_mm512_loadu_si512(codes),
-                                             _mm512_set1_epi8(static_cast<char>(screen_zero)));
-    const __m512i turned =
-        _mm512_mask_sub_epi8(weights, _mm512_movepi8_mask(values), _mm512_setzero_si512(), weights);
-    const __m512i products = _mm512_maddubs_epi16(_mm512_abs_epi8(values), turned);
-    sums_ = _mm512_add_epi32(sums_, _mm512_madd_epi16(products, _mm512_set1_epi16(1)));
+  void add(__m512i codes, const std::int16_t* x) {
+    sums_ = _mm512_add_epi32(sums_, _mm512_madd_epi16(codes, _mm512_loadu_si512(x)));
   }
-  std::int32_t sum() const {
-    const __m256i eight = _mm256_add_epi32(low(sums_), high(sums_));
-    const __m128i four =
-        _mm_add_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256(eight, 1));
-    const __m128i two = _mm_add_epi32(four, _mm_unpackhi_epi64(four, four));
-    return _mm_cvtsi128_si32(two) + _mm_extract_epi32(two, 1);
+  std::int64_t sum() const {
+    const __m512i eight =
+        _mm512_add_epi64(_mm512_cvtepi32_epi64(low(sums_)), _mm512_cvtepi32_epi64(high(sums_)));
+    const __m256i four = _mm256_add_epi64(low(eight), high(eight));
+    const __m128i two =
+        _mm_add_epi64(_mm256_castsi256_si128(four), _mm256_extracti128_si256(four, 1));
+    return _mm_cvtsi128_si64(two) + _mm_extract_epi64(two, 1);
   }
 
  private:

@@ -34,11 +34,10 @@ std::vector<cpu::NamedTable> tables(Isa wanted) {
   static const cpu::Table extended = [] {
     cpu::Table result = cpu::avx512_table;
     if (__builtin_cpu_supports("avx512vbmi")) result.product[cpu::format_f8] = cpu::product_f8_vbmi;
-    if (__builtin_cpu_supports("avx512vnni")) result.screen = cpu::screen_vnni;
     return result;
   }();
   std::vector<cpu::NamedTable> result;
-  if (wanted >= Isa::avx512) result.push_back({"avx512 with VBMI and VNNI", &extended});
+  if (wanted >= Isa::avx512) result.push_back({"avx512 with VBMI", &extended});
   for (const Isa isa : isas)
     if (isa <= wanted && isa != Isa::amx && host_has(isa))
       result.push_back({name(isa), &table(isa)});

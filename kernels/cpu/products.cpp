@@ -28,7 +28,7 @@ void Products::canonical(std::span<const MatMul> products) {
     Product whole{.weights = weights(m.w),
                   .first = 0,
                   .last = m.w.rows(),
-                  .x_stride = arranged_size(m.w.cols()),
+                  .x_stride = arranged_stride(m.w.cols()),
                   .y = at("matmul: y", m.y, m.rows * m.w.rows()),
                   .y_stride = m.w.rows(),
                   .rows = m.rows};
@@ -57,7 +57,7 @@ void Products::arrange_all() {
   std::int64_t size = 0;
   for (Activations& a : activations_) {
     a.offset = size;
-    size += a.rows * arranged_size(a.cols);
+    size += a.rows * arranged_stride(a.cols);
   }
   const std::size_t bytes = static_cast<std::size_t>(size) * sizeof(float);
   if (arranged_.bytes() < bytes) arranged_ = allocate_host(bytes);
@@ -67,7 +67,7 @@ void Products::arrange_all() {
     pool_.run(divide_up(a.rows, per_piece), [&](std::int64_t piece) {
       const std::int64_t end = std::min(a.rows, (piece + 1) * per_piece);
       for (std::int64_t r = piece * per_piece; r < end; ++r)
-        a.arrange(a.x + r * a.cols, to + a.offset + r * arranged_size(a.cols), a.cols);
+        a.arrange(a.x + r * a.cols, to + a.offset + r * arranged_stride(a.cols), a.cols);
     });
   }
 }

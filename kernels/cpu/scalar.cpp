@@ -138,9 +138,9 @@ void arrange_f8(const float* x, float* to, std::int64_t cols) {
 void screen(const ScreenSums& s) {
   for (std::int64_t w = s.first; w < s.last; ++w)
     for (int v = 0; v < s.count; ++v) {
-      std::int32_t sum = 0;
+      std::int64_t sum = 0;
       for (std::int64_t c = 0; c < s.cols; ++c)
-        sum += (s.codes[w * s.cols + c] - screen_zero) * s.x[v * s.cols + c];
+        sum += s.codes[w * s.cols + c] * s.x[v * s.cols + c];
       s.sums[(w - s.first) * s.count + v] = sum;
     }
 }

@@ -47,7 +47,7 @@ float up(double value) {
 }
 
 // Writes a row's codes and returns its bound. `w` are the exact weights.
-Bound quantise(std::span<const double> w, double largest_scale, std::uint8_t* codes) {
+Bound quantise(std::span<const double> w, double largest_scale, std::int8_t* codes) {
   double most = 0, squares = 0;
   for (const double value : w) {
     most = std::max(most, std::abs(value));
@@ -61,7 +61,7 @@ Bound quantise(std::span<const double> w, double largest_scale, std::uint8_t* co
     const double code = scale > 0 ? std::clamp(std::round(w[c] / scale), -127.0, 127.0) : 0;
     const double error = w[c] - code * scale;
     rest += error * error;
-    codes[c] = static_cast<std::uint8_t>(static_cast<int>(code) + screen_zero);
+    codes[c] = static_cast<std::int8_t>(code);
   }
   // Each of the roundings loses at most half of 2^-149, some before the scale multiplies it.
   const double floor = static_cast<double>(w.size() + 64) * 0x1p-149 * (1 + largest_scale);
@@ -90,7 +90,7 @@ Screen Screening::make(const Matrix& w) {
                 .bounds = allocate_host(static_cast<std::size_t>(w.rows()) * sizeof(Bound)),
                 .rows = w.rows(),
                 .cols = w.cols()};
-  auto* const codes = reinterpret_cast<std::uint8_t*>(Access::data(result.codes));
+  auto* const codes = reinterpret_cast<std::int8_t*>(Access::data(result.codes));
   const auto row_bytes = all.stride * static_cast<std::int64_t>(size_of(w.type()));
   const bool scaled = w.type() == DType::f8_e4m3;
   constexpr std::int64_t rows = 16;
@@ -108,8 +108,8 @@ Screen Screening::make(const Matrix& w) {
         exact[c] = widened[c] * scale;
         largest_scale = std::max(largest_scale, std::abs(scale));
       }
-      std::uint8_t* const to = codes + r * cols;
-      std::fill(to, to + cols, std::uint8_t{screen_zero});
+      std::int8_t* const to = codes + r * cols;
+      std::fill(to, to + cols, std::int8_t{0});
       const Bound bound = quantise(exact, largest_scale, to);
       std::memcpy(Access::data(result.bounds) + static_cast<std::size_t>(r) * sizeof bound, &bound,
                   sizeof bound);
@@ -133,18 +133,16 @@ void Screening::top(const Screen& screen, const Matrix& w, Slice x, int rows, in
   const std::int64_t cols = padded(w.cols());
   const std::int64_t pieces = divide_up(w.rows(), piece_rows(w.cols()));
   activations_.resize(static_cast<std::size_t>(rows));
-  codes_.assign(static_cast<std::size_t>(2 * rows * cols), 0);
+  copies_.assign(static_cast<std::size_t>(rows * cols), 0);
   most_.resize(static_cast<std::size_t>(rows * w.rows()));
   // The k-th largest of some of the values is no larger than that of all; the largest few of every
   // piece hardly leave one of the k out.
   const std::int64_t kept = std::min<std::int64_t>(
       {k, piece_rows(w.cols()), std::max<std::int64_t>(4, divide_up(4 * std::int64_t{k}, pieces))});
   least_.assign(static_cast<std::size_t>(rows * pieces * kept), -infinity);
-  for (int r = 0; r < rows; ++r) {
-    std::int8_t* const codes = codes_.data() + 2 * r * cols;
+  for (int r = 0; r < rows; ++r)
     activations_[static_cast<std::size_t>(r)] =
-        split(from + r * w.cols(), w.cols(), codes, codes + cols);
-  }
+        copy(from + r * w.cols(), w.cols(), copies_.data() + r * cols);
   pool_.run(pieces, [&](std::int64_t piece) { judge(screen, piece, rows, kept); });
   for (int r = 0; r < rows && !pool_.stopped(); ++r) {
     Candidates& result = out[static_cast<std::size_t>(r)];
@@ -155,9 +153,9 @@ void Screening::top(const Screen& screen, const Matrix& w, Slice x, int rows, in
     for (Candidates& candidates : out) candidates = {};
 }
 
-// x as t₁·a + t₂·b with |a|, |b| ≤ 127.
-Screening::Activations Screening::split(const float* x, std::int64_t cols, std::int8_t* coarse,
-                                        std::int8_t* fine) const {
+// x as t·a with |a| ≤ 32767.
+Screening::Activations Screening::copy(const float* x, std::int64_t cols, std::int16_t* to) {
+  constexpr double limit = 32767;
   double most = 0, squares = 0;
   for (std::int64_t c = 0; c < cols; ++c) {
     most = std::max(most, std::abs(double{x[c]}));
@@ -167,17 +165,13 @@ Screening::Activations Screening::split(const float* x, std::int64_t cols, std::
   result.norm = std::sqrt(squares) * (1 + slack);
   result.bounded = result.norm < norm_limit;  // not for NaN
   if (!result.bounded || most == 0) return result;
-  result.coarse = most / 127;
-  result.fine = result.coarse / 254;
+  result.scale = most / limit;
   double rest = 0;
   for (std::int64_t c = 0; c < cols; ++c) {
-    const double a = std::clamp(std::round(x[c] / result.coarse), -127.0, 127.0);
-    const double left = x[c] - a * result.coarse;
-    const double b = std::clamp(std::round(left / result.fine), -127.0, 127.0);
-    const double error = left - b * result.fine;
+    const double a = std::clamp(std::round(x[c] / result.scale), -limit, limit);
+    const double error = x[c] - a * result.scale;
     rest += error * error;
-    coarse[c] = static_cast<std::int8_t>(a);
-    fine[c] = static_cast<std::int8_t>(b);
+    to[c] = static_cast<std::int16_t>(a);
   }
   result.rest = std::sqrt(rest) * (1 + slack) + most * slack;
   return result;
@@ -190,14 +184,13 @@ void Screening::judge(const Screen& screen, std::int64_t piece, int rows, std::i
   const std::int64_t first = piece * per_piece;
   const std::int64_t last = std::min(screen.rows, first + per_piece);
   const auto* const bounds = reinterpret_cast<const Bound*>(Access::data(screen.bounds));
-  const int vectors = 2 * rows;
-  std::vector<std::int32_t> sums(static_cast<std::size_t>((last - first) * vectors));
-  table_.screen({.codes = reinterpret_cast<const std::uint8_t*>(Access::data(screen.codes)),
+  std::vector<std::int64_t> sums(static_cast<std::size_t>((last - first) * rows));
+  table_.screen({.codes = reinterpret_cast<const std::int8_t*>(Access::data(screen.codes)),
                  .cols = padded(screen.cols),
                  .first = first,
                  .last = last,
-                 .x = codes_.data(),
-                 .count = vectors,
+                 .x = copies_.data(),
+                 .count = rows,
                  .sums = sums.data()});
   const double gamma = rounding(screen.cols);
   // The margins below are wide enough for the rounding of their ends to F32: 2^-22 of the value and
@@ -208,8 +201,8 @@ void Screening::judge(const Screen& screen, std::int64_t piece, int rows, std::i
     float* const most = most_.data() + r * screen.rows;
     for (std::int64_t w = first; w < last; ++w) {
       const Bound& bound = bounds[w];
-      const std::int32_t* const sum = sums.data() + (w - first) * vectors + 2 * r;
-      const double value = bound.scale * (x.coarse * sum[0] + x.fine * sum[1]);
+      const auto sum = static_cast<double>(sums[static_cast<std::size_t>((w - first) * rows + r)]);
+      const double value = bound.scale * (x.scale * sum);
       const double copy = double{bound.norm} + bound.rest;  // ≥ |s·q|
       const double error = bound.rest * x.norm + copy * x.rest + gamma * bound.norm * x.norm +
                            value_slack * copy * (x.norm + x.rest);

@@ -2,12 +2,12 @@
 // copy gives every row's value with a bound of its error, and only rows that can still be among the
 // k largest are multiplied exactly.
 //
-// The bound, for a row w of n columns with its 8-bit copy s·q, and activations x with their 15-bit
-// copy x' = t₁·a + t₂·b, where y is the canonical product and all norms are Euclidean:
-//   |y - s·(t₁·Σqa + t₂·Σqb)| ≤ |w - s·q|·|x| + |s·q|·|x - x'| + γ·|w|·|x| + floor
-// The first two terms are Cauchy-Schwarz, the sums of q are exact integers, γ = m·u/(1 - m·u) with
-// u = 2⁻²⁴ bounds what m successive roundings of a lane and its folding do (Higham, Accuracy and
-// Stability of Numerical Algorithms, 3.1), and the floor what is lost below the normal numbers.
+// The bound, for a row w of n columns with its 8-bit copy s·q, and activations x with their 16-bit
+// copy x' = t·a, where y is the canonical product and all norms are Euclidean:
+//   |y - s·t·Σqa| ≤ |w - s·q|·|x| + |s·q|·|x - x'| + γ·|w|·|x| + floor
+// The first two terms are Cauchy-Schwarz, the sum of q·a is an exact integer, γ = m·u/(1 - m·u)
+// with u = 2⁻²⁴ bounds what m successive roundings of a lane and its folding do (Higham, Accuracy
+// and Stability of Numerical Algorithms, 3.1), and the floor what is lost below the normal numbers.
 // Rows and activations for which a sum could overflow are multiplied exactly.
 #pragma once
 
@@ -31,17 +31,15 @@ class Screening {
            std::span<const std::int32_t> always, std::span<Candidates> out);
 
  private:
-  // One row of activations as two vectors of 8 bits, and what its copy leaves.
+  // What is known of a row of activations and its copy.
   struct Activations {
     bool bounded = false;  // if not, every row is multiplied exactly
-    double coarse = 0;     // t₁, t₂
-    double fine = 0;
-    double norm = 0;  // |x|
-    double rest = 0;  // |x - x'|
+    double scale = 0;      // t
+    double norm = 0;       // |x|
+    double rest = 0;       // |x - x'|
   };
 
-  Activations split(const float* x, std::int64_t cols, std::int8_t* coarse,
-                    std::int8_t* fine) const;
+  static Activations copy(const float* x, std::int64_t cols, std::int16_t* to);
   void judge(const Screen& screen, std::int64_t piece, int rows, std::int64_t kept);
   void choose(const Screen& screen, int row, int k, std::span<const std::int32_t> always,
               std::vector<std::int32_t>& ids);
@@ -51,9 +49,9 @@ class Screening {
   Pool& pool_;
   // Of the call that runs; kept for their memory.
   std::vector<Activations> activations_;
-  std::vector<std::int8_t> codes_;  // [rows][coarse, fine][cols of the screen]
-  std::vector<float> most_;         // [rows][rows of the matrix]: what the exact value is at most
-  std::vector<float> least_;        // [rows][pieces][k]: the largest of what they are at least
+  std::vector<std::int16_t> copies_;  // a: [rows][cols of the screen]
+  std::vector<float> most_;           // [rows][rows of the matrix]: what the exact value is at most
+  std::vector<float> least_;          // [rows][pieces][k]: the largest of what they are at least
   std::vector<float> arranged_;
 };
 

@@ -79,24 +79,33 @@ Values widen(const Table& table) {
   return to;
 }
 
-// Two activation vectors, and codes at both ends of their range.
+// More rows of activations than are taken at once, and both ends of all ranges.
 Values screen(const Table& table) {
-  constexpr std::int64_t cols = 3 * screen_unit, rows = 5;
-  std::vector<std::uint8_t> data(rows * cols);
-  std::vector<std::int8_t> x(2 * cols);
+  constexpr std::int64_t cols = 3 * screen_unit, rows = 5, count = 13;
+  std::vector<std::int8_t> data(rows * cols);
+  std::vector<std::int16_t> x(count * cols);
   for (std::size_t i = 0; i < data.size(); ++i)
-    data[i] = static_cast<std::uint8_t>(i % 7 == 0 ? 255 : i % 5 == 0 ? 1 : 1 + i * 89 % 255);
+    data[i] = static_cast<std::int8_t>(i % 7 == 0   ? 127
+                                       : i % 5 == 0 ? -127
+                                                    : static_cast<int>(i * 89 % 255) - 127);
   for (std::size_t i = 0; i < x.size(); ++i)
-    x[i] = static_cast<std::int8_t>(i % 3 == 0 ? 127 : i % 4 == 0 ? -127 : int(i * 57 % 255) - 127);
-  std::vector<std::int32_t> sums(rows * 2);
+    x[i] = static_cast<std::int16_t>(i % 3 == 0   ? 32767
+                                     : i % 4 == 0 ? -32767
+                                                  : static_cast<int>(i * 14657 % 65535) - 32767);
+  std::vector<std::int64_t> sums(rows * count);
   table.screen({.codes = data.data(),
                 .cols = cols,
                 .first = 0,
                 .last = rows,
                 .x = x.data(),
-                .count = 2,
+                .count = count,
                 .sums = sums.data()});
-  return Values(sums.begin(), sums.end());  // below 2^24: exact
+  Values halves;  // below 2^40, in two exact parts
+  for (const std::int64_t sum : sums) {
+    halves.push_back(static_cast<float>(sum >> 20));
+    halves.push_back(static_cast<float>(sum & 0xfffff));
+  }
+  return halves;
 }
 
 template <int format>

@@ -53,6 +53,12 @@ constexpr std::int64_t arranged_size(std::int64_t cols) {
   return (cols + scale_block - 1) / scale_block * scale_block;
 }
 
+// From one arranged row to the next. The odd KiB keeps the same columns of a few rows from
+// competing for the same lines of the first cache.
+constexpr std::int64_t arranged_stride(std::int64_t cols) {
+  return arranged_size(cols) + 256;
+}
+
 // y[r][w] = weights[w] · x[r] for w in [first, last) and r in [0, rows). The rows of x have been
 // through the table's `arrange` of the weights' format.
 struct Product {
@@ -66,21 +72,19 @@ struct Product {
   std::int64_t rows = 0;
 };
 
-// Columns of a screen's row come in whole multiples of this; its codes are q + 128 for the 8-bit
-// weight q, and behind the last column q is 0.
+// Columns of a screen's row come in whole multiples of this; behind the last one its codes are 0.
 constexpr int screen_unit = 64;
-constexpr int screen_zero = 128;
 
 // The sums by which a screen's rows [first, last) are judged, exact integers: for each of `count`
-// activation vectors (|value| ≤ 127) sums[(w - first) · count + v] = Σ_c q[w][c] · x[v][c].
+// rows of activations sums[(w - first) · count + v] = Σ_c codes[w][c] · x[v][c].
 struct ScreenSums {
-  const std::uint8_t* codes = nullptr;  // [rows][cols]
-  std::int64_t cols = 0;                // a multiple of screen_unit, ≤ 65536
+  const std::int8_t* codes = nullptr;  // [rows][cols], |code| ≤ 127
+  std::int64_t cols = 0;               // a multiple of screen_unit
   std::int64_t first = 0;
   std::int64_t last = 0;
-  const std::int8_t* x = nullptr;  // [count][cols], zeros behind the last column
-  int count = 0;                   // even
-  std::int32_t* sums = nullptr;
+  const std::int16_t* x = nullptr;  // [count][cols], |x| ≤ 32767, anything behind the last column
+  int count = 0;
+  std::int64_t* sums = nullptr;
 };
 
 // All rows of the channels [first, last) of a convolution.
@@ -193,8 +197,6 @@ void product_f8_avx2(const Product& p);
 void arrange_f8_avx2(const float* x, float* to, std::int64_t cols);
 // A better product[format_f8] for processors with AVX512_VBMI; x arranged by avx512_table.
 void product_f8_vbmi(const Product& p);
-// A better `screen` for processors with AVX512_VNNI.
-void screen_vnni(const ScreenSums& s);
 
 // The same code on every ISA, in scalar.cpp: a few values a row.
 bool fits_f16(const float* x, std::int64_t count);

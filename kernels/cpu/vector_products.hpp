@@ -134,22 +134,46 @@ void product(const Product& p) {
 
 // --- Screens -------------------------------------------------------------------------------------
 
-void screen(const ScreenSums& s) {
+// Columns whose products a 32-bit lane of CodeSums can hold: of every screen_unit it takes eight at
+// most, each below 2^22, and it must stay below 2^31.
+constexpr Index screen_run = 64 * screen_unit;
+
+// Screens R rows of activations from `row` on. They share the widening of the codes.
+template <int R>
+void screen_rows(const ScreenSums& s, int row) {
+  const std::int16_t* const x = s.x + row * s.cols;
   for (Index w = s.first; w < s.last; ++w) {
-    const std::uint8_t* const codes = s.codes + w * s.cols;
-    for (int v = 0; v < s.count; v += 2) {
-      const std::int8_t* const x = s.x + v * s.cols;
-      CodeSums one, two;
-      for (Index c = 0; c < s.cols; c += screen_unit) {
+    const std::int8_t* const codes = s.codes + w * s.cols;
+    std::int64_t* const sums = s.sums + (w - s.first) * s.count + row;
+    for (int r = 0; r < R; ++r) sums[r] = 0;
+    for (Index begin = 0; begin < s.cols; begin += screen_run) {
+      const Index end = begin + screen_run < s.cols ? begin + screen_run : s.cols;
+      CodeSums some[R];
+      for (Index c = begin; c < end; c += screen_unit) {
         __builtin_prefetch(codes + c + prefetch_distance, 0, 2);
-        one.add(codes + c, x + c);
-        two.add(codes + c, x + s.cols + c);
+#pragma GCC unroll 2
+        for (int half = 0; half < 2; ++half) {
+          const Index at = c + half * (screen_unit / 2);
+          const auto widened = widen_codes(codes + at);
+#pragma GCC unroll 8
+          for (int r = 0; r < R; ++r) some[r].add(widened, x + r * s.cols + at);
+        }
       }
-      std::int32_t* const sums = s.sums + (w - s.first) * s.count + v;
-      sums[0] = one.sum();
-      sums[1] = two.sum();
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) sums[r] += some[r].sum();
     }
   }
+}
+
+// More at once gain nothing.
+template <int R = 5>
+void screen_from(const ScreenSums& s, int row) {
+  for (; row + R <= s.count; row += R) screen_rows<R>(s, row);
+  if constexpr (R > 1) screen_from<R - 1>(s, row);
+}
+
+void screen(const ScreenSums& s) {
+  screen_from(s, 0);
 }
 
 }  // namespace

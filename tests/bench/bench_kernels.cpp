@@ -225,7 +225,7 @@ std::vector<Case> cases(Isa isa) {
   result.push_back({DType::f32, square});
   for (const DType type : {DType::f8_e4m3, DType::bf16}) {
     result.push_back({.type = type, .shape = {8192, 2048}, .offset = 8});
-    for (const int rows : {2, 4, 8})
+    for (const int rows : {2, 4, 5, 8})
       result.push_back({.type = type, .shape = {8192, 2048}, .rows = rows});
   }
   // What a decoded token asks of ten experts: gate and up in one call, down in another.
@@ -355,8 +355,9 @@ void print_screen(Isa isa, int threads) {
     std::memcpy(bytes.data() + i, reinterpret_cast<const char*>(&value) + 2, 2);
   }
   const Matrix w(codes, 0, DType::bf16, shape.rows, shape.cols);
-  const Buffer x = backend->allocate(shape.cols * sizeof(float));
-  std::vector<float> activations(static_cast<std::size_t>(shape.cols));
+  constexpr int most_rows = 8;
+  const Buffer x = backend->allocate(most_rows * shape.cols * sizeof(float));
+  std::vector<float> activations(static_cast<std::size_t>(most_rows * shape.cols));
   for (float& value : activations) value = next();
   backend->write(slice(x), activations);
   const Buffer y = backend->allocate(shape.rows * sizeof(float));
@@ -379,14 +380,16 @@ void print_screen(Isa isa, int threads) {
   };
   const auto whole = milliseconds([&] { backend->matmul(w, slice(x), slice(y), 1); });
   std::printf("  whole           best %6.2f  median %6.2f ms\n", whole.first, whole.second);
-  for (const int k : {1, 20, 64}) {
-    std::vector<Candidates> out(1);
+  const auto print = [&](int rows, int k) {
+    std::vector<Candidates> out(static_cast<std::size_t>(rows));
     const auto some =
-        milliseconds([&] { backend->screened_top(screen, w, slice(x), 1, k, {}, out); });
-    std::printf("  screened, k %-3d best %6.2f  median %6.2f ms  %4.1f GB/s  %zu candidates\n", k,
-                some.first, some.second, static_cast<double>(screen.bytes()) * 1e-6 / some.first,
-                out[0].ids.size());
-  }
+        milliseconds([&] { backend->screened_top(screen, w, slice(x), rows, k, {}, out); });
+    std::printf("  %d screened, k %-3d best %6.2f  median %6.2f ms  %4.1f GB/s  %zu candidates\n",
+                rows, k, some.first, some.second,
+                static_cast<double>(screen.bytes()) * 1e-6 / some.first, out[0].ids.size());
+  };
+  for (const int k : {1, 20, 64}) print(1, k);
+  for (const int rows : {2, 5, most_rows}) print(rows, 1);
 }
 
 int usage() {

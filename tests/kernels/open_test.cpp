@@ -171,8 +171,7 @@ TEST_CASE("the vector files define nothing that the linker could hand to other f
             "hearth::kernels::cpu::avx512_blocked", "hearth::kernels::cpu::avx512_table",
             "hearth::kernels::cpu::avx512_vbmi_blocked",
             "hearth::kernels::cpu::product_f8_avx2(hearth::kernels::cpu::Product const&)",
-            "hearth::kernels::cpu::product_f8_vbmi(hearth::kernels::cpu::Product const&)",
-            "hearth::kernels::cpu::screen_vnni(hearth::kernels::cpu::ScreenSums const&)"});
+            "hearth::kernels::cpu::product_f8_vbmi(hearth::kernels::cpu::Product const&)"});
 }
 
 }  // namespace

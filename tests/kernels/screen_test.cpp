@@ -168,6 +168,17 @@ TEST_CASE("one weight or activation that is far larger than the others hides not
   for (const int k : ks) check(plain_problem(weights, 200, x), k);
 }
 
+TEST_CASE("the largest codes in rows longer than a 32-bit sum can take") {
+  constexpr int cols = 9001;
+  Values weights(static_cast<std::size_t>(40 * cols), 1.0f);
+  for (int row = 0; row < 40; row += 2)
+    for (int c = 0; c < cols; ++c) weights[static_cast<std::size_t>(row * cols + c)] = -1.0f;
+  Values x(static_cast<std::size_t>(3 * cols), 1.0f);
+  for (int c = cols; c < 2 * cols; ++c) x[static_cast<std::size_t>(c)] = -1.0f;
+  for (int c = 2 * cols; c < 3 * cols; c += 2) x[static_cast<std::size_t>(c)] = 0.5f;
+  check(plain_problem(weights, cols, x), 1);
+}
+
 TEST_CASE("rows whose sums may overflow or are not numbers are always multiplied") {
   Values weights = made_up(200 * 40, 1, 15);
   weights[10 * 40 + 3] = std::numeric_limits<float>::quiet_NaN();
