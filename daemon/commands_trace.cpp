@@ -14,7 +14,7 @@ namespace {
 struct TraceFlags {
   std::string file;
   std::vector<int> percents{5, 10, 25, 50};
-  double half_life = 20'000;
+  double half_life = engine::usual_half_life;
 };
 
 int run_trace(const TraceFlags& flags) {
@@ -51,7 +51,9 @@ void add_trace(CLI::App& app, Command& chosen) {
       ->delimiter(',')
       ->check(CLI::Range(1, 100))
       ->capture_default_str();
-  command->add_option("--half-life", flags->half_life, "Of a use, for lrfu, in uses of any expert")
+  command
+      ->add_option("--half-life", flags->half_life,
+                   "Of a use, for lrfu, in uses of every expert, on average")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   command->footer("The optimum knows the future: no policy can do better.\n");

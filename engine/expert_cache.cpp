@@ -347,7 +347,9 @@ std::vector<float> ExpertCache::recent_uses() const {
 
 void ExpertCache::set_recent_uses(std::vector<float> uses) {
   const std::scoped_lock lock(mutex_);
-  if (uses.size() == uses_.size()) uses_ = std::move(uses);
+  if (uses.size() != uses_.size()) return;
+  policy_->remember(uses);
+  uses_ = std::move(uses);
 }
 
 // --- Budget --------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ struct ExpertCacheOptions {
   std::uint64_t budget_bytes = ~std::uint64_t{0};  // for slots; more than all experts is cut
   std::optional<ReaderKind> reader{};
   PolicyKind policy = PolicyKind::lrfu;
-  double half_life = 20'000;  // of PolicyKind::lrfu
+  double half_life = usual_half_life;  // of PolicyKind::lrfu
   std::unique_ptr<RoutingTrace> trace{};
 };
 
@@ -57,6 +57,7 @@ class ExpertCache final : public Cache {
 
   // How often each expert was used lately, by key: uses, halved every so often.
   std::vector<float> recent_uses() const;
+  // Before the first use.
   void set_recent_uses(std::vector<float> uses);
 
  private:

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 namespace hearth::engine {
 namespace {
@@ -14,6 +15,7 @@ class Lru final : public Policy {
     links_.back() = {end_, end_};
   }
 
+  void remember(std::span<const float>) override {}  // nothing of when
   void used(Key key) override {
     if (resident(key)) unlink(key);
     const Key last = at(end_).before;
@@ -54,8 +56,16 @@ class Lru final : public Policy {
 // its root.
 class Lrfu final : public Policy {
  public:
-  Lrfu(std::size_t size, double half_life) : keys_(size), per_use_(1 / half_life) {}
+  Lrfu(std::size_t size, double half_life)
+      : keys_(size), per_use_(1 / (half_life * static_cast<double>(size))) {}
 
+  // They count together as much as all uses of a long life would by now, at most.
+  void remember(std::span<const float> uses) override {
+    const double all = std::accumulate(uses.begin(), uses.end(), 0.0);
+    const double share = std::min(1.0, 1 / (per_use_ * std::log(2.0) * all));
+    for (std::size_t key = 0; key < keys_.size(); ++key)
+      if (uses[key] > 0) keys_[key].score = std::log2(share * uses[key]);
+  }
   void used(Key key) override {
     Entry& entry = at(key);
     const double now = per_use_ * static_cast<double>(++uses_);

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -18,6 +19,8 @@ class Policy {
   using Key = std::int32_t;
 
   virtual ~Policy() = default;
+  // How often each key was used before the first used() here, as far as that is known.
+  virtual void remember(std::span<const float> uses) = 0;
   // The key was asked for and is resident from now on.
   virtual void used(Key key) = 0;
   // The key is no longer resident.
@@ -28,15 +31,16 @@ class Policy {
 };
 
 // lrfu is the default: over the recorded routing of real text it had more hits at every size of the
-// cache (`hearth trace` compares them), whatever the half-life within a factor of ten.
+// cache (`hearth trace` compares them), whatever the half-life within a factor of ten. Much less
+// than some uses of every key leaves too little to tell the often used from the rest.
 enum class PolicyKind : std::uint8_t {
   lru,   // least recently used
-  lrfu,  // least used, a use counting half after half_life further uses of the cache
+  lrfu,  // least used, a use counting half after half_life further uses of every key, on average
 };
 std::string_view name(PolicyKind kind);
 std::optional<PolicyKind> parse_policy(std::string_view name);
 
-// half_life: of lrfu, in uses of any key.
+constexpr double usual_half_life = 16;
 std::unique_ptr<Policy> make_policy(PolicyKind kind, std::size_t size, double half_life);
 
 }  // namespace hearth::engine

@@ -23,7 +23,7 @@ using std::chrono::microseconds;
 
 // How long a worker looks for a job before it sleeps. Operations of one forward pass follow each
 // other faster than that.
-constexpr microseconds idle_spin{20};
+constexpr microseconds idle_spin{100};
 // How long the caller looks whether the last pieces are done, about what one takes. Then it sleeps:
 // only when it leaves its core free does the kernel bring a worker there that has none.
 constexpr microseconds end_spin{10};

@@ -156,30 +156,11 @@ inline void multiply(const Product& p, Index first, Index row, Index count) {
   }
 }
 
-// f8_activation of 8 values, in the order 0 4 1 5 2 6 3 7: what goes to one quarter lies together.
-inline __m256d activations(const float* x) {
-  const __m256 value = _mm256_loadu_ps(x);
-  const __m256 sign = _mm256_and_ps(value, _mm256_set1_ps(-0.0f));
-  const __m256 size = _mm256_andnot_ps(_mm256_set1_ps(-0.0f), value);
-  const __m256 small = _mm256_cmp_ps(size, _mm256_set1_ps(f8_least), _CMP_LT_OQ);
-  const __m256 kept = _mm256_mul_ps(_mm256_blendv_ps(value, sign, small), _mm256_set1_ps(f8_up));
-  const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-  return _mm256_castps_pd(_mm256_permutevar8x32_ps(kept, order));
-}
-
-// 32 activations by quarters: pairs of columns, transposed.
-inline void arrange_run(const float* x, float* to) {
-  const __m256d a = activations(x), b = activations(x + 8);
-  const __m256d c = activations(x + 16), d = activations(x + 24);
-  const __m256d even_low = _mm256_unpacklo_pd(a, b), odd_low = _mm256_unpackhi_pd(a, b);
-  const __m256d even_high = _mm256_unpacklo_pd(c, d), odd_high = _mm256_unpackhi_pd(c, d);
-  const auto store = [to](int quarter, __m256d values) {
-    _mm256_storeu_ps(to + quarter * width, _mm256_castpd_ps(values));
-  };
-  store(0, _mm256_permute2f128_pd(even_low, even_high, 0x20));
-  store(1, _mm256_permute2f128_pd(odd_low, odd_high, 0x20));
-  store(2, _mm256_permute2f128_pd(even_low, even_high, 0x31));
-  store(3, _mm256_permute2f128_pd(odd_low, odd_high, 0x31));
+// All weight rows, two at a time.
+void several_rows(const Product& p, Index row, Index count) {
+  Index w = p.first;
+  for (; w + 2 <= p.last; w += 2) multiply<2>(p, w, row, count);
+  if (w < p.last) multiply<1>(p, w, row, count);
 }
 
 // The codes in bytes 1 and 3 of every word, as the upper halves of what widen makes of them.
@@ -230,10 +211,30 @@ inline void multiply_one(const Product& p, Index w, Index row) {
       nan.seen() ? __builtin_nanf("") : fold(totals[0], totals[1], totals[2], totals[3]);
 }
 
-void several_rows(const Product& p, Index row, Index count) {
-  Index w = p.first;
-  for (; w + 2 <= p.last; w += 2) multiply<2>(p, w, row, count);
-  if (w < p.last) multiply<1>(p, w, row, count);
+// f8_activation of 8 values, in the order 0 4 1 5 2 6 3 7: what goes to one quarter lies together.
+inline __m256d activations(const float* x) {
+  const __m256 value = _mm256_loadu_ps(x);
+  const __m256 sign = _mm256_and_ps(value, _mm256_set1_ps(-0.0f));
+  const __m256 size = _mm256_andnot_ps(_mm256_set1_ps(-0.0f), value);
+  const __m256 small = _mm256_cmp_ps(size, _mm256_set1_ps(f8_least), _CMP_LT_OQ);
+  const __m256 kept = _mm256_mul_ps(_mm256_blendv_ps(value, sign, small), _mm256_set1_ps(f8_up));
+  const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+  return _mm256_castps_pd(_mm256_permutevar8x32_ps(kept, order));
+}
+
+// 32 activations by quarters: pairs of columns, transposed.
+inline void arrange_run(const float* x, float* to) {
+  const __m256d a = activations(x), b = activations(x + 8);
+  const __m256d c = activations(x + 16), d = activations(x + 24);
+  const __m256d even_low = _mm256_unpacklo_pd(a, b), odd_low = _mm256_unpackhi_pd(a, b);
+  const __m256d even_high = _mm256_unpacklo_pd(c, d), odd_high = _mm256_unpackhi_pd(c, d);
+  const auto store = [to](int quarter, __m256d values) {
+    _mm256_storeu_ps(to + quarter * width, _mm256_castpd_ps(values));
+  };
+  store(0, _mm256_permute2f128_pd(even_low, even_high, 0x20));
+  store(1, _mm256_permute2f128_pd(odd_low, odd_high, 0x20));
+  store(2, _mm256_permute2f128_pd(even_low, even_high, 0x31));
+  store(3, _mm256_permute2f128_pd(odd_low, odd_high, 0x31));
 }
 
 }  // namespace

@@ -31,7 +31,7 @@ TEST_CASE("lru gives up what was used longest ago, of what may go") {
 }
 
 TEST_CASE("lrfu keeps what is used often over what was used last, until that is long ago") {
-  const auto policy = make_policy(PolicyKind::lrfu, 10, 8);
+  const auto policy = make_policy(PolicyKind::lrfu, 10, 0.8);
   for (int i = 0; i < 6; ++i) policy->used(2);
   policy->used(5);
   CHECK(policy->victim(any) == 5);
@@ -42,10 +42,23 @@ TEST_CASE("lrfu keeps what is used often over what was used last, until that is 
   CHECK(policy->victim(any) == 5);
 }
 
+TEST_CASE("lrfu goes on from what it is told of an earlier life, which fades") {
+  const auto policy = make_policy(PolicyKind::lrfu, 4, 5);
+  policy->remember(std::vector<float>{900, 10, 0, 600});
+  for (const int key : {0, 3, 1, 2}) policy->used(key);
+  CHECK(policy->victim(any) == 2);
+  policy->dropped(2);
+  CHECK(policy->victim(any) == 1);
+  policy->dropped(1);
+  CHECK(policy->victim(any) == 3);
+  for (int i = 0; i < 100; ++i) policy->used(3);
+  CHECK(policy->victim(any) == 0);
+}
+
 TEST_CASE("lrfu gives up the least of all that may go, whatever came and went before") {
   constexpr int keys = 60;
-  constexpr double half_life = 40;
-  const auto policy = make_policy(PolicyKind::lrfu, keys, half_life);
+  constexpr double half_life = 40;  // in uses of any key
+  const auto policy = make_policy(PolicyKind::lrfu, keys, half_life / keys);
   std::vector<double> uses(keys, 0);  // with their decay
   std::vector<bool> resident(keys, false);
   std::mt19937 random(3);
@@ -100,7 +113,7 @@ TEST_CASE("a trace is read as it was recorded; no policy beats the optimum on it
     CHECK(best > before);
     before = best;
     for (const PolicyKind policy : {PolicyKind::lru, PolicyKind::lrfu}) {
-      const ReplayResult result = replay(trace, policy, 200, slots);
+      const ReplayResult result = replay(trace, policy, 2, slots);
       CHECK(result.hits + result.misses == 3200);
       CHECK(result.hit_rate() <= best);
       if (slots >= 10) CHECK(result.hit_rate() > best / 3);
