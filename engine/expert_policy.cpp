@@ -15,7 +15,7 @@ class Lru final : public Policy {
     links_.back() = {end_, end_};
   }
 
-  void remember(std::span<const float>) override {}  // nothing of when
+  void remember(std::span<const float>) override {}  // how often, not when
   void used(Key key) override {
     if (resident(key)) unlink(key);
     const Key last = at(end_).before;

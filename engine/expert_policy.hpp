@@ -40,6 +40,7 @@ enum class PolicyKind : std::uint8_t {
 std::string_view name(PolicyKind kind);
 std::optional<PolicyKind> parse_policy(std::string_view name);
 
+// Of lrfu: see PolicyKind.
 constexpr double usual_half_life = 16;
 std::unique_ptr<Policy> make_policy(PolicyKind kind, std::size_t size, double half_life);
 

@@ -165,7 +165,7 @@ void screen_rows(const ScreenSums& s, int row) {
   }
 }
 
-// More at once gain nothing.
+// Up to R rows at once: more of them cost more than two calls.
 template <int R = 5>
 void screen_from(const ScreenSums& s, int row) {
   for (; row + R <= s.count; row += R) screen_rows<R>(s, row);
