@@ -33,7 +33,7 @@ struct BenchFlags {
   std::string reader;
   std::string policy;
   std::string trace;
-  bool prefetch = false;
+  bool no_prefetch = false;
   bool no_screen = false;
   bool interrupt = false;
   bool copy = false;
@@ -114,7 +114,7 @@ class Bench {
     if (!flags_.scratch.empty()) options.scratch = size(flags_.scratch, "--scratch");
     if (!flags_.reader.empty()) options.experts.reader = engine::parse_reader(flags_.reader);
     if (!flags_.policy.empty()) options.experts.policy = *engine::parse_policy(flags_.policy);
-    options.experts.prefetch = flags_.prefetch;
+    if (flags_.no_prefetch) options.experts.prefetch = false;
     options.experts.trace = flags_.trace;
     engine_ = load_with_progress(options, ::isatty(STDERR_FILENO) == 1);
     costs_ = engine::costs_of(engine_->config(), engine::weight_form(*engine_));
@@ -143,11 +143,10 @@ class Bench {
                 engine_->description().c_str());
     std::printf("memory %.1f GB/s, disk %.2f GB/s, arithmetic %.0f GFLOP/s\n",
                 giga(machine_.memory), giga(machine_.disk), giga(machine_.arithmetic));
-    std::printf("%d layers; experts: %zu, room for %zu (%s), read by %s; policy %s%s\n",
+    std::printf("%d layers; experts: %zu, room for %zu (%s), read by %s; policy %s\n",
                 engine_->config().num_layers(), experts.experts, experts.slots,
                 show_bytes(static_cast<double>(experts.budget_bytes)).c_str(),
-                experts.reader.c_str(), experts.policy.c_str(),
-                flags_.prefetch ? ", prefetching" : "");
+                experts.reader.c_str(), experts.policy.c_str());
     std::printf("prefill in chunks of %lld tokens, %s of scratch\n\n",
                 static_cast<long long>(engine_->chunk_rows()),
                 show_bytes(static_cast<double>(engine_->memory().scratch)).c_str());
@@ -212,6 +211,8 @@ class Bench {
            {{"mixerSeconds", run.mixers},
             {"expertSeconds", run.experts},
             {"headSeconds", run.head},
+            {"guessed", run.guessed},
+            {"guessedRight", run.right},
             {"bytesPerToken", bytes}});
   }
 
@@ -272,8 +273,14 @@ class Bench {
       const auto per_token = [&](const char* name) {
         return 1000 * details[name].get<double>() / static_cast<double>(tokens);
       };
-      std::printf("         a token: %.1f ms attention, %.1f ms experts, %.1f ms head\n",
+      std::printf("         a token: %.1f ms attention, %.1f ms experts, %.1f ms head",
                   per_token("mixerSeconds"), per_token("expertSeconds"), per_token("headSeconds"));
+      const auto guessed = details["guessed"].get<double>();
+      if (guessed > 0) {
+        std::printf("; of %.0f experts read early %.0f %% were wanted", guessed,
+                    100 * details["guessedRight"].get<double>() / guessed);
+      }
+      std::printf("\n");
     }
     std::fflush(stdout);
   }
@@ -312,7 +319,8 @@ void add_bench(CLI::App& app, Command& chosen) {
       ->check(CLI::IsMember({"io_uring", "threads"}));
   command->add_option("--policy", flags->policy, "Which expert makes room for another")
       ->check(CLI::IsMember({"lru", "lrfu"}));
-  command->add_flag("--prefetch", flags->prefetch, "Read experts before they are certain");
+  command->add_flag("--no-prefetch", flags->no_prefetch,
+                    "Read no expert before it is certain to be needed");
   command->add_flag("--interrupt", flags->interrupt,
                     "Also: how soon a prefill stops when asked to");
   command->add_flag(

@@ -214,7 +214,8 @@ const std::vector<Key>& keys() {
           "Which expert makes room for another: the least used of late (\"lrfu\"), or the least\n"
           "recently used (\"lru\").",
           &Config::experts_policy, {"lru", "lrfu"}),
-      flag("experts", "prefetch", "Read experts before they are certain to be needed.",
+      flag("experts", "prefetch",
+           "Read experts before they are certain to be needed, as long as most guesses are right.",
            &Config::experts_prefetch),
       choice(
           "decode", "speculate",

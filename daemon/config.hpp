@@ -29,7 +29,7 @@ struct Config {
   // [experts]
   std::string experts_reader = "auto";
   std::string experts_policy = "lrfu";
-  bool experts_prefetch = false;
+  bool experts_prefetch = true;
   // [decode]
   std::string decode_speculate = "auto";
   // [inline]

@@ -201,14 +201,13 @@ void Engine::start_experts(const MemoryView& view) {
   cache.budget_bytes = memory_.experts;
   cache.reader = wanted.reader;
   cache.policy = wanted.policy;
+  cache.prefetch = wanted.prefetch;
   if (!wanted.trace.empty()) {
     cache.trace =
         std::make_unique<RoutingTrace>(wanted.trace, store.layers(), store.experts_per_layer());
   }
   model_->experts = std::make_unique<ExpertCache>(*model_->backend, store, model_->tensors->files(),
                                                   std::move(cache));
-  // Where everything fits, nothing is ever read too late.
-  model_->prefetch = wanted.prefetch && memory_.experts < wishes.all_experts;
   memory_.experts = model_->experts->status().budget_bytes;
 
   KeeperOptions keeper;

@@ -56,7 +56,9 @@ struct ExpertOptions {
   std::uint64_t memory = 0;          // bytes for them; 0: worked out from what is free
   std::optional<ReaderKind> reader;  // empty: the best that works
   PolicyKind policy = PolicyKind::lrfu;
-  bool prefetch = false;
+  // Whether decoding may read experts before they are certain to be needed, as long as most guesses
+  // are right.
+  bool prefetch = true;
   bool yield_memory = false;  // give some back while the system is short of it
   // Directory that keeps recent routing for a warm start, a file for each checkpoint; empty: none.
   std::filesystem::path history;

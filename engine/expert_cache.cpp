@@ -154,7 +154,8 @@ ExpertCache::ExpertCache(kernels::Backend& backend, const ExpertStore& store,
     : backend_(backend),
       store_(store),
       policy_name_(name(options.policy)),
-      trace_(std::move(options.trace)) {
+      trace_(std::move(options.trace)),
+      may_prefetch_(options.prefetch) {
   const std::size_t slots = static_cast<std::size_t>(
       std::min<std::uint64_t>(options.budget_bytes / store.slot_bytes(), store.size()));
   if (slots < std::min(least_slots, store.size())) {
@@ -167,6 +168,7 @@ ExpertCache::ExpertCache(kernels::Backend& backend, const ExpertStore& store,
   arena_ = backend.allocate(std::max<std::size_t>(full_budget_, least_arena));
   slots_.resize(slots);
   usable_ = slots;
+  if (slots == store.size()) may_prefetch_ = false;  // nothing is ever read too late
   for (std::size_t i = slots; i-- > 0;) empty_.push_back(static_cast<int>(i));
   slot_of_.assign(store.size(), -1);
   uses_.assign(store.size(), 0);
@@ -198,7 +200,10 @@ std::unique_ptr<Leases> ExpertCache::acquire(LayerId layer, std::span<const Expe
     ++(there ? status_.hits : status_.misses);
     if (index < 0) continue;
     Slot& slot = slots_[static_cast<std::size_t>(index)];
-    if (std::exchange(slot.prefetched, false)) ++status_.prefetch_useful;
+    if (std::exchange(slot.prefetched, false)) {
+      ++status_.prefetch_useful;
+      if (!slot.scanned) foresight_.right();
+    }
     if (pass == Pass::prefill) continue;
     unmark_scanned(index);
     policy_->used(key);
@@ -245,6 +250,12 @@ void ExpertCache::list_ahead(LayerId layer) {
   ahead_.assign(keys.begin(), keys.end());
 }
 
+bool ExpertCache::prefetch_pays() {
+  if (!may_prefetch_) return false;
+  const std::scoped_lock lock(mutex_);
+  return foresight_.pays();
+}
+
 void ExpertCache::prefetch(LayerId layer, std::span<const ExpertId> experts) {
   const std::scoped_lock lock(mutex_);
   for (const ExpertId expert : experts) {
@@ -256,6 +267,7 @@ void ExpertCache::prefetch(LayerId layer, std::span<const ExpertId> experts) {
     policy_->used(key);
     slots_[static_cast<std::size_t>(*slot)].prefetched = true;
     ++status_.prefetched;
+    foresight_.read();
   }
 }
 

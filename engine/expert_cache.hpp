@@ -15,6 +15,7 @@
 #include "engine/expert_policy.hpp"
 #include "engine/expert_store.hpp"
 #include "engine/experts.hpp"
+#include "engine/foresight.hpp"
 #include "engine/reader.hpp"
 #include "engine/routing_trace.hpp"
 #include "kernels/ops.hpp"
@@ -26,10 +27,11 @@ struct ExpertCacheOptions {
   std::optional<ReaderKind> reader{};
   PolicyKind policy = PolicyKind::lrfu;
   double half_life = usual_half_life;  // of PolicyKind::lrfu
+  bool prefetch = true;                // see Cache::prefetch_pays
   std::unique_ptr<RoutingTrace> trace{};
 };
 
-// Threading: acquire and prefetch on the computing thread, everything else from any.
+// Threading: acquire and what prefetches on the computing thread, everything else from any.
 class ExpertCache final : public Cache {
  public:
   // Fewest slots that work at all; fewer than the experts of a token are slow.
@@ -42,6 +44,7 @@ class ExpertCache final : public Cache {
 
   std::unique_ptr<Leases> acquire(LayerId layer, std::span<const ExpertId> experts,
                                   Pass pass) override;
+  bool prefetch_pays() override;
   void prefetch(LayerId layer, std::span<const ExpertId> experts) override;
   ExpertStatus status() const override;
 
@@ -107,6 +110,7 @@ class ExpertCache final : public Cache {
   std::string reader_name_;
   kernels::Buffer arena_;
   std::unique_ptr<RoutingTrace> trace_;
+  bool may_prefetch_;
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;  // a read has ended
@@ -116,6 +120,7 @@ class ExpertCache final : public Cache {
   std::size_t usable_ = 0;    // slots not given back
   std::size_t resident_ = 0;  // slots that are ready
   std::unique_ptr<Policy> policy_;
+  Foresight foresight_;  // of decoding
   std::vector<std::deque<int>> scanned_;  // by layer: slots, oldest first; some may be outdated
   std::vector<std::size_t> scanned_count_;
   std::size_t scanned_total_ = 0;

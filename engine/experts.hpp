@@ -78,6 +78,9 @@ class Cache {
   // One at a time, on the computing thread.
   virtual std::unique_ptr<Leases> acquire(LayerId layer, std::span<const ExpertId> experts,
                                           Pass pass) = 0;
+  // Whether to guess what decoding will want of a layer, and have it read. On the computing thread,
+  // like the next.
+  virtual bool prefetch_pays() = 0;
   // These may be wanted soon: reads what is missing while nothing else is read.
   virtual void prefetch(LayerId layer, std::span<const ExpertId> experts) = 0;
   virtual ExpertStatus status() const = 0;  // from any thread

@@ -100,7 +100,7 @@ bool mixer_half(const Block& whole, const Model& model, const Layer& layer, Stat
   const std::size_t index = index_among(block.config, layer.id);
 
   block.backend.begin(interrupt);
-  if (model.prefetch && chunk.form == kernels::DeltaForm::step) {
+  if (chunk.form == kernels::DeltaForm::step && model.experts->prefetch_pays()) {
     // The experts' router, applied before its time, is right about most of them.
     const Routing guess =
         route(block, layer.moe.gate, block.norm(x, layer.post_attention_layernorm));

@@ -79,7 +79,6 @@ struct Model {
   std::optional<MtpHead> mtp;
   std::unique_ptr<ExpertStore> store;
   std::unique_ptr<ExpertCache> experts;
-  bool prefetch = false;          // ask for a layer's experts before its attention is computed
   std::uint64_t dense_bytes = 0;  // of everything that is always in memory, scales included
 };
 

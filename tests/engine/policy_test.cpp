@@ -1,4 +1,4 @@
-// Cache policies and the traces they are compared on.
+// Cache policies, the traces they are compared on, and when to read ahead of them.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/expert_policy.hpp"
+#include "engine/foresight.hpp"
 #include "engine/routing_trace.hpp"
 #include "files.hpp"
 
@@ -97,6 +98,29 @@ std::filesystem::path record(const ScratchDirectory& directory, int steps) {
     }
   }
   return file;
+}
+
+TEST_CASE("guessing goes on while half of the guesses are right, and is tried again where not") {
+  const auto guess = [](Foresight& foresight, int times, int right_of_four) {
+    int made = 0;
+    for (int i = 0; i < times; ++i) {
+      if (!foresight.pays()) continue;
+      ++made;
+      for (int k = 0; k < 4; ++k) {
+        foresight.read();
+        if (k < right_of_four) foresight.right();
+      }
+    }
+    return made;
+  };
+  Foresight good;
+  CHECK(guess(good, 10'000, 2) == 10'000);
+  Foresight bad;
+  CHECK(guess(bad, 10'000, 1) < 200);
+  CHECK(guess(bad, 10'000, 1) > 100);
+  guess(bad, 100'000, 4);  // it has become good
+  CHECK(guess(bad, 10'000, 4) == 10'000);
+  CHECK(guess(good, 100'000, 0) < 2'500);
 }
 
 TEST_CASE("a trace is read as it was recorded; no policy beats the optimum on it") {

@@ -1,0 +1,36 @@
+// Whether it pays to read experts before they are certain to be needed.
+#pragma once
+
+#include <cstdint>
+
+namespace hearth::engine {
+
+// Counts how many of the experts that were read on a guess were then asked for. A right guess spares
+// at most the wait for one read; a wrong one keeps the disk busy for as long and takes the place of
+// another expert. So guesses pay while half of them are right. Not thread-safe.
+class Foresight {
+ public:
+  // Whether to guess once more. Where it does not pay, now and then all the same, to notice when it
+  // does again.
+  bool pays() {
+    if (2 * right_ >= read_ || read_ < few) return true;
+    return ++asked_ % seldom == 0;
+  }
+  void read() {
+    if (++read_ < many) return;
+    read_ /= 2;  // what is long ago counts less
+    right_ /= 2;
+  }
+  void right() { ++right_; }
+
+ private:
+  static constexpr std::uint32_t few = 64;
+  static constexpr std::uint32_t many = 1024;
+  static constexpr std::uint32_t seldom = 64;  // layers
+
+  std::uint32_t read_ = 0;
+  std::uint32_t right_ = 0;
+  std::uint32_t asked_ = 0;
+};
+
+}  // namespace hearth::engine
