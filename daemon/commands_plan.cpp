@@ -140,6 +140,7 @@ engine::MachineSpeed described(engine::MachineSpeed speed, const PlanFlags& flag
 engine::KernelSpeed scaled(engine::KernelSpeed kernels, const engine::MachineSpeed& here,
                            const engine::MachineSpeed& there) {
   kernels.products *= there.memory / here.memory;
+  kernels.screening *= there.memory / here.memory;
   const double factor = there.arithmetic / here.arithmetic;
   for (auto& blocked : kernels.blocked) blocked.flops *= factor;
   kernels.mixing *= factor;

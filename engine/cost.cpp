@@ -155,7 +155,7 @@ double decode_seconds(const Costs& costs, const MachineSpeed& machine, const Ker
   // What was read is computed too; only the last of it is not hidden behind other reads.
   const double last = hits < 1 ? costs.expert_bytes / kernels.products : 0;
   const double head = costs.head_bytes > 0 ? costs.head_bytes : costs.embedding_bytes;
-  double total = screened ? costs.screen_bytes / machine.memory : head / kernels.products;
+  double total = screened ? costs.screen_bytes / kernels.screening : head / kernels.products;
   for (const LayerCost& layer : costs.layers) {
     total +=
         (layer.mixer_bytes + layer.moe_bytes) / kernels.products + std::max(computed, read + last);

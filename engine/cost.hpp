@@ -68,6 +68,7 @@ struct KernelSpeed {
     double flops = 0;
   };
   double products = 0;           // bytes of weights a second in products of one row
+  double screening = 0;          // bytes of a screen a second, for one row
   std::vector<Blocked> blocked;  // by rising rows
   double mixing = 0;             // operations a second of the chunked delta rule
   double attention = 0;          // and of a prefill's attention

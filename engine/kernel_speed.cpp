@@ -2,9 +2,13 @@
 #include "engine/kernel_speed.hpp"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
-#include <cstring>
+#include <cstdint>
 #include <functional>
+#include <random>
+#include <span>
+#include <vector>
 
 namespace hearth::engine {
 
@@ -76,6 +80,37 @@ class Bench {
       bytes += run(std::vector<Shape>(k, {hidden, width}), 1);
     });
     return bytes / seconds;
+  }
+
+  // Bytes of a screen a second, where few rows can win.
+  double screening() {
+    constexpr std::size_t pattern_values = std::size_t{1} << 19;
+    constexpr std::int64_t rows = 32768;
+    const std::int64_t cols = config_.hidden_size;
+    std::minstd_rand random;
+    std::vector<std::uint16_t> pattern(pattern_values);  // of BF16: ±0.0078 to 0.0156
+    for (std::uint16_t& value : pattern) {
+      const auto bits = static_cast<std::uint32_t>(random());
+      value = static_cast<std::uint16_t>(0x3c00 | (bits >> 8 & 0x7f) | (bits >> 4 & 0x8000));
+    }
+    const std::span<const std::byte> repeated = std::as_bytes(std::span(pattern));
+    const auto bytes = static_cast<std::size_t>(rows * cols) * size_of(DType::bf16);
+    const Buffer weights = backend_.allocate(bytes);
+    for (std::size_t at = 0; at < bytes; at += repeated.size())
+      backend_.write(weights, at, repeated.first(std::min(repeated.size(), bytes - at)));
+    std::vector<float> activations(static_cast<std::size_t>(cols));
+    for (float& value : activations) value = static_cast<float>(random() % 2001) * 1e-3F - 1;
+    const Buffer x = floats(cols, 0);
+    backend_.write(kernels::slice(x), activations);
+
+    const Matrix matrix{weights, 0, DType::bf16, rows, cols, {}};
+    const kernels::Screen screen = backend_.make_screen(matrix);
+    std::array<kernels::Candidates, 1> found;
+    const double seconds = seconds_of(0.2, [&] {
+      backend_.screened_top(screen, matrix, kernels::slice(x), 1, 1, {}, found);
+      backend_.finish();
+    });
+    return static_cast<double>(screen.bytes()) / seconds;
   }
 
   // Operations a second of experts that get so many rows each.
@@ -226,6 +261,7 @@ KernelSpeed measure_kernels(kernels::Backend& backend, const Config& config, Wei
   Bench bench(backend, config, form);
   KernelSpeed speed;
   speed.products = bench.decode();
+  speed.screening = bench.screening();
   for (const std::int64_t each : {4, 16, 64, 256}) {
     speed.blocked.push_back({static_cast<double>(each), bench.experts(each)});
   }

@@ -10,7 +10,7 @@
 
 namespace hearth::engine {
 
-// Takes about three seconds and 300 MiB. One thread at a time, like the Backend.
+// Takes about four seconds and 500 MiB. One thread at a time, like the Backend.
 KernelSpeed measure_kernels(kernels::Backend& backend, const Config& config, WeightForm form);
 
 }  // namespace hearth::engine
