@@ -120,7 +120,7 @@ class ExpertCache final : public Cache {
   std::size_t usable_ = 0;    // slots not given back
   std::size_t resident_ = 0;  // slots that are ready
   std::unique_ptr<Policy> policy_;
-  Foresight foresight_;  // of decoding
+  Foresight foresight_;                   // of decoding
   std::vector<std::deque<int>> scanned_;  // by layer: slots, oldest first; some may be outdated
   std::vector<std::size_t> scanned_count_;
   std::size_t scanned_total_ = 0;

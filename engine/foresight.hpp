@@ -5,9 +5,9 @@
 
 namespace hearth::engine {
 
-// Counts how many of the experts that were read on a guess were then asked for. A right guess spares
-// at most the wait for one read; a wrong one keeps the disk busy for as long and takes the place of
-// another expert. So guesses pay while half of them are right. Not thread-safe.
+// Counts how many of the experts that were read on a guess were then asked for. A right guess
+// spares at most the wait for one read; a wrong one keeps the disk busy for as long and takes the
+// place of another expert. So guesses pay while half of them are right. Not thread-safe.
 class Foresight {
  public:
   // Whether to guess once more. Where it does not pay, now and then all the same, to notice when it

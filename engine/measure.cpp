@@ -70,11 +70,20 @@ double disk_bandwidth(const Engine& engine, double seconds) {
   for (std::size_t slot = 0; slot < at_once; ++slot) idle.push_back(slot);
   std::string failure;
   std::uint64_t bytes = 0;
-  const auto began = Clock::now();
+  // A median of stretches, so that a moment in which the disk serves others does not count.
+  constexpr int stretches = 9;
+  std::vector<double> speeds;
+  auto stretch_began = Clock::now();
+  std::uint64_t bytes_before = 0;
   std::unique_lock lock(mutex);
-  const auto go_on = [&] { return since(began) < seconds && failure.empty(); };
+  const auto go_on = [&] { return speeds.size() < stretches && failure.empty(); };
   while (go_on() || idle.size() < at_once) {
     done.wait(lock, [&] { return !idle.empty(); });
+    if (const double passed = since(stretch_began); passed >= seconds / stretches) {
+      speeds.push_back(static_cast<double>(bytes - bytes_before) / passed);
+      stretch_began = Clock::now();
+      bytes_before = bytes;
+    }
     if (!go_on()) {
       done.wait(lock, [&] { return idle.size() == at_once; });
       break;
@@ -97,7 +106,8 @@ double disk_bandwidth(const Engine& engine, double seconds) {
     lock.lock();
   }
   if (!failure.empty()) throw Error(failure);
-  return static_cast<double>(bytes) / since(began);
+  std::ranges::sort(speeds);
+  return speeds[speeds.size() / 2];
 }
 
 double expert_seconds(const Engine& engine) {

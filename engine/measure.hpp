@@ -22,7 +22,7 @@ MachineSpeed measure_machine(const Engine& engine);
 std::uint64_t peak_resident();
 
 // Bytes a second of reading experts from the checkpoint's files as the engine does, one after the
-// other, nothing else going on. Random experts; at least `seconds` long.
+// other, nothing else going on: random experts for about `seconds`, the median of some stretches.
 double disk_bandwidth(const Engine& engine, double seconds);
 
 // Seconds that one resident expert takes when a token's experts are computed together.

@@ -51,7 +51,8 @@ void ask_for_short_turns() {
   syscall(SYS_sched_setattr, 0, &wanted, 0);
 }
 
-// Whoever waits for the core meanwhile gets it: a thread of ours, perhaps, with a piece in its hands.
+// Whoever waits for the core meanwhile gets it: a thread of ours, perhaps, with a piece in its
+// hands.
 template <class Condition>
 bool spin_until(Condition condition, microseconds most) {
   const Clock::time_point end = Clock::now() + most;
