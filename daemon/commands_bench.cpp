@@ -211,8 +211,8 @@ class Bench {
            {{"mixerSeconds", run.mixers},
             {"expertSeconds", run.experts},
             {"headSeconds", run.head},
-            {"guessed", run.guessed},
-            {"guessedRight", run.right},
+            {"prefetched", run.prefetched},
+            {"prefetchUseful", run.prefetch_useful},
             {"bytesPerToken", bytes}});
   }
 
@@ -275,10 +275,10 @@ class Bench {
       };
       std::printf("         a token: %.1f ms attention, %.1f ms experts, %.1f ms head",
                   per_token("mixerSeconds"), per_token("expertSeconds"), per_token("headSeconds"));
-      const auto guessed = details["guessed"].get<double>();
-      if (guessed > 0) {
-        std::printf("; of %.0f experts read early %.0f %% were wanted", guessed,
-                    100 * details["guessedRight"].get<double>() / guessed);
+      const auto prefetched = details["prefetched"].get<double>();
+      if (prefetched > 0) {
+        std::printf("; of %.0f experts read early %.0f %% were wanted", prefetched,
+                    100 * details["prefetchUseful"].get<double>() / prefetched);
       }
       std::printf("\n");
     }

@@ -31,7 +31,7 @@ struct ExpertCacheOptions {
   std::unique_ptr<RoutingTrace> trace{};
 };
 
-// Threading: acquire and what prefetches on the computing thread, everything else from any.
+// Threading: acquire, prefetch_pays and prefetch on the computing thread, everything else from any.
 class ExpertCache final : public Cache {
  public:
   // Fewest slots that work at all; fewer than the experts of a token are slow.

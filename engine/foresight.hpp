@@ -24,9 +24,9 @@ class Foresight {
   void right() { ++right_; }
 
  private:
-  static constexpr std::uint32_t few = 64;
-  static constexpr std::uint32_t many = 1024;
-  static constexpr std::uint32_t seldom = 64;  // layers
+  static constexpr std::uint32_t few = 64;     // experts: too early to tell
+  static constexpr std::uint32_t many = 1024;  // experts
+  static constexpr std::uint32_t seldom = 64;  // asks, one for each layer
 
   std::uint32_t read_ = 0;
   std::uint32_t right_ = 0;

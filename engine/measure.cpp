@@ -196,8 +196,8 @@ DecodeRun decode(Session& session, std::size_t tokens, const std::atomic<bool>* 
   run.hits = after.hits - before.hits;
   run.misses = after.misses - before.misses;
   run.bytes_read = after.bytes_read - before.bytes_read;
-  run.guessed = after.prefetched - before.prefetched;
-  run.right = after.prefetch_useful - before.prefetch_useful;
+  run.prefetched = after.prefetched - before.prefetched;
+  run.prefetch_useful = after.prefetch_useful - before.prefetch_useful;
   return run;
 }
 

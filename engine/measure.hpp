@@ -37,8 +37,8 @@ struct DecodeRun {
   std::uint64_t hits = 0;
   std::uint64_t misses = 0;
   std::uint64_t bytes_read = 0;
-  std::uint64_t guessed = 0;  // experts read before they were asked for
-  std::uint64_t right = 0;    // of these, asked for
+  std::uint64_t prefetched = 0;       // as in ExpertStatus
+  std::uint64_t prefetch_useful = 0;  // there too
   // Of every token and layer: how many experts were there, and how many had to be read.
   struct Layer {
     std::uint32_t hits = 0;

@@ -51,8 +51,6 @@ void ask_for_short_turns() {
   syscall(SYS_sched_setattr, 0, &wanted, 0);
 }
 
-// Whoever waits for the core meanwhile gets it: a thread of ours, perhaps, with a piece in its
-// hands.
 template <class Condition>
 bool spin_until(Condition condition, microseconds most) {
   const Clock::time_point end = Clock::now() + most;
@@ -61,7 +59,7 @@ bool spin_until(Condition condition, microseconds most) {
       if (condition()) return true;
       _mm_pause();
     }
-    sched_yield();
+    sched_yield();  // to whoever wants this core: a thread of ours, perhaps, that holds a piece
   } while (Clock::now() < end);
   return false;
 }

@@ -1,4 +1,4 @@
-// Cache policies, the traces they are compared on, and when to read ahead of them.
+// Cache policies, the traces they are compared on, and when guessing ahead pays.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -84,22 +84,6 @@ TEST_CASE("lrfu gives up the least of all that may go, whatever came and went be
   }
 }
 
-// Steps of a few experts, some far more often than others.
-std::filesystem::path record(const ScratchDirectory& directory, int steps) {
-  const auto file = directory.path() / "trace";
-  RoutingTrace trace(file, 2, 50);
-  std::mt19937 random(7);
-  std::geometric_distribution<int> pick(0.08);
-  for (int i = 0; i < steps; ++i) {
-    for (int layer = 0; layer < 2; ++layer) {
-      std::vector<ExpertId> experts;
-      for (int e = 0; e < 4; ++e) experts.push_back({(pick(random) * 7 + layer) % 50});
-      trace.add(LayerId{layer}, experts, i % 40 == 0 ? Pass::prefill : Pass::decode);
-    }
-  }
-  return file;
-}
-
 TEST_CASE("guessing goes on while half of the guesses are right, and is tried again where not") {
   const auto guess = [](Foresight& foresight, int times, int right_of_four) {
     int made = 0;
@@ -121,6 +105,22 @@ TEST_CASE("guessing goes on while half of the guesses are right, and is tried ag
   guess(bad, 100'000, 4);  // it has become good
   CHECK(guess(bad, 10'000, 4) == 10'000);
   CHECK(guess(good, 100'000, 0) < 2'500);
+}
+
+// Steps of a few experts, some far more often than others.
+std::filesystem::path record(const ScratchDirectory& directory, int steps) {
+  const auto file = directory.path() / "trace";
+  RoutingTrace trace(file, 2, 50);
+  std::mt19937 random(7);
+  std::geometric_distribution<int> pick(0.08);
+  for (int i = 0; i < steps; ++i) {
+    for (int layer = 0; layer < 2; ++layer) {
+      std::vector<ExpertId> experts;
+      for (int e = 0; e < 4; ++e) experts.push_back({(pick(random) * 7 + layer) % 50});
+      trace.add(LayerId{layer}, experts, i % 40 == 0 ? Pass::prefill : Pass::decode);
+    }
+  }
+  return file;
 }
 
 TEST_CASE("a trace is read as it was recorded; no policy beats the optimum on it") {
