@@ -1,15 +1,18 @@
-// One table of keys: reading, checking and documentation all come from it.
+// The table of keys, from which reading, checking and documentation all come.
 #include "daemon/config.hpp"
 
+#include <algorithm>
+#include <charconv>
 #include <cstdlib>
 #include <functional>
 #include <optional>
+#include <system_error>
 #include <vector>
 
-#include "daemon/byte_count.hpp"
-#include "daemon/error.hpp"
-#include "daemon/files.hpp"
-#include "daemon/version.hpp"
+#include "daemon/platform/byte_count.hpp"
+#include "daemon/platform/error.hpp"
+#include "daemon/platform/files.hpp"
+#include "daemon/platform/installation.hpp"
 #include "toml++/toml.h"
 
 namespace hearth::daemon {
@@ -75,13 +78,13 @@ Key choice(const char* section, const char* name, const char* meaning, std::stri
 }
 
 Key number(const char* section, const char* name, const char* meaning, std::int64_t Config::*field,
-           std::int64_t least, std::int64_t most) {
+           std::int64_t min, std::int64_t max) {
   return {section, name, meaning,
           [=](Config& config, const toml::node& node) {
             const auto* value = node.as_integer();
-            if (value == nullptr || value->get() < least || value->get() > most) {
-              throw Refused{"must be a whole number from " + std::to_string(least) + " to " +
-                            std::to_string(most)};
+            if (value == nullptr || value->get() < min || value->get() > max) {
+              throw Refused{"must be a whole number from " + std::to_string(min) + " to " +
+                            std::to_string(max)};
             }
             config.*field = value->get();
           },
@@ -93,18 +96,24 @@ struct Unit {
   std::int64_t milliseconds;
 };
 constexpr Unit units[] = {{"ms", 1}, {"s", 1'000}, {"m", 60'000}, {"h", 3'600'000}};
-constexpr std::size_t most_digits = 7;  // a thousand years of hours: no overflow
+// Clocks count nanoseconds in 63 bits, which are 292 years: whatever is added to a time of today or
+// multiplied by a few stays far below.
+constexpr std::int64_t longest_hours = 87'600;
+constexpr std::int64_t longest = longest_hours * 3'600'000;
 
-std::optional<std::chrono::milliseconds> parse_duration(std::string_view text) {
+// Throws Refused for what is no duration, or too long a one.
+std::chrono::milliseconds parse_duration(std::string_view text) {
   const std::size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
-  if (digits == 0 || digits > most_digits) return std::nullopt;
-  const std::int64_t count = std::stoll(std::string(text.substr(0, digits)));
   for (const auto& unit : units) {
-    if (text.substr(digits) == unit.suffix) {
-      return std::chrono::milliseconds(count * unit.milliseconds);
+    if (digits == 0 || text.substr(digits) != unit.suffix) continue;
+    std::int64_t count = 0;
+    const auto read = std::from_chars(text.data(), text.data() + digits, count);
+    if (read.ec != std::errc() || count > longest / unit.milliseconds) {
+      throw Refused{"must be at most \"" + std::to_string(longest_hours) + "h\" (ten years)"};
     }
+    return std::chrono::milliseconds(count * unit.milliseconds);
   }
-  return std::nullopt;
+  throw Refused{"must be a time such as \"500ms\", \"10s\", \"5m\" or \"12h\""};
 }
 
 std::string show_duration(std::chrono::milliseconds duration) {
@@ -120,10 +129,7 @@ Key duration(const char* section, const char* name, const char* meaning,
   return {section, name, meaning,
           [field](Config& config, const toml::node& node) {
             const auto* value = node.as_string();
-            const auto parsed = value == nullptr ? std::nullopt : parse_duration(value->get());
-            if (!parsed)
-              throw Refused{"must be a time such as \"500ms\", \"10s\", \"5m\" or \"12h\""};
-            config.*field = *parsed;
+            config.*field = parse_duration(value == nullptr ? std::string_view() : value->get());
           },
           [field](const Config& config) { return quoted(show_duration(config.*field)); }};
 }
@@ -180,64 +186,97 @@ const std::vector<Key>& keys() {
       choice("model", "kv", "Type of the attention cache: \"f16\" halves its memory, at some loss.",
              &Config::model_kv, {"f32", "f16"}),
       number("model", "context",
-             "Tokens that a prompt and its answer may have. 0: the model's own.",
+             "Tokens of a prompt and its answer together, at most. 0: the model's own limit.",
              &Config::model_context, 0, 1 << 20),
       size("memory", "experts",
-           "Memory for experts; more means fewer reads from disk. \"auto\": at most 60 % of what "
-           "is\n"
-           "free at start, and 4 GiB less than that.",
+           "Memory for experts; more means fewer reads from disk. \"auto\": at most 60 % of what\n"
+           "is free at start, leaving 4 GiB to other programs.",
            &Config::memory_experts),
-      size("memory", "scratch",
-           "Memory in which prompts are read; more means fewer passes over the experts.",
+      size("memory", "scratch", "Memory for prefill; more means fewer passes over the experts.",
            &Config::memory_scratch),
-      size("memory", "prefixes",
-           "Memory for the beginnings of prompts, so that they are not computed again: at 80B a\n"
-           "checkpoint has about 74 MiB, and a token 48 KiB. \"auto\": an eighth of what is free "
-           "at\n"
-           "start, from 256M to 4G. \"0\": none are kept.",
-           &Config::memory_prefixes),
-      number("prefixes", "distance",
-             "Tokens between two checkpoints where a prompt names no boundary.",
-             &Config::prefixes_distance, 64, 1 << 20),
-      size("prefixes", "disk",
-           "Room on disk for those that took long to compute; a new daemon finds them again.\n"
+      size("prefix_cache", "ram",
+           "Memory for checkpoints of prompts, so that a shared prefix is not computed again. At\n"
+           "80B a checkpoint takes about 74 MiB, and a token 48 KiB. \"auto\": an eighth of what "
+           "is\n"
+           "free at start, from 256M to 4G. \"0\": none are kept.",
+           &Config::prefix_cache_ram),
+      size("prefix_cache", "disk",
+           "Disk space for checkpoints that took long to compute; a new daemon finds them again.\n"
            "\"0\": none.",
-           &Config::prefixes_disk),
-      size("prefixes", "daily", "Most that is written there in a day, to spare the disk.",
-           &Config::prefixes_daily),
-      duration("prefixes", "least", "What is computed again faster than this is not written there.",
-               &Config::prefixes_least),
+           &Config::prefix_cache_disk),
+      number("prefix_cache", "interval",
+             "Tokens between two checkpoints where a prompt names no boundary.",
+             &Config::prefix_cache_interval, 64, 1 << 20),
+      size("prefix_cache", "daily_write_limit",
+           "Write at most this much to disk in a day, to spare the drive.",
+           &Config::prefix_cache_daily_write_limit),
+      duration("prefix_cache", "min_recompute_time",
+               "Do not persist a prefix that can be recomputed faster than this.",
+               &Config::prefix_cache_min_recompute_time),
       choice("experts", "reader", "How experts are read from disk. \"auto\": the best that works.",
              &Config::experts_reader, {"auto", "io_uring", "threads"}),
       choice(
           "experts", "policy",
-          "Which expert makes room for another: the least used of late (\"lrfu\"), or the least\n"
-          "recently used (\"lru\").",
+          "Which expert is evicted: \"lrfu\", the least recently and frequently used, or \"lru\",\n"
+          "the least recently used.",
           &Config::experts_policy, {"lru", "lrfu"}),
       flag("experts", "prefetch",
-           "Read experts before they are certain to be needed, as long as most guesses are right.",
+           "Read experts before they are certain to be needed, as long as most of them are used.",
            &Config::experts_prefetch),
       choice(
           "decode", "speculate",
-          "What guesses tokens that a pass then verifies together; no guess changes an answer, "
-          "and\nwhere guesses do not pay they stop. \"auto\": what stood in the prompt or the "
-          "answer\nbefore, and the checkpoint's MTP head where all experts fit in memory with its "
-          "own.\n\"copy\": without the head. \"mtp\": with it, whatever fits. \"off\": nothing.",
+          "Speculative decoding: the source of draft tokens that one pass verifies together. It\n"
+          "changes no answer and stops where it does not pay. \"auto\": copies from the prompt "
+          "and\n"
+          "the answer, and the checkpoint's MTP head where all experts, its own too, fit in\n"
+          "memory. \"copy\": without the head. \"mtp\": always with it. \"off\": none.",
           &Config::decode_speculate, {"auto", "copy", "mtp", "off"}),
       duration("inline", "hold",
-               "How long an automatic completion may wait for its text where the editor can wait.",
+               "How long an automatic completion may wait for its text, in editors that can wait.",
                &Config::inline_hold),
       number("inline", "max_tokens", "Longest inline completion.", &Config::inline_max_tokens, 1,
              4096),
       number("answer", "max_tokens", "Longest answer of an action.", &Config::answer_max_tokens, 1,
              1 << 17),
+      duration(
+          "answer", "keep",
+          "How long answer files are kept, for editors that can show an answer only as a file.\n"
+          "\"0s\": until you remove them.",
+          &Config::answer_keep),
+      number(
+          "thinking", "budget",
+          "A thinking model thinks for at most this many tokens, then has to answer. The thought\n"
+          "is not shown. 0: no thought.",
+          &Config::thinking_budget, 0, 1 << 17),
       duration("daemon", "idle_exit",
-               "The daemon ends after so long without an editor or a job. \"0s\": never.",
+               "The daemon exits after this long without an editor or a job. \"0s\": never.",
                &Config::idle_exit),
-      choice("log", "level", "What the log holds; only \"trace\" holds text of documents.",
+      choice("log", "level", "How much is logged; only \"trace\" logs text of documents.",
              &Config::log_level, {"trace", "debug", "info", "warn", "error"}),
   };
   return all;
+}
+
+// Keys that had another name in 0.1.
+struct RenamedKey {
+  std::string_view before;
+  std::string_view now;
+};
+constexpr RenamedKey renamed_keys[] = {
+    {"memory.prefixes", "prefix_cache.ram"},
+    {"prefixes.disk", "prefix_cache.disk"},
+    {"prefixes.distance", "prefix_cache.interval"},
+    {"prefixes.daily", "prefix_cache.daily_write_limit"},
+    {"prefixes.least", "prefix_cache.min_recompute_time"},
+    {"prefixes", "prefix_cache"},
+};
+
+// Why a key is refused that is none of keys().
+std::string unknown_key(const std::string& name) {
+  for (const RenamedKey& key : renamed_keys) {
+    if (key.before == name) return name + " is now called " + std::string(key.now);
+  }
+  return "unknown key " + name + " (`hearth daemon --print-config` lists the known ones)";
 }
 
 Error at(const std::string& file, const toml::source_region& source, const std::string& what) {
@@ -252,10 +291,7 @@ void read_section(Config& config, const std::string& file, const std::string& se
     for (const auto& each : keys()) {
       if (each.full() == full) key = &each;
     }
-    if (key == nullptr) {
-      throw at(file, name.source(),
-               "unknown key " + full + " (`hearth daemon --print-config` lists the known ones)");
-    }
+    if (key == nullptr) throw at(file, name.source(), unknown_key(full));
     try {
       key->read(config, node);
     } catch (const Refused& refused) {
@@ -281,8 +317,11 @@ Config parse_config(std::string_view toml, const std::string& name_for_errors) {
     bool known = false;
     for (const auto& key : keys()) known = known || key.section == section;
     if (!known) {
-      throw at(name_for_errors, name.source(),
-               "unknown key " + section + " (`hearth daemon --print-config` lists the known ones)");
+      // The key that the section has, if any, says more than the section.
+      if (const auto* table = node.as_table(); table != nullptr && section == "prefixes") {
+        read_section(config, name_for_errors, section, *table);
+      }
+      throw at(name_for_errors, name.source(), unknown_key(section));
     }
     if (!node.is_table()) {
       throw at(name_for_errors, node.source(),
@@ -339,17 +378,6 @@ std::filesystem::path find_model(const Config& config, const std::string& overri
                 "): name a directory with config.json, tokenizer.json and *.safetensors");
   }
   return embedded_model();
-}
-
-std::filesystem::path embedded_model() {
-  std::error_code failed;
-  const std::filesystem::path installed = executable().parent_path() / "../share/hearth/ember";
-  const std::filesystem::path in_tree = HEARTH_SOURCE_TREE "/engine/ember";
-  for (const auto& place : {installed, in_tree}) {
-    if (std::filesystem::is_directory(place, failed)) return std::filesystem::canonical(place);
-  }
-  throw Error("the embedded checkpoint is neither at " + installed.lexically_normal().string() +
-              " nor at " + in_tree.string() + ": name one with --model DIR");
 }
 
 }  // namespace hearth::daemon

@@ -20,12 +20,13 @@ struct Config {
   // [memory]
   std::optional<std::uint64_t> memory_experts;  // empty: worked out from what is free
   std::uint64_t memory_scratch = std::uint64_t{512} << 20;
-  std::optional<std::uint64_t> memory_prefixes;  // empty: worked out from what is free; 0: none
-  // [prefixes]
-  std::int64_t prefixes_distance = 512;
-  std::uint64_t prefixes_disk = std::uint64_t{10} << 30;   // 0: none on disk
-  std::uint64_t prefixes_daily = std::uint64_t{18} << 30;  // a little under 20 GB
-  std::chrono::milliseconds prefixes_least{3'000};
+  // [prefix_cache]
+  std::optional<std::uint64_t> prefix_cache_ram;  // empty: worked out from what is free; 0: none
+  std::uint64_t prefix_cache_disk = std::uint64_t{10} << 30;  // 0: none on disk
+  std::int64_t prefix_cache_interval = 512;                   // tokens
+  // A little under 20 GB.
+  std::uint64_t prefix_cache_daily_write_limit = std::uint64_t{18} << 30;
+  std::chrono::milliseconds prefix_cache_min_recompute_time{3'000};
   // [experts]
   std::string experts_reader = "auto";
   std::string experts_policy = "lrfu";
@@ -37,6 +38,9 @@ struct Config {
   std::int64_t inline_max_tokens = 64;
   // [answer]
   std::int64_t answer_max_tokens = 512;
+  std::chrono::milliseconds answer_keep{7 * 24 * 3'600'000};  // 0: for ever
+  // [thinking]
+  std::int64_t thinking_budget = 2048;
   // [daemon]
   std::chrono::milliseconds idle_exit{12 * 3'600'000};  // 0: never
   // [log]
@@ -54,6 +58,5 @@ std::string describe_config(const Config& config);
 // else HEARTH_MODEL, else the embedded checkpoint. Throws Error when it is not there, and says
 // what to do.
 std::filesystem::path find_model(const Config& config, const std::string& override);
-std::filesystem::path embedded_model();  // its directory; throws Error when it is not there
 
 }  // namespace hearth::daemon

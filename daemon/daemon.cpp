@@ -4,18 +4,29 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <utility>
 
-#include "daemon/error.hpp"
-#include "daemon/local_model.hpp"
-#include "daemon/lock.hpp"
-#include "daemon/server.hpp"
+#include "daemon/engine_options.hpp"
+#include "daemon/models/local.hpp"
+#include "daemon/parse_marks.hpp"
+#include "daemon/platform/answer_files.hpp"
+#include "daemon/platform/descriptors.hpp"
+#include "daemon/platform/directory_watch.hpp"
+#include "daemon/platform/error.hpp"
+#include "daemon/platform/fatal_signal.hpp"
+#include "daemon/platform/insist.hpp"
+#include "daemon/platform/job_numbers.hpp"
+#include "daemon/platform/lock.hpp"
+#include "daemon/platform/private_directory.hpp"
+#include "daemon/platform/version.hpp"
 #include "daemon/status.hpp"
-#include "daemon/version.hpp"
-#include "lsp/jobs.hpp"
+#include "daemon/transport/listener.hpp"
+#include "lsp/jobs/jobs.hpp"
+#include "lsp/protocol/json_text.hpp"
 #include "lsp/server.hpp"
 
 namespace hearth::daemon {
@@ -24,7 +35,7 @@ namespace {
 using nlohmann::json;
 using std::chrono::milliseconds;
 
-constexpr milliseconds farewell_patience{1'000};
+constexpr milliseconds shutdown_notice_timeout{1'000};
 
 std::string dump(const json& value) {
   return value.dump(-1, ' ', false, json::error_handler_t::replace);
@@ -33,57 +44,89 @@ std::string dump(const json& value) {
 // An editor's session.
 class LspPeer : public Peer {
  public:
+  // `gone` is called at its end.
   LspPeer(lsp::Host& host, lsp::Model& model, lsp::Jobs& jobs, const lsp::ServerOptions& options,
-          std::function<void(std::string)> send)
-      : server_(host, model, jobs, options,
-                [send = std::move(send)](const json& message) { send(dump(message)); }) {}
+          std::function<void(std::string)> send, std::function<void()> ready,
+          std::function<void()> gone)
+      : gone_(std::move(gone)),
+        server_(host, model, jobs, options,
+                [send = std::move(send)](const json& message) { send(dump(message)); }) {
+    server_.on_ready(std::move(ready));
+  }
+  ~LspPeer() override { gone_(); }
   void receive(std::string body) override { server_.receive(std::move(body)); }
+  bool busy() const override { return server_.busy(); }
   bool finished() const override { return server_.exit_code().has_value(); }
 
  private:
+  const std::function<void()> gone_;
   lsp::Server server_;
 };
 
 // Answers `hearth status` and its like.
 class ControlPeer : public Peer {
  public:
-  using Handler = std::function<json(const std::string& request)>;
+  // The whole message, whose "request" is text. Discarded: unknown. Throws Error.
+  using Handler = std::function<json(const json& message)>;
   ControlPeer(Handler handler, std::function<void(std::string)> send)
       : handler_(std::move(handler)), send_(std::move(send)) {}
 
   void receive(std::string body) override {
-    const json message = json::parse(body, nullptr, false);
-    if (!message.is_object() || !message.value("request", json()).is_string()) {
+    json message;
+    try {
+      message = lsp::parse_json(body);
+    } catch (const lsp::BadJson&) {
+      // Said below.
+    }
+    if (!message.is_object() || !message.contains("request") || !message["request"].is_string()) {
       return send_(dump({{"error", "a request looks like {\"request\": \"status\"}"}}));
     }
-    const auto request = message["request"].get<std::string>();
-    const json result = handler_(request);
-    send_(dump(result.is_discarded() ? json{{"error", "unknown request: " + request}}
-                                     : json{{"result", result}}));
+    send_(dump(answer(message)));
   }
 
  private:
+  json answer(const json& message) const {
+    try {
+      const json result = handler_(message);
+      if (!result.is_discarded()) return {{"result", result}};
+      return {{"error", "unknown request: " + message["request"].get<std::string>()}};
+    } catch (const Error& error) {
+      return {{"error", error.what()}};
+    }
+  }
+
   Handler handler_;
   std::function<void(std::string)> send_;
 };
 
 class Daemon {
  public:
-  Daemon(const DaemonOptions& options, Log& log)
+  // `no_state`: why there is no state directory, if there is none.
+  Daemon(const DaemonOptions& options, const DaemonLock& lock, std::string no_state, Log& log)
       : options_(options),
+        lock_(lock),
+        no_state_(std::move(no_state)),
         log_(log),
         started_(std::chrono::steady_clock::now()),
-        host_(log, options.paths.answers()),
+        marks_(options.paths.parsing(), log),
+        answers_(options.paths.answers(), options.config.answer_keep),
+        job_numbers_(options.paths.last_job()),
+        host_(log, answers_),
         model_(host_, engine_options(options.config, options.model, options.paths.engine())),
-        jobs_(host_, model_),
+        jobs_(host_, model_, [this] { return job_numbers_.next(); }),
         server_(host_, options.paths.socket(),
                 {[this] { return welcome(); },
-                 [this](const Hello& hello, auto send) { return open(hello, std::move(send)); }}) {}
+                 [this](const Hello& hello, auto send, auto ready) {
+                   return open(hello, std::move(send), std::move(ready));
+                 }}),
+        place_(host_, options.paths.runtime, [this] { look_after_place(); }) {}
 
   void run() {
     host_.on_signal([this] { stop("a signal"); });
+    remove_old_answers();
     busy_until_ = host_.now();
     watch_idleness();
+    look_after_place();  // what went before it was watched
     host_.run();
   }
 
@@ -97,24 +140,28 @@ class Daemon {
     return welcome;
   }
 
-  std::unique_ptr<Peer> open(const Hello& hello, std::function<void(std::string)> send) {
+  std::unique_ptr<Peer> open(const Hello& hello, std::function<void(std::string)> send,
+                             std::function<void()> ready) {
     if (hello.kind == ConnectionKind::control) {
-      return std::make_unique<ControlPeer>(
-          [this](const std::string& request) { return control(request); }, std::move(send));
+      return std::make_unique<ControlPeer>([this](const json& message) { return control(message); },
+                                           std::move(send));
     }
     log_.info("an editor connects: process " + std::to_string(hello.pid) + " in " + hello.cwd);
     const Config& config = options_.config;
     return std::make_unique<LspPeer>(
         host_, model_, jobs_,
         lsp::ServerOptions{version(), config.inline_hold, config.inline_max_tokens,
-                           config.answer_max_tokens},
-        std::move(send));
+                           config.answer_max_tokens, config.thinking_budget, &marks_},
+        std::move(send), std::move(ready), [this] { watch_idleness(); });
   }
 
   // Discarded for an unknown request.
-  json control(const std::string& request) {
+  json control(const json& message) {
+    const auto request = message["request"].get<std::string>();
     if (request == "status") return status();
     if (request == "jobs") return jobs();
+    if (request == "job") return show(requested_job(message));
+    if (request == "cancelJob") return cancel(requested_job(message));
     if (request == "stop") {
       host_.post([this] { stop("hearth stop"); });
       return {{"stopping", true}};
@@ -136,6 +183,7 @@ class Daemon {
             {"model", to_json(model_.status())},
             {"jobs", jobs()},
             {"log", options_.paths.log().string()},
+            {"logError", no_state_.empty() ? log_.refused() : no_state_},
             {"config", options_.paths.config.string()}};
   }
 
@@ -145,43 +193,109 @@ class Daemon {
     return all;
   }
 
+  // Throws Error.
+  const lsp::Job& requested_job(const json& message) const {
+    const auto id = message.find("id");
+    if (id == message.end() || !id->is_number_unsigned()) {
+      throw Error("the request names no job: {\"request\": \"job\", \"id\": 7}");
+    }
+    const lsp::Job* job = jobs_.find(id->get<lsp::JobId>());
+    if (job == nullptr) {
+      throw Error("there is no job " + id->dump() + " (any more): `hearth jobs` lists them");
+    }
+    return *job;
+  }
+
+  static json show(const lsp::Job& job) {
+    json value = to_json(job);
+    value["text"] = job.text;
+    return value;
+  }
+
+  json cancel(const lsp::Job& job) {
+    json value = {{"cancelled", !lsp::ended(job.state)}};
+    jobs_.cancel(job.id);
+    value["job"] = to_json(job);
+    return value;
+  }
+
+  void remove_old_answers() {
+    const std::size_t removed = answers_.expire();
+    if (removed > 0) log_.info("removed " + std::to_string(removed) + " answers that were old");
+  }
+
   bool is_idle() const { return server_.clients().empty() && model_.status().waiting == 0; }
 
+  // At the start, when an editor leaves, and when the time may be over: nothing wakes a daemon that
+  // nobody needs before that.
   void watch_idleness() {
     const auto limit = options_.config.idle_exit;
-    if (limit.count() == 0) return;
+    if (limit.count() == 0 || stopping_) return;
     if (!is_idle()) busy_until_ = host_.now();
-    if (host_.now() - busy_until_ >= limit) return stop("nobody has needed it for long");
-    const auto period = std::clamp(limit / 10, milliseconds(10), milliseconds(60'000));
-    host_.after(period, [this] { watch_idleness(); });
+    const auto left = std::chrono::ceil<milliseconds>(busy_until_ + limit - host_.now());
+    if (left.count() <= 0) return stop("nobody has needed it for long");
+    host_.cancel_timer(idle_timer_);
+    // Without memory for that it would never be idle.
+    const bool watching =
+        insist([&] { idle_timer_ = host_.after(left, [this] { watch_idleness(); }); });
+    if (!watching) host_.stop();
+  }
+
+  // Lock and socket are names in a directory that its user can empty at any time.
+  void look_after_place() {
+    if (stopping_) return;
+    if (!lock_.on_disk()) return stop(lock_.path().string() + " is not its lock any more");
+    if (server_.on_disk()) return;
+    const std::string socket = options_.paths.socket().string();
+    log_.warn(socket + " is not its socket any more: making it anew");
+    try {
+      server_.listen_again();
+    } catch (const Error& error) {
+      stop(error.what());
+    }
   }
 
   void stop(const std::string& reason) {
     if (std::exchange(stopping_, true)) return;
-    log_.info("stopping: " + reason);
-    server_.shut_down([this] { host_.stop(); });
-    host_.after(farewell_patience, [this] { host_.stop(); });
+    try {
+      log_.info("stopping: " + reason);
+      host_.after(shutdown_notice_timeout, [this] { host_.stop(); });
+      server_.shut_down([this] { host_.stop(); });
+    } catch (const std::exception&) {
+      host_.stop();  // in less order, then
+    }
   }
 
   const DaemonOptions& options_;
+  const DaemonLock& lock_;
+  const std::string no_state_;
   Log& log_;
   const std::chrono::steady_clock::time_point started_;
+  ParseMarks marks_;
+  AnswerFiles answers_;
+  JobNumbers job_numbers_;
   AsioHost host_;
   LocalModel model_;
   lsp::Jobs jobs_;
-  SocketServer server_;  // its sessions go first
-  std::chrono::steady_clock::time_point busy_until_;
+  std::chrono::steady_clock::time_point busy_until_;  // as far as it is known
+  lsp::Host::TimerId idle_timer_ = 0;
   bool stopping_ = false;
+  SocketServer server_;  // its sessions go before all the rest
+  DirectoryWatch place_;
 };
 
-// The log is a convenience: a state directory that cannot be had is no reason to stop.
-std::string prepare_state_directory(const Paths& paths) {
+// What is kept there is a convenience: a state directory that cannot be had is no reason to stop.
+// Then nothing at all is kept, and the reason is returned.
+std::string prepare_state_directory(Paths& paths) {
   try {
-    make_private_directory(paths.state);
-    make_private_directory(paths.engine());
+    const PrivateDirectory state(paths.state);
+    static_cast<void>(state.below("engine"));
+    static_cast<void>(state.below("answers"));
     return {};
   } catch (const Error& error) {
-    return error.what();
+    paths.state.clear();
+    return std::string(error.what()) +
+           ": nothing is kept from this start to the next, no log either";
   }
 }
 
@@ -192,21 +306,22 @@ void offer_itself_first() {
 
 }  // namespace
 
-bool run_daemon(const DaemonOptions& options) {
+bool run_daemon(DaemonOptions options) {
   ::umask(0077);
   ::signal(SIGPIPE, SIG_IGN);
   ::signal(SIGXFSZ, SIG_IGN);  // a limit on a file's size is an error of its write
   make_private_directory(options.paths.runtime);
   const auto lock = DaemonLock::take(options.paths.lock());
   if (!lock) return false;
+  reserve_descriptors(options.model);
 
   offer_itself_first();
   const std::string no_state = prepare_state_directory(options.paths);
-  Log log(no_state.empty() ? options.paths.log() : std::filesystem::path(),
-          options.config.log_level, options.foreground);
+  Log log(options.paths.log(), options.config.log_level, options.foreground);
   if (!no_state.empty()) log.warn(no_state);
+  log_fatal_signals(options.paths.log());
   log.info("hearth " + build() + ", process " + std::to_string(::getpid()));
-  Daemon daemon(options, log);
+  Daemon daemon(options, *lock, no_state, log);
   if (options.ready) options.ready();
   if (::chdir("/") != 0) log.warn("cannot leave the working directory");
   daemon.run();

@@ -1,12 +1,32 @@
 // The daemon's life: takes the lock, opens the socket, puts host, model, jobs and sessions
 // together, and takes them apart again.
+//
+// What is thrown, where, and who catches it:
+//
+// thread        what runs                       who takes an exception
+// host          a message of an editor          lsp::Rpc: answers it (-32700, -32602, -32603) or
+//                                               logs it; std::bad_alloc closes the connection
+// host          other bytes of a connection     Connection::received: closes the connection
+// host          a connection that is accepted   Impl::accepted: logs it, accepts the next
+// host          tasks, timers, signals          AsioHost::run: logs it; std::bad_alloc ends the
+//                                               daemon, as somebody waits for what was not done
+// host          stopping                        Daemon::stop: stops without notices
+// background    context, syntax, counting       AsioHost::background: logs it, posts the rest
+// computing     loading                         LocalModel::run: every request says why
+// computing     a step of a request             Scheduler::advance: that request fails
+// computing     telling how a request ended     LocalModel::compute: ends the daemon
+// engine's own  reads, prefixes, the history    each fails its read or loses its file, and notes
+//
+// What others wait for (a posted task, the next read, the next accept) is tried for a second where
+// there is no memory (insist.hpp). JSON values take memory in their destructors, too, which may not
+// throw: where that fails the process ends by SIGABRT, and its last line in the log says so.
 #pragma once
 
 #include <filesystem>
 #include <functional>
 
 #include "daemon/config.hpp"
-#include "daemon/paths.hpp"
+#include "daemon/platform/paths.hpp"
 
 namespace hearth::daemon {
 
@@ -21,6 +41,6 @@ struct DaemonOptions {
 
 // Runs until it is stopped. Returns false when another daemon is there. Throws Error when it
 // cannot begin.
-bool run_daemon(const DaemonOptions& options);
+bool run_daemon(DaemonOptions options);
 
 }  // namespace hearth::daemon

@@ -4,12 +4,15 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "daemon/text_layout.hpp"
+#include "daemon/platform/format.hpp"
+#include "lsp/jobs/text.hpp"
 
 namespace hearth::daemon {
 namespace {
 
 using nlohmann::json;
+
+constexpr std::size_t label_columns = 11;
 
 std::string_view state_name(ModelStatus::State state) {
   switch (state) {
@@ -17,6 +20,8 @@ std::string_view state_name(ModelStatus::State state) {
       return "loading";
     case ModelStatus::State::ready:
       return "ready";
+    case ModelStatus::State::failing:
+      return "failing";
     case ModelStatus::State::failed:
       return "failed";
   }
@@ -29,7 +34,7 @@ json optional(const std::optional<double>& value) {
 
 std::string line(std::string_view label, std::string_view text) {
   std::string left(label);
-  left.resize(11, ' ');
+  left.resize(label_columns, ' ');
   return left + std::string(text) + "\n";
 }
 
@@ -38,7 +43,9 @@ std::string model_line(const json& model) {
   const auto directory = model["directory"].get<std::string>();
   if (state == "failed")
     return directory + " cannot be loaded: " + model["error"].get<std::string>();
-  if (state == "ready") return model["name"].get<std::string>() + ", " + directory;
+  if (state == "ready" || state == "failing") {
+    return model["name"].get<std::string>() + ", " + directory;
+  }
   const auto total = model["load"]["bytesTotal"].get<double>();
   const auto done = model["load"]["bytesDone"].get<double>();
   if (total == 0) return "loading " + directory;
@@ -59,7 +66,7 @@ std::string memory_lines(const json& memory) {
       {"denseBytes", "dense weights"}, {"expertBytes", "experts"},
       {"kvBytes", "attention cache"},  {"stateBytes", "states"},
       {"prefixBytes", "checkpoints"},  {"scratchBytes", "scratch"},
-      {"screenBytes", "screening"}};
+      {"shortlistBytes", "shortlist"}};
   std::string text;
   for (const auto& [name, meaning] : parts) {
     const auto bytes = memory[name].get<double>();
@@ -104,23 +111,23 @@ std::string prefix_lines(const json& prefixes) {
   } else {
     text += line("", "none on disk");
   }
-  return text + line("", "prompts gone on with " + number(prefixes["hits"]) + ", begun anew " +
-                             number(prefixes["misses"]) + "; " +
-                             number(prefixes["restoredTokens"]) + " tokens not computed again");
+  return text +
+         line("", number(prefixes["hits"]) + " prompts resumed, " + number(prefixes["misses"]) +
+                      " not; " + number(prefixes["restoredTokens"]) + " tokens not recomputed");
 }
 
-std::string guess_lines(const json& guesses) {
-  if (guesses["most"].get<std::int64_t>() == 0) return line("guesses", "off");
-  const auto passes = guesses["passes"].get<double>();
+std::string speculation_lines(const json& speculation) {
+  if (speculation["maxDraftTokens"].get<std::int64_t>() == 0) return line("drafts", "off");
+  const auto passes = speculation["passes"].get<double>();
   std::string text =
-      guesses["mtp"].get<bool>() ? "from the text and the MTP head" : "from the text";
+      speculation["mtp"].get<bool>() ? "from the text and the MTP head" : "from the text";
   if (passes > 0) {
     char per_pass[32];
-    std::snprintf(per_pass, sizeof per_pass, "%.2f", guesses["tokens"].get<double>() / passes);
-    text += ": " + number(guesses["accepted"]) + " of " + number(guesses["drafted"]) + " right; " +
-            per_pass + " tokens a pass, of " + number(guesses["passes"]);
+    std::snprintf(per_pass, sizeof per_pass, "%.2f", speculation["tokens"].get<double>() / passes);
+    text += ": " + number(speculation["accepted"]) + " of " + number(speculation["drafted"]) +
+            " accepted; " + per_pass + " tokens a pass, of " + number(speculation["passes"]);
   }
-  return line("guesses", text);
+  return line("drafts", text);
 }
 
 json to_json(const engine::PrefixStatistics& prefixes) {
@@ -138,6 +145,23 @@ json to_json(const engine::PrefixStatistics& prefixes) {
           {"restoredTokens", prefixes.restored_tokens}};
 }
 
+std::string job_line(const json& job) {
+  std::string state = job["state"].get<std::string>();
+  state.resize(10, ' ');
+  std::string text = number(job["id"]) + "  " + state + " " + job["title"].get<std::string>();
+  const auto thought = job["thoughtTokens"].get<std::int64_t>();
+  if (thought > 0) text += ", " + show_count(thought, "token") + " thought";
+  text += ", " + show_count(job["answerTokens"].get<std::int64_t>(), "token") + " written";
+  const auto& message = job["message"].get_ref<const std::string&>();
+  if (job.contains("etaMs") && !job.contains("ended")) {
+    text += ", about " + show_time(std::chrono::milliseconds(job["etaMs"].get<long>())) + " left";
+  } else if (message.starts_with("done, but ")) {
+    text += message.substr(std::string_view("done").size());
+  }
+  if (job.contains("error")) text += ": " + job["error"].get<std::string>();
+  return text + "\n";
+}
+
 }  // namespace
 
 json to_json(const ModelStatus& status) {
@@ -151,7 +175,7 @@ json to_json(const ModelStatus& status) {
       {"notes", status.notes},
       {"memory",
        {{"denseBytes", status.memory.dense},
-        {"screenBytes", status.memory.screen},
+        {"shortlistBytes", status.memory.shortlist},
         {"kvBytes", status.memory.kv},
         {"stateBytes", status.memory.states},
         {"prefixBytes", status.memory.prefixes},
@@ -171,8 +195,8 @@ json to_json(const ModelStatus& status) {
         {"reader", status.experts.reader},
         {"policy", status.experts.policy}}},
       {"contextTokens", status.context},
-      {"guesses",
-       {{"most", status.drafts},
+      {"speculation",
+       {{"maxDraftTokens", status.drafts},
         {"mtp", status.mtp},
         {"passes", status.decoded.passes},
         {"tokens", status.decoded.tokens},
@@ -181,6 +205,7 @@ json to_json(const ModelStatus& status) {
       {"requests", status.requests},
       {"cancelled", status.cancelled},
       {"failed", status.failed},
+      {"failedInARow", status.failed_in_a_row},
       {"promptTokens", status.prompt_tokens},
       {"cachedTokens", status.cached_tokens},
       {"answerTokens", status.answer_tokens},
@@ -189,7 +214,7 @@ json to_json(const ModelStatus& status) {
       {"waiting", status.waiting},
       {"sessions", status.sessions},
       {"sessionBytes", status.session_bytes},
-      {"prefixes", to_json(status.prefixes)},
+      {"prefixCache", to_json(status.prefixes)},
       {"prefillTokensPerSecond", optional(status.prefill_speed)},
       {"decodeTokensPerSecond", optional(status.decode_speed)}};
 }
@@ -202,30 +227,40 @@ json to_json(const lsp::Job& job) {
                 {"promptTokens", job.progress.prompt_tokens},
                 {"cachedTokens", job.progress.cached_tokens},
                 {"promptDone", job.progress.prompt_done},
-                {"answerTokens", job.progress.answer_tokens}};
+                {"thoughtTokens", job.progress.thought_tokens},
+                {"answerTokens", job.progress.answer_tokens},
+                {"message", lsp::message_of(job)}};
   if (job.progress.eta) value["etaMs"] = job.progress.eta->count();
   if (!job.error.empty()) value["error"] = job.error;
+  if (job.ended) value["ended"] = true;
   if (!job.request.targets.empty()) value["uri"] = job.request.targets.front().uri;
   return value;
 }
 
-std::string show_status(const json& status) {
+std::string show_status(const json& status, std::size_t columns) {
   const json& model = status["model"];
   std::string text;
   text += line("daemon", "process " + number(status["pid"]) + ", hearth " +
                              status["build"].get<std::string>() + ", up " +
                              show_time(std::chrono::seconds(status["uptimeSeconds"].get<long>())));
   text += line("model", model_line(model));
-  if (model["state"] == "ready") {
+  if (model["state"] == "failing") {
+    text +=
+        line("", "it was loaded, but the last " +
+                     (model["failedInARow"] == 1 ? std::string("request")
+                                                 : number(model["failedInARow"]) + " requests") +
+                     " failed: " + model["error"].get<std::string>());
+  }
+  if (model["state"] == "ready" || model["state"] == "failing") {
     text += line("runs on", model["device"].get<std::string>());
     for (const auto& note : model["notes"]) text += line("", note.get<std::string>());
     text += memory_lines(model["memory"]);
     text += line("", "in use: " + show_bytes(model["sessionBytes"].get<double>()) + " in " +
                          show_count(model["sessions"].get<std::int64_t>(), "sequence"));
     text += expert_lines(model["experts"]);
-    text += prefix_lines(model["prefixes"]);
-    text += guess_lines(model["guesses"]);
-    text += line("speed", "reading " + speed(model["prefillTokensPerSecond"]) + ", writing " +
+    text += prefix_lines(model["prefixCache"]);
+    text += speculation_lines(model["speculation"]);
+    text += line("speed", "prefill " + speed(model["prefillTokensPerSecond"]) + ", decode " +
                               speed(model["decodeTokensPerSecond"]));
   }
   text += line("requests", number(model["requests"]) + " (" + number(model["waiting"]) + " now, " +
@@ -235,29 +270,28 @@ std::string show_status(const json& status) {
                              " of them from cache; " + number(model["answerTokens"]) + " written");
   text += line("editors", std::to_string(status["clients"].size()));
   for (const auto& client : status["clients"]) {
-    text +=
-        line("", "process " + number(client["pid"]) + " in " + client["cwd"].get<std::string>());
+    text += line("", "process " + number(client["pid"]) + " in " +
+                         on_one_line(client["cwd"].get<std::string>()));
   }
   text += line("jobs", std::to_string(status["jobs"].size()));
-  text += line("log", status["log"].get<std::string>());
+  const auto no_log = on_one_line(status.value("logError", ""));
+  text += line("log", no_log.empty() ? status["log"].get<std::string>() : "none: " + no_log);
   text += line("config", status["config"].get<std::string>());
-  return printable(text);
+  return wrapped(printable(text), columns, label_columns);
 }
 
 std::string show_jobs(const json& jobs) {
   if (jobs.empty()) return "no jobs\n";
   std::string text;
-  for (const auto& job : jobs) {
-    std::string state = job["state"].get<std::string>();
-    state.resize(10, ' ');
-    text += number(job["id"]) + "  " + state + " " + job["title"].get<std::string>() + ", " +
-            show_count(job["answerTokens"].get<std::int64_t>(), "token") + " written";
-    if (job.contains("etaMs") && (job["state"] == "reading" || job["state"] == "writing")) {
-      text += ", about " + show_time(std::chrono::milliseconds(job["etaMs"].get<long>())) + " left";
-    }
-    if (job.contains("error")) text += ": " + job["error"].get<std::string>();
-    text += "\n";
-  }
+  for (const auto& job : jobs) text += job_line(job);
+  return printable(text);
+}
+
+std::string show_job(const json& job) {
+  std::string text = job_line(job);
+  if (job.contains("uri")) text += "about " + job["uri"].get<std::string>() + "\n";
+  const auto answer = job["text"].get<std::string>();
+  if (!answer.empty()) text += "\n" + answer + "\n";
   return printable(text);
 }
 

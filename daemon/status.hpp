@@ -2,18 +2,22 @@
 // the client.
 #pragma once
 
+#include <cstddef>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
-#include "daemon/local_model.hpp"
-#include "lsp/jobs.hpp"
+#include "daemon/models/local.hpp"
+#include "lsp/jobs/jobs.hpp"
 
 namespace hearth::daemon {
 
 nlohmann::json to_json(const ModelStatus& status);
 nlohmann::json to_json(const lsp::Job& job);  // without its text
 
-std::string show_status(const nlohmann::json& status);
+// One subject a line, broken at blanks so that none is longer than `columns` characters; what
+// follows a break stands below the text, not below its label.
+std::string show_status(const nlohmann::json& status, std::size_t columns);
 std::string show_jobs(const nlohmann::json& jobs);
+std::string show_job(const nlohmann::json& job);  // with its "text"
 
 }  // namespace hearth::daemon

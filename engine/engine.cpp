@@ -2,17 +2,22 @@
 #include "engine/engine.hpp"
 
 #include <algorithm>
+#include <array>
+#include <chrono>
 #include <iomanip>
+#include <new>
 #include <sstream>
 #include <utility>
 
-#include "engine/expert_keeper.hpp"
-#include "engine/fingerprint.hpp"
-#include "engine/forward.hpp"
-#include "engine/model.hpp"
-#include "engine/prefix_cache.hpp"
-#include "engine/safetensors.hpp"
-#include "engine/state.hpp"
+#include "engine/checkpoint/digest.hpp"
+#include "engine/checkpoint/safetensors.hpp"
+#include "engine/experts/cache_warmer.hpp"
+#include "engine/forward/forward.hpp"
+#include "engine/forward/model.hpp"
+#include "engine/forward/state.hpp"
+#include "engine/prefix/cache.hpp"
+#include "engine/support/digest.hpp"
+#include "engine/support/out_of_memory.hpp"
 
 namespace hearth::engine {
 
@@ -21,32 +26,25 @@ namespace {
 // Counts up whenever the same weights and tokens may give other bits.
 constexpr std::uint64_t numeric_definition = 2;
 
+// What a Backend says whose products all have the bits of the plain definitions.
+constexpr const char* plain_numerics = "gemm f32";
+
 std::uint64_t add_text(std::uint64_t hash, std::string_view text) {
-  return fnv1a(std::as_bytes(std::span(text)), hash);
+  return digest(std::as_bytes(std::span(text)), hash);
 }
 
 std::uint64_t add_number(std::uint64_t hash, std::uint64_t value) {
-  return fnv1a(std::as_bytes(std::span(&value, 1)), hash);
+  return digest(std::as_bytes(std::span(&value, 1)), hash);
 }
 
-// Names, forms and places of all tensors, and samples of their bytes: two trainings of one shape
-// differ in the first weights already.
-std::uint64_t fingerprint_of(const Tensors& tensors, const std::string& config, KvType kv,
-                             const std::string& numerics) {
-  constexpr std::uint64_t sample_bytes = 256;
-  std::uint64_t hash = add_number(fnv1a_basis, numeric_definition);
+// `bytes`: of the checkpoint's files.
+std::uint64_t fingerprint_of(std::span<const std::uint64_t> bytes, const std::string& config,
+                             KvType kv, const std::string& numerics) {
+  std::uint64_t hash = add_number(0, numeric_definition);
   hash = add_number(hash, static_cast<std::uint64_t>(kv));
   hash = add_text(hash, numerics);
   hash = add_text(hash, config);
-  for (const auto& [name, tensor] : tensors.all()) {
-    hash = add_text(hash, name);
-    hash = add_number(hash, static_cast<std::uint64_t>(tensor.type));
-    hash = add_number(hash, tensor.bytes);
-    if (name.find(".experts.") != std::string::npos) continue;  // tens of thousands of small reads
-    std::vector<std::byte> sample(static_cast<std::size_t>(std::min(tensor.bytes, sample_bytes)));
-    tensors.read(tensor, 0, sample);
-    hash = fnv1a(sample, hash);
-  }
+  for (const std::uint64_t part : bytes) hash = add_number(hash, part);
   return hash;
 }
 
@@ -59,11 +57,22 @@ std::uint64_t kv_bytes_per_position(const Config& config, KvType kv, bool mtp) {
          (kv == KvType::f16 ? sizeof(std::uint16_t) : sizeof(float));
 }
 
-// Of a sequence's DeltaNet states and convolution history.
+// Bytes of a sequence's DeltaNet states and convolution history.
 std::uint64_t state_bytes(const Config& config) {
   const RecurrentShape shape = recurrent_shape(config);
   const auto layers = std::ranges::count(config.layers, LayerKind::linear_attention);
   return static_cast<std::uint64_t>(layers) * (shape.delta_bytes + shape.conv_bytes);
+}
+
+std::string unused_note(const std::vector<std::string>& names) {
+  constexpr std::size_t max = 8;
+  std::string list;
+  for (std::size_t i = 0; i < std::min(names.size(), max); ++i)
+    list += (i == 0 ? "" : ", ") + names[i];
+  if (names.size() > max) list += " and " + std::to_string(names.size() - max) + " more";
+  return "tensors of the checkpoint that hearth does not use (answers may differ from what its "
+         "authors meant): " +
+         list;
 }
 
 std::unique_ptr<PrefixCache> open_prefixes(const Engine& engine) {
@@ -75,6 +84,7 @@ std::unique_ptr<PrefixCache> open_prefixes(const Engine& engine) {
   options.daily_bytes = from.prefix_daily_bytes;
   options.disk_min_seconds = from.disk_min_seconds;
   options.note = from.note;
+  options.digests = engine.model().digests.get();
   const bool mtp = engine.model().mtp.has_value();
   return std::make_unique<PrefixCache>(options, PrefixLayout::of(engine.config(), from.kv, mtp),
                                        engine.fingerprint());
@@ -82,16 +92,29 @@ std::unique_ptr<PrefixCache> open_prefixes(const Engine& engine) {
 
 }  // namespace
 
-std::uint64_t screen_bytes(const EngineOptions& options, const Config& config,
-                           const MemoryPlan& plan, const MemoryView& view) {
-  constexpr std::int64_t least = std::int64_t{1} << 24;  // weights that caches do not hold
-  constexpr std::uint64_t most_of_rest = 8;              // an eighth
-  if (options.screening == Screening::off) return 0;
-  const std::uint64_t bytes = kernels::Backend::screen_bytes(config.vocab_size, config.hidden_size);
-  if (options.screening == Screening::always) return bytes;
-  if (config.vocab_size * config.hidden_size < least) return 0;
+std::uint64_t shortlist_bytes(const EngineOptions& options, const Config& config,
+                              const MemoryPlan& plan, const MemoryView& view) {
+  constexpr std::int64_t min = std::int64_t{1} << 24;  // weights that caches do not hold
+  constexpr std::uint64_t max_share_of_rest = 8;       // an eighth
+  if (options.shortlist == ShortlistUse::off) return 0;
+  const std::uint64_t bytes =
+      kernels::Backend::shortlist_bytes(config.vocab_size, config.hidden_size);
+  if (options.shortlist == ShortlistUse::always) return bytes;
+  if (config.vocab_size * config.hidden_size < min) return 0;
   const std::uint64_t rest = view.available - std::min(view.available, plan.dense);
-  return view.available == 0 || bytes <= rest / most_of_rest ? bytes : 0;
+  return view.available == 0 || bytes <= rest / max_share_of_rest ? bytes : 0;
+}
+
+std::int64_t context_tokens(const EngineOptions& options, const Config& config,
+                            const Profile& profile) {
+  std::int64_t context = options.context > 0 ? options.context : profile.context_tokens;
+  if (context <= 0) context = config.max_position_embeddings;
+  if (context > config.max_position_embeddings) {
+    throw Error("context " + std::to_string(context) +
+                " is more than the model's max_position_embeddings, " +
+                std::to_string(config.max_position_embeddings));
+  }
+  return context;
 }
 
 std::int64_t chunk_rows(const EngineOptions& options, const Config& config, std::int64_t context) {
@@ -115,44 +138,66 @@ std::shared_ptr<const Engine> Engine::load(const EngineOptions& options,
     throw Error("there is no model directory " + options.model.string() +
                 "; give the directory that holds config.json and the safetensors files");
   }
-  std::shared_ptr<Engine> engine(new Engine);
-  engine->options_ = options;
-  engine->config_ = read_config(options.model);
-  engine->defaults_ = read_generation_defaults(options.model);
-  if (std::filesystem::exists(options.model / "tokenizer.json")) {
-    engine->tokenizer_ = std::make_unique<Tokenizer>(Tokenizer::load(options.model));
-    engine->profile_ =
-        read_profile(options.model, engine->config_, *engine->tokenizer_, engine->defaults_);
-  }
-  engine->context_ = options.context > 0 ? options.context : engine->profile_.context_tokens;
-  if (engine->context_ <= 0) engine->context_ = engine->config_.max_position_embeddings;
-  if (engine->context_ > engine->config_.max_position_embeddings) {
-    throw Error("context " + std::to_string(engine->context_) +
-                " is more than the model's max_position_embeddings, " +
-                std::to_string(engine->config_.max_position_embeddings));
-  }
+  const char* making = "the tokenizer";
+  try {
+    std::shared_ptr<Engine> engine(new Engine);
+    engine->options_ = options;
+    engine->config_ = read_config(options.model);
+    engine->defaults_ = read_generation_defaults(options.model);
+    if (file_exists(options.model / "tokenizer.json")) {
+      engine->tokenizer_ = std::make_unique<Tokenizer>(Tokenizer::load(options.model));
+      engine->profile_ =
+          read_profile(options.model, engine->config_, *engine->tokenizer_, engine->defaults_);
+    }
+    engine->context_ = context_tokens(options, engine->config_, engine->profile_);
 
-  engine->chunk_rows_ = engine::chunk_rows(options, engine->config_, engine->context_);
-  engine->model_ = std::make_unique<Model>();
-  Model& model = *engine->model_;
-  model.tensors = std::make_unique<Tensors>(Tensors::open(options.model));
-  const MemoryView view = read_memory();
-  engine->mtp_ = engine->mtp_wanted(view);
-  engine->plan_memory(view, {.least_experts = 1});
-  kernels::CpuChoice choice;
-  model.backend = kernels::open_cpu(options.threads, options.isa, choice);
-  engine->notes_ = choice.notes;
-  engine->isa_ = choice.isa;
-  engine->fingerprint_ =
-      fingerprint_of(*model.tensors, read_text(options.model / "config.json", 1 << 20), options.kv,
-                     model.backend->numerics());
+    making = "the weights that are always there";
+    engine->chunk_rows_ = engine::chunk_rows(options, engine->config_, engine->context_);
+    engine->model_ = std::make_unique<Model>();
+    Model& model = *engine->model_;
+    model.tensors = std::make_unique<Tensors>(Tensors::open(options.model));
+    const MemoryView view = read_memory();
+    engine->mtp_ = engine->mtp_wanted(view);
+    engine->plan_memory(view, {.min_experts = 1});
+    kernels::CpuChoice choice;
+    model.backend = kernels::open_cpu(options.threads, options.isa, choice);
+    engine->notes_ = choice.notes;
+    if (const std::string numerics = model.backend->numerics(); numerics != plain_numerics)
+      engine->notes_.push_back("numerics " + numerics + ": reading prompts differs in bits from " +
+                               plain_numerics);
+    engine->isa_ = choice.isa;
+    load_dense(model, engine->config_, engine->mtp_, progress, stop);
+    if (!model.unused.empty()) engine->notes_.push_back(unused_note(model.unused));
+    engine->take_fingerprint();
+    making = "the 8-bit copy of the output matrix";
+    if (engine->memory_.shortlist > 0)
+      model.shortlist = model.backend->make_shortlist(model.lm_head);
+    making = "the slots of the experts";
+    // The experts' digests are beside the prefixes: there before the first expert is read.
+    engine->plan_experts_memory(view);
+    engine->prefixes_ = open_prefixes(*engine);
+    engine->start_experts();
+    return engine;
+  } catch (const std::bad_alloc&) {
+    throw out_of_memory(making + (" of the model in " + options.model.string()));
+  }
+}
+
+// Fingerprint of what was loaded, and of samples of what will be read.
+void Engine::take_fingerprint() {
+  const auto began = std::chrono::steady_clock::now();
+  const std::uint64_t samples = digest_samples(*model_->tensors);
+  sampling_seconds_ =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+  fingerprint_ = fingerprint_of(std::array{samples, model_->dense_digest},
+                                read_text(options_.model / "config.json", 1 << 20), options_.kv,
+                                model_->backend->numerics());
   // A state with the head's cache is none without it.
-  if (engine->mtp_) engine->fingerprint_ = add_text(engine->fingerprint_, "mtp");
-  load_dense(model, engine->config_, engine->mtp_, progress, stop);
-  if (engine->memory_.screen > 0) model.screen = model.backend->make_screen(model.lm_head);
-  engine->start_experts(view);
-  engine->prefixes_ = open_prefixes(*engine);
-  return engine;
+  if (mtp_) fingerprint_ = add_text(fingerprint_, "mtp");
+  files_ = std::make_unique<CheckpointFiles>(options_.model, *model_->tensors, samples,
+                                             model_->dense_digest);
+  model_->digests = std::make_unique<ExpertDigests>(*model_->store, fingerprint_,
+                                                    digest_stamps(*model_->tensors), options_.note);
 }
 
 bool Engine::mtp_wanted(const MemoryView& view) {
@@ -166,7 +211,7 @@ bool Engine::mtp_wanted(const MemoryView& view) {
   MemoryWishes wishes;
   wishes.experts = options_.experts.memory;
   wishes.all_experts = weights + weights / slots;
-  wishes.least_experts = 1;
+  wishes.min_experts = 1;
   try {
     plan_memory(view, wishes);
   } catch (const Error&) {
@@ -183,25 +228,29 @@ void Engine::plan_memory(const MemoryView& view, const MemoryWishes& wishes) {
   memory_.prefixes = options_.prefix_ram_bytes.value_or(default_prefixes(view));
   memory_.scratch = static_cast<std::uint64_t>(chunk_rows_) * chunk_bytes_per_row(config_);
   memory_.states = (2 + options_.drafts) * state_bytes(config_);
-  memory_.screen = engine::screen_bytes(options_, config_, memory_, view);
-  plan_experts(memory_, view, wishes, options_.model.string());
+  memory_.shortlist = engine::shortlist_bytes(options_, config_, memory_, view);
+  plan_experts(memory_, view, wishes, "the checkpoint in " + options_.model.string());
 }
 
-void Engine::start_experts(const MemoryView& view) {
-  const ExpertOptions& wanted = options_.experts;
+void Engine::plan_experts_memory(const MemoryView& view) {
   const ExpertStore& store = *model_->store;
   const auto k = static_cast<std::uint64_t>(config_.num_experts_per_tok);
   MemoryWishes wishes;
-  wishes.experts = wanted.memory;
+  wishes.experts = options_.experts.memory;
   wishes.all_experts = store.size() * store.slot_bytes();
-  wishes.least_experts = 2 * k * store.slot_bytes();
+  wishes.min_experts = 2 * k * store.slot_bytes();
   plan_memory(view, wishes);
+}
 
+void Engine::start_experts() {
+  const ExpertOptions& wanted = options_.experts;
+  const ExpertStore& store = *model_->store;
   ExpertCacheOptions cache;
   cache.budget_bytes = memory_.experts;
   cache.reader = wanted.reader;
   cache.policy = wanted.policy;
   cache.prefetch = wanted.prefetch;
+  cache.digests = model_->digests.get();
   if (!wanted.trace.empty()) {
     cache.trace =
         std::make_unique<RoutingTrace>(wanted.trace, store.layers(), store.experts_per_layer());
@@ -210,17 +259,17 @@ void Engine::start_experts(const MemoryView& view) {
                                                   std::move(cache));
   memory_.experts = model_->experts->status().budget_bytes;
 
-  KeeperOptions keeper;
+  CacheWarmerOptions warmer;
   if (!wanted.history.empty()) {
     std::ostringstream name;
     name << "routing-" << std::hex << std::setw(16) << std::setfill('0') << fingerprint_;
-    keeper.history = wanted.history / name.str();
+    warmer.history = wanted.history / name.str();
   }
-  keeper.fingerprint = fingerprint_;
-  keeper.budget_bytes = memory_.experts;
-  keeper.yield_memory = wanted.yield_memory;
-  keeper.note = options_.note;
-  keeper_ = std::make_unique<ExpertKeeper>(*model_->experts, std::move(keeper));
+  warmer.fingerprint = fingerprint_;
+  warmer.budget_bytes = memory_.experts;
+  warmer.yield_memory = wanted.yield_memory;
+  warmer.note = options_.note;
+  cache_warmer_ = std::make_unique<CacheWarmer>(*model_->experts, std::move(warmer));
 }
 
 const Tokenizer& Engine::tokenizer() const {
@@ -231,8 +280,8 @@ const Tokenizer& Engine::tokenizer() const {
 std::string Engine::description() const {
   return model_->backend->description();
 }
-bool Engine::screened() const {
-  return static_cast<bool>(model_->screen);
+bool Engine::has_shortlist() const {
+  return static_cast<bool>(model_->shortlist);
 }
 ExpertStatus Engine::experts() const {
   return model_->experts->status();
@@ -242,6 +291,9 @@ kernels::Backend& Engine::backend() const {
 }
 std::size_t Engine::cached_prefix(std::span<const TokenId> tokens) const {
   return prefixes_->find(tokens);
+}
+void Engine::check_files() const {
+  files_->check();
 }
 PrefixStatistics Engine::prefix_statistics() const {
   return prefixes_->statistics();

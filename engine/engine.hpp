@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -17,41 +18,41 @@
 #include <string>
 #include <vector>
 
-#include "engine/config.hpp"
-#include "engine/drafts.hpp"
-#include "engine/expert_policy.hpp"
-#include "engine/experts.hpp"
-#include "engine/memory.hpp"
-#include "engine/profile.hpp"
-#include "engine/reader.hpp"
-#include "engine/sampling.hpp"
-#include "engine/synth.hpp"  // part of this face: the daemon includes no other header
-#include "engine/tokenizer.hpp"
-#include "engine/types.hpp"
+#include "engine/checkpoint/model_config.hpp"
+#include "engine/decode/drafts.hpp"
+#include "engine/decode/sampling.hpp"
+#include "engine/dummy/dummy.hpp"  // part of this face: the daemon includes no other header
+#include "engine/experts/experts.hpp"
+#include "engine/experts/policy.hpp"
+#include "engine/experts/reader.hpp"
+#include "engine/forward/load_progress.hpp"
+#include "engine/forward/state.hpp"
+#include "engine/prefix/statistics.hpp"
+#include "engine/support/memory.hpp"
+#include "engine/support/types.hpp"
+#include "engine/tokenizer/profile.hpp"
+#include "engine/tokenizer/tokenizer.hpp"
 #include "kernels/ops.hpp"
 
 namespace hearth::engine {
 
-struct Model;           // engine/model.hpp: the weights
-struct State;           // engine/state.hpp: KV, DeltaNet states, convolution history
-struct RecurrentState;  // there too
-struct Chunk;           // engine/forward.hpp: rows on their way through the layers
-class ExpertKeeper;     // engine/expert_keeper.hpp
-class PrefixCache;      // engine/prefix_cache.hpp: checkpoints that prompts go back to
+struct Model;           // engine/forward/model.hpp: the weights
+struct Chunk;           // engine/forward/forward.hpp: rows on their way through the layers
+class CacheWarmer;      // engine/experts/cache_warmer.hpp
+class CheckpointFiles;  // engine/checkpoint/digest.hpp: whether the files are what was loaded
+class PrefixCache;      // engine/prefix/cache.hpp: checkpoints that prompts go back to
 enum class CheckpointKind : std::uint8_t;
-
-enum class KvType : std::uint8_t { f32, f16 };
 
 // Whether the likeliest tokens are found by an 8-bit copy of lm_head, which reads half as much:
 // where lm_head is large and there is room for the copy, or as said.
-enum class Screening : std::uint8_t { automatic, always, off };
+enum class ShortlistUse : std::uint8_t { automatic, always, off };
 
 // Whether the MTP head is loaded where the checkpoint has one. It pays where all experts, its own
 // among them, fit in memory: guesses that must wait for the disk cost about what they bring, and
 // the head follows every token, guessed from or not.
 enum class MtpUse : std::uint8_t { off, where_it_pays, always };
 
-// How the experts are kept (see expert_cache.hpp and expert_keeper.hpp).
+// How the experts are kept (see cache.hpp and cache_warmer.hpp).
 struct ExpertOptions {
   std::uint64_t memory = 0;          // bytes for them; 0: worked out from what is free
   std::optional<ReaderKind> reader;  // empty: the best that works
@@ -77,7 +78,7 @@ struct EngineOptions {
   ExpertOptions experts;
   std::function<void(const std::string&)> note;  // for the log, from any thread
   MtpUse mtp = MtpUse::off;
-  Screening screening = Screening::automatic;
+  ShortlistUse shortlist = ShortlistUse::automatic;
   // Guessed tokens that a pass verifies at most; each costs a state (about 74 MiB at 80B). 0: none.
   std::size_t drafts = 8;
 
@@ -91,32 +92,15 @@ struct EngineOptions {
   double disk_min_seconds = 3;  // what is computed again faster than this is not written
 };
 
+// Tokens of a prompt and its answer: what the options say, else the checkpoint's profile, else all
+// that the model can see. Throws Error where that is more than the model can see.
+std::int64_t context_tokens(const EngineOptions& options, const Config& config,
+                            const Profile& profile);
 // Rows of a prefill chunk with these options.
 std::int64_t chunk_rows(const EngineOptions& options, const Config& config, std::int64_t context);
-// Of the 8-bit copy of lm_head; 0 where it does not pay or takes too much of what is free.
-std::uint64_t screen_bytes(const EngineOptions& options, const Config& config,
-                           const MemoryPlan& plan, const MemoryView& view);
-
-// What the prefix checkpoints are doing.
-struct PrefixStatistics {
-  std::uint64_t ram_bytes = 0;  // states under way in a chunk included
-  std::uint64_t ram_limit = 0;
-  std::size_t ram_checkpoints = 0;
-  bool disk = false;  // whether there is a directory, and it is ours
-  std::uint64_t disk_bytes = 0;
-  std::uint64_t disk_limit = 0;
-  std::size_t disk_checkpoints = 0;
-  std::uint64_t written_today = 0;
-  std::uint64_t daily_limit = 0;
-  std::uint64_t hits = 0;             // prompts that went on from a checkpoint
-  std::uint64_t misses = 0;           // prompts that began at their first token
-  std::uint64_t restored_tokens = 0;  // not computed again, thanks to checkpoints
-};
-
-struct LoadProgress {
-  std::uint64_t bytes_done = 0;
-  std::uint64_t bytes_total = 0;
-};
+// Bytes of the int8 shortlist of lm_head; 0: it does not pay or takes too much of what is free.
+std::uint64_t shortlist_bytes(const EngineOptions& options, const Config& config,
+                              const MemoryPlan& plan, const MemoryView& view);
 
 class Engine {
  public:
@@ -134,8 +118,8 @@ class Engine {
   const Profile& profile() const { return profile_; }
   const GenerationDefaults& defaults() const { return defaults_; }
   std::int64_t context() const { return context_; }
-  // Of the checkpoint's bytes' description and of the numeric definition: state saved under one
-  // fingerprint is only ever restored under the same.
+  // Hash of the checkpoint's bytes (all outside the experts, samples of those), configuration and
+  // the numeric definition: state saved under one fingerprint is only restored under the same.
   std::uint64_t fingerprint() const { return fingerprint_; }
   std::string description() const;  // "CPU avx512, 2 threads"
   // Rows of a prefill chunk.
@@ -148,18 +132,26 @@ class Engine {
   kernels::Backend& backend() const;
   kernels::Isa isa() const { return isa_; }
   bool has_mtp() const { return mtp_; }  // whether the MTP head is loaded
-  bool screened() const;                 // whether there is a copy of lm_head to screen with
+  bool has_shortlist() const;            // whether there is an int8 shortlist of lm_head
   PrefixCache& prefixes() const { return *prefixes_; }  // the computing thread's
 
   // How many of the tokens a checkpoint covers. On the computing thread.
   std::size_t cached_prefix(std::span<const TokenId> tokens) const;
   PrefixStatistics prefix_statistics() const;
 
+  // Throws Error where the checkpoint's files on disk are not those that were loaded. On the
+  // computing thread.
+  void check_files() const;
+  // What it took to sample the experts' data, without what loading reads anyway.
+  double sampling_seconds() const { return sampling_seconds_; }
+
  private:
   Engine();
   bool mtp_wanted(const MemoryView& view);
   void plan_memory(const MemoryView& view, const MemoryWishes& wishes);
-  void start_experts(const MemoryView& view);
+  void plan_experts_memory(const MemoryView& view);
+  void take_fingerprint();
+  void start_experts();
 
   EngineOptions options_;
   Config config_;
@@ -171,15 +163,15 @@ class Engine {
   bool mtp_ = false;  // whether the MTP head is loaded
   kernels::Isa isa_ = kernels::Isa::scalar;
   std::uint64_t fingerprint_ = 0;
+  double sampling_seconds_ = 0;
   MemoryPlan memory_;
   std::vector<std::string> notes_;
   std::unique_ptr<Model> model_;
-  std::unique_ptr<ExpertKeeper> keeper_;  // of the model's experts: goes before them
+  // These must be destroyed before `model_`.
+  std::unique_ptr<CheckpointFiles> files_;
+  std::unique_ptr<CacheWarmer> cache_warmer_;
   std::unique_ptr<PrefixCache> prefixes_;
 };
-
-// What a step of work came to.
-enum class Progress : std::uint8_t { more, done, interrupted };
 
 // One sequence: its tokens and everything computed from them. Movable.
 class Session {
@@ -207,11 +199,11 @@ class Session {
   void keep();
 
   // Brings the session from where it is towards `tokens` (which must extend tokens()) by one piece
-  // of work: a layer half of a chunk, or one of its checkpoints. They are kept at `marks` (token
-  // counts), at regular distances, shortly before the end and there, as far as their budget goes.
-  // Interrupted work within a piece is lost, finished pieces stay and go on at the next call.
+  // of work: a layer half of a chunk, or one of its checkpoints. They are kept at `boundaries`
+  // (token counts), at regular distances, shortly before the end and there, as far as their budget
+  // goes. Interrupted work within a piece is lost, finished pieces stay and go on at the next call.
   // logits() afterwards are those after the last token.
-  Progress prefill(std::span<const TokenId> tokens, std::span<const std::size_t> marks,
+  Progress prefill(std::span<const TokenId> tokens, std::span<const std::size_t> boundaries,
                    const std::atomic<bool>* interrupt);
   // Rows that passed all layers of a running prefill, counting a chunk by the share of its layers.
   double prefill_done() const;
@@ -240,13 +232,15 @@ class Session {
   std::vector<TokenId> draft(TokenId next, int count);
 
  private:
-  friend struct SessionAccess;  // engine/forward.hpp: golden tests look at what lies between
+  friend struct SessionAccess;  // engine/session_access.hpp: golden tests look at what is between
 
   struct Prefill;  // a chunk on its way and the checkpoints it takes
 
+  bool outdated() const;
+  void require_current() const;
   bool continues(std::span<const TokenId> tokens) const;
   std::unique_ptr<Prefill> next_chunk(std::span<const TokenId> tokens,
-                                      std::span<const std::size_t> marks);
+                                      std::span<const std::size_t> boundaries);
   bool keep_next(const std::atomic<bool>* interrupt);
   void clear();
   void retire(RecurrentState state);
@@ -256,11 +250,12 @@ class Session {
   std::shared_ptr<const Engine> engine_;
   std::vector<TokenId> tokens_;
   std::vector<float> logits_;  // [n][vocab] after the last n tokens
-  bool screened_ = false;      // whether some of them are missing
+  bool shortlisted_ = false;   // whether some of them are missing
   int wanted_top_ = 0;
   std::vector<TokenId> wanted_always_;
   std::uint64_t computed_ = 0;
-  std::size_t synced_ = 0;  // tokens that the last sync kept
+  std::size_t synced_ = 0;         // tokens that the last sync kept
+  std::uint64_t differences_ = 0;  // PrefixCache::differences() when its first token was computed
   DraftLength draft_length_;
   std::unique_ptr<State> state_;
   std::unique_ptr<Prefill> parked_;
@@ -271,8 +266,11 @@ struct GenerationRequest {
   SamplingParams sampling;
   std::vector<TokenId> stop_ids;
   std::vector<std::string> stop_strings;
-  std::int64_t max_tokens = 256;
-  bool thinking = false;  // the answer begins inside <think>: hide it
+  std::int64_t max_tokens = 256;  // of the answer, without its thought
+  bool thinking = false;          // the answer begins inside <think>: a thought, which is hidden
+  // Most tokens of the thought; then it is closed and the answer follows. Less where the context
+  // could not hold both: the answer has up to half of what the prompt leaves.
+  std::int64_t thinking_budget = 2048;
 };
 
 // What guesses did.
@@ -302,9 +300,13 @@ class Generation {
   std::size_t cached_tokens() const { return cached_.value_or(0); }  // known, not computed again
   double prompt_done() const;  // prompt tokens done, cached ones too
   bool decoding() const { return decoding_; }
-  std::size_t answer_tokens() const { return answer_.size(); }
+  // What was written: the thought, what closed it, and the answer.
   const std::vector<TokenId>& answer() const { return answer_; }
-  // Of the answer: passes over the layers, the tokens that they kept, and the guesses among them.
+  bool thinking() const { return thinking_.thinking(); }  // now
+  std::size_t thought_tokens() const { return thought_; }
+  bool thought_cut() const { return thought_cut_; }                        // by the budget
+  std::size_t answer_tokens() const { return answer_.size() - thought_; }  // behind the thought
+  // Counts for the answer: passes over the layers, the tokens kept, and draft tokens among them.
   const DecodeCounts& counts() const { return counts_; }
 
  private:
@@ -316,6 +318,9 @@ class Generation {
   void want_logits();
   Progress decode(const std::atomic<bool>* interrupt);
   TokenId choose(std::span<const float> logits, std::size_t context) const;
+  TokenId next(std::span<const float> logits, std::size_t context);
+  void close_thought();
+  bool is_stop(TokenId token) const;
   void accept(TokenId token);
   void end(StopReason reason);
 
@@ -329,6 +334,11 @@ class Generation {
   DecodeCounts counts_;
   Utf8Stream utf8_;
   ThinkingFilter thinking_;
+  std::int64_t thinking_budget_ = 0;
+  std::size_t thought_ = 0;  // the first tokens of answer_, with those that closed it
+  bool thought_cut_ = false;
+  std::deque<TokenId> closing_;  // what is still to be written to close the thought
+  char last_byte_ = '\n';        // of what was written; a thought begins on a line of its own
   StopStrings stop_strings_;
   std::string visible_;
   std::optional<StopReason> reason_;

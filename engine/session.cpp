@@ -1,15 +1,19 @@
 // A sequence's life: synchronising with a new prompt, prefill in stages, decode, drafts.
 #include <algorithm>
 #include <chrono>
+#include <new>
 #include <numeric>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "engine/engine.hpp"
-#include "engine/forward.hpp"
-#include "engine/prefix_cache.hpp"
-#include "engine/prefix_cuts.hpp"
-#include "engine/state.hpp"
+#include "engine/forward/forward.hpp"
+#include "engine/forward/state.hpp"
+#include "engine/prefix/cache.hpp"
+#include "engine/prefix/positions.hpp"
+#include "engine/session_access.hpp"
+#include "engine/support/out_of_memory.hpp"
 
 namespace hearth::engine {
 
@@ -38,26 +42,35 @@ std::unique_ptr<State> empty_state(const Engine& engine) {
   return state;
 }
 
+// Where clear() left none.
+void need_state(const Engine& engine, State& state) {
+  const Config& config = engine.config();
+  const bool some = std::ranges::count(config.layers, LayerKind::linear_attention) > 0;
+  if (some && state.recurrent.conv.empty())
+    state.recurrent = make_recurrent_state(engine.backend(), config);
+}
+
 std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
 
-// Of a sequence's beginning, whose KV the caches hold.
+// The checkpoint of a sequence's beginning, whose KV the caches hold.
 PrefixCache::Checkpoint checkpoint_of(const Engine& engine,
                                       std::span<const kernels::KvCache> caches,
                                       std::span<const TokenId> tokens, CheckpointKind kind,
                                       RecurrentState state, std::vector<float> hidden,
-                                      std::vector<float> logits) {
+                                      std::vector<float> logits, std::uint64_t differences) {
   kernels::Backend& backend = engine.backend();
   const PrefixLayout& layout = engine.prefixes().layout();
   return {tokens,
           kind,
-          freeze_state(backend, std::move(state)),
+          save_state(backend, std::move(state)),
           std::move(hidden),
           std::move(logits),
+          differences,
           [&backend, &layout, caches](std::int64_t begin, std::int64_t end,
                                       const std::atomic<bool>* interrupt) {
-            return freeze_kv(backend, layout, caches, begin, end, interrupt);
+            return save_kv(backend, layout, caches, begin, end, interrupt);
           }};
 }
 
@@ -65,29 +78,38 @@ PrefixCache::Checkpoint checkpoint_of(const Engine& engine,
 
 // A chunk on its way, then, when it is part of the session, what is still to be kept of it.
 struct Session::Prefill {
-  // Takes as many of the cuts as the budget allows.
-  Prefill(PrefixCache& cache, std::vector<Cut> wanted, const CutRange& range)
-      : prefixes(cache), cuts(std::move(wanted)), reserved(cache.reserve_states(cuts.size())) {
-    limit_cuts(cuts, reserved, range);
+  // Takes as many of the positions as the budget allows.
+  Prefill(PrefixCache& cache, std::vector<CheckpointPosition> wanted, const PositionRange& range)
+      : prefixes(cache),
+        positions(std::move(wanted)),
+        reserved(cache.reserve_states(positions.size())) {
+    limit_positions(positions, reserved, range);
   }
   Prefill(const Prefill&) = delete;
   Prefill& operator=(const Prefill&) = delete;
   ~Prefill() { prefixes.release_states(reserved); }
 
+  // The next checkpoint, of a session that this is part of by now. False: interrupted.
+  bool keep_next(Session& session, const std::atomic<bool>* interrupt);
+
   PrefixCache& prefixes;
-  std::vector<Cut> cuts;
+  std::vector<CheckpointPosition> positions;
   std::size_t reserved;  // states of the chunk that count as the cache's memory
   Chunk chunk;
   double seconds = 0;  // of computation so far
   bool computed = false;
-  std::size_t kept = 0;                         // of the cuts
+  std::size_t kept = 0;                         // of the positions
   std::optional<PrefixCache::Checkpoint> next;  // being kept
 };
 
-Session::Session(std::shared_ptr<const Engine> engine)
+Session::Session(std::shared_ptr<const Engine> engine) try
     : engine_(std::move(engine)),
       draft_length_(engine_->options().drafts),
-      state_(empty_state(*engine_)) {}
+      state_(empty_state(*engine_)) {
+  differences_ = engine_->prefixes().differences();
+} catch (const std::bad_alloc&) {
+  throw out_of_memory("a session's state");
+}
 Session::Session(Session&&) noexcept = default;
 Session& Session::operator=(Session&& other) noexcept {
   parked_.reset();  // before the engine that it reserved memory of
@@ -96,9 +118,10 @@ Session& Session::operator=(Session&& other) noexcept {
   logits_ = std::move(other.logits_);
   wanted_top_ = other.wanted_top_;
   wanted_always_ = std::move(other.wanted_always_);
-  screened_ = other.screened_;
+  shortlisted_ = other.shortlisted_;
   computed_ = other.computed_;
   synced_ = other.synced_;
+  differences_ = other.differences_;
   draft_length_ = other.draft_length_;
   state_ = std::move(other.state_);
   parked_ = std::move(other.parked_);
@@ -117,14 +140,24 @@ std::size_t Session::bytes() const {
   return total + chunk.states.back().bytes() + chunk.bytes();
 }
 
+// Whether the weights have turned out not to be what they were.
+bool Session::outdated() const {
+  return differences_ != engine_->prefixes().differences();
+}
+
+void Session::require_current() const {
+  if (outdated()) throw Error(engine_->model().digests->last_difference());
+}
+
 // Whether the session can go on to `tokens` from where it is.
 bool Session::continues(std::span<const TokenId> tokens) const {
   return common_prefix(tokens_, tokens) == tokens_.size() &&
-         (tokens_.size() < tokens.size() || (!logits_.empty() && !screened_));
+         (tokens_.size() < tokens.size() || (!logits_.empty() && !shortlisted_));
 }
 
 std::size_t Session::common(std::span<const TokenId> tokens) const {
-  return std::max(continues(tokens) ? tokens_.size() : 0, engine_->prefixes().find(tokens));
+  const bool goes_on = !outdated() && continues(tokens);
+  return std::max(goes_on ? tokens_.size() : 0, engine_->prefixes().find(tokens));
 }
 
 std::size_t Session::sync(std::span<const TokenId> tokens) {
@@ -132,7 +165,9 @@ std::size_t Session::sync(std::span<const TokenId> tokens) {
 }
 
 std::optional<std::size_t> Session::sync(std::span<const TokenId> tokens,
-                                         const std::atomic<bool>* interrupt) {
+                                         const std::atomic<bool>* interrupt) try {
+  engine_->check_files();
+  if (outdated()) clear();
   // While the KV that they need is there.
   while (parked_ && parked_->computed)
     if (!keep_next(interrupt)) return std::nullopt;
@@ -145,8 +180,8 @@ std::optional<std::size_t> Session::sync(std::span<const TokenId> tokens,
   }
   const std::size_t done = goes_on ? static_cast<std::size_t>(prefill_done()) : 0;
 
-  // Rows behind those that are shared are written while it is still open whether all of them will
-  // be; the state that the session is in stays until it is certain.
+  // Rows past the shared prefix may be overwritten before the restore is known to succeed, so keep
+  // the old state until then.
   kernels::Backend& backend = engine_->backend();
   RecurrentState state;
   const auto destination = [&](const PrefixCache::Restored& found) {
@@ -154,29 +189,42 @@ std::optional<std::size_t> Session::sync(std::span<const TokenId> tokens,
     if (state.delta.empty()) state = take_spare(*state_, backend, engine_->config());
     for (kernels::KvCache& kv : state_->kv)
       reserve(backend, kv, static_cast<std::int64_t>(shared), found.position);
-    Thaw thaw(backend);
-    for (const PrefixCache::Restored::Stretch& stretch : found.stretches)
-      thaw.kv(engine_->prefixes().layout(), stretch.kv, stretch.begin, stretch.from, stretch.to,
-              state_->kv);
-    thaw.state(found.state, state);
-    return thaw;
+    StateRestore restore(backend);
+    for (const PrefixCache::Restored::KvSpan& span : found.spans)
+      restore.kv(engine_->prefixes().layout(), span.kv, span.begin, span.from, span.to, state_->kv);
+    restore.state(found.state, state);
+    return restore;
   };
-  std::optional<PrefixCache::Restored> from =
-      engine_->prefixes().take(tokens, done, shared, destination, interrupt);
+  std::optional<PrefixCache::Restored> from;
+  try {
+    from = engine_->prefixes().take(tokens, done, shared, destination, interrupt);
+  } catch (...) {
+    if (!goes_on) clear();  // some of its rows may be gone
+    throw;
+  }
   if (!from || from->position == 0) {
-    if (!state.delta.empty()) retire(std::move(state));
     if (!goes_on) clear();
+    if (!state.delta.empty()) retire(std::move(state));
     if (!from) return std::nullopt;
     if (!logits_.empty() || !goes_on) synced_ = tokens_.size();  // else the same prompt goes on
     return tokens_.size();
+  }
+  try {
+    tokens_.reserve(static_cast<std::size_t>(from->position));
+    state_->spares.reserve(state_->spares.size() + 1);
+  } catch (...) {
+    if (!goes_on) clear();
+    throw;
   }
   state_->decoded.clear();  // what could be taken back is gone
   state_->hidden = std::move(from->hidden);
   retire(std::exchange(state_->recurrent, std::move(state)));
   logits_ = std::move(from->logits);
-  screened_ = false;
+  shortlisted_ = false;
   tokens_.assign(tokens.begin(), tokens.begin() + from->position);
   return synced_ = tokens_.size();
+} catch (const std::bad_alloc&) {
+  throw out_of_memory("the kept state of a prompt's beginning");
 }
 
 // Back to no tokens at all.
@@ -186,28 +234,32 @@ void Session::clear() {
   logits_.clear();
   state_->hidden.clear();
   state_->decoded.clear();
-  state_->recurrent = make_recurrent_state(engine_->backend(), engine_->config());
+  state_->recurrent = {};  // see need_state: nothing here needs memory
+  synced_ = 0;
+  differences_ = engine_->prefixes().differences();
 }
 
 // Leaves a state's memory to the next ones.
 void Session::retire(RecurrentState state) {
-  if (state_->spares.size() <= engine_->options().drafts)
+  if (!state.conv.empty() && state_->spares.size() <= engine_->options().drafts)
     state_->spares.push_back(std::move(state));
 }
 
-void Session::keep() {
-  if (tokens_.empty()) return;
-  // Logits that were screened are no use to a prompt that ends here.
+void Session::keep() try {
+  if (tokens_.empty() || outdated()) return;
+  // Logits of the shortlist alone are no use to a prompt that ends here.
   std::vector<float> last;
-  if (!screened_) last.assign(logits().begin(), logits().end());
+  if (!shortlisted_) last.assign(logits().begin(), logits().end());
   engine_->prefixes().add(checkpoint_of(*engine_, state_->kv, tokens_, CheckpointKind::end,
                                         copy(engine_->backend(), state_->recurrent), state_->hidden,
-                                        std::move(last)));
+                                        std::move(last), differences_));
+} catch (const std::bad_alloc&) {
+  // It is computed again when it is wanted.
 }
 
 // The next rows of a prompt, up to a multiple of the delta rule's chunk or the prompt's end.
 std::unique_ptr<Session::Prefill> Session::next_chunk(std::span<const TokenId> tokens,
-                                                      std::span<const std::size_t> marks) {
+                                                      std::span<const std::size_t> boundaries) {
   const EngineOptions& options = engine_->options();
   PrefixCache& prefixes = engine_->prefixes();
   const std::int64_t step = engine_->chunk_rows();
@@ -218,13 +270,13 @@ std::unique_ptr<Session::Prefill> Session::next_chunk(std::span<const TokenId> t
   const auto distance = static_cast<std::size_t>(
       round_up(std::max<std::int64_t>(options.checkpoint_distance, 1), delta_chunk));
   const std::size_t known =
-      prefixes.find(tokens.first(tokens.size() - std::min(before_end_least, tokens.size())));
-  const CutRange range{synced_, begin, end, tokens.size()};
-  auto next =
-      std::make_unique<Prefill>(prefixes, wanted_cuts(range, marks, distance, known), range);
+      prefixes.find(tokens.first(tokens.size() - std::min(before_end_min, tokens.size())));
+  const PositionRange range{synced_, begin, end, tokens.size()};
+  auto next = std::make_unique<Prefill>(
+      prefixes, wanted_positions(range, boundaries, distance, known), range);
   std::vector<std::size_t> inside;
-  for (const Cut& cut : next->cuts) {
-    if (cut.position < end) inside.push_back(cut.position - begin);
+  for (const CheckpointPosition& each : next->positions) {
+    if (each.position < end) inside.push_back(each.position - begin);
   }
   for (kernels::KvCache& kv : state_->kv) {
     reserve(engine_->backend(), kv, position(), static_cast<std::int64_t>(end));
@@ -235,11 +287,12 @@ std::unique_ptr<Session::Prefill> Session::next_chunk(std::span<const TokenId> t
   return next;
 }
 
-Progress Session::prefill(std::span<const TokenId> tokens, std::span<const std::size_t> marks,
-                          const std::atomic<bool>* interrupt) {
+Progress Session::prefill(std::span<const TokenId> tokens, std::span<const std::size_t> boundaries,
+                          const std::atomic<bool>* interrupt) try {
   if (common_prefix(tokens_, tokens) != tokens_.size()) {
     throw Error("prefill must extend the session's tokens; call sync first");
   }
+  require_current();
   const std::span<const TokenId> rest = tokens.subspan(tokens_.size());
   const auto more = [&] {
     const bool done = !parked_ && tokens_.size() == tokens.size();
@@ -250,7 +303,8 @@ Progress Session::prefill(std::span<const TokenId> tokens, std::span<const std::
 
   if (parked_ && common_prefix(parked_->chunk.tokens, rest) != parked_->chunk.rows())
     parked_.reset();
-  if (!parked_) parked_ = next_chunk(tokens, marks);
+  need_state(*engine_, *state_);
+  if (!parked_) parked_ = next_chunk(tokens, boundaries);
   Chunk& chunk = parked_->chunk;
   chunk.logit_rows = chunk.rows() == rest.size() ? 1 : 0;
 
@@ -263,10 +317,12 @@ Progress Session::prefill(std::span<const TokenId> tokens, std::span<const std::
   parked_->computed = true;
   Chunk left;  // what the chunk was computed in goes
   left.states = std::move(chunk.states);
-  left.cut_hidden = std::move(chunk.cut_hidden);
+  left.checkpoint_hidden = std::move(chunk.checkpoint_hidden);
   chunk = std::move(left);
-  if (parked_->cuts.empty()) parked_.reset();
+  if (parked_->positions.empty()) parked_.reset();
   return more();
+} catch (const std::bad_alloc&) {
+  throw out_of_memory("reading a prompt of " + std::to_string(tokens.size()) + " tokens");
 }
 
 // Keeps one checkpoint of a chunk that is part of the session by now; after the last one the chunk
@@ -274,25 +330,35 @@ Progress Session::prefill(std::span<const TokenId> tokens, std::span<const std::
 bool Session::keep_next(const std::atomic<bool>* interrupt) {
   if (is_set(interrupt)) return false;
   Prefill& done = *parked_;
-  PrefixCache& prefixes = engine_->prefixes();
-  if (!done.next) {
-    const auto [at, kind] = done.cuts[done.kept];
-    const bool inside = at < tokens_.size();
-    Chunk& chunk = done.chunk;
-    done.next = checkpoint_of(
-        *engine_, state_->kv, std::span(tokens_).first(at), kind,
-        inside ? std::move(chunk.states[done.kept]) : copy(engine_->backend(), state_->recurrent),
-        inside ? std::move(chunk.cut_hidden[done.kept]) : state_->hidden,
-        inside ? std::vector<float>() : logits_);
-    prefixes.release_states(1);  // from here on it counts as what it becomes
-    --done.reserved;
+  try {
+    if (!done.keep_next(*this, interrupt)) return false;
+  } catch (const std::bad_alloc&) {
+    // Without it: what it holds is computed again when it is wanted.
   }
-  if (!prefixes.add(*done.next, interrupt)) return false;
   done.next.reset();
-  if (++done.kept < done.cuts.size()) return true;
-  prefixes.persist(tokens_, tokens_.size() - synced_);
+  if (++done.kept < done.positions.size()) return true;
+  try {
+    engine_->prefixes().persist(tokens_, tokens_.size() - synced_);
+  } catch (const std::bad_alloc&) {
+  }
   parked_.reset();
   return true;
+}
+
+bool Session::Prefill::keep_next(Session& session, const std::atomic<bool>* interrupt) {
+  if (!next) {
+    State& state = *session.state_;
+    const auto [at, kind] = positions[kept];
+    const bool inside = at < session.tokens_.size();
+    next = checkpoint_of(
+        *session.engine_, state.kv, std::span(session.tokens_).first(at), kind,
+        inside ? std::move(chunk.states[kept]) : copy(session.engine_->backend(), state.recurrent),
+        inside ? std::move(chunk.checkpoint_hidden[kept]) : state.hidden,
+        inside ? std::vector<float>() : session.logits_, session.differences_);
+    prefixes.release_states(1);  // from here on it counts as what it becomes
+    --reserved;
+  }
+  return prefixes.add(*next, interrupt);
 }
 
 double Session::prefill_done() const {
@@ -305,11 +371,12 @@ double Session::prefill_done() const {
 
 Chunk SessionAccess::decode_chunk(Session& session, std::span<const TokenId> tokens) {
   const Engine& engine = *session.engine_;
-  std::vector<std::size_t> cuts(tokens.size() - 1);  // a state after each
-  std::iota(cuts.begin(), cuts.end(), 1);
+  need_state(engine, *session.state_);
+  std::vector<std::size_t> checkpoint_rows(tokens.size() - 1);  // a state after each
+  std::iota(checkpoint_rows.begin(), checkpoint_rows.end(), 1);
   Chunk chunk =
       make_chunk(engine.model(), engine.config(), *session.state_, {tokens.begin(), tokens.end()},
-                 session.position(), kernels::DeltaForm::step, std::move(cuts));
+                 session.position(), kernels::DeltaForm::step, std::move(checkpoint_rows));
   chunk.logit_rows = tokens.size();
   chunk.top = session.wanted_top_;
   chunk.always = session.wanted_always_;
@@ -319,8 +386,9 @@ Chunk SessionAccess::decode_chunk(Session& session, std::span<const TokenId> tok
   return chunk;
 }
 
-Progress Session::decode(std::span<const TokenId> tokens, const std::atomic<bool>* interrupt) {
+Progress Session::decode(std::span<const TokenId> tokens, const std::atomic<bool>* interrupt) try {
   if (tokens.empty()) throw Error("decode needs a token");
+  require_current();
   Chunk chunk = SessionAccess::decode_chunk(*this, tokens);
   Progress progress = Progress::more;
   while (progress == Progress::more) progress = advance(chunk, interrupt);
@@ -330,6 +398,8 @@ Progress Session::decode(std::span<const TokenId> tokens, const std::atomic<bool
     std::ranges::move(chunk.states, std::back_inserter(state_->spares));
   }
   return progress;
+} catch (const std::bad_alloc&) {
+  throw out_of_memory("a token's computation");
 }
 
 void Session::want_logits(int top, std::vector<TokenId> always) {
@@ -343,6 +413,7 @@ void Session::keep_decoded(std::size_t count) {
     throw Error("keep_decoded: the last decode had " + std::to_string(decoded.size() + 1) +
                 " tokens");
   }
+  state_->spares.reserve(state_->spares.size() + decoded.size());
   if (count <= decoded.size()) {
     State::Decoded& last = decoded[count - 1];
     std::swap(state_->recurrent, last.recurrent);
@@ -364,25 +435,30 @@ std::span<const float> Session::decoded_logits(std::size_t index) const {
 
 Progress Session::advance(Chunk& chunk, const std::atomic<bool>* interrupt) {
   const Config& config = engine_->config();
+  // What needs memory comes before the last stage: afterwards all of it takes place or none.
+  if (const std::size_t all = tokens_.size() + chunk.rows(); all > tokens_.capacity())
+    tokens_.reserve(std::max(all, 2 * tokens_.size()));
+  state_->spares.reserve(state_->spares.size() + state_->decoded.size() + 1);
+  state_->decoded.reserve(chunk.checkpoint_rows.size());
   if (!run_stage(engine_->model(), config, *state_, chunk, interrupt)) return Progress::interrupted;
   if (chunk.stage < stage_count(config)) return Progress::more;
 
   tokens_.insert(tokens_.end(), chunk.tokens.begin(), chunk.tokens.end());
   computed_ += chunk.rows();
   logits_ = std::move(chunk.logits);
-  screened_ = chunk.top > 0 && engine_->screened();
+  shortlisted_ = chunk.top > 0 && engine_->has_shortlist();
   const bool decoded = chunk.form == kernels::DeltaForm::step;
   for (State::Decoded& each : state_->decoded) state_->spares.push_back(std::move(each.recurrent));
   state_->decoded.clear();
   for (std::size_t i = 0; decoded && i + 1 < chunk.states.size(); ++i) {
-    state_->decoded.push_back({std::move(chunk.states[i]), std::move(chunk.cut_hidden[i])});
+    state_->decoded.push_back({std::move(chunk.states[i]), std::move(chunk.checkpoint_hidden[i])});
   }
-  state_->hidden = std::move(chunk.cut_hidden.back());
+  state_->hidden = std::move(chunk.checkpoint_hidden.back());
   retire(std::exchange(state_->recurrent, std::move(chunk.states.back())));
   return Progress::done;
 }
 
-std::vector<TokenId> Session::draft(TokenId next, int count) {
+std::vector<TokenId> Session::draft(TokenId next, int count) try {
   const Model& model = engine_->model();
   if (!model.mtp || state_->hidden.empty()) return {};
   reserve(engine_->backend(), state_->kv.back(), position(), position() + count);
@@ -391,17 +467,20 @@ std::vector<TokenId> Session::draft(TokenId next, int count) {
   for (int i = 0; i < count; ++i) {
     const MtpResult result =
         *run_mtp(model, engine_->config(), state_->kv.back(), hidden, std::span(&next, 1),
-                 position() - 1 + i, 1, kernels::ProductForm::canonical, nullptr);
+                 position() - 1 + i, 1, kernels::ProductForm::gemv, nullptr);
     next = static_cast<TokenId>(std::ranges::max_element(result.logits) - result.logits.begin());
     drafted.push_back(next);
     hidden = result.normed;
   }
   return drafted;
+} catch (const std::bad_alloc&) {
+  throw out_of_memory("the MTP head's draft");
 }
 
 void SessionAccess::run(Session& session, std::span<const TokenId> tokens, kernels::DeltaForm form,
                         Taps& taps) {
   const Engine& engine = *session.engine_;
+  need_state(engine, *session.state_);
   Chunk chunk = make_chunk(engine.model(), engine.config(), *session.state_,
                            {tokens.begin(), tokens.end()}, session.position(), form, {});
   chunk.taps = &taps;

@@ -10,16 +10,16 @@ namespace hearth::kernels {
 struct Access {
   using Deleter = void (*)(std::byte*);
 
-  static Buffer buffer(Place place, std::byte* data, std::size_t bytes, Deleter deleter) {
+  static Buffer buffer(Device device, std::byte* data, std::size_t bytes, Deleter deleter) {
     Buffer result;
-    result.place_ = place;
+    result.device_ = device;
     result.bytes_ = bytes;
     result.storage_ = {data, deleter};
     return result;
   }
-  static Slice slice(Place place, float* data, std::size_t size) {
+  static Slice slice(Device device, float* data, std::size_t size) {
     Slice result;
-    result.place_ = place;
+    result.device_ = device;
     result.data_ = data;
     result.size_ = size;
     return result;

@@ -1,5 +1,5 @@
 // Small buffers come from calloc, large ones from the system, page by page. Either way what free
-// needs stands just before the aligned bytes.
+// needs is just before the aligned bytes.
 #include "kernels/host_memory.hpp"
 
 #include <sys/mman.h>
@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <new>
 
 #include "kernels/access.hpp"
 
@@ -20,7 +21,7 @@ constexpr std::size_t huge_page = std::size_t{2} << 20;
 // streams weights spends a fifth of its time on address translation otherwise.
 constexpr std::size_t own_pages = huge_page;
 
-// What stands before the bytes of a buffer.
+// The header before the bytes of a buffer.
 struct Origin {
   void* begin = nullptr;
   std::size_t bytes = 0;  // of the mapping; 0 where calloc gave it
@@ -39,8 +40,8 @@ void free_host(std::byte* data) {
 
 // The first address from `begin` on that is aligned and has room for an Origin before it.
 std::byte* place(void* begin, std::size_t align) {
-  const std::uintptr_t least = reinterpret_cast<std::uintptr_t>(begin) + sizeof(Origin);
-  const std::uintptr_t data = (least + align - 1) / align * align;
+  const std::uintptr_t min = reinterpret_cast<std::uintptr_t>(begin) + sizeof(Origin);
+  const std::uintptr_t data = (min + align - 1) / align * align;
   return static_cast<std::byte*>(begin) + (data - reinterpret_cast<std::uintptr_t>(begin));
 }
 
@@ -49,13 +50,9 @@ Buffer finish(const Origin& origin, std::byte* data, std::size_t bytes) {
   return Access::buffer({}, data, bytes, free_host);
 }
 
-[[noreturn]] void no_memory(std::size_t bytes) {
-  throw Error("there is no memory for another " + std::to_string(bytes) + " bytes");
-}
-
 Buffer from_heap(std::size_t bytes) {
   void* const whole = std::calloc(bytes + alignment + sizeof(Origin), 1);
-  if (whole == nullptr) no_memory(bytes);
+  if (whole == nullptr) throw std::bad_alloc();
   return finish({whole, 0}, place(whole, alignment), bytes);
 }
 
@@ -63,7 +60,7 @@ Buffer from_system(std::size_t bytes) {
   const std::size_t whole = bytes + 2 * huge_page;
   void* const begin =
       ::mmap(nullptr, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (begin == MAP_FAILED) no_memory(bytes);
+  if (begin == MAP_FAILED) throw std::bad_alloc();
   std::byte* const data = place(begin, huge_page);
   ::madvise(data, bytes, MADV_HUGEPAGE);  // a wish: without, the pages are small
   return finish({begin, whole}, data, bytes);
@@ -72,7 +69,7 @@ Buffer from_system(std::size_t bytes) {
 }  // namespace
 
 Buffer allocate_host(std::size_t bytes) {
-  if (bytes > PTRDIFF_MAX - 2 * huge_page) no_memory(bytes);
+  if (bytes > PTRDIFF_MAX - 2 * huge_page) throw std::bad_alloc();
   return bytes < own_pages ? from_heap(bytes) : from_system(bytes);
 }
 

@@ -9,8 +9,8 @@
 namespace hearth::kernels {
 
 // Zeroed and 64-byte aligned; from 4 MiB on aligned to 2 MiB, in huge pages where possible. Throws
-// Error where there is no memory. Pages that are never touched cost nothing, so a cache for a long
-// context may be allocated whole.
+// std::bad_alloc where there is no memory. Pages that are never touched cost nothing, so a cache
+// for a long context may be allocated whole.
 Buffer allocate_host(std::size_t bytes);
 
 // Gives the whole pages in a part of a buffer of 4 MiB or more back to the system. They are zero

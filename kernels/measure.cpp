@@ -1,5 +1,5 @@
-// See measure.hpp. Functions for an instruction set carry it as an attribute and are called only
-// where the host has it.
+// Measures memory bandwidth and arithmetic peak. Functions for an instruction set carry it as an
+// attribute and are called only where the host has it.
 #include "kernels/measure.hpp"
 
 #include <immintrin.h>
@@ -164,7 +164,7 @@ Multiply multiply(Isa isa) {
   constexpr auto registers = static_cast<double>(steps * chains);
   switch (isa) {
     case Isa::amx:
-      return {multiply_amx, 16.0 * 16 * 32 / 2 * static_cast<double>(tile_steps * tile_chains)};
+      return {multiply_amx, 16.0 * 16 * 32 / 3 * static_cast<double>(tile_steps * tile_chains)};
     case Isa::avx512:
       return {multiply_avx512, 16 * registers};
     case Isa::avx2:

@@ -23,7 +23,7 @@ std::span<const ReadingWay> reading_ways();
 double read_bandwidth(int threads);
 
 // F32 operations a second (a fused multiply-add counts two) with everything in registers. On AMX a
-// multiply-add of F32 is two of BF16, one for each part of x: half the rate of the tiles.
+// multiply-add of F32 is three of BF16, one for each part of x: a third of the rate of the tiles.
 double arithmetic_peak(int threads, Isa isa);
 
 }  // namespace hearth::kernels

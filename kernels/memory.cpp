@@ -8,7 +8,7 @@
 namespace hearth::kernels {
 namespace {
 
-// Whether [offset, offset + count) lies in [0, size), with no overflow on the way.
+// Whether [offset, offset + count) is in [0, size), with no overflow on the way.
 bool inside(std::size_t offset, std::size_t count, std::size_t size) {
   return offset <= size && count <= size - offset;
 }
@@ -25,7 +25,7 @@ std::int64_t blocks(std::int64_t n) {
 
 Slice Slice::sub(std::size_t offset, std::size_t count) const {
   if (!inside(offset, count, size_))
-    throw Error("a window of values " + range(offset, count) + " lies outside one of " +
+    throw Error("a window of values " + range(offset, count) + " is outside one of " +
                 std::to_string(size_));
   Slice result = *this;
   result.data_ += offset;
@@ -43,15 +43,15 @@ Slice slice(const Buffer& buffer, std::size_t byte_offset, std::size_t count) {
   if (count > buffer.bytes() / sizeof(float) ||
       !inside(byte_offset, count * sizeof(float), buffer.bytes()))
     throw Error("a window of " + std::to_string(count) + " F32 values at byte " +
-                std::to_string(byte_offset) + " lies outside a buffer of " +
+                std::to_string(byte_offset) + " is outside a buffer of " +
                 std::to_string(buffer.bytes()) + " bytes");
   auto* const first = reinterpret_cast<float*>(Access::data(buffer) + byte_offset);
-  return Access::slice(buffer.place(), first, count);
+  return Access::slice(buffer.device(), first, count);
 }
 
 Matrix::Matrix(const Buffer& storage, std::size_t byte_offset, DType type, std::int64_t rows,
                std::int64_t cols, Slice scales)
-    : place_(storage.place()), type_(type), rows_(rows), cols_(cols), scales_(scales) {
+    : device_(storage.device()), type_(type), rows_(rows), cols_(cols), scales_(scales) {
   if (rows <= 0 || cols <= 0)
     throw Error("a matrix of " + std::to_string(rows) + " × " + std::to_string(cols) +
                 " has no elements");
@@ -60,11 +60,11 @@ Matrix::Matrix(const Buffer& storage, std::size_t byte_offset, DType type, std::
       static_cast<std::size_t>(rows) > storage.bytes() / row_bytes ||
       !inside(byte_offset, static_cast<std::size_t>(rows) * row_bytes, storage.bytes()))
     throw Error("a matrix of " + std::to_string(rows) + " × " + std::to_string(cols) + " at byte " +
-                std::to_string(byte_offset) + " lies outside a buffer of " +
+                std::to_string(byte_offset) + " is outside a buffer of " +
                 std::to_string(storage.bytes()) + " bytes");
   if (type == DType::f8_e4m3) {
     const auto needed = static_cast<std::size_t>(blocks(rows) * blocks(cols));
-    if (scales.size() != needed || scales.place() != place_)
+    if (scales.size() != needed || scales.device() != device_)
       throw Error("an f8_e4m3 matrix of " + std::to_string(rows) + " × " + std::to_string(cols) +
                   " needs " + std::to_string(needed) + " scales beside it, not " +
                   std::to_string(scales.size()));

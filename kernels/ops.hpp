@@ -24,12 +24,12 @@ class Error : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// Where bytes lie and where work on them runs.
-struct Place {
+// The device that holds bytes and computes on them.
+struct Device {
   enum class Kind : std::uint8_t { host, cuda };
   Kind kind = Kind::host;
   int index = 0;  // the device's number; 0 for the host
-  bool operator==(const Place&) const = default;
+  bool operator==(const Device&) const = default;
 };
 
 enum class DType : std::uint8_t { f32, f16, bf16, f8_e4m3 };
@@ -54,13 +54,13 @@ struct Access;  // kernels/access.hpp: the way from a handle to its address, for
 class Buffer {
  public:
   Buffer() = default;
-  Place place() const { return place_; }
+  Device device() const { return device_; }
   std::size_t bytes() const { return bytes_; }
   explicit operator bool() const { return storage_ != nullptr; }
 
  private:
   friend struct Access;
-  Place place_;
+  Device device_;
   std::size_t bytes_ = 0;
   std::unique_ptr<std::byte, void (*)(std::byte*)> storage_{nullptr, nullptr};
 };
@@ -69,14 +69,14 @@ class Buffer {
 class Slice {
  public:
   Slice() = default;
-  Place place() const { return place_; }
+  Device device() const { return device_; }
   std::size_t size() const { return size_; }  // in values
   // Values [offset, offset + count). Throws Error outside the window.
   Slice sub(std::size_t offset, std::size_t count) const;
 
  private:
   friend struct Access;
-  Place place_;
+  Device device_;
   float* data_ = nullptr;
   std::size_t size_ = 0;
 };
@@ -90,7 +90,7 @@ class Matrix {
   Matrix() = default;
   Matrix(const Buffer& storage, std::size_t byte_offset, DType type, std::int64_t rows,
          std::int64_t cols, Slice scales = {});
-  Place place() const { return place_; }
+  Device device() const { return device_; }
   DType type() const { return type_; }
   std::int64_t rows() const { return rows_; }
   std::int64_t cols() const { return cols_; }
@@ -98,7 +98,7 @@ class Matrix {
 
  private:
   friend struct Access;
-  Place place_;
+  Device device_;
   const std::byte* data_ = nullptr;
   DType type_ = DType::f32;
   std::int64_t rows_ = 0;
@@ -119,7 +119,7 @@ struct KvCache {
 
 // One output of split_groups: of every group `width` values go, group after group, to
 // out[row * stride + offset + group * width].
-struct Part {
+struct SplitSpec {
   Slice out;
   std::int64_t width = 0;
   std::int64_t stride = 0;
@@ -177,13 +177,14 @@ struct MatMul {
 
 // Which of two definitions a product follows. In both, a row's bits do not depend on its company.
 enum class ProductForm : std::uint8_t {
-  canonical,  // the 32 lanes of Backend's numeric definition: decode, verification of drafts
-  blocked,    // that of the blocked products (prefill), see numerics(); agrees to rounding
+  gemv,  // the 32 lanes of Backend's numeric definition: decode, verification of drafts
+  gemm,  // that of the GEMMs (prefill), see numerics(); agrees to rounding
 };
 
 // An 8-bit copy of a matrix, from which the rows that can have the largest products are told
-// without reading the matrix. Made by Backend::make_screen; a little more than a byte per weight.
-struct Screen {
+// without reading the matrix. Made by Backend::make_shortlist; a little more than a byte per
+// weight.
+struct Shortlist {
   Buffer codes;   // [rows][cols, rounded up to 64]
   Buffer bounds;  // per row what scales its codes and bounds their error
   std::int64_t rows = 0;
@@ -208,24 +209,24 @@ struct Candidates {
 // the 32 lanes are folded by halves (16, 8, 4, 2, 1). Beside f8_e4m3 an activation of 2^36 and
 // more counts as infinite and one below 2^-89 as zero (table.hpp says why); scales must be less
 // than 2^99. exp is one polynomial (kernels/numeric.hpp). So every ISA, every thread count and any
-// company of rows gives the same bits. The blocked form of the products has definitions of its own
-// (kernels/cpu/blocked.hpp): one for amx, one for all other ISAs, and of each the same is true.
+// company of rows gives the same bits. The GEMM form of the products has definitions of its own
+// (kernels/cpu/gemm/gemm.hpp): one for amx, one for all other ISAs, and of each the same is true.
 class Backend {
  public:
   virtual ~Backend() = default;
 
-  virtual Place place() const = 0;
+  virtual Device device() const = 0;
   virtual std::string description() const = 0;  // for people: "CPU avx512, 2 threads"
   virtual int threads() const = 0;              // of the host that compute
-  // The definitions that the bits of results follow, where there is a choice: "blocked f32". What
+  // The definitions that the bits of results follow, where there is a choice: "gemm f32". What
   // one Backend computed may be continued bit for bit only on one that says the same.
   virtual std::string numerics() const = 0;
 
-  // Memory. allocate throws Error where the device has no room. Host buffers of 4 MiB and more
-  // begin at a multiple of 2 MiB.
+  // Memory. allocate throws std::bad_alloc where the device has no room. Host buffers of 4 MiB and
+  // more begin at a multiple of 2 MiB.
   virtual Buffer allocate(std::size_t bytes) = 0;
   // Gives the memory of [byte_offset, byte_offset + bytes) of such a large buffer back, as far as
-  // it is whole pages; what stood there is lost, the buffer stays usable.
+  // it is whole pages; its content is lost, the buffer stays usable.
   virtual void discard(const Buffer& buffer, std::size_t byte_offset, std::size_t bytes) = 0;
   virtual void write(const Buffer& to, std::size_t byte_offset,
                      std::span<const std::byte> from) = 0;
@@ -234,7 +235,7 @@ class Backend {
                     std::size_t bytes) = 0;
   virtual void write(Slice to, std::span<const float> from) = 0;
   virtual void read(Slice from, std::span<float> to) = 0;
-  // The bytes of a Buffer that lies in host memory, for a reader to fill; empty elsewhere.
+  // The bytes of a Buffer in host memory, for a reader to fill; empty elsewhere.
   virtual std::span<std::byte> map(const Buffer& buffer) = 0;
 
   // Interruption. After begin(flag), operations stop between pieces of at most about 5 ms once
@@ -247,22 +248,21 @@ class Backend {
   virtual void embed(const Matrix& table, std::span<const std::int32_t> ids, Slice out) = 0;
   // Products that do not depend on each other, handed to the threads together.
   virtual void matmul(std::span<const MatMul> products, ProductForm form) = 0;
-  void matmul(const Matrix& w, Slice x, Slice y, int rows,
-              ProductForm form = ProductForm::canonical) {
+  void matmul(const Matrix& w, Slice x, Slice y, int rows, ProductForm form = ProductForm::gemv) {
     const MatMul one{w, x, y, rows};
     matmul(std::span(&one, 1), form);
   }
 
-  // A screen of w, which must have at most 65536 columns; screen_bytes says how large it will be.
-  // Interrupted: an empty one.
-  virtual Screen make_screen(const Matrix& w) = 0;
-  static std::size_t screen_bytes(std::int64_t rows, std::int64_t cols);
+  // A shortlist of w, which must have at most 65536 columns; shortlist_bytes says how large it will
+  // be. Interrupted: an empty one.
+  virtual Shortlist make_shortlist(const Matrix& w) = 0;
+  static std::size_t shortlist_bytes(std::int64_t rows, std::int64_t cols);
   // For each of `rows` activation rows x [rows][w.cols()] the rows of w that may be among the k
   // largest of w · x: no other would be found by top_k on the whole product. Those in `always` are
-  // there too. Scores have the bits of the canonical product. `screen` must be w's. Interrupted: no
+  // there too. Scores have the bits of the GEMV. `shortlist` must be w's. Interrupted: no
   // candidates.
-  virtual void screened_top(const Screen& screen, const Matrix& w, Slice x, int rows, int k,
-                            std::span<const std::int32_t> always, std::span<Candidates> out) = 0;
+  virtual void shortlist_top(const Shortlist& shortlist, const Matrix& w, Slice x, int rows, int k,
+                             std::span<const std::int32_t> always, std::span<Candidates> out) = 0;
 
   // Zero-centred: out = x · rsqrt(mean(x²)+eps) · (1 + weight). x may be out.
   virtual void rms_norm(Rows x, Slice weight, Rows out, int rows, int dim, float eps) = 0;
@@ -291,7 +291,7 @@ class Backend {
   virtual void sigmoid_mul(Slice gate, Slice x, Slice out) = 0;  // sigmoid(gate) · x
   virtual void add(Slice x, Slice y, Slice out) = 0;             // x + y
   // Cuts every row of in [rows][groups][Σ width] into the parts (see Part).
-  virtual void split_groups(Slice in, int rows, int groups, std::span<const Part> parts) = 0;
+  virtual void split_groups(Slice in, int rows, int groups, std::span<const SplitSpec> parts) = 0;
   virtual void gather_rows(Slice x, int dim, std::span<const std::int32_t> rows, Slice out) = 0;
   virtual void scatter_rows(Slice x, int dim, std::span<const std::int32_t> rows, Slice out) = 0;
   // out[r] = (Σ_s weights[r][s] · y[r][s], slots in order) + sigmoid(shared_gate[r]) · shared[r]
@@ -311,8 +311,8 @@ Slice slice(const Buffer& buffer);
 // A window of `count` values at a byte offset that is a multiple of 4.
 Slice slice(const Buffer& buffer, std::size_t byte_offset, std::size_t count);
 
-// Each with what those before it have. amx computes the blocked products of BF16 and F8 in two
-// parts of BF16 (kernels/cpu/blocked.hpp), everything else as avx512 does.
+// Each with what those before it have. amx computes the GEMMs of BF16 and F8 in three
+// parts of BF16 (kernels/cpu/gemm/gemm.hpp), everything else as avx512 does.
 enum class Isa : std::uint8_t { scalar, avx2, avx512, amx };
 std::string_view name(Isa isa);
 std::optional<Isa> parse_isa(std::string_view name);
@@ -322,7 +322,7 @@ bool host_has(Isa isa);
 // What open_cpu chose, for logs and status.
 struct CpuChoice {
   Isa isa = Isa::scalar;
-  std::string blocked;             // the blocked products' table: "avx512 f32"
+  std::string gemm;                // the GEMMs' table: "avx512 f32"
   std::vector<std::string> notes;  // e.g. "avx512: rms_norm differs from the scalar definition"
 };
 

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <string>
 #include <system_error>
+#include <utility>
 
 #include "kernels/ops.hpp"
 
@@ -52,8 +53,8 @@ void ask_for_short_turns() {
 }
 
 template <class Condition>
-bool spin_until(Condition condition, microseconds most) {
-  const Clock::time_point end = Clock::now() + most;
+bool spin_until(Condition condition, microseconds max) {
+  const Clock::time_point end = Clock::now() + max;
   do {
     for (int i = 0; i < 16; ++i) {
       if (condition()) return true;
@@ -108,6 +109,17 @@ bool Pool::poll() {
 }
 
 void Pool::run(std::int64_t pieces, const Body& body) {
+  run_all(pieces, body);
+  if (failed_.exchange(false)) std::rethrow_exception(std::exchange(failure_, nullptr));
+}
+
+// The first one counts.
+void Pool::fail(std::exception_ptr failure) {
+  const std::lock_guard lock(mutex_);
+  if (!failed_.exchange(true)) failure_ = std::move(failure);
+}
+
+void Pool::run_all(std::int64_t pieces, const Body& body) {
   const auto parts = static_cast<std::int64_t>(ranges_.size());
   for (std::int64_t i = 0; i < parts; ++i) {
     Range& range = ranges_[static_cast<std::size_t>(i)];
@@ -136,10 +148,14 @@ void Pool::run(std::int64_t pieces, const Body& body) {
 void Pool::drain(const Body& body, std::size_t self) {
   for (std::size_t i = 0; i < ranges_.size(); ++i) {
     Range& range = ranges_[(self + i) % ranges_.size()];
-    while (!poll()) {
+    while (!poll() && !failed_.load(std::memory_order_relaxed)) {
       const std::int64_t piece = range.next.fetch_add(1, std::memory_order_relaxed);
       if (piece >= range.end) break;
-      body(piece);
+      try {
+        body(piece);
+      } catch (...) {
+        return fail(std::current_exception());
+      }
     }
   }
 }

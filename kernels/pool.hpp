@@ -1,6 +1,6 @@
 // The threads that compute. Hands out numbered pieces of work and stops between two of them when
 // asked to. Knows nothing of what a piece does; what a piece computes must not depend on who runs
-// it. Each thread begins with a range of neighbouring pieces, which in a product lie side by side
+// it. Each thread begins with a range of neighbouring pieces, which in a product are adjacent
 // in memory, and takes from the others' ranges when its own is done; so pieces can be small, and a
 // thread that lost its core holds up no more than the piece in its hands.
 #pragma once
@@ -8,6 +8,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <mutex>
 #include <thread>
@@ -39,11 +40,14 @@ class Pool {
   bool poll();
 
   // Runs body(0) … body(pieces - 1), each once, in any order on any thread; returns when all have
-  // run or the interrupt was seen and no piece is running. `body` may not throw.
+  // run or the interrupt was seen and no piece is running. Where one throws, no further piece is
+  // begun, and the first exception comes out of here.
   void run(std::int64_t pieces, const Body& body);
 
  private:
   void quit();
+  void run_all(std::int64_t pieces, const Body& body);
+  void fail(std::exception_ptr failure);
   void work(std::size_t self);
   void drain(const Body& body, std::size_t self);
 
@@ -63,6 +67,8 @@ class Pool {
   bool quit_ = false;
   std::atomic<std::uint64_t> job_ = 0;  // counts jobs; written under the mutex, watched without
   std::atomic<int> inside_ = 0;         // workers in the current job; written under the mutex
+  std::atomic<bool> failed_ = false;    // a piece of the current job threw
+  std::exception_ptr failure_;          // what
   std::vector<Range> ranges_;           // of the calling thread, then of the workers
   std::vector<std::thread> workers_;
 };

@@ -3,23 +3,33 @@
 
 #include <utility>
 
-#include "lsp/code_actions.hpp"
-#include "lsp/inline_completion.hpp"
-#include "lsp/model_status.hpp"
-#include "lsp/rpc.hpp"
+#include "lsp/actions/code_actions.hpp"
+#include "lsp/completion/inline_completion.hpp"
+#include "lsp/jobs/model_status.hpp"
+#include "lsp/protocol/constants.hpp"
+#include "lsp/protocol/extension.hpp"
+#include "lsp/protocol/rpc.hpp"
+#include "lsp/protocol/source_path.hpp"
 #include "lsp/session.hpp"
+#include "lsp/support/lifetime.hpp"
+#include "lsp/support/parse_guard.hpp"
 
 namespace hearth::lsp {
 namespace {
 
-// Of a client that was initialized.
-struct Features {
-  explicit Features(Session shared) : session(std::move(shared)) {}
+// A larger message is parsed elsewhere: it would keep other sessions waiting.
+constexpr std::size_t max_bytes_at_once = 128 * 1024;
 
-  Session session;
-  ModelStatus status{session};
-  CodeActions code_actions{session};
-  InlineCompletions inline_completions{session};
+// The features of a client that was initialized.
+struct Features {
+  Features(Host& host, Model& model, Jobs& jobs, Rpc& rpc, const ServerOptions& options,
+           const Client& client)
+      : session(host, model, jobs, rpc, options, client) {}
+
+  EditorSession session;
+  ModelStatus status{session.shown};
+  CodeActions code_actions{session.shown};
+  InlineCompletions inline_completions{session.shown};
 };
 
 }  // namespace
@@ -33,15 +43,23 @@ struct Server::Impl {
         model(shared_model),
         jobs(shared_jobs),
         options(std::move(server_options)),
-        rpc(host, std::move(send), [this](std::string_view method) { return refuse(method); }) {
+        rpc(host, std::move(send), [this](std::string_view method) { return hear(method); }) {
     register_lifecycle();
     register_documents();
   }
   ~Impl() { rpc.close(); }
 
+  std::optional<RpcError> hear(std::string_view method);
   std::optional<RpcError> refuse(std::string_view method) const;
   void register_lifecycle();
   void register_documents();
+  void tell_outdated(std::int64_t protocol);
+  void tell_unparsed(const Snapshot& document);
+  void receive_large(std::string body);
+  void update(Documents::Update update);
+  void changed(Documents::Update update);
+  void lost(const Json& begun, const std::string& reason);
+  void elsewhere(std::function<void()> work, std::function<void()> then);
   Json initialize(const Json& params);
 
   Host& host;
@@ -52,7 +70,15 @@ struct Server::Impl {
   std::optional<int> exit_code;
   Rpc rpc;
   std::unique_ptr<Features> features;  // from `initialize` on
+  int busy = 0;                        // what is under way elsewhere
+  std::function<void()> ready;
+  Lifetime lifetime;
 };
+
+std::optional<RpcError> Server::Impl::hear(std::string_view method) {
+  if (features) features->inline_completions.heard(method);
+  return refuse(method);
+}
 
 // What may not be handled in this phase. Documents and requests need a session; `exit` always ends.
 std::optional<RpcError> Server::Impl::refuse(std::string_view method) const {
@@ -74,6 +100,7 @@ void Server::Impl::register_lifecycle() {
       return;
     }
     reply.result(initialize(params));
+    rpc.release_with_request();
   });
   rpc.on_notification("initialized", [this](const Json&) { rpc.release(); });
   rpc.on_request("shutdown", [this](const Json&, Reply& reply) {
@@ -83,32 +110,116 @@ void Server::Impl::register_lifecycle() {
   rpc.on_notification("exit", [this](const Json&) {
     exit_code = phase == Phase::shut_down ? 0 : 1;
     phase = Phase::exited;
+    rpc.close();
+    features.reset();  // nobody waits for its jobs any more
   });
 }
 
 Json Server::Impl::initialize(const Json& params) {
   const Client client = read_client(params);
-  features =
-      std::make_unique<Features>(Session{host, model, jobs, rpc, options, client,
-                                         Documents(client.encoding), std::make_shared<Syntax>()});
+  features = std::make_unique<Features>(host, model, jobs, rpc, options, client);
   phase = Phase::initialized;
+  if (client.refused_protocol > 0) tell_outdated(client.refused_protocol);
   return initialize_result(client, options.version, CodeActions::commands(), CodeActions::kinds());
 }
 
+void Server::Impl::tell_outdated(std::int64_t protocol) {
+  constexpr int warning = 2;
+  rpc.notify(
+      "window/showMessage",
+      {{"type", warning},
+       {"message", "hearth speaks version " + std::to_string(extension::protocol_version) +
+                       " of its extension protocol, and this editor's plugin version " +
+                       std::to_string(protocol) + ": install the plugin that comes with hearth"}});
+}
+
+void Server::Impl::tell_unparsed(const Snapshot& document) {
+  rpc.notify("window/showMessage",
+             {{"type", message_type::warning},
+              {"message", "hearth's daemon ended while it parsed " +
+                              display_path(document.uri, features->session.folders) +
+                              ". That file is served by its lines now, without its syntax, until "
+                              "`hearth stop`."}});
+}
+
 void Server::Impl::register_documents() {
-  rpc.on_notification("textDocument/didOpen", [this](const Json& params) {
-    features->session.syntax->open(features->session.documents.open(params));
+  rpc.on_notification("workspace/didChangeWorkspaceFolders", [this](const Json& params) {
+    change_folders(params, features->session.folders);
   });
-  rpc.on_notification("textDocument/didChange", [this](const Json& params) {
-    const auto change = features->session.documents.change(params);
-    features->session.syntax->change(change.before, change.after, change.edits);
-    features->inline_completions.changed(change.after);
+  rpc.on_notification("textDocument/didOpen", [this](Json& params) {
+    update(features->session.documents.opening(params));
   });
+  rpc.on_notification("textDocument/didChange", [this](Json& params) {
+    update(features->session.documents.changing(params));
+  });
+  rpc.on_loss([this](const Json& begun, const std::string& reason) { lost(begun, reason); });
   rpc.on_notification("textDocument/didClose", [this](const Json& params) {
     const std::string uri = features->session.documents.close(params);
     features->session.syntax->close(uri);
     features->inline_completions.closed(uri);
   });
+}
+
+void Server::Impl::update(Documents::Update update) {
+  if (!update.takes_long()) {
+    update.make();
+    changed(std::move(update));
+    return;
+  }
+  const auto made = std::make_shared<Documents::Update>(std::move(update));
+  elsewhere([made] { made->make(); }, [this, made] { changed(std::move(*made)); });
+}
+
+void Server::Impl::changed(Documents::Update update) {
+  if (!features) return;  // the session ended meanwhile
+  const std::string uri = update.uri();
+  EditorSession& session = features->session;
+  Documents::Change change;
+  try {
+    change = session.documents.finish(std::move(update));
+  } catch (const InvalidParams&) {
+    features->inline_completions.closed(uri);
+    throw;
+  }
+  if (!change.after) return;
+  if (change.before) {
+    session.syntax->change(change.before, change.after, change.edits);
+    features->inline_completions.changed(change.after);
+    return;
+  }
+  session.syntax->open(change.after);
+  if (options.parse_guard != nullptr && options.parse_guard->is_news(uri))
+    tell_unparsed(*change.after);
+}
+
+void Server::Impl::lost(const Json& begun, const std::string& reason) {
+  if (!features) return;
+  for (const std::string& uri : features->session.documents.lost(begun, reason))
+    features->inline_completions.closed(uri);
+}
+
+void Server::Impl::receive_large(std::string body) {
+  struct Large {
+    std::string body;
+    Rpc::Parsed parsed;
+  };
+  const auto message = std::make_shared<Large>(Large{std::move(body), Json()});
+  elsewhere([message] { message->parsed = Rpc::parse(std::move(message->body)); },
+            [this, message] { rpc.take(std::move(message->parsed)); });
+}
+
+// Runs `work` on another thread, then `then` on this one. Nothing is received in between.
+void Server::Impl::elsewhere(std::function<void()> work, std::function<void()> then) {
+  host.background(std::move(work), lifetime.guard([this, then = std::move(then)] {
+    try {
+      then();
+    } catch (const std::exception& error) {
+      host.log(LogLevel::error, "a large message could not be handled");
+      host.log(LogLevel::trace, error.what());
+    }
+    if (--busy == 0 && ready) ready();
+  }));
+  ++busy;
 }
 
 Server::Server(Host& host, Model& model, Jobs& jobs, ServerOptions options,
@@ -118,7 +229,19 @@ Server::Server(Host& host, Model& model, Jobs& jobs, ServerOptions options,
 Server::~Server() = default;
 
 void Server::receive(std::string body) {
-  impl_->rpc.receive(std::move(body));
+  if (body.size() > max_bytes_at_once) {
+    impl_->receive_large(std::move(body));
+  } else {
+    impl_->rpc.receive(std::move(body));
+  }
+}
+
+bool Server::busy() const {
+  return impl_->busy > 0;
+}
+
+void Server::on_ready(std::function<void()> ready) {
+  impl_->ready = std::move(ready);
 }
 
 std::optional<int> Server::exit_code() const {

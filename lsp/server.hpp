@@ -1,27 +1,20 @@
 // One editor's session: the LSP lifecycle, its documents and requests. Speaks typed JSON messages;
-// bytes and framing are the transport's (lsp/wire.hpp), features live in their own files.
+// bytes and framing are the transport's (lsp/protocol/wire.hpp), features live in their own files.
 #pragma once
 
-#include <chrono>
 #include <functional>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 
+#include "lsp/support/options.hpp"
+
 namespace hearth::lsp {
 
 class Host;
 class Jobs;
 class Model;
-
-struct ServerOptions {
-  std::string version;  // for serverInfo
-  std::chrono::milliseconds inline_hold{
-      10'000};  // inline.hold: how long an Automatic reply may wait
-  std::int64_t inline_max_tokens = 64;
-  std::int64_t answer_max_tokens = 512;
-};
 
 // All methods on the Host's thread. Destroying it cancels what it alone was waiting for.
 class Server {
@@ -32,8 +25,12 @@ class Server {
   ~Server();
 
   // A message's body as it came. Invalid JSON or an invalid message is answered with the
-  // protocol's error; nothing is thrown.
+  // protocol's error; only std::bad_alloc is thrown. Not to be called while busy().
   void receive(std::string body);
+  // A large message is being worked on elsewhere, and what follows it has to wait. `ready` is
+  // called when it is done, every time.
+  bool busy() const;
+  void on_ready(std::function<void()> ready);
   // Set once `exit` came: 0 after shutdown, else 1. The transport then closes.
   std::optional<int> exit_code() const;
 

@@ -1,29 +1,36 @@
-// What the features of one editor's session share.
+// One editor's session from `initialize` on: the client, its documents and folders. Features see it
+// as a Session, which cannot change them.
 #pragma once
 
 #include <memory>
+#include <string>
+#include <utility>
+#include <vector>
 
-#include "lsp/client.hpp"
-#include "lsp/documents.hpp"
-#include "lsp/host.hpp"
-#include "lsp/jobs.hpp"
-#include "lsp/model.hpp"
-#include "lsp/rpc.hpp"
-#include "lsp/server.hpp"
-#include "lsp/syntax.hpp"
+#include "lsp/document/documents.hpp"
+#include "lsp/document/syntax.hpp"
+#include "lsp/jobs/session.hpp"
+#include "lsp/protocol/client.hpp"
 
 namespace hearth::lsp {
 
-struct Session {
-  Host& host;
-  Model& model;
-  Jobs& jobs;
-  Rpc& rpc;
-  const ServerOptions& options;
+struct EditorSession {
+  // All but the client outlive it.
+  EditorSession(Host& host, Model& model, Jobs& jobs, Rpc& rpc, const ServerOptions& options,
+                Client initialized)
+      : client(std::move(initialized)),
+        documents(client.encoding),
+        folders(client.folders),
+        syntax(std::make_shared<Syntax>(Syntax::usual_timeout, options.parse_guard)),
+        shown{host, model, jobs, rpc, options, client, documents, folders, syntax} {}
+  EditorSession(const EditorSession&) = delete;  // `shown` refers to its members
+  EditorSession& operator=(const EditorSession&) = delete;
+
   const Client client;
   Documents documents;
-  std::shared_ptr<Syntax> syntax;  // work on other threads keeps it alive
-  bool model_ready = false;        // else it is loading, or has failed to
+  std::vector<std::string> folders;  // URIs of the workspace's
+  const std::shared_ptr<Syntax> syntax;
+  Session shown;  // to the features
 };
 
 }  // namespace hearth::lsp

@@ -40,7 +40,7 @@ run_tests() {
 
 # Builds everything into FOLDER and runs its tests; a build that fails counts as one failure.
 build_and_test() {
-  if ./daemon/build "$@"; then
+  if ./daemon/setup/build "$@"; then
     run_tests "$1"
   else
     failed=$((failed + 1))
@@ -56,7 +56,7 @@ sanitized() {
   folder=$2
   shift 2
   build_and_test "$folder" all -DCMAKE_C_COMPILER=clang-16 -DCMAKE_CXX_COMPILER=clang++-16 \
-    -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG="-O2 -gline-tables-only" \
+    -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG="-O0 -gline-tables-only" \
     -DHEARTH_TESTS=ON -DHEARTH_WERROR=ON -DHEARTH_SANITIZE="$sanitizers" "$@"
 }
 
@@ -67,7 +67,7 @@ fuzz() {
   heading "fuzzing, $2 seconds each, $(nproc) at a time"
   folder=$1
   seconds=$2
-  check "building the fuzzers" ./daemon/build "$folder" fuzzers
+  check "building the fuzzers" ./daemon/setup/build "$folder" fuzzers
   at_once=0
   started=
   for program in "$folder"/fuzz-*; do

@@ -1,5 +1,5 @@
-// `hearth bench`: what this machine gives, what the engine makes of it, side by side.
-#include <sys/utsname.h>
+// `hearth bench`: the speed of the engine beside the limits of this machine.
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <CLI/App.hpp>
@@ -10,16 +10,17 @@
 #include <cstdio>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <optional>
 
-#include "daemon/bench_copy.hpp"
-#include "daemon/byte_count.hpp"
-#include "daemon/commands.hpp"
-#include "daemon/error.hpp"
-#include "daemon/in_process.hpp"
-#include "daemon/interrupt_flag.hpp"
-#include "daemon/text_layout.hpp"
-#include "daemon/version.hpp"
-#include "engine/measure.hpp"
+#include "daemon/commands/arguments.hpp"
+#include "daemon/commands/bench_copy.hpp"
+#include "daemon/commands/commands.hpp"
+#include "daemon/commands/local_run.hpp"
+#include "daemon/platform/error.hpp"
+#include "daemon/platform/format.hpp"
+#include "daemon/platform/interrupt_flag.hpp"
+#include "daemon/platform/version.hpp"
+#include "engine/measure/measurements.hpp"
 
 namespace hearth::daemon {
 namespace {
@@ -28,13 +29,13 @@ using nlohmann::json;
 
 struct BenchFlags {
   std::string model;
-  std::string memory;
-  std::string scratch;
+  std::optional<std::uint64_t> memory;
+  std::optional<std::uint64_t> scratch;
   std::string reader;
   std::string policy;
   std::string trace;
   bool no_prefetch = false;
-  bool no_screen = false;
+  bool no_shortlist = false;
   bool interrupt = false;
   bool copy = false;
   bool json = false;
@@ -102,31 +103,38 @@ class Bench {
     options.threads = flags_.threads;
     options.context = std::min(std::max<std::int64_t>(16384, options.context),
                                engine::read_config(options.model).max_position_embeddings);
-    options.mtp = engine::MtpUse::off;  // nothing is guessed here
+    options.mtp = engine::MtpUse::off;  // no speculation here
     options.prefix_ram_bytes = 0;       // every prompt is computed
-    if (flags_.no_screen) options.screening = engine::Screening::off;
-    const auto size = [](const std::string& text, const char* option) {
-      const auto bytes = parse_byte_count(text);
-      if (!bytes) throw Error(std::string(option) + " " + text + ": a size such as 6G is expected");
-      return *bytes;
-    };
-    if (!flags_.memory.empty()) options.experts.memory = size(flags_.memory, "--experts-memory");
-    if (!flags_.scratch.empty()) options.scratch = size(flags_.scratch, "--scratch");
+    if (flags_.no_shortlist) options.shortlist = engine::ShortlistUse::off;
+    if (flags_.memory) options.experts.memory = *flags_.memory;
+    if (flags_.scratch) options.scratch = *flags_.scratch;
     if (!flags_.reader.empty()) options.experts.reader = engine::parse_reader(flags_.reader);
     if (!flags_.policy.empty()) options.experts.policy = *engine::parse_policy(flags_.policy);
     if (flags_.no_prefetch) options.experts.prefetch = false;
     options.experts.trace = flags_.trace;
+    say("hearth " + build() + ", " + processor());
+    say("loading " + options.model.string());
     engine_ = load_with_progress(options, ::isatty(STDERR_FILENO) == 1);
     costs_ = engine::costs_of(engine_->config(), engine::weight_form(*engine_));
   }
 
+  // What goes on, from the first second; as JSON, only the result is printed.
+  void say(const std::string& text) const {
+    if (flags_.json) return;
+    std::printf("%s\n", wrapped(text, terminal_columns(), 2).c_str());
+    std::fflush(stdout);
+  }
+
   void measure_machine() {
+    say("measuring the machine: memory, disk and arithmetic, about ten seconds");
     machine_ = engine::measure_machine(*engine_);
     expert_seconds_ = engine::expert_seconds(*engine_);
     const engine::ExpertStatus experts = engine_->experts();
     result_ = {{"hearth", build()},
                {"processor", processor()},
                {"engine", engine_->description()},
+               {"numerics", engine_->backend().numerics()},
+               {"notes", engine_->notes()},
                {"model", engine_->options().model.string()},
                {"memoryBandwidth", machine_.memory},
                {"diskBandwidth", machine_.disk},
@@ -137,21 +145,26 @@ class Bench {
                {"reader", experts.reader},
                {"policy", experts.policy},
                {"chunkRows", engine_->chunk_rows()},
+               {"samplingSeconds", engine_->sampling_seconds()},
                {"runs", json::array()}};
     if (flags_.json) return;
-    std::printf("hearth %s, %s\n%s\n", build().c_str(), processor().c_str(),
-                engine_->description().c_str());
-    std::printf("memory %.1f GB/s, disk %.2f GB/s, arithmetic %.0f GFLOP/s\n",
-                giga(machine_.memory), giga(machine_.disk), giga(machine_.arithmetic));
-    std::printf("%d layers; experts: %zu, room for %zu (%s), read by %s; policy %s\n",
-                engine_->config().num_layers(), experts.experts, experts.slots,
-                show_bytes(static_cast<double>(experts.budget_bytes)).c_str(),
-                experts.reader.c_str(), experts.policy.c_str());
-    std::printf("prefill in chunks of %lld tokens, %s of scratch\n\n",
-                static_cast<long long>(engine_->chunk_rows()),
-                show_bytes(static_cast<double>(engine_->memory().scratch)).c_str());
-    std::printf("%-8s %-5s %6s %9s %10s %8s %8s %8s %10s %7s\n", "", "", "tokens", "depth", "time",
+    std::string shown = show_engine(*engine_);
+    while (shown.ends_with('\n')) shown.pop_back();
+    say(shown);
+    say(fmt::format("memory {:.1f} GB/s, disk {:.2f} GB/s, arithmetic {:.0f} GFLOP/s",
+                    giga(machine_.memory), giga(machine_.disk), giga(machine_.arithmetic)));
+    say(fmt::format("{} layers; experts: {}, room for {} ({}), read by {}; policy {}",
+                    engine_->config().num_layers(), experts.experts, experts.slots,
+                    show_bytes(static_cast<double>(experts.budget_bytes)), experts.reader,
+                    experts.policy));
+    say(fmt::format("fingerprint: samples of the experts in {:.0f} ms",
+                    1000 * engine_->sampling_seconds()));
+    say(fmt::format("prefill in chunks of {} tokens, {} of scratch", engine_->chunk_rows(),
+                    show_bytes(static_cast<double>(engine_->memory().scratch))));
+    say("measuring prefill and decode: a line as each is there, Ctrl-C stops\n");
+    std::printf("%-7s %-5s %6s %6s %9s %8s %7s %8s %9s %5s\n", "", "", "tokens", "depth", "time",
                 "tokens/s", "hits", "read", "limit", "share");
+    std::fflush(stdout);
   }
 
   void prefill(const char* state, std::size_t tokens) {
@@ -175,7 +188,7 @@ class Bench {
             {"limitArithmetic", flops / machine_.arithmetic}});
   }
 
-  // How soon a prefill stops when somebody wants it to.
+  // How soon a prefill stops when asked to.
   void interrupt() {
     constexpr std::size_t tokens = 6000;
     if (interrupted() || flags_.prompts.empty() || !flags_.interrupt) return;
@@ -203,9 +216,9 @@ class Bench {
     const engine::DecodeRun run = engine::decode(session, flags_.tokens, &interrupted());
     if (interrupted()) return;
     const bool all_there = run.misses == 0;
-    const double bytes = costs_.decode_bytes(engine_->screened(), static_cast<double>(depth));
+    const double bytes = costs_.decode_bytes(engine_->has_shortlist(), static_cast<double>(depth));
     const double limit = all_there ? static_cast<double>(run.tokens) * bytes / machine_.memory
-                                   : engine::least_seconds(run, costs_, machine_, expert_seconds_);
+                                   : engine::min_seconds(run, costs_, machine_, expert_seconds_);
     report("decode", state, run.tokens, depth, run.seconds, run.hits, run.misses, run.bytes_read,
            limit,
            {{"mixerSeconds", run.mixers},
@@ -213,6 +226,7 @@ class Bench {
             {"headSeconds", run.head},
             {"prefetched", run.prefetched},
             {"prefetchUseful", run.prefetch_useful},
+            {"checkSeconds", run.check_seconds},
             {"bytesPerToken", bytes}});
   }
 
@@ -226,26 +240,26 @@ class Bench {
                                   {"seconds", run.seconds},
                                   {"shareOfDisk", share}});
     if (flags_.json) return;
-    std::printf("warm-up  %-5s %6zu experts, %s in %.2f s: %.0f %% of the disk's bandwidth\n",
-                state, run.experts, show_bytes(static_cast<double>(run.bytes_read)).c_str(),
-                run.seconds, 100 * share);
+    std::printf("warm-up %-5s %6zu experts, %s in %.2f s: %.0f %% of the disk's bandwidth\n", state,
+                run.experts, show_bytes(static_cast<double>(run.bytes_read)).c_str(), run.seconds,
+                100 * share);
     std::fflush(stdout);
   }
 
   // What the process had resident at most, beside what it says that it needs.
   void report_memory() {
     const engine::MemoryPlan& plan = engine_->memory();
-    const std::uint64_t stated = plan.dense + plan.screen + plan.kv + plan.states + plan.prefixes +
-                                 plan.scratch + plan.experts;
+    const std::uint64_t stated = plan.dense + plan.shortlist + plan.kv + plan.states +
+                                 plan.prefixes + plan.scratch + plan.experts;
     const std::uint64_t peak = engine::peak_resident();
     result_["peakResident"] = peak;
     result_["statedBudgets"] = stated;
     if (flags_.json) return;
-    std::printf("resident at most %s; stated: %s of dense weights, %s of experts, %s in all\n",
-                show_bytes(static_cast<double>(peak)).c_str(),
-                show_bytes(static_cast<double>(plan.dense + plan.screen)).c_str(),
-                show_bytes(static_cast<double>(plan.experts)).c_str(),
-                show_bytes(static_cast<double>(stated)).c_str());
+    say(fmt::format("resident at most {}; stated: {} of dense weights, {} of experts, {} in all",
+                    show_bytes(static_cast<double>(peak)),
+                    show_bytes(static_cast<double>(plan.dense + plan.shortlist)),
+                    show_bytes(static_cast<double>(plan.experts)),
+                    show_bytes(static_cast<double>(stated))));
   }
 
   void report(const char* what, const char* state, std::size_t tokens, std::size_t depth,
@@ -266,21 +280,24 @@ class Bench {
                     {"shareOfLimit", limit / seconds}});
     result_["runs"].push_back(details);
     if (flags_.json) return;
-    std::printf("%-8s %-5s %6zu %9zu %8.2f s %8.2f %6.1f %% %8s %8.2f s %5.0f %%\n", what, state,
+    std::printf("%-7s %-5s %6zu %6zu %7.2f s %8.2f %5.1f %% %8s %7.2f s %3.0f %%\n", what, state,
                 tokens, depth, seconds, speed, 100 * rate,
                 show_bytes(static_cast<double>(read)).c_str(), limit, 100 * limit / seconds);
     if (std::string_view(what) == "decode") {
       const auto per_token = [&](const char* name) {
         return 1000 * details[name].get<double>() / static_cast<double>(tokens);
       };
-      std::printf("         a token: %.1f ms attention, %.1f ms experts, %.1f ms head",
+      std::printf("        a token: %.1f ms attention, %.1f ms experts, %.1f ms head\n",
                   per_token("mixerSeconds"), per_token("expertSeconds"), per_token("headSeconds"));
       const auto prefetched = details["prefetched"].get<double>();
       if (prefetched > 0) {
-        std::printf("; of %.0f experts read early %.0f %% were wanted", prefetched,
+        std::printf("        %.0f experts prefetched, %.0f %% of them used\n", prefetched,
                     100 * details["prefetchUseful"].get<double>() / prefetched);
       }
-      std::printf("\n");
+      if (read > 0) {
+        std::printf("        checking what was read: %.1f %% of the time\n",
+                    100 * details["checkSeconds"].get<double>() / seconds);
+      }
     }
     std::fflush(stdout);
   }
@@ -298,43 +315,53 @@ class Bench {
 
 void add_bench(CLI::App& app, Command& chosen) {
   auto* command = app.add_subcommand(
-      "bench", "Measures this machine and how near to its limits a checkpoint runs");
+      "bench", "Measures this machine and how close to its limits a checkpoint runs");
   auto flags = std::make_shared<BenchFlags>();
   command->add_option("model", flags->model, "Directory of the checkpoint");
-  command->add_option("--experts-memory", flags->memory,
-                      "Memory for experts, such as 2G (else as configured)");
-  command->add_option("--scratch", flags->scratch, "Memory in which prompts are read");
+  const CLI::Validator size(to_bytes, "");
+  command
+      ->add_option("--experts-memory", flags->memory,
+                   "Memory for experts, such as 2G (default: as configured)")
+      ->transform(size)
+      ->type_name("SIZE");
   command->add_option("--threads", flags->threads, "Compute threads; 0: one per core")
       ->check(CLI::Range(0, 1024));
-  command->add_option("--prompts", flags->prompts, "Lengths of prompts to read")
-      ->delimiter(',')
-      ->capture_default_str();
-  command->add_option("--depths", flags->depths, "Tokens before those that are decoded")
-      ->delimiter(',')
-      ->capture_default_str();
-  command->add_option("--tokens", flags->tokens, "Tokens to decode in each run")
-      ->check(CLI::Range(1, 4096))
-      ->capture_default_str();
-  command->add_option("--reader", flags->reader, "How experts are read")
-      ->check(CLI::IsMember({"io_uring", "threads"}));
-  command->add_option("--policy", flags->policy, "Which expert makes room for another")
-      ->check(CLI::IsMember({"lru", "lrfu"}));
-  command->add_flag("--no-prefetch", flags->no_prefetch,
-                    "Read no expert before it is certain to be needed");
-  command->add_flag("--interrupt", flags->interrupt,
-                    "Also: how soon a prefill stops when asked to");
-  command->add_flag(
-      "--copy", flags->copy,
-      "Instead: what guessing brings where a function is copied with one name changed");
-  command->add_flag("--no-screen", flags->no_screen, "Compute every logit");
-  command->add_option("--trace", flags->trace, "File to record the routing in (`hearth trace`)");
   command->add_flag("--json", flags->json, "As JSON");
+  auto* copy = command->add_flag(
+      "--copy", flags->copy,
+      "Instead: the speedup by speculation where a function is copied with one name changed");
+  for (auto* option :
+       {command->add_option("--scratch", flags->scratch, "Memory for prefill, such as 1G")
+            ->transform(size)
+            ->type_name("SIZE"),
+        command->add_option("--prompts", flags->prompts, "Lengths of the prompts, in tokens")
+            ->delimiter(',')
+            ->capture_default_str(),
+        command->add_option("--depths", flags->depths, "Tokens in the context before decode")
+            ->delimiter(',')
+            ->capture_default_str(),
+        command->add_option("--tokens", flags->tokens, "Tokens to decode in each run")
+            ->check(CLI::Range(1, 4096))
+            ->capture_default_str(),
+        command->add_option("--reader", flags->reader, "How experts are read")
+            ->check(CLI::IsMember({"io_uring", "threads"})),
+        command->add_option("--policy", flags->policy, "Which expert makes room for another")
+            ->check(CLI::IsMember({"lru", "lrfu"})),
+        command->add_option("--trace", flags->trace,
+                            "File to record the routing in (`hearth trace`)"),
+        command->add_flag("--no-prefetch", flags->no_prefetch,
+                          "Read no expert before the router asks for it"),
+        command->add_flag("--interrupt", flags->interrupt,
+                          "Also: how soon a prefill stops when asked to"),
+        command->add_flag("--no-shortlist", flags->no_shortlist, "Compute every logit")}) {
+    option->excludes(copy);
+  }
   command->footer(
-      "Each line sets a run beside the least time that memory, disk and arithmetic\n"
-      "allow for it. cold: no expert is in memory; warm: the cache is as it stays;\n"
-      "again: after a warm-up as at a restart. The first warm-up also waits for the\n"
-      "system to hand out memory.\n"
-      "`hearth synth` makes a checkpoint of the real shapes to run this on.\n");
+      "Each line compares a run with the shortest time that memory, disk and arithmetic\n"
+      "allow. cold: no expert is in memory; warm: the cache has settled; again: after\n"
+      "a warm-up as at a restart. The first warm-up also waits for the system to\n"
+      "provide memory.\n"
+      "`hearth dummy` makes a checkpoint of the real shapes to run this on.\n");
   command->callback([&chosen, flags] {
     chosen = [flags] {
       if (!flags->copy) return Bench(*flags).run();

@@ -1,5 +1,5 @@
-// See bench_copy.hpp.
-#include "daemon/bench_copy.hpp"
+// Runs and prints `hearth bench --copy`.
+#include "daemon/commands/bench_copy.hpp"
 
 #include <unistd.h>
 
@@ -9,13 +9,13 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
-#include "daemon/byte_count.hpp"
+#include "daemon/commands/local_run.hpp"
 #include "daemon/config.hpp"
-#include "daemon/error.hpp"
-#include "daemon/in_process.hpp"
-#include "daemon/interrupt_flag.hpp"
-#include "daemon/version.hpp"
-#include "engine/measure.hpp"
+#include "daemon/platform/error.hpp"
+#include "daemon/platform/installation.hpp"
+#include "daemon/platform/interrupt_flag.hpp"
+#include "daemon/platform/version.hpp"
+#include "engine/measure/measurements.hpp"
 
 namespace hearth::daemon {
 namespace {
@@ -24,7 +24,7 @@ using nlohmann::json;
 
 constexpr int rounds = 3;
 
-// Of sixty lines, as a person would select it.
+// A function of sixty lines, as a person would select it.
 constexpr std::string_view function =
     R"(def summarize_orders(orders, prices, currency="EUR", limit=10):
     """Summarize the orders: totals by customer and by product."""
@@ -157,8 +157,8 @@ double per_pass(const engine::DecodeCounts& counts) {
   return static_cast<double>(counts.tokens) / static_cast<double>(counts.passes);
 }
 
-void print_guesses(const engine::DecodeCounts& counts) {
-  std::printf("%llu passes, %llu guesses verified, %llu right; %.2f tokens a pass\n",
+void print_speculation(const engine::DecodeCounts& counts) {
+  std::printf("%llu passes, %llu draft tokens verified, %llu accepted; %.2f tokens a pass\n",
               static_cast<unsigned long long>(counts.passes),
               static_cast<unsigned long long>(counts.drafted),
               static_cast<unsigned long long>(counts.accepted), per_pass(counts));
@@ -172,6 +172,12 @@ const engine::CopyRun& median(std::vector<engine::CopyRun>& runs) {
 
 }  // namespace
 
+std::string show_engine(const engine::Engine& engine) {
+  std::string text = engine.description() + "\n";
+  for (const std::string& note : engine.notes()) text += "  " + note + "\n";
+  return text;
+}
+
 int bench_copy(const CopyBench& bench) {
   const InterruptFlag flag;
   const std::atomic<bool>* interrupt = &flag.flag();
@@ -180,6 +186,13 @@ int bench_copy(const CopyBench& bench) {
   };
   const bool progress = ::isatty(STDERR_FILENO) == 1;
 
+  if (!bench.json) {
+    std::printf(
+        "measuring the speedup by speculation where a function is copied: first the embedded\n"
+        "checkpoint writes it, then the model, %d runs with drafts and %d without\n\n",
+        rounds, rounds);
+    std::fflush(stdout);
+  }
   Task task;
   std::size_t alone = 0;
   engine::CopyRun recorded;
@@ -189,17 +202,13 @@ int bench_copy(const CopyBench& bench) {
     task = task_for(*ember);
     engine::Session session(ember);
     alone = written_alone(session, task, interrupt);
-    recorded = engine::write_given(session, task.prompt, task.text, true, interrupt);
+    recorded = engine::teacher_forced_run(session, task.prompt, task.text, true, interrupt);
     check();
   }
   const bool by_itself = alone == task.text.size();
 
   auto options = options_of(bench, model_directory(bench.model));
-  if (!bench.memory.empty()) {
-    const auto bytes = parse_byte_count(bench.memory);
-    if (!bytes) throw Error("--experts-memory " + bench.memory + ": a size such as 6G is expected");
-    options.experts.memory = *bytes;
-  }
+  if (bench.memory) options.experts.memory = *bench.memory;
   const auto engine = load_with_progress(options, progress);
   if (engine->config().vocab_size < *std::ranges::max_element(task.prompt) + 1) {
     throw Error(options.model.string() +
@@ -207,18 +216,19 @@ int bench_copy(const CopyBench& bench) {
   }
   engine::wait_until_warm(*engine, interrupt);
   engine::Session session(engine);
-  std::vector<engine::CopyRun> guessing;
+  std::vector<engine::CopyRun> speculating;
   std::vector<engine::CopyRun> plain;
   const engine::ExpertStatus before = engine->experts();
   for (int round = 0; round < rounds; ++round) {
-    plain.push_back(engine::write_given(session, task.prompt, task.text, false, interrupt));
+    plain.push_back(engine::teacher_forced_run(session, task.prompt, task.text, false, interrupt));
     check();
-    guessing.push_back(engine::write_given(session, task.prompt, task.text, true, interrupt));
+    speculating.push_back(
+        engine::teacher_forced_run(session, task.prompt, task.text, true, interrupt));
     check();
   }
   const engine::ExpertStatus after = engine->experts();
   const engine::CopyRun& one = median(plain);
-  const engine::CopyRun& several = median(guessing);
+  const engine::CopyRun& several = median(speculating);
   const double ratio = one.seconds / several.seconds;
   const auto tokens = static_cast<double>(one.counts.tokens);
 
@@ -226,6 +236,7 @@ int bench_copy(const CopyBench& bench) {
     const json result{{"hearth", build()},
                       {"model", options.model.string()},
                       {"engine", engine->description()},
+                      {"numerics", engine->backend().numerics()},
                       {"promptTokens", task.prompt.size()},
                       {"textTokens", task.text.size()},
                       {"embeddedWritesAlone", alone},
@@ -233,7 +244,7 @@ int bench_copy(const CopyBench& bench) {
                       {"embedded", to_json(recorded)},
                       {"expertsRead", after.misses - before.misses},
                       {"plain", to_json(one)},
-                      {"guessing", to_json(several)},
+                      {"speculating", to_json(several)},
                       {"tokensPerPass", per_pass(several.counts)},
                       {"speedup", ratio}};
     std::printf("%s\n", result.dump(2).c_str());
@@ -242,22 +253,22 @@ int bench_copy(const CopyBench& bench) {
   std::printf("a function of %lld lines, written again with one name changed: %zu tokens\n",
               static_cast<long long>(std::ranges::count(function, '\n')), task.text.size());
   std::printf("embedded checkpoint: ");
-  print_guesses(recorded.counts);
+  print_speculation(recorded.counts);
   if (by_itself) {
     std::printf("  it writes all of it by itself\n");
   } else {
     std::printf(
-        "  it writes %zu of the tokens by itself: the text is given, and guesses are right\n"
-        "  where they agree with it\n",
+        "  it writes %zu of the tokens by itself: the text is given, and drafts are\n"
+        "  accepted where they agree with it\n",
         alone);
   }
-  std::printf("%s, %d layers, %s, %llu experts read meanwhile; medians of %d runs by turns\n",
+  std::printf("%s, %d layers, %llu experts read meanwhile; medians of %d runs by turns\n%s",
               options.model.string().c_str(), engine->config().num_layers(),
-              engine->description().c_str(),
-              static_cast<unsigned long long>(after.misses - before.misses), rounds);
+              static_cast<unsigned long long>(after.misses - before.misses), rounds,
+              show_engine(*engine).c_str());
   std::printf("one by one:  %6.2f s, %6.2f tokens/s\n", one.seconds, tokens / one.seconds);
-  std::printf("guessing:    %6.2f s, %6.2f tokens/s; ", several.seconds, tokens / several.seconds);
-  print_guesses(several.counts);
+  std::printf("speculating: %6.2f s, %6.2f tokens/s; ", several.seconds, tokens / several.seconds);
+  print_speculation(several.counts);
   std::printf("%.2f times as fast\n", ratio);
   return 0;
 }

@@ -24,6 +24,8 @@ void add_demo(CLI::App& app, Command& chosen);
 void add_trace(CLI::App& app, Command& chosen);
 void add_plan(CLI::App& app, Command& chosen);
 void add_bench(CLI::App& app, Command& chosen);
-void add_synth(CLI::App& app, Command& chosen);
+void add_dummy(CLI::App& app, Command& chosen);
+void add_help(CLI::App& app, Command& chosen);  // of all those that are added when it runs
+void add_version(CLI::App& app, Command& chosen);
 
 }  // namespace hearth::daemon

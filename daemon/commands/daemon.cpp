@@ -1,26 +1,33 @@
-// The commands around the daemon: lsp, daemon, status, jobs, stop.
+// The commands that talk to the daemon: lsp, daemon, status, jobs, stop.
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
+#include <chrono>
+#include <cstdint>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "daemon/client.hpp"
-#include "daemon/commands.hpp"
+#include "daemon/commands/commands.hpp"
 #include "daemon/config.hpp"
 #include "daemon/daemon.hpp"
-#include "daemon/error.hpp"
-#include "daemon/forwarder.hpp"
-#include "daemon/lock.hpp"
+#include "daemon/platform/error.hpp"
+#include "daemon/platform/format.hpp"
+#include "daemon/platform/lock.hpp"
+#include "daemon/platform/version.hpp"
 #include "daemon/status.hpp"
-#include "daemon/version.hpp"
+#include "daemon/transport/control_client.hpp"
+#include "daemon/transport/stdio_proxy.hpp"
+#include "lsp/support/failure.hpp"
 
 namespace hearth::daemon {
 namespace {
 
+// How long a person waits for a daemon that does not answer.
+constexpr std::chrono::milliseconds command_timeout{3'000};
 constexpr const char* model_help = "Directory of the checkpoint to run";
 
 // A daemon has another working directory.
@@ -56,10 +63,37 @@ int run_in_background(const DaemonFlags& flags) {
     run_here(flags, [&ready] { ready.reset(); });
     return 0;
   } catch (const std::exception& error) {
-    const std::string reason = error.what();
+    const std::string reason = lsp::failure_text(error);
     [[maybe_unused]] const auto told = ::write(ready.get(), reason.data(), reason.size());
     return 1;
   }
+}
+
+// Waits until the model is loaded or has failed to be; its part of the status.
+nlohmann::json wait_for_model(Connected& control) {
+  const bool show = ::isatty(STDERR_FILENO) == 1;
+  bool line_open = false;
+  for (;;) {
+    nlohmann::json model = ask(control, "status")["model"];
+    const bool loading = model["state"] == "loading";
+    if (show && (loading || line_open)) std::fputs("\r\x1b[K", stderr);
+    if (!loading) return model;
+    if (show) {
+      line_open = true;
+      std::fprintf(stderr, "loading %s of %s",
+                   show_bytes(model["load"]["bytesDone"].get<double>()).c_str(),
+                   show_bytes(model["load"]["bytesTotal"].get<double>()).c_str());
+    }
+    ::poll(nullptr, 0, 100);
+  }
+}
+
+// A daemon that nobody else uses is of no use without its model.
+[[noreturn]] void give_up(Connected& control, const std::string& reason) {
+  const bool used = !ask(control, "status")["clients"].empty();
+  if (!used) stop_daemon(find_paths());
+  throw Error("the daemon cannot load its model: " + reason +
+              (used ? " (it runs on, as an editor is connected: `hearth stop` ends it)" : ""));
 }
 
 int run_daemon_command(const DaemonFlags& flags) {
@@ -74,23 +108,49 @@ int run_daemon_command(const DaemonFlags& flags) {
     throw Error("a daemon is running already (process " + std::to_string(pid.value_or(0)) +
                 "): `hearth stop` ends it");
   }
-  const auto connected =
+  auto connected =
       connect_or_start(find_paths(), ConnectionKind::control, daemon_arguments(flags.model));
   const std::string& running = connected.welcome.model;
   if (!flags.model.empty() && find_model({}, flags.model) != running) {
     throw Error("a daemon runs already, with the model " + running + ": `hearth stop` ends it");
   }
+  const nlohmann::json model = wait_for_model(connected);
+  if (model["state"] == "failed") give_up(connected, model["error"].get<std::string>());
   print("the daemon runs: process " + std::to_string(connected.welcome.pid) + "\n");
   return 0;
 }
 
-// Asks the daemon and shows its answer, as JSON or as `show` lays it out.
+Connected running_daemon() {
+  auto control = find_daemon(find_paths(), ConnectionKind::control, command_timeout);
+  if (!control) throw Error("no daemon runs (`hearth daemon` or an editor starts one)");
+  return std::move(*control);
+}
+
+// An answer as JSON or as `show` lays it out.
+int show_answer(const nlohmann::json& answer, bool json,
+                std::string (*show)(const nlohmann::json&)) {
+  print(json ? answer.dump(2) + "\n" : show(answer));
+  return 0;
+}
+
 int ask_and_show(const std::string& request, bool json,
                  std::string (*show)(const nlohmann::json&)) {
-  auto control = connect(find_paths(), ConnectionKind::control);
-  if (!control) throw Error("no daemon runs (`hearth daemon` or an editor starts one)");
-  const nlohmann::json answer = ask(*control, request);
-  print(json ? answer.dump(2) + "\n" : show(answer));
+  auto control = running_daemon();
+  return show_answer(ask(control, request, command_timeout), json, show);
+}
+
+int stop(bool force) {
+  switch (stop_daemon(find_paths(), force, command_timeout)) {
+    case Stopped::none:
+      print("no daemon was running\n");
+      break;
+    case Stopped::itself:
+      print("the daemon has stopped\n");
+      break;
+    case Stopped::by_force:
+      print("the daemon did not stop by itself and was ended\n");
+      break;
+  }
   return 0;
 }
 
@@ -103,6 +163,31 @@ void add_question(CLI::App& app, Command& chosen, const char* name, const char* 
       [&chosen, name, json, show] { chosen = [=] { return ask_and_show(name, *json, show); }; });
 }
 
+int show_one_job(std::uint64_t id, bool json) {
+  auto control = running_daemon();
+  return show_answer(ask(control, "job", id, command_timeout), json, show_job);
+}
+
+// Waits until the computation has stopped, which takes a moment.
+int cancel_job(std::uint64_t id) {
+  constexpr std::chrono::seconds deadline{5};
+  auto control = running_daemon();
+  const nlohmann::json answer = ask(control, "cancelJob", id, command_timeout);
+  if (!answer["cancelled"].get<bool>()) {
+    throw Error("job " + std::to_string(id) + " has ended already (" +
+                answer["job"]["state"].get<std::string>() + ")");
+  }
+  const auto began = std::chrono::steady_clock::now();
+  nlohmann::json job = answer["job"];
+  while (!job.contains("ended") && std::chrono::steady_clock::now() - began < deadline) {
+    ::poll(nullptr, 0, 10);
+    job = ask(control, "job", id, command_timeout);
+  }
+  if (!job.contains("ended")) throw Error("job " + std::to_string(id) + " has not stopped yet");
+  print("job " + std::to_string(id) + " is " + job["state"].get<std::string>() + "\n");
+  return 0;
+}
+
 }  // namespace
 
 void add_lsp(CLI::App& app, Command& chosen) {
@@ -111,6 +196,25 @@ void add_lsp(CLI::App& app, Command& chosen) {
   auto model = std::make_shared<std::string>();
   command->add_option("--model", *model,
                       std::string(model_help) + " (if this is what starts the daemon)");
+  // What clients' libraries add by themselves. The client's process is named in `initialize` too.
+  command->add_flag_function(
+      "--stdio", [](std::int64_t) {},
+      "Speak over stdin and stdout (the default, and the only way)");
+  command
+      ->add_option_function<std::int64_t>(
+          "--clientProcessId", [](std::int64_t) {}, "The client's process; `initialize` names it")
+      ->type_name("N");
+  for (const char* other : {"--socket", "--pipe", "--node-ipc"}) {
+    command
+        ->add_option_function<std::string>(
+            other,
+            [other](const std::string&) {
+              throw CallError("`hearth lsp` speaks over stdin and stdout only: start it without " +
+                              std::string(other) + ", by the transport that clients call stdio");
+            })
+        ->expected(0, 1)
+        ->group("");
+  }
   command->callback([&chosen, model] {
     chosen = [model] {
       build();  // before a newer build takes the executable's place
@@ -118,46 +222,73 @@ void add_lsp(CLI::App& app, Command& chosen) {
         std::fputs("hearth: an editor starts this and speaks LSP with it; Ctrl-D ends it\n",
                    stderr);
       }
-      return forward(find_paths(), daemon_arguments(*model), STDIN_FILENO, STDOUT_FILENO);
+      return run_stdio_proxy(find_paths(), daemon_arguments(*model), STDIN_FILENO, STDOUT_FILENO);
     };
   });
 }
 
 void add_daemon(CLI::App& app, Command& chosen) {
   auto* command = app.add_subcommand(
-      "daemon", "Starts the daemon, which all editors share (an editor starts it by itself)");
+      "daemon",
+      "Starts the daemon that all editors share and waits until its model is loaded (an editor "
+      "starts it automatically)");
   auto flags = std::make_shared<DaemonFlags>();
   command->add_option("--model", flags->model, model_help);
-  command->add_flag("--foreground", flags->foreground, "Stay here and log to stderr");
+  command->add_flag("--foreground", flags->foreground, "Run in the foreground and log to stderr");
   command->add_flag("--print-config", flags->print_config,
-                    "Print the configuration in force, every key with its meaning, and end");
+                    "Print the current configuration, every key with a comment, and exit");
   command->add_option("--ready-fd", flags->ready_fd)->group("");
   command->footer(
       "The configuration is the file hearth/config.toml in $XDG_CONFIG_HOME or\n"
-      "~/.config. To begin one with all defaults:\n"
-      "  hearth daemon --print-config > ~/.config/hearth/config.toml\n");
+      "~/.config.\n"
+      "\n"
+      "Examples:\n"
+      "  hearth daemon                     # start it, unless it is running\n"
+      "  hearth daemon --print-config      # every key, with a comment\n"
+      "  mkdir -p ~/.config/hearth && \\\n"
+      "    hearth daemon --print-config > ~/.config/hearth/config.toml");
   command->callback([&chosen, flags] { chosen = [flags] { return run_daemon_command(*flags); }; });
 }
 
 void add_status(CLI::App& app, Command& chosen) {
-  add_question(app, chosen, "status", "What the daemon does: model, memory, speed, editors, jobs",
-               show_status);
+  add_question(
+      app, chosen, "status", "Shows what the daemon is doing: model, memory, speed, editors, jobs",
+      [](const nlohmann::json& status) { return show_status(status, terminal_columns()); });
 }
 
 void add_jobs(CLI::App& app, Command& chosen) {
-  add_question(app, chosen, "jobs", "The actions that were started, and how far they are",
-               show_jobs);
+  auto* jobs =
+      app.add_subcommand("jobs", "Lists the jobs that actions started, and their progress");
+  auto json = std::make_shared<bool>(false);
+  jobs->add_flag("--json", *json, "As JSON");
+  jobs->footer(
+      "`hearth jobs` lists each job with its number: `hearth jobs show 7` prints the\n"
+      "answer of job 7 so far, `hearth jobs cancel 7` stops it.\n");
+
+  auto id = std::make_shared<std::uint64_t>(0);
+  auto* show = jobs->add_subcommand("show", "Shows one job and its answer so far");
+  show->add_option("id", *id, "The job's number in `hearth jobs`")->required();
+  show->add_flag("--json", *json, "As JSON");
+  show->callback([&chosen, id, json] { chosen = [=] { return show_one_job(*id, *json); }; });
+
+  auto* cancel = jobs->add_subcommand("cancel", "Stops a job and waits until it has stopped");
+  cancel->add_option("id", *id, "The job's number in `hearth jobs`")->required();
+  cancel->callback([&chosen, id] { chosen = [=] { return cancel_job(*id); }; });
+
+  jobs->require_subcommand(0, 1);
+  jobs->callback([&chosen, jobs, json] {  // after that of its subcommand
+    if (!jobs->get_subcommands().empty()) return;
+    chosen = [=] { return ask_and_show("jobs", *json, show_jobs); };
+  });
 }
 
 void add_stop(CLI::App& app, Command& chosen) {
   auto* command = app.add_subcommand(
-      "stop", "Ends the daemon and waits for its end (an open editor starts it again when used)");
-  command->callback([&chosen] {
-    chosen = [] {
-      print(stop_daemon(find_paths()) ? "the daemon has stopped\n" : "no daemon was running\n");
-      return 0;
-    };
-  });
+      "stop",
+      "Stops the daemon and waits until it has exited (an open editor starts a new one when used)");
+  auto force = std::make_shared<bool>(false);
+  command->add_flag("--force", *force, "Kill the process if it does not answer");
+  command->callback([&chosen, force] { chosen = [force] { return stop(*force); }; });
 }
 
 }  // namespace hearth::daemon

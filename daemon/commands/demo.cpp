@@ -10,15 +10,17 @@
 #include <cstdlib>
 #include <optional>
 
-#include "daemon/client.hpp"
-#include "daemon/commands.hpp"
-#include "daemon/error.hpp"
-#include "daemon/files.hpp"
-#include "daemon/in_process.hpp"
-#include "daemon/scripted_editor.hpp"
-#include "daemon/text_layout.hpp"
-#include "daemon/version.hpp"
-#include "lsp/extension.hpp"
+#include "daemon/commands/commands.hpp"
+#include "daemon/commands/local_run.hpp"
+#include "daemon/commands/scripted_editor.hpp"
+#include "daemon/platform/error.hpp"
+#include "daemon/platform/files.hpp"
+#include "daemon/platform/format.hpp"
+#include "daemon/platform/installation.hpp"
+#include "daemon/platform/version.hpp"
+#include "daemon/transport/control_client.hpp"
+#include "lsp/protocol/constants.hpp"
+#include "lsp/protocol/extension.hpp"
 
 namespace hearth::daemon {
 namespace {
@@ -39,11 +41,11 @@ constexpr std::string_view function =
     "    return total / len(values)\n";
 constexpr std::string_view begun =
     "\n\n"
-    "def total_price(items):\n"
+    "def total_price(prices):\n"
     "    total = 0\n"
-    "    for item in items:\n"
+    "    for price in prices:\n"
     "        ";
-constexpr std::string_view typed_on = "total += item.price * item.count\n    ";
+constexpr std::string_view typed_on = "total += price\n    ";
 constexpr std::string_view rest = "\n";
 
 std::chrono::milliseconds since(Clock::time_point start) {
@@ -210,11 +212,12 @@ class Demo {
   void explain() {
     const Json range = {{"start", {{"line", 0}, {"character", 0}}},
                         {"end", {{"line", 5}, {"character", 0}}}};
-    const Json actions =
-        editor_->request("textDocument/codeAction",
-                         {{"textDocument", {{"uri", file_uri}}},
-                          {"range", range},
-                          {"context", {{"diagnostics", Json::array()}, {"triggerKind", 1}}}});
+    const Json actions = editor_->request(
+        "textDocument/codeAction",
+        {{"textDocument", {{"uri", file_uri}}},
+         {"range", range},
+         {"context",
+          {{"diagnostics", Json::array()}, {"triggerKind", lsp::code_action_trigger::invoked}}}});
     const Json* chosen = nullptr;
     for (const auto& action : actions) {
       if (action.value("kind", "") == "hearth.explain") chosen = &action;
@@ -255,8 +258,8 @@ class Demo {
     text_.insert(text_.size() - rest.size(), typed_on);
     editor_->change(file_uri, ++version_, text_);
     std::printf(
-        "\n     The person writes something else and begins the next line. What was read before\n"
-        "     is not read again:\n\n");
+        "\n     The person accepts it and begins the next line. Tokens that were processed before\n"
+        "     are not processed again:\n\n");
     complete_here();
   }
 
@@ -270,13 +273,13 @@ class Demo {
         editor_->request("textDocument/inlineCompletion",
                          {{"textDocument", {{"uri", file_uri}}},
                           {"position", {{"line", lines}, {"character", line.size()}}},
-                          {"context", {{"triggerKind", 1}}}});
+                          {"context", {{"triggerKind", lsp::inline_completion_trigger::invoked}}}});
     const auto time = since(started);
     const Json& items = result.is_object() ? result["items"] : result;
     if (!items.is_array() || items.empty()) throw Error("no completion came");
     const Json& item = items.front();
     const std::string inserted = item["insertText"].get<std::string>();
-    // The inserted text may replace what stands before the cursor on its line.
+    // The inserted text may replace what is before the cursor on its line.
     const auto replaced = item.contains("range")
                               ? line.size() - item["range"]["start"]["character"].get<std::size_t>()
                               : 0;
@@ -314,21 +317,19 @@ class Demo {
 
   void say_how_to_connect() {
     heading("4  In your editor");
-    const std::string command = executable().string();
-    const std::string plugin = HEARTH_SOURCE_TREE "/editors/neovim";
-    std::error_code ignored;
-    if (std::filesystem::exists(plugin, ignored)) {
+    const std::string command = command_name();
+    if (const auto plugin = neovim_plugin()) {
+      const bool found = neovim_finds(*plugin);
+      const std::string path =
+          found ? "" : "       vim.opt.runtimepath:append('" + plugin->string() + "')\n";
+      const std::string options =
+          command == "hearth" ? "" : "{ cmd = { '" + command + "', 'lsp' } }";
       std::printf("     Neovim, from 0.7 on, in init.lua:\n\n%s\n",
-                  style_
-                      .green("       vim.opt.runtimepath:append('" + plugin +
-                             "')\n"
-                             "       require('hearth').setup({ cmd = { '" +
-                             command + "', 'lsp' } })\n")
-                      .c_str());
+                  style_.green(path + "       require('hearth').setup(" + options + ")\n").c_str());
     }
     std::printf(
         "     Helix, Emacs, Kate, Sublime Text and others run this as a language server:\n\n%s\n"
-        "     README.md tells more, also how to run a large model; `hearth --help` lists the\n"
+        "     README.md says more, also how to run a large model; `hearth help` lists the\n"
         "     commands.\n\n",
         style_.green("       " + command + " lsp\n").c_str());
   }

@@ -1,4 +1,4 @@
-// `hearth synth`: a checkpoint of the real shapes and random weights, for measurements.
+// `hearth dummy`: a checkpoint of the real shapes and random weights, for measurements.
 #include <unistd.h>
 
 #include <CLI/App.hpp>
@@ -6,12 +6,13 @@
 #include <CLI/Formatter.hpp>
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <memory>
 
-#include "daemon/commands.hpp"
-#include "daemon/interrupt_flag.hpp"
-#include "daemon/text_layout.hpp"
+#include "daemon/commands/commands.hpp"
+#include "daemon/platform/format.hpp"
+#include "daemon/platform/interrupt_flag.hpp"
 #include "engine/engine.hpp"
 
 namespace hearth::daemon {
@@ -19,10 +20,10 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-struct SynthFlags {
+struct DummyFlags {
   int layers = 8;
   int experts = 512;
-  engine::SynthOptions options;
+  engine::DummyOptions options;
 };
 
 double per_second(std::uint64_t bytes, Clock::time_point since) {
@@ -30,26 +31,34 @@ double per_second(std::uint64_t bytes, Clock::time_point since) {
   return static_cast<double>(bytes) / std::max(time.count(), 1e-3);
 }
 
-int run_synth(const SynthFlags& flags) {
-  engine::SynthOptions options = flags.options;
+// ", 12 s left", once there is something to go by.
+std::string left(const engine::DummyProgress& now, double speed) {
+  if (now.bytes_done == 0 || speed <= 0) return "";
+  const double seconds = static_cast<double>(now.bytes_total - now.bytes_done) / speed;
+  return ", " + show_time(std::chrono::seconds(std::llround(seconds))) + " left";
+}
+
+int run_dummy(const DummyFlags& flags) {
+  engine::DummyOptions options = flags.options;
   options.config = engine::published_config(flags.layers, flags.experts);
 
   const InterruptFlag interrupt;
   const auto started = Clock::now();
   const bool show = isatty(STDERR_FILENO) == 1;
-  const auto progress = [&](const engine::SynthProgress& now) {
+  const auto progress = [&](const engine::DummyProgress& now) {
     if (!show || now.bytes_total == 0) return;
-    std::fprintf(stderr, "\r\x1b[K%3.0f %%, %s of %s, %s/s",
+    const double speed = per_second(now.bytes_done, started);
+    std::fprintf(stderr, "\r\x1b[K%3.0f %%, %s of %s, %s/s%s",
                  100 * static_cast<double>(now.bytes_done) / static_cast<double>(now.bytes_total),
                  show_bytes(static_cast<double>(now.bytes_done)).c_str(),
                  show_bytes(static_cast<double>(now.bytes_total)).c_str(),
-                 show_bytes(per_second(now.bytes_done, started)).c_str());
+                 show_bytes(speed).c_str(), left(now, speed).c_str());
   };
-  const std::optional<engine::SynthSummary> summary =
-      engine::synthesise(options, progress, &interrupt.flag());
+  const std::optional<engine::DummySummary> summary =
+      engine::write_dummy(options, progress, &interrupt.flag());
   if (show) std::fputs("\r\x1b[K", stderr);
   if (!summary) {
-    std::fputs("hearth: stopped; nothing was left behind\n", stderr);
+    std::fputs("hearth: interrupted; nothing was left behind\n", stderr);
     return 130;
   }
   std::printf("%s: %s in %s, %s of it on the disk, %s/s\n", options.out.c_str(),
@@ -62,10 +71,11 @@ int run_synth(const SynthFlags& flags) {
 
 }  // namespace
 
-void add_synth(CLI::App& app, Command& chosen) {
+void add_dummy(CLI::App& app, Command& chosen) {
   auto* command = app.add_subcommand(
-      "synth", "Writes a checkpoint of the real shapes with random weights, to measure with");
-  auto flags = std::make_shared<SynthFlags>();
+      "dummy", "Writes a checkpoint of the real shapes with random weights, to measure with");
+  command->alias("synth");  // its name in 0.1
+  auto flags = std::make_shared<DummyFlags>();
   command->add_option("--layers", flags->layers, "Layers; the published models have 48")
       ->required()
       ->check(CLI::Range(1, 1024));
@@ -76,30 +86,32 @@ void add_synth(CLI::App& app, Command& chosen) {
       ->capture_default_str();
   command->add_option("--out", flags->options.out, "The new checkpoint's directory")->required();
   command
-      ->add_option("--skew", flags->options.skew,
-                   "How uneven routing is. 0: all experts alike; 2: about 70 % of the chosen\n"
-                   "experts are among the quarter that was used last, as with real text")
+      ->add_option(
+          "--skew", flags->options.skew,
+          "Skew of the routing. 0: all experts equally likely; 2: about 70 % of the chosen\n"
+          "experts are in the quarter used most recently, as with real text")
       ->check(CLI::Range(0.0, 16.0))
       ->capture_default_str();
-  command->add_flag("--mtp", flags->options.mtp, "With the multi-token-prediction head");
+  command->add_flag("--mtp", flags->options.mtp, "Include the multi-token-prediction head");
   command->add_option("--seed", flags->options.seed, "The same seed gives the same bytes")
       ->capture_default_str();
   command->add_flag("--sparse", flags->options.sparse,
                     "Leave holes for the experts' weights: they read as zeros and take no space");
   command->add_option("--tokenizer", flags->options.tokenizer,
-                      "A checkpoint's directory or a tokenizer.json, to be copied. Without it the\n"
+                      "A checkpoint's directory or a tokenizer.json to copy. Without it the\n"
                       "checkpoint runs on token ids only");
   command->footer(
-      "A layer of 512 experts takes 1.65 GB, what stands outside the layers 1.24 GB. Nothing is\n"
-      "written when the disk has not that much free; an interrupted run leaves nothing behind.\n"
+      "A layer of 512 experts takes 1.65 GB, everything else 1.24 GB.\n"
+      "Nothing is written if the disk has too little free space; an interrupted run\n"
+      "leaves nothing behind.\n"
       "\n"
       "Examples:\n"
-      "  hearth synth --layers 2 --out /data/quick                  4.5 GB\n"
-      "  hearth synth --layers 8 --mtp --out /data/benchmark        16.1 GB\n"
-      "  hearth synth --layers 8 --skew 2 --out /data/skewed\n"
-      "  hearth synth --layers 48 --sparse --out /data/hollow       3.0 GB, looks like 79 GB\n"
-      "  hearth synth --layers 48 --experts 16 --out /data/deep     5.4 GB\n");
-  command->callback([&chosen, flags] { chosen = [flags] { return run_synth(*flags); }; });
+      "  hearth dummy --layers 2 --out quick                 # 4.5 GB\n"
+      "  hearth dummy --layers 8 --mtp --out benchmark       # 16.1 GB\n"
+      "  hearth dummy --layers 8 --skew 2 --out skewed       # 14.4 GB\n"
+      "  hearth dummy --layers 48 --sparse --out hollow      # 3.0 GB, looks like 79 GB\n"
+      "  hearth dummy --layers 48 --experts 16 --out deep    # 5.4 GB\n");
+  command->callback([&chosen, flags] { chosen = [flags] { return run_dummy(*flags); }; });
 }
 
 }  // namespace hearth::daemon

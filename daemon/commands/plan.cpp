@@ -1,4 +1,5 @@
-// `hearth plan`: what a machine, this one or one described, would make of a checkpoint.
+// `hearth plan`: predicts memory and speed of a checkpoint on this machine or a described one.
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <CLI/App.hpp>
@@ -8,26 +9,31 @@
 #include <array>
 #include <cmath>
 #include <cstdio>
+#include <map>
 #include <optional>
+#include <vector>
 
-#include "daemon/byte_count.hpp"
-#include "daemon/commands.hpp"
-#include "daemon/error.hpp"
-#include "daemon/in_process.hpp"
-#include "daemon/text_layout.hpp"
-#include "engine/measure.hpp"
-#include "engine/synth.hpp"
+#include "daemon/commands/arguments.hpp"
+#include "daemon/commands/commands.hpp"
+#include "daemon/commands/local_run.hpp"
+#include "daemon/platform/byte_count.hpp"
+#include "daemon/platform/error.hpp"
+#include "daemon/platform/format.hpp"
+#include "engine/dummy/dummy.hpp"
+#include "engine/measure/measurements.hpp"
 
 namespace hearth::daemon {
 namespace {
 
+constexpr int does_not_fit = 3;  // exit code
+
 struct PlanFlags {
   std::string model;
-  std::string ram;
-  std::string experts;
-  std::string disk;
-  std::string memory;
-  std::string arithmetic;
+  std::optional<std::uint64_t> ram;      // bytes
+  std::optional<std::uint64_t> experts;  // bytes
+  std::optional<double> disk;            // bytes a second
+  std::optional<double> memory;          // bytes a second
+  std::optional<double> arithmetic;      // operations a second
   std::string routing = "text";
   std::int64_t context = 32768;
 };
@@ -52,16 +58,6 @@ double hit_rate(double resident, bool text) {
   return 1;
 }
 
-double rate_of(const std::string& text, const char* option) {
-  std::string number = text;
-  if (number.ends_with("/s")) number.resize(number.size() - 2);
-  const auto bytes = parse_byte_count(number);
-  if (!bytes || *bytes == 0) {
-    throw Error(std::string(option) + " " + text + ": a speed such as 3.5G/s is expected");
-  }
-  return static_cast<double>(*bytes);
-}
-
 struct Subject {
   std::string name;
   engine::Config config;
@@ -73,8 +69,14 @@ struct Subject {
 // What the plan is made for.
 struct Machine {
   engine::MachineSpeed speed;
-  engine::KernelSpeed kernels;  // on weights of a subject's shapes
   engine::MemoryView memory;
+  std::map<engine::WeightForm, engine::KernelSpeed> kernels;  // on weights of a subject's shapes
+};
+
+// What is known of the machine and where from, in words.
+struct Sources {
+  std::vector<std::string> described;
+  std::vector<std::string> here;
 };
 
 // Memory as the engine would divide it: with the MTP head where all experts fit with its own.
@@ -91,67 +93,59 @@ engine::MemoryPlan divide(const Subject& subject, const engine::EngineOptions& o
   return engine::plan_memory(costs, options, subject.config, subject.context, memory, subject.name);
 }
 
-void print_plan(const Subject& subject, const PlanFlags& flags,
-                const engine::EngineOptions& options, const Machine& machine) {
+struct Prediction {
+  bool fits = false;
+  std::string text;  // lines behind the subject's name
+};
+
+Prediction predict(const Subject& subject, const PlanFlags& flags,
+                   const engine::EngineOptions& options, const Machine& machine) {
   engine::Costs costs;
   engine::MemoryPlan plan;
   try {
     plan = divide(subject, options, machine.memory, costs);
   } catch (const engine::Error& error) {
-    std::printf("%s does not fit:\n  %s\n\n", subject.name.c_str(), error.what());
-    return;
+    return {false,
+            wrapped(fmt::format("  does not fit: {}\n", error.what()), terminal_columns(), 2)};
   }
-  std::printf("%s: %s of experts, %s always in memory%s\n", subject.name.c_str(),
-              show_bytes(costs.all_expert_bytes()).c_str(), show_bytes(costs.dense_bytes()).c_str(),
-              costs.mtp_bytes > 0 ? ", the MTP head included" : "");
+  const engine::KernelSpeed& kernels = machine.kernels.at(subject.form);
   const auto experts = static_cast<double>(plan.experts);
   const double resident = std::min(1.0, experts / std::floor(costs.all_expert_bytes()));
   const double hits = hit_rate(resident, flags.routing == "text");
-  const bool screened = plan.screen > 0;
   const auto chunk =
       static_cast<double>(engine::chunk_rows(options, subject.config, subject.context));
-  std::printf("  experts %s in memory (%.0f %%), found there %.1f %% of the time\n",
-              show_bytes(experts).c_str(), 100 * resident, 100 * hits);
-  const auto writing = [&](double depth) {
-    return 1 / engine::decode_seconds(costs, machine.speed, machine.kernels, hits, screened, depth);
+  const auto decode_speed = [&](double depth) {
+    return 1 /
+           engine::decode_seconds(costs, machine.speed, kernels, hits, plan.shortlist > 0, depth);
   };
-  std::printf("  products: %.1f GB/s of weights in writing, %.0f GFLOP/s in reading\n",
-              machine.kernels.products * 1e-9, machine.kernels.blocked.back().flops * 1e-9);
-  std::printf("  writing %.1f tokens/s; behind 4,096 tokens %.1f; without guesses\n", writing(0),
-              writing(4096));
+  std::string text = fmt::format(
+      "  {} of experts, {} always in memory{}\n"
+      "  {} of experts in memory ({:.0f} %), hit rate {:.1f} %\n"
+      "  kernels: {:.1f} GB/s of weights in decode, {:.0f} GFLOP/s in prefill\n"
+      "  decode {:.1f} tokens/s; after 4,096 tokens {:.1f}; without speculation\n",
+      show_bytes(costs.all_expert_bytes()), show_bytes(costs.dense_bytes()),
+      costs.mtp_bytes > 0 ? ", the MTP head included" : "", show_bytes(experts), 100 * resident,
+      100 * hits, kernels.products * 1e-9, kernels.gemm.back().flops * 1e-9, decode_speed(0),
+      decode_speed(4096));
   for (const double tokens : {512.0, 2048.0, 8192.0}) {
     const double seconds =
-        engine::prefill_seconds(costs, machine.speed, machine.kernels, tokens, resident, chunk);
-    std::printf("  reading %5.0f tokens: %7.1f s (%.0f tokens/s)\n", tokens, seconds,
-                tokens / seconds);
+        engine::prefill_seconds(costs, machine.speed, kernels, tokens, resident, chunk);
+    text += fmt::format("  prefill of {:5.0f} tokens: {:7.1f} s ({:.0f} tokens/s)\n", tokens,
+                        seconds, tokens / seconds);
   }
-  std::printf("\n");
-}
-
-// As the options say, else as measured.
-engine::MachineSpeed described(engine::MachineSpeed speed, const PlanFlags& flags) {
-  if (!flags.memory.empty()) speed.memory = rate_of(flags.memory, "--memory");
-  if (!flags.disk.empty()) speed.disk = rate_of(flags.disk, "--disk");
-  if (!flags.arithmetic.empty()) speed.arithmetic = rate_of(flags.arithmetic, "--arithmetic");
-  return speed;
+  return {true, text};
 }
 
 // A described machine is taken to reach the same shares of its bandwidth and peak as this one.
 engine::KernelSpeed scaled(engine::KernelSpeed kernels, const engine::MachineSpeed& here,
                            const engine::MachineSpeed& there) {
   kernels.products *= there.memory / here.memory;
-  kernels.screening *= there.memory / here.memory;
+  kernels.shortlist *= there.memory / here.memory;
   const double factor = there.arithmetic / here.arithmetic;
-  for (auto& blocked : kernels.blocked) blocked.flops *= factor;
-  kernels.mixing *= factor;
+  for (auto& gemm : kernels.gemm) gemm.flops *= factor;
+  kernels.delta_rule *= factor;
   kernels.attention *= factor;
   return kernels;
-}
-
-std::uint64_t size_of(const std::string& text, const char* option) {
-  const auto bytes = parse_byte_count(text);
-  if (!bytes) throw Error(std::string(option) + " " + text + ": a size such as 32G is expected");
-  return *bytes;
 }
 
 std::vector<Subject> published(std::int64_t context) {
@@ -162,46 +156,118 @@ std::vector<Subject> published(std::int64_t context) {
           {"the BF16 originals", shapes, Form::bf16, true, context}};
 }
 
-int run_plan(const PlanFlags& flags) {
-  engine::EngineOptions options = configured_options(flags.model);
-  if (!flags.experts.empty()) options.experts.memory = size_of(flags.experts, "--experts-memory");
-  Machine machine;
-  machine.memory = engine::read_memory();
-  if (!flags.ram.empty()) machine.memory = {.available = size_of(flags.ram, "--ram")};
+std::vector<Subject> subjects_of(const PlanFlags& flags, const engine::EngineOptions& options) {
+  if (flags.model.empty()) return published(flags.context);
+  const engine::CheckpointShape shape = engine::read_shape(options);
+  return {{flags.model, shape.config, shape.form, shape.mtp, shape.context}};
+}
 
+// Takes what the options say into `machine`, and says which figures those were.
+Sources describe(Machine& machine, const PlanFlags& flags) {
+  Sources sources;
+  const auto rate = [&](double& speed, std::optional<double> given, const char* what,
+                        std::string measured) {
+    if (given) {
+      speed = *given;
+      sources.described.push_back(std::string(what) + " " + show_rate(*given));
+    } else {
+      sources.here.push_back(std::move(measured));
+    }
+  };
+  if (flags.ram) {
+    machine.memory = {.available = *flags.ram};
+    sources.described.push_back("--ram " + show_byte_count(*flags.ram));
+  } else {
+    sources.here.push_back(show_bytes(static_cast<double>(machine.memory.available)) +
+                           " of memory free");
+  }
+  rate(machine.speed.memory, flags.memory, "--memory",
+       fmt::format("memory {:.1f} GB/s", machine.speed.memory * 1e-9));
+  rate(machine.speed.disk, flags.disk, "--disk",
+       fmt::format("disk {:.2f} GB/s", machine.speed.disk * 1e-9));
+  rate(machine.speed.arithmetic, flags.arithmetic, "--arithmetic",
+       fmt::format("arithmetic {:.0f} GFLOP/s", machine.speed.arithmetic * 1e-9));
+  return sources;
+}
+
+bool all_described(const PlanFlags& flags) {
+  return flags.ram && flags.memory && flags.disk && flags.arithmetic;
+}
+
+// Measures what the options do not say.
+Sources measure(Machine& machine, const PlanFlags& flags, const engine::EngineOptions& options,
+                const std::vector<Subject>& subjects) {
+  machine.memory = engine::read_memory();
   // Any checkpoint tells how fast this machine is; few of its experts do.
   engine::EngineOptions small = options;
   small.experts.memory = std::uint64_t{512} << 20;
   small.prefix_ram_bytes = 0;
-  const auto loaded = load_with_progress(small, ::isatty(STDERR_FILENO) == 1);
+  const bool show = ::isatty(STDERR_FILENO) == 1;
+  const auto loaded = load_with_progress(small, show);
+  if (show) std::fputs("measuring this machine, about ten seconds…", stderr);
   engine::wait_until_warm(*loaded, nullptr);  // small ones are read ahead all the same
   const engine::MachineSpeed here = engine::measure_machine(*loaded);
-  machine.speed = described(here, flags);
-  const std::vector<Subject> subjects =
-      flags.model.empty()
-          ? published(flags.context)
-          : std::vector<Subject>{{flags.model, loaded->config(), engine::weight_form(*loaded),
-                                  engine::offers_mtp(*loaded), loaded->context()}};
-
-  std::printf("memory %.1f GB/s, disk %.2f GB/s, arithmetic %.0f GFLOP/s; %s of memory free\n\n",
-              machine.speed.memory * 1e-9, machine.speed.disk * 1e-9,
-              machine.speed.arithmetic * 1e-9,
-              show_bytes(static_cast<double>(machine.memory.available)).c_str());
-  if (flags.model.empty() && flags.disk.empty()) {
-    std::printf(
-        "The disk was measured with the small reads of the embedded checkpoint; an expert of\n"
-        "these is 3 MiB and comes faster: name its bandwidth with --disk.\n\n");
-  }
-  std::optional<engine::WeightForm> measured;
+  machine.speed = here;
+  Sources sources = describe(machine, flags);
+  sources.here.emplace_back("and what the kernels make of these");
   for (const Subject& subject : subjects) {
-    if (measured != subject.form) {
-      const auto kernels = engine::measure_kernels(loaded->backend(), subject.config, subject.form);
-      machine.kernels = scaled(kernels, here, machine.speed);
-      measured = subject.form;
-    }
-    print_plan(subject, flags, options, machine);
+    if (machine.kernels.contains(subject.form)) continue;
+    machine.kernels[subject.form] =
+        scaled(engine::measure_kernels(loaded->backend(), subject.config, subject.form), here,
+               machine.speed);
   }
-  return 0;
+  if (show) std::fputs("\r\x1b[K", stderr);
+  return sources;
+}
+
+// "TITLE: one, two, three", or nothing for none.
+void print_figures(const char* title, const std::vector<std::string>& figures) {
+  if (figures.empty()) return;
+  std::fputs(
+      wrapped(fmt::format("{} {}", title, fmt::join(figures, ", ")), terminal_columns(), 2).c_str(),
+      stdout);
+  std::fputs("\n", stdout);
+}
+
+int run_plan(const PlanFlags& flags) {
+  engine::EngineOptions options = configured_options(flags.model);
+  if (flags.experts) options.experts.memory = *flags.experts;
+  const std::vector<Subject> subjects = subjects_of(flags, options);
+  Machine machine;
+  Sources sources = describe(machine, flags);
+  if (all_described(flags)) {
+    for (const auto form : {engine::WeightForm::fp8, engine::WeightForm::bf16}) {
+      machine.kernels[form] = engine::usual_kernels(machine.speed, form);
+    }
+    sources.described.emplace_back("and what the kernels usually make of these");
+  } else {
+    sources = measure(machine, flags, options, subjects);
+  }
+  print_figures("Described:", sources.described);
+  print_figures("Measured here:", sources.here);
+  if (flags.model.empty() && !flags.disk) {
+    std::fputs(
+        "The disk was measured with the small reads of the embedded checkpoint; an expert of\n"
+        "these is 3 MiB and comes faster: name its bandwidth with --disk.\n",
+        stdout);
+  }
+
+  // Checkpoints with the same prediction share a row.
+  bool fits = false;
+  std::vector<std::pair<std::string, std::string>> rows;  // names, text
+  for (const Subject& subject : subjects) {
+    const Prediction prediction = predict(subject, flags, options, machine);
+    fits = fits || prediction.fits;
+    if (!rows.empty() && rows.back().second == prediction.text) {
+      rows.back().first += ", " + subject.name;
+    } else {
+      rows.emplace_back(subject.name, prediction.text);
+    }
+  }
+  for (const auto& [names, text] : rows) {
+    std::printf("\n%s\n%s", wrapped(names + ":", terminal_columns()).c_str(), text.c_str());
+  }
+  return fits ? 0 : does_not_fit;
 }
 
 }  // namespace
@@ -212,11 +278,22 @@ void add_plan(CLI::App& app, Command& chosen) {
   auto flags = std::make_shared<PlanFlags>();
   command->add_option("model", flags->model,
                       "Directory of a checkpoint; without it, the published ones");
-  command->add_option("--ram", flags->ram, "Memory that is free, such as 28G (else measured)");
-  command->add_option("--experts-memory", flags->experts, "Memory for experts (else worked out)");
-  command->add_option("--memory", flags->memory, "Read bandwidth of memory, such as 50G/s");
-  command->add_option("--disk", flags->disk, "Read bandwidth of the disk, such as 3.5G/s");
-  command->add_option("--arithmetic", flags->arithmetic, "F32 operations a second, such as 400G/s");
+  const auto size = [&](const char* name, std::optional<std::uint64_t>& bytes,
+                        const char* meaning) {
+    command->add_option(name, bytes, meaning)
+        ->transform(CLI::Validator(to_bytes, ""))
+        ->type_name("SIZE");
+  };
+  const auto rate = [&](const char* name, std::optional<double>& a_second, const char* meaning) {
+    command->add_option(name, a_second, meaning)
+        ->transform(CLI::Validator(to_rate, ""))
+        ->type_name("SPEED");
+  };
+  size("--ram", flags->ram, "Free memory, such as 28G (default: this machine's)");
+  size("--experts-memory", flags->experts, "Memory for experts (default: worked out)");
+  rate("--memory", flags->memory, "Read bandwidth of memory, such as 50G/s");
+  rate("--disk", flags->disk, "Read bandwidth of the disk, such as 3.5G/s");
+  rate("--arithmetic", flags->arithmetic, "F32 operations a second, such as 400G/s");
   command
       ->add_option("--context", flags->context,
                    "Tokens of a prompt and its answer, for the published ones")
@@ -224,10 +301,14 @@ void add_plan(CLI::App& app, Command& chosen) {
       ->capture_default_str();
   command
       ->add_option("--routing", flags->routing,
-                   "text: as measured on text; uniform: as in a synthetic checkpoint")
+                   "text: as measured on text; uniform: as in a dummy checkpoint")
       ->check(CLI::IsMember({"text", "uniform"}))
       ->capture_default_str();
   command->footer(
+      "What you leave out is measured on this machine, and the output says so.\n"
+      "With all four given, nothing is measured and every machine prints the same plan.\n"
+      "Exit code 3: the checkpoint does not fit, or none of the published ones does.\n"
+      "\n"
       "Examples:\n"
       "  hearth plan\n"
       "  hearth plan --ram 32G --memory 50G/s --disk 3.5G/s --arithmetic 500G/s\n");

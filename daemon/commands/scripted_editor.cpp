@@ -1,7 +1,7 @@
 // An LSP client that waits for what it asked for.
-#include "daemon/scripted_editor.hpp"
+#include "daemon/commands/scripted_editor.hpp"
 
-#include "daemon/error.hpp"
+#include "daemon/platform/error.hpp"
 
 namespace hearth::daemon {
 
@@ -39,7 +39,7 @@ void ScriptedEditor::until(const std::function<bool()>& met) {
 }
 
 void ScriptedEditor::handle_one() {
-  const auto body = stream_.receive(patience);
+  const auto body = stream_.receive(timeout);
   if (!body) throw Error("the language server is gone or says nothing");
   Json message = Json::parse(*body);
   if (!message.contains("method")) {

@@ -10,16 +10,16 @@
 #include <string_view>
 #include <vector>
 
-#include "daemon/spawn.hpp"
-#include "daemon/stream.hpp"
-#include "lsp/json.hpp"
+#include "daemon/platform/spawn.hpp"
+#include "daemon/transport/stream.hpp"
+#include "lsp/protocol/json.hpp"
 
 namespace hearth::daemon {
 
 class ScriptedEditor {
  public:
   using Json = lsp::Json;
-  static constexpr std::chrono::milliseconds patience{120'000};
+  static constexpr std::chrono::milliseconds timeout{120'000};
 
   ScriptedEditor(const std::vector<std::string>& command,
                  const std::map<std::string, std::string>& environment, bool quiet = false);

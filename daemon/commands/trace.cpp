@@ -1,12 +1,12 @@
-// `hearth trace`: what each cache policy would have made of a recorded routing.
+// `hearth trace`: the hit rate that each cache policy would have had on a recorded routing.
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <algorithm>
 #include <cstdio>
 
-#include "daemon/commands.hpp"
-#include "engine/measure.hpp"
+#include "daemon/commands/commands.hpp"
+#include "engine/measure/measurements.hpp"
 
 namespace hearth::daemon {
 namespace {
@@ -14,7 +14,7 @@ namespace {
 struct TraceFlags {
   std::string file;
   std::vector<int> percents{5, 10, 25, 50};
-  double half_life = engine::usual_half_life;
+  double half_life = engine::default_half_life;
 };
 
 int run_trace(const TraceFlags& flags) {
@@ -41,11 +41,11 @@ int run_trace(const TraceFlags& flags) {
 
 void add_trace(CLI::App& app, Command& chosen) {
   auto* command = app.add_subcommand(
-      "trace", "Replays a recorded routing: the hits that each cache policy would have had");
+      "trace", "Replays a recorded routing and shows the hit rate of each cache policy");
   auto flags = std::make_shared<TraceFlags>();
   command
       ->add_option("file", flags->file,
-                   "What --trace FILE of `hearth generate`, `chat` or `bench` recorded")
+                   "A file that --trace of `hearth generate`, `chat` or `bench` wrote")
       ->required();
   command->add_option("--percent", flags->percents, "Shares of all experts that fit in memory")
       ->delimiter(',')
@@ -53,10 +53,16 @@ void add_trace(CLI::App& app, Command& chosen) {
       ->capture_default_str();
   command
       ->add_option("--half-life", flags->half_life,
-                   "Of a use, for lrfu, in uses of every expert, on average")
+                   "Half-life of a use under lrfu, in average uses per expert")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  command->footer("The optimum knows the future: no policy can do better.\n");
+  command->footer(
+      "\"optimum\" knows the future: no policy can do better.\n"
+      "\n"
+      "Examples:\n"
+      "  echo \"def is_even(number):\" | hearth generate --raw --trace routing\n"
+      "  hearth trace routing\n"
+      "  hearth trace --percent 20,40 routing");
   command->callback([&chosen, flags] { chosen = [flags] { return run_trace(*flags); }; });
 }
 

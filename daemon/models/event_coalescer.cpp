@@ -1,39 +1,44 @@
-// One posted task at a time.
-#include "daemon/delivery.hpp"
+// EventCoalescer: at most one posted task at a time.
+#include "daemon/models/event_coalescer.hpp"
 
+#include <new>
 #include <utility>
+
+#include "daemon/platform/insist.hpp"
 
 namespace hearth::daemon {
 
-Delivery::Delivery(lsp::Host& host, lsp::GenerationEvents events)
+EventCoalescer::EventCoalescer(lsp::Host& host, lsp::GenerationEvents events)
     : host_(host), events_(std::move(events)) {}
 
-void Delivery::progress(const lsp::GenerationProgress& progress) {
+void EventCoalescer::progress(const lsp::GenerationProgress& progress) {
   std::unique_lock lock(mutex_);
   progress_ = progress;
   wake(lock);
 }
 
-void Delivery::text(std::string_view text) {
+void EventCoalescer::text(std::string_view text) {
   if (text.empty()) return;
   std::unique_lock lock(mutex_);
   text_ += text;
   wake(lock);
 }
 
-void Delivery::done(lsp::Result<lsp::Answer> result) {
+void EventCoalescer::done(lsp::Result<lsp::Answer> result) {
   std::unique_lock lock(mutex_);
   done_ = std::move(result);
   wake(lock);
 }
 
-void Delivery::wake(std::unique_lock<std::mutex>& lock) {
+void EventCoalescer::wake(std::unique_lock<std::mutex>& lock) {
   if (std::exchange(on_its_way_, true)) return;
   lock.unlock();
-  host_.post([self = shared_from_this()] { self->deliver(); });
+  const bool posted =
+      insist([this] { host_.post([self = shared_from_this()] { self->deliver(); }); });
+  if (!posted) throw std::bad_alloc();
 }
 
-void Delivery::deliver() {
+void EventCoalescer::deliver() {
   std::unique_lock lock(mutex_);
   on_its_way_ = false;
   const auto text = std::exchange(text_, {});

@@ -8,15 +8,15 @@
 #include <string>
 #include <string_view>
 
-#include "lsp/host.hpp"
-#include "lsp/model.hpp"
+#include "lsp/support/host.hpp"
+#include "lsp/support/model.hpp"
 
 namespace hearth::daemon {
 
 // Thread-safe. Made by make_shared.
-class Delivery : public std::enable_shared_from_this<Delivery> {
+class EventCoalescer : public std::enable_shared_from_this<EventCoalescer> {
  public:
-  Delivery(lsp::Host& host, lsp::GenerationEvents events);
+  EventCoalescer(lsp::Host& host, lsp::GenerationEvents events);
 
   void progress(const lsp::GenerationProgress& progress);
   void text(std::string_view text);

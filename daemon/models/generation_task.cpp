@@ -1,10 +1,10 @@
-// One step of an answer, measured and reported.
-#include "daemon/generation_work.hpp"
+// GenerationTask and PrefillTask: one step at a time, measured and reported.
+#include "daemon/models/generation_task.hpp"
 
 #include <algorithm>
 #include <utility>
 
-#include "daemon/render.hpp"
+#include "daemon/models/render.hpp"
 
 namespace hearth::daemon {
 namespace {
@@ -26,25 +26,37 @@ lsp::FinishReason finish_reason(engine::StopReason reason) {
   }
 }
 
-void count_abandoned(LocalModel::Engine& shared, const lsp::ModelError& error) {
+// `computing`: the prompt was a good one, so a failure is no fault of the request.
+void count_abandoned(LocalModel::Engine& shared, const lsp::ModelError& error, bool computing) {
   const std::scoped_lock lock(shared.mutex);
-  ++(error.cancelled ? shared.status.cancelled : shared.status.failed);
+  ModelStatus& status = shared.status;
+  ++(error.cancelled ? status.cancelled : status.failed);
+  if (error.cancelled || !computing) return;
+  ++status.failed_in_a_row;
+  status.error = error.message;
+}
+
+// Under the mutex.
+void count_done(ModelStatus& status) {
+  status.failed_in_a_row = 0;
+  status.error.clear();
 }
 
 }  // namespace
 
-GenerationWork::GenerationWork(std::shared_ptr<LocalModel::Engine> shared, lsp::Prompt prompt,
-                               lsp::GenerateOptions options, std::shared_ptr<Delivery> delivery)
+GenerationTask::GenerationTask(std::shared_ptr<LocalModel::Engine> shared, lsp::Prompt prompt,
+                               lsp::GenerateOptions options,
+                               std::shared_ptr<EventCoalescer> events_out)
     : shared_(std::move(shared)),
       prompt_(std::move(prompt)),
       options_(std::move(options)),
-      delivery_(std::move(delivery)) {}
+      events_out_(std::move(events_out)) {}
 
-Work::Step GenerationWork::step(const std::atomic<bool>& interrupt) {
+Task::Step GenerationTask::step(const std::atomic<bool>& interrupt) {
   if (!generation_) begin();
   auto& session = lease_->session();
   const double prompt_before = generation_->prompt_done();
-  const std::size_t answer_before = generation_->answer_tokens();
+  const std::size_t written_before = generation_->answer().size();
   const std::uint64_t computed_before = session.tokens_computed();
   const engine::DecodeCounts counts_before = generation_->counts();
   const bool decoding = generation_->decoding();
@@ -55,7 +67,7 @@ Work::Step GenerationWork::step(const std::atomic<bool>& interrupt) {
 
   const std::chrono::duration<double> time = Clock::now() - started;
   (decoding ? answer_time_ : prompt_time_) += time;
-  const std::size_t written = generation_->answer_tokens() - answer_before;
+  const std::size_t written = generation_->answer().size() - written_before;
   const engine::DecodeCounts& counts = generation_->counts();
   const std::uint64_t kept = counts.tokens - counts_before.tokens;
   {
@@ -79,35 +91,43 @@ Work::Step GenerationWork::step(const std::atomic<bool>& interrupt) {
   }
   const std::string text = generation_->take_text();
   text_ += text;
-  delivery_->text(text);
+  events_out_->text(text);
   report();
   if (progress == engine::Progress::more) return Step::more;
   finish();
   return Step::done;
 }
 
-void GenerationWork::begin() {
+void GenerationTask::begin() {
   auto request = make_request(*shared_->engine, prompt_, options_);
   lease_.emplace(shared_->sessions->acquire(request.prompt.tokens));
   generation_.emplace(lease_->session(), std::move(request));
+  computing_ = true;
   const std::scoped_lock lock(shared_->mutex);
   shared_->status.prompt_tokens += generation_->prompt_tokens();
 }
 
-void GenerationWork::report() {
+void GenerationTask::report() {
   lsp::GenerationProgress progress;
-  progress.phase = generation_->decoding() ? lsp::GenerationProgress::Phase::writing
-                                           : lsp::GenerationProgress::Phase::reading;
+  using Phase = lsp::GenerationProgress::Phase;
+  const bool thinks = generation_->thinking();
+  progress.phase = !generation_->decoding() ? Phase::prefilling
+                   : thinks                 ? Phase::thinking
+                                            : Phase::generating;
   progress.prompt_tokens = static_cast<std::int64_t>(generation_->prompt_tokens());
   progress.cached_tokens = static_cast<std::int64_t>(generation_->cached_tokens());
   progress.prompt_done = generation_->prompt_done();
+  progress.thought_tokens = static_cast<std::int64_t>(generation_->thought_tokens());
   progress.answer_tokens = static_cast<std::int64_t>(generation_->answer_tokens());
   {
     const std::scoped_lock lock(shared_->mutex);
     const auto& speeds = shared_->speeds;
     const auto& typical =
         prompt_.kind == lsp::Prompt::Kind::chat ? speeds.answer : speeds.completion;
-    const auto left = typical.expect(options_.max_tokens) - progress.answer_tokens;
+    const auto thought_left =
+        speeds.thought.expect(options_.thinking_budget) - progress.thought_tokens;
+    const auto left = typical.expect(options_.max_tokens) - progress.answer_tokens +
+                      (thinks ? std::max<std::int64_t>(thought_left, 1) : 0);
     const double unread = static_cast<double>(progress.prompt_tokens) - progress.prompt_done;
     const auto reading =
         unread > 0 ? speeds.prefill.time_for(unread) : std::optional(std::chrono::milliseconds(0));
@@ -115,15 +135,17 @@ void GenerationWork::report() {
         speeds.decode.time_for(static_cast<double>(std::max<std::int64_t>(left, 1)));
     if (reading && writing) progress.eta = *reading + *writing;
   }
-  delivery_->progress(progress);
+  events_out_->progress(progress);
 }
 
-void GenerationWork::finish() {
+void GenerationTask::finish() {
   lsp::Answer answer;
   answer.text = text_;
   answer.finish = finish_reason(*generation_->reason());
   answer.prompt_tokens = static_cast<std::int64_t>(generation_->prompt_tokens());
   answer.cached_tokens = static_cast<std::int64_t>(generation_->cached_tokens());
+  answer.thought_tokens = static_cast<std::int64_t>(generation_->thought_tokens());
+  answer.thought_cut = generation_->thought_cut();
   answer.answer_tokens = static_cast<std::int64_t>(generation_->answer_tokens());
   answer.prompt_time = whole(prompt_time_);
   answer.answer_time = whole(answer_time_);
@@ -132,28 +154,31 @@ void GenerationWork::finish() {
     auto& speeds = shared_->speeds;
     auto& typical = prompt_.kind == lsp::Prompt::Kind::chat ? speeds.answer : speeds.completion;
     if (answer.finish == lsp::FinishReason::stop) typical.add(answer.answer_tokens);
+    count_done(shared_->status);
+    if (answer.thought_tokens > 0 && !answer.thought_cut) speeds.thought.add(answer.thought_tokens);
     shared_->status.sessions = shared_->sessions->size();
     shared_->status.session_bytes = shared_->sessions->bytes();
   }
-  delivery_->done(std::move(answer));
+  events_out_->done(std::move(answer));
 }
 
-void GenerationWork::abandon(const lsp::ModelError& error) {
-  count_abandoned(*shared_, error);
-  delivery_->done(error);
+void GenerationTask::abandon(const lsp::ModelError& error) {
+  count_abandoned(*shared_, error, computing_);
+  events_out_->done(error);
 }
 
-void GenerationWork::waiting(const lsp::GenerationProgress& progress) {
-  delivery_->progress(progress);
+void GenerationTask::waiting(const lsp::GenerationProgress& progress) {
+  events_out_->progress(progress);
 }
 
-PrefillWork::PrefillWork(std::shared_ptr<LocalModel::Engine> shared, lsp::Prompt prompt,
+PrefillTask::PrefillTask(std::shared_ptr<LocalModel::Engine> shared, lsp::Prompt prompt,
                          std::function<void(lsp::Result<lsp::Estimate>)> done)
     : shared_(std::move(shared)), prompt_(std::move(prompt)), done_(std::move(done)) {}
 
-Work::Step PrefillWork::step(const std::atomic<bool>& interrupt) {
+Task::Step PrefillTask::step(const std::atomic<bool>& interrupt) {
   if (!lease_) {
     tokens_ = render(*shared_->engine, prompt_);
+    computing_ = true;
     lease_.emplace(shared_->sessions->acquire(tokens_.tokens));
   }
   auto& session = lease_->session();
@@ -165,7 +190,7 @@ Work::Step PrefillWork::step(const std::atomic<bool>& interrupt) {
   const std::uint64_t computed_before = session.tokens_computed();
   const auto started = Clock::now();
 
-  const auto progress = session.prefill(tokens_.tokens, tokens_.marks, &interrupt);
+  const auto progress = session.prefill(tokens_.tokens, tokens_.boundaries, &interrupt);
 
   const std::chrono::duration<double> time = Clock::now() - started;
   {
@@ -178,14 +203,18 @@ Work::Step PrefillWork::step(const std::atomic<bool>& interrupt) {
   }
   if (progress == engine::Progress::interrupted) return Step::interrupted;
   if (progress == engine::Progress::more) return Step::more;
+  {
+    const std::scoped_lock lock(shared_->mutex);
+    count_done(shared_->status);
+  }
   const auto total = static_cast<std::int64_t>(tokens_.tokens.size());
   done_(lsp::Estimate{total, total - static_cast<std::int64_t>(*cached_),
                       std::chrono::milliseconds(0)});
   return Step::done;
 }
 
-void PrefillWork::abandon(const lsp::ModelError& error) {
-  count_abandoned(*shared_, error);
+void PrefillTask::abandon(const lsp::ModelError& error) {
+  count_abandoned(*shared_, error, computing_);
   done_(error);
 }
 

@@ -5,15 +5,15 @@
 #include <mutex>
 #include <optional>
 
-#include "daemon/delivery.hpp"
-#include "daemon/local_model.hpp"
-#include "daemon/session_pool.hpp"
+#include "daemon/models/event_coalescer.hpp"
+#include "daemon/models/local.hpp"
+#include "daemon/models/session_pool.hpp"
 
 namespace hearth::daemon {
 
 // Shared between the computing thread and those that ask how it goes.
 struct LocalModel::Engine {
-  // Set by the computing thread before the first work, used by it alone.
+  // Set by the computing thread before the first task, used by it alone.
   std::shared_ptr<const engine::Engine> engine;
   std::optional<SessionPool> sessions;
 
@@ -22,10 +22,10 @@ struct LocalModel::Engine {
   ModelStatus status;
 };
 
-class GenerationWork : public Work {
+class GenerationTask : public Task {
  public:
-  GenerationWork(std::shared_ptr<LocalModel::Engine> shared, lsp::Prompt prompt,
-                 lsp::GenerateOptions options, std::shared_ptr<Delivery> delivery);
+  GenerationTask(std::shared_ptr<LocalModel::Engine> shared, lsp::Prompt prompt,
+                 lsp::GenerateOptions options, std::shared_ptr<EventCoalescer> events_out);
 
   Step step(const std::atomic<bool>& interrupt) override;
   void abandon(const lsp::ModelError& error) override;
@@ -39,8 +39,9 @@ class GenerationWork : public Work {
   std::shared_ptr<LocalModel::Engine> shared_;
   lsp::Prompt prompt_;
   lsp::GenerateOptions options_;
-  std::shared_ptr<Delivery> delivery_;
+  std::shared_ptr<EventCoalescer> events_out_;
   std::optional<SessionPool::Lease> lease_;
+  bool computing_ = false;  // the prompt was accepted
   std::optional<engine::Generation> generation_;
   std::string text_;
   std::chrono::duration<double> prompt_time_{0};
@@ -48,9 +49,9 @@ class GenerationWork : public Work {
 };
 
 // Reads a prompt, so that its state is there when it is asked for.
-class PrefillWork : public Work {
+class PrefillTask : public Task {
  public:
-  PrefillWork(std::shared_ptr<LocalModel::Engine> shared, lsp::Prompt prompt,
+  PrefillTask(std::shared_ptr<LocalModel::Engine> shared, lsp::Prompt prompt,
               std::function<void(lsp::Result<lsp::Estimate>)> done);
 
   Step step(const std::atomic<bool>& interrupt) override;
@@ -61,6 +62,7 @@ class PrefillWork : public Work {
   lsp::Prompt prompt_;
   std::function<void(lsp::Result<lsp::Estimate>)> done_;
   engine::TokenPrompt tokens_;
+  bool computing_ = false;  // the prompt was accepted
   std::optional<SessionPool::Lease> lease_;
   std::optional<std::size_t> cached_;  // once the session is synced
 };

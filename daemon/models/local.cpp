@@ -1,11 +1,18 @@
 // Loading, the computing thread, and the calls of lsp::Model.
-#include "daemon/local_model.hpp"
+#include "daemon/models/local.hpp"
 
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <new>
 #include <utility>
 
-#include "daemon/delivery.hpp"
-#include "daemon/generation_work.hpp"
-#include "daemon/render.hpp"
+#include "daemon/models/event_coalescer.hpp"
+#include "daemon/models/generation_task.hpp"
+#include "daemon/models/render.hpp"
+#include "daemon/platform/insist.hpp"
+#include "lsp/support/failure.hpp"
 
 namespace hearth::daemon {
 namespace {
@@ -14,11 +21,6 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t sessions_kept = 3;  // one for each priority
 constexpr std::chrono::milliseconds load_report_every{200};
-
-engine::MtpUse mtp_use(const std::string& speculate) {
-  if (speculate == "auto") return engine::MtpUse::where_it_pays;
-  return speculate == "mtp" ? engine::MtpUse::always : engine::MtpUse::off;
-}
 
 // What is left, if the rest goes as what went.
 std::optional<std::chrono::milliseconds> load_eta(const engine::LoadProgress& progress,
@@ -29,34 +31,20 @@ std::optional<std::chrono::milliseconds> load_eta(const engine::LoadProgress& pr
   return std::chrono::round<std::chrono::milliseconds>(so_far * left);
 }
 
-}  // namespace
-
-engine::EngineOptions engine_options(const Config& config, const std::filesystem::path& model,
-                                     const std::filesystem::path& state) {
-  engine::EngineOptions options;
-  options.model = model;
-  options.threads = static_cast<int>(config.model_threads);
-  options.isa = kernels::parse_isa(config.model_isa);  // "auto": none of them
-  options.kv = config.model_kv == "f16" ? engine::KvType::f16 : engine::KvType::f32;
-  options.context = config.model_context;
-  options.mtp = mtp_use(config.decode_speculate);
-  if (config.decode_speculate == "off") options.drafts = 0;
-  options.scratch = config.memory_scratch;
-  options.experts.memory = config.memory_experts.value_or(0);
-  options.experts.reader = engine::parse_reader(config.experts_reader);
-  options.experts.policy =
-      engine::parse_policy(config.experts_policy).value_or(engine::PolicyKind::lrfu);
-  options.experts.prefetch = config.experts_prefetch;
-  options.experts.history = state;
-  options.experts.yield_memory = true;
-  options.prefix_ram_bytes = config.memory_prefixes;
-  options.checkpoint_distance = config.prefixes_distance;
-  if (!state.empty() && config.prefixes_disk > 0) options.prefix_directory = state / "prefixes";
-  options.prefix_disk_bytes = config.prefixes_disk;
-  options.prefix_daily_bytes = config.prefixes_daily;
-  options.disk_min_seconds = std::chrono::duration<double>(config.prefixes_least).count();
-  return options;
+lsp::Result<std::vector<std::int64_t>> count(const engine::Engine& engine,
+                                             const std::vector<std::string>& texts) {
+  try {
+    std::vector<std::int64_t> counts;
+    for (const auto& text : texts) {
+      counts.push_back(static_cast<std::int64_t>(engine.tokenizer().encode(text).size()));
+    }
+    return counts;
+  } catch (const std::exception& failed) {
+    return lsp::ModelError{lsp::failure_text(failed)};
+  }
 }
+
+}  // namespace
 
 LocalModel::LocalModel(lsp::Host& host, engine::EngineOptions options)
     : host_(host), options_(std::move(options)), shared_(std::make_shared<Engine>()) {
@@ -78,20 +66,28 @@ void LocalModel::describe(lsp::Callback<lsp::ModelDescription> done) {
   });
 }
 
+lsp::LoadingProgress LocalModel::loading() const {
+  const std::scoped_lock lock(shared_->mutex);
+  const engine::LoadProgress& load = shared_->status.load;
+  lsp::LoadingProgress progress;
+  if (load.bytes_total > 0) {
+    const double share =
+        static_cast<double>(load.bytes_done) / static_cast<double>(load.bytes_total);
+    progress.percentage = static_cast<std::int64_t>(100 * std::clamp(share, 0.0, 1.0));
+  }
+  progress.eta = load_eta(load, Clock::now() - started_);
+  return progress;
+}
+
 void LocalModel::count_tokens(std::vector<std::string> texts,
                               lsp::Callback<std::vector<std::int64_t>> done) {
-  when_loaded([this, texts = std::move(texts),
-               done = std::move(done)](const lsp::ModelError* error) {
-    if (error != nullptr) return done(*error);
-    auto counts = std::make_shared<std::vector<std::int64_t>>();
-    host_.background(
-        [engine = engine_, texts, counts] {
-          for (const auto& text : texts) {
-            counts->push_back(static_cast<std::int64_t>(engine->tokenizer().encode(text).size()));
-          }
-        },
-        [counts, done] { done(std::move(*counts)); });
-  });
+  when_loaded(
+      [this, texts = std::move(texts), done = std::move(done)](const lsp::ModelError* error) {
+        if (error != nullptr) return done(*error);
+        auto result = std::make_shared<lsp::Result<std::vector<std::int64_t>>>();
+        host_.background([engine = engine_, texts, result] { *result = count(*engine, texts); },
+                         [result, done] { done(std::move(*result)); });
+      });
 }
 
 void LocalModel::estimate(lsp::Prompt prompt, lsp::Callback<lsp::Estimate> done) {
@@ -111,32 +107,33 @@ void LocalModel::estimate(lsp::Prompt prompt, lsp::Callback<lsp::Estimate> done)
             shared_->speeds.prefill.time_for(static_cast<double>(estimate.uncached_tokens));
         result = estimate;
       } catch (const std::exception& failed) {
-        result = lsp::ModelError{failed.what()};
+        result = lsp::ModelError{lsp::failure_text(failed)};
       }
-      host_.post([done, result] { done(result); });
+      if (!insist([&] { host_.post([done, result] { done(result); }); })) throw std::bad_alloc();
     });
   });
 }
 
 lsp::GenerationId LocalModel::prefill(lsp::Prompt prompt, lsp::Callback<lsp::Estimate> done) {
   auto post_done = [this, done = std::move(done)](lsp::Result<lsp::Estimate> result) {
-    host_.post([done, result = std::move(result)] { done(result); });
+    if (!insist([&] { host_.post([done, result] { done(result); }); })) throw std::bad_alloc();
   };
   return scheduler_.submit(lsp::Priority::background,
-                           std::make_unique<PrefillWork>(shared_, std::move(prompt), post_done));
+                           std::make_unique<PrefillTask>(shared_, std::move(prompt), post_done));
 }
 
 lsp::GenerationId LocalModel::generate(lsp::Prompt prompt, lsp::GenerateOptions options,
                                        lsp::GenerationEvents events) {
-  auto delivery = std::make_shared<Delivery>(host_, std::move(events));
+  auto events_out = std::make_shared<EventCoalescer>(host_, std::move(events));
   {
     const std::scoped_lock lock(shared_->mutex);
     ++shared_->status.requests;
   }
-  delivery->progress(not_begun());
+  events_out->progress(not_begun());
   const auto priority = options.priority;
-  return scheduler_.submit(priority, std::make_unique<GenerationWork>(
-                                         shared_, std::move(prompt), std::move(options), delivery));
+  return scheduler_.submit(
+      priority,
+      std::make_unique<GenerationTask>(shared_, std::move(prompt), std::move(options), events_out));
 }
 
 void LocalModel::cancel(lsp::GenerationId id) {
@@ -148,6 +145,9 @@ ModelStatus LocalModel::status() const {
   const std::scoped_lock lock(shared_->mutex);
   ModelStatus status = shared_->status;
   status.waiting = waiting;
+  if (status.state == ModelStatus::State::ready && status.failed_in_a_row > 0) {
+    status.state = ModelStatus::State::failing;
+  }
   if (engine_) {
     status.memory = engine_->memory();
     status.experts = engine_->experts();
@@ -164,20 +164,37 @@ void LocalModel::run() {
   try {
     engine = load();
   } catch (const std::exception& error) {
-    failure = error.what();
+    failure = lsp::failure_text(error);
   }
   if (stop_) return;
   if (engine) {
     shared_->engine = engine;
     shared_->sessions.emplace(engine, sessions_kept);
     lsp::GenerationProgress queued;
-    scheduler_.tell_waiting(queued);
+    scheduler_.notify_queued(queued);
   } else {
     scheduler_.close({failure});
   }
-  host_.post([this, engine, failure] { loaded(engine, failure); });
-  while (scheduler_.wait()) scheduler_.advance();
+  if (!insist([&] { host_.post([this, engine, failure] { loaded(engine, failure); }); })) {
+    ::kill(::getpid(), SIGTERM);  // nobody could be told that it is there
+  }
+  compute();
   shared_->sessions.reset();
+}
+
+// What a work throws is its own end. What comes out of here is memory that was out for too long to
+// tell anybody.
+void LocalModel::compute() noexcept {
+  for (;;) {
+    try {
+      while (scheduler_.wait()) scheduler_.advance();
+      return;
+    } catch (const std::exception& failed) {
+      host_.log(lsp::LogLevel::error, "the computing thread could not tell how a request ended:");
+      host_.log(lsp::LogLevel::error, failed.what());
+      ::kill(::getpid(), SIGTERM);
+    }
+  }
 }
 
 std::shared_ptr<const engine::Engine> LocalModel::load() {
@@ -195,7 +212,7 @@ std::shared_ptr<const engine::Engine> LocalModel::load() {
     lsp::GenerationProgress loading;
     loading.phase = lsp::GenerationProgress::Phase::loading;
     loading.eta = load_eta(progress, now - started);
-    scheduler_.tell_waiting(loading);
+    scheduler_.notify_queued(loading);
   };
   auto engine = engine::Engine::load(options_, report, &stop_);
 

@@ -3,31 +3,32 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "daemon/config.hpp"
-#include "daemon/rate.hpp"
-#include "daemon/scheduler.hpp"
+#include "daemon/models/rate.hpp"
+#include "daemon/models/scheduler.hpp"
 #include "engine/engine.hpp"
-#include "lsp/host.hpp"
-#include "lsp/model.hpp"
+#include "lsp/support/host.hpp"
+#include "lsp/support/model.hpp"
 
 namespace hearth::daemon {
 
-// `state`: a private directory for what is kept between two starts; empty: nothing is.
-engine::EngineOptions engine_options(const Config& config, const std::filesystem::path& model,
-                                     const std::filesystem::path& state);
-
 // What the model has been doing; a copy for `hearth status`.
 struct ModelStatus {
-  enum class State : std::uint8_t { loading, ready, failed };
+  // failing: it was loaded, but the last requests could not be computed (a disk that went away).
+  // failed: it could not be loaded.
+  enum class State : std::uint8_t { loading, ready, failing, failed };
   State state = State::loading;
   std::string directory;
-  std::string error;
+  std::string error;  // failed: why; failing: why the last request could not be computed
   engine::LoadProgress load;
   // Once ready:
   std::string name;
@@ -42,6 +43,7 @@ struct ModelStatus {
   std::uint64_t requests = 0;
   std::uint64_t cancelled = 0;
   std::uint64_t failed = 0;
+  std::uint64_t failed_in_a_row = 0;  // since one was computed; none that was at fault itself
   std::uint64_t prompt_tokens = 0;    // asked for
   std::uint64_t cached_tokens = 0;    // of them, not computed again
   std::uint64_t answer_tokens = 0;    // written
@@ -66,6 +68,7 @@ class LocalModel : public lsp::Model {
   ~LocalModel() override;
 
   void describe(lsp::Callback<lsp::ModelDescription> done) override;
+  lsp::LoadingProgress loading() const override;
   void count_tokens(std::vector<std::string> texts,
                     lsp::Callback<std::vector<std::int64_t>> done) override;
   void estimate(lsp::Prompt prompt, lsp::Callback<lsp::Estimate> done) override;
@@ -76,7 +79,7 @@ class LocalModel : public lsp::Model {
 
   ModelStatus status() const;  // on the Host's thread
 
-  // What the computing thread has and its works share; defined beside them (generation_work.hpp).
+  // What the computing thread has and its works share; defined beside them (generation_task.hpp).
   struct Engine;
 
  private:
@@ -84,6 +87,7 @@ class LocalModel : public lsp::Model {
   using Loaded = std::function<void(const lsp::ModelError*)>;
 
   void run();  // the computing thread
+  void compute() noexcept;
   std::shared_ptr<const engine::Engine> load();
   void loaded(std::shared_ptr<const engine::Engine> engine, std::string error);
   void when_loaded(Loaded task);
@@ -93,6 +97,7 @@ class LocalModel : public lsp::Model {
   engine::EngineOptions options_;
   Scheduler scheduler_;
   std::shared_ptr<Engine> shared_;
+  const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
 
   // On the Host's thread.
   std::shared_ptr<const engine::Engine> engine_;

@@ -1,5 +1,5 @@
-// Exponential averages.
-#include "daemon/rate.hpp"
+// Speeds and lengths as exponential averages.
+#include "daemon/models/rate.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -29,8 +29,8 @@ void TypicalLength::add(std::int64_t tokens) {
   mean_ = mean_ ? *mean_ * (1 - weight) + length * weight : length;
 }
 
-std::int64_t TypicalLength::expect(std::int64_t most) const {
-  return mean_ ? std::min<std::int64_t>(most, std::llround(*mean_)) : most;
+std::int64_t TypicalLength::expect(std::int64_t max) const {
+  return mean_ ? std::min<std::int64_t>(max, std::llround(*mean_)) : max;
 }
 
 }  // namespace hearth::daemon

@@ -29,7 +29,7 @@ class Rate {
 class TypicalLength {
  public:
   void add(std::int64_t tokens);
-  std::int64_t expect(std::int64_t most) const;  // `most` until one was seen
+  std::int64_t expect(std::int64_t max) const;  // `max` until one was seen
 
  private:
   std::optional<double> mean_;
@@ -38,6 +38,7 @@ class TypicalLength {
 struct Speeds {
   Rate prefill{1024};
   Rate decode{128};
+  TypicalLength thought;     // of thinking models
   TypicalLength answer;      // of chats
   TypicalLength completion;  // of fill-in-the-middle
 };

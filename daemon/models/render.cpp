@@ -1,5 +1,5 @@
 // Templates are the engine's; here segments become its messages, boundaries and all.
-#include "daemon/render.hpp"
+#include "daemon/models/render.hpp"
 
 namespace hearth::daemon {
 namespace {
@@ -40,6 +40,7 @@ engine::GenerationRequest make_request(const engine::Engine& engine, const lsp::
   request.stop_strings = options.stop_strings;
   request.max_tokens = options.max_tokens;
   request.thinking = chat && profile.thinking;
+  request.thinking_budget = options.thinking_budget;
   // An answer to a person is drawn as the checkpoint's authors recommend; completions are greedy.
   if (chat) request.sampling = engine::from(engine.defaults());
   return request;
@@ -55,7 +56,8 @@ lsp::ModelDescription describe(const engine::Engine& engine) {
   profile.fim_prefix_tokens = from.fim_prefix_tokens;
   profile.fim_suffix_tokens = from.fim_suffix_tokens;
   profile.surroundings = from.surroundings;
-  return {profile, {.exact_token_counts = true, .parking = true, .prefix_state = true}};
+  profile.thinking = from.thinking;
+  return {profile};
 }
 
 }  // namespace hearth::daemon

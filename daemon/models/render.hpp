@@ -3,8 +3,8 @@
 #pragma once
 
 #include "engine/engine.hpp"
-#include "lsp/model.hpp"
-#include "lsp/prompt.hpp"
+#include "lsp/support/model.hpp"
+#include "lsp/support/prompt.hpp"
 
 namespace hearth::daemon {
 

@@ -1,9 +1,11 @@
-// The queue of wants and the interrupt flag.
-#include "daemon/scheduler.hpp"
+// The queue of tasks and the interrupt flag.
+#include "daemon/models/scheduler.hpp"
 
 #include <algorithm>
 #include <exception>
 #include <utility>
+
+#include "lsp/support/failure.hpp"
 
 namespace hearth::daemon {
 namespace {
@@ -12,18 +14,18 @@ const lsp::ModelError cancelled_error{"cancelled", true};
 
 }  // namespace
 
-Scheduler::Id Scheduler::submit(lsp::Priority priority, std::unique_ptr<Work> work) {
+Scheduler::Id Scheduler::submit(lsp::Priority priority, std::unique_ptr<Task> task) {
   std::unique_lock lock(mutex_);
   const Id id = ++last_;
-  if (closed_ || entries_.size() >= most_waiting) {
+  if (closed_ || entries_.size() >= max_waiting) {
     const auto reason =
         closed_ ? *closed_
                 : lsp::ModelError{"too many requests are waiting: try again when some are done"};
     lock.unlock();
-    work->abandon(reason);
+    task->abandon(reason);
     return id;
   }
-  entries_.push_back(std::make_unique<Entry>(Entry{id, priority, std::move(work)}));
+  entries_.push_back(std::make_unique<Entry>(Entry{id, priority, std::move(task)}));
   if (running_ != nullptr && priority < running_->priority) interrupt_ = true;
   changed_.notify_one();
   return id;
@@ -41,39 +43,39 @@ void Scheduler::cancel(Id id) {
     changed_.notify_one();
     return;
   }
-  const auto work = take(&entry);
+  const auto task = take(&entry);
   lock.unlock();
-  work->abandon(cancelled_error);
+  task->abandon(cancelled_error);
 }
 
-void Scheduler::between_steps(std::function<void()> task) {
+void Scheduler::between_steps(std::function<void()> call) {
   const std::scoped_lock lock(mutex_);
   if (closed_) return;
-  tasks_.push_back(std::move(task));
+  calls_.push_back(std::move(call));
   changed_.notify_one();
 }
 
-void Scheduler::tell_waiting(const lsp::GenerationProgress& progress) {
+void Scheduler::notify_queued(const lsp::GenerationProgress& progress) {
   const std::scoped_lock lock(mutex_);
   for (const auto& entry : entries_) {
-    if (!entry->begun) entry->work->waiting(progress);
+    if (!entry->begun) entry->task->waiting(progress);
   }
 }
 
 void Scheduler::close(const lsp::ModelError& reason) {
-  std::vector<std::unique_ptr<Work>> unbegun;
+  std::vector<std::unique_ptr<Task>> unbegun;
   {
     const std::scoped_lock lock(mutex_);
     closed_ = std::make_unique<lsp::ModelError>(reason);
     interrupt_ = true;
-    tasks_.clear();
+    calls_.clear();
     for (auto& entry : entries_) {
-      if (!entry->begun) unbegun.push_back(std::move(entry->work));
+      if (!entry->begun) unbegun.push_back(std::move(entry->task));
     }
-    std::erase_if(entries_, [](const auto& entry) { return !entry->work; });
+    std::erase_if(entries_, [](const auto& entry) { return !entry->task; });
     changed_.notify_one();
   }
-  for (const auto& work : unbegun) work->abandon(reason);
+  for (const auto& task : unbegun) task->abandon(reason);
 }
 
 std::size_t Scheduler::size() const {
@@ -83,12 +85,12 @@ std::size_t Scheduler::size() const {
 
 bool Scheduler::wait() {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return closed_ || !entries_.empty() || !tasks_.empty(); });
+  changed_.wait(lock, [this] { return closed_ || !entries_.empty() || !calls_.empty(); });
   if (!closed_) return true;
   while (!entries_.empty()) {
-    const auto work = take(entries_.front().get());
+    const auto task = take(entries_.front().get());
     lock.unlock();
-    work->abandon(*closed_);
+    task->abandon(*closed_);
     lock.lock();
   }
   return false;
@@ -96,7 +98,7 @@ bool Scheduler::wait() {
 
 void Scheduler::advance() {
   std::unique_lock lock(mutex_);
-  run_tasks(lock);
+  run_calls(lock);
   drop_cancelled(lock);
   Entry* entry = most_urgent();
   if (entry == nullptr) return;
@@ -105,20 +107,20 @@ void Scheduler::advance() {
   interrupt_ = closed_ != nullptr;
   lock.unlock();
 
-  Work::Step step = Work::Step::more;
+  Task::Step step = Task::Step::more;
   std::string failure;
   try {
-    step = entry->work->step(interrupt_);
+    step = entry->task->step(interrupt_);
   } catch (const std::exception& error) {
-    failure = error.what();
+    failure = lsp::failure_text(error);
   }
 
   lock.lock();
   running_ = nullptr;
-  if (step != Work::Step::done && failure.empty()) return;
-  const auto work = take(entry);
+  if (step != Task::Step::done && failure.empty()) return;
+  const auto task = take(entry);
   lock.unlock();
-  if (!failure.empty()) work->abandon({failure});
+  if (!failure.empty()) task->abandon({failure});
 }
 
 Scheduler::Entry* Scheduler::most_urgent() {
@@ -128,29 +130,29 @@ Scheduler::Entry* Scheduler::most_urgent() {
   return found == entries_.end() ? nullptr : found->get();
 }
 
-std::unique_ptr<Work> Scheduler::take(const Entry* entry) {
+std::unique_ptr<Task> Scheduler::take(const Entry* entry) {
   const auto found = std::find_if(entries_.begin(), entries_.end(),
                                   [entry](const auto& each) { return each.get() == entry; });
-  auto work = std::move((*found)->work);
+  auto task = std::move((*found)->task);
   entries_.erase(found);
-  return work;
+  return task;
 }
 
-void Scheduler::run_tasks(std::unique_lock<std::mutex>& lock) {
-  const auto tasks = std::exchange(tasks_, {});
+void Scheduler::run_calls(std::unique_lock<std::mutex>& lock) {
+  const auto calls = std::exchange(calls_, {});
   lock.unlock();
-  for (const auto& task : tasks) task();
+  for (const auto& call : calls) call();
   lock.lock();
 }
 
 void Scheduler::drop_cancelled(std::unique_lock<std::mutex>& lock) {
-  std::vector<std::unique_ptr<Work>> dropped;
+  std::vector<std::unique_ptr<Task>> dropped;
   for (auto& entry : entries_) {
-    if (entry->cancelled) dropped.push_back(std::move(entry->work));
+    if (entry->cancelled) dropped.push_back(std::move(entry->task));
   }
-  std::erase_if(entries_, [](const auto& entry) { return !entry->work; });
+  std::erase_if(entries_, [](const auto& entry) { return !entry->task; });
   lock.unlock();
-  for (const auto& work : dropped) work->abandon(cancelled_error);
+  for (const auto& task : dropped) task->abandon(cancelled_error);
   lock.lock();
 }
 

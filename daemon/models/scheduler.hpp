@@ -1,5 +1,5 @@
-// Who computes now: one engine, many wants. Picks the most urgent, interrupts a less urgent one in
-// the middle of a step, and goes on with it later. Knows nothing of models.
+// Schedules many requests on one engine. Picks the most urgent task, interrupts a less urgent
+// one in the middle of a step, and goes on with it later. Knows nothing of models.
 #pragma once
 
 #include <atomic>
@@ -12,19 +12,19 @@
 #include <string>
 #include <vector>
 
-#include "lsp/model.hpp"
+#include "lsp/support/model.hpp"
 
 namespace hearth::daemon {
 
-// A want's computation, advanced step by step. step() and, once it was called, the destructor run
-// on the computing thread.
-class Work {
+// The computation of a request, advanced step by step. step() and, once it was called, the
+// destructor run on the computing thread.
+class Task {
  public:
   enum class Step : std::uint8_t { more, done, interrupted };
 
-  virtual ~Work() = default;
+  virtual ~Task() = default;
   // One piece; returns early with `interrupted` when the flag becomes true, and goes on from there
-  // when called again. An exception ends the work: abandon() gets its text.
+  // when called again. An exception ends the task: abandon() gets its text.
   virtual Step step(const std::atomic<bool>& interrupt) = 0;
   // Will not be stepped any more. Called at most once, and not after `done`.
   virtual void abandon(const lsp::ModelError& error) = 0;
@@ -35,47 +35,47 @@ class Work {
 class Scheduler {
  public:
   using Id = std::uint64_t;
-  static constexpr std::size_t most_waiting = 256;
+  static constexpr std::size_t max_waiting = 256;
 
   Scheduler() = default;
   Scheduler(const Scheduler&) = delete;
   Scheduler& operator=(const Scheduler&) = delete;
 
   // From any thread -------------------------------------------------------------------------
-  // Too many waiting, or closed: the work is abandoned with the reason before this returns.
-  Id submit(lsp::Priority priority, std::unique_ptr<Work> work);
-  // Work that has not begun is abandoned before this returns; other work stops within its step.
+  // Too many waiting, or closed: the task is abandoned with the reason before this returns.
+  Id submit(lsp::Priority priority, std::unique_ptr<Task> task);
+  // A task that has not begun is abandoned before this returns; any other stops within its step.
   void cancel(Id id);
-  // Runs `task` on the computing thread, between two steps and before any work.
-  void between_steps(std::function<void()> task);
-  // Tells all work that has not begun.
-  void tell_waiting(const lsp::GenerationProgress& progress);
-  // Abandons all work, now and from now on. wait() returns false from then on.
+  // Runs `call` on the computing thread, between two steps and before any task.
+  void between_steps(std::function<void()> call);
+  // Tells all tasks that have not begun.
+  void notify_queued(const lsp::GenerationProgress& progress);
+  // Abandons all tasks, now and from now on. wait() returns false from then on.
   void close(const lsp::ModelError& reason);
   std::size_t size() const;
 
   // On the computing thread -----------------------------------------------------------------
   bool wait();     // until there is something to do; false: closed
-  void advance();  // one step of the most urgent work
+  void advance();  // one step of the most urgent task
 
  private:
   struct Entry {
     Id id = 0;
     lsp::Priority priority = lsp::Priority::background;
-    std::unique_ptr<Work> work;
+    std::unique_ptr<Task> task;
     bool begun = false;
     bool cancelled = false;
   };
 
   Entry* most_urgent();
-  std::unique_ptr<Work> take(const Entry* entry);
-  void run_tasks(std::unique_lock<std::mutex>& lock);
+  std::unique_ptr<Task> take(const Entry* entry);
+  void run_calls(std::unique_lock<std::mutex>& lock);
   void drop_cancelled(std::unique_lock<std::mutex>& lock);
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<std::unique_ptr<Entry>> entries_;  // in the order of their submission
-  std::vector<std::function<void()>> tasks_;
+  std::vector<std::function<void()>> calls_;
   std::unique_ptr<lsp::ModelError> closed_;
   Entry* running_ = nullptr;
   Id last_ = 0;

@@ -1,5 +1,5 @@
-// Which session serves a prompt.
-#include "daemon/session_pool.hpp"
+// SessionPool: chooses the session that serves a prompt.
+#include "daemon/models/session_pool.hpp"
 
 #include <algorithm>
 #include <tuple>
@@ -48,9 +48,9 @@ SessionPool::Lease SessionPool::acquire(Tokens prompt) {
 }
 
 std::size_t SessionPool::common(Tokens prompt) const {
-  std::size_t most = engine_->cached_prefix(prompt);
-  for (const auto& entry : entries_) most = std::max(most, entry->session.common(prompt));
-  return most;
+  std::size_t max = engine_->cached_prefix(prompt);
+  for (const auto& entry : entries_) max = std::max(max, entry->session.common(prompt));
+  return max;
 }
 
 std::size_t SessionPool::bytes() const {

@@ -1,5 +1,5 @@
-// One io_context, one thread pool.
-#include "daemon/host.hpp"
+// AsioHost: one io_context and one thread pool.
+#include "daemon/platform/asio_host.hpp"
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
@@ -8,11 +8,13 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <csignal>
+#include <filesystem>
 #include <map>
 
-#include "daemon/error.hpp"
-#include "daemon/files.hpp"
-#include "daemon/paths.hpp"
+#include "daemon/platform/fatal_signal.hpp"
+#include "daemon/platform/insist.hpp"
+#include "lsp/protocol/uri.hpp"
+#include "lsp/support/failure.hpp"
 
 namespace hearth::daemon {
 namespace {
@@ -21,29 +23,18 @@ namespace asio = boost::asio;
 
 constexpr std::size_t background_threads = 2;
 
-std::string file_uri(const std::filesystem::path& path) {
-  constexpr std::string_view plain =
-      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~/";
-  constexpr std::string_view hex = "0123456789ABCDEF";
-  std::string uri = "file://";
-  for (const char c : path.string()) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (plain.find(c) != std::string_view::npos) {
-      uri += c;
-    } else {
-      uri += {'%', hex[byte >> 4], hex[byte & 15]};
-    }
-  }
-  return uri;
-}
-
 }  // namespace
 
 struct AsioHost::Impl {
-  Impl(Log& to, std::filesystem::path directory) : log(to), answers(std::move(directory)) {}
+  Impl(Log& to, AnswerFiles& files) : log(to), answers(files) {}
+
+  void out_of_memory() {
+    log.error("out of memory: the daemon ends, the next one goes on");
+    io.stop();
+  }
 
   Log& log;
-  std::filesystem::path answers;
+  AnswerFiles& answers;
   asio::io_context io{1};
   asio::executor_work_guard<asio::io_context::executor_type> stay{io.get_executor()};
   asio::signal_set signals{io};
@@ -52,8 +43,7 @@ struct AsioHost::Impl {
   asio::thread_pool pool{background_threads};
 };
 
-AsioHost::AsioHost(Log& log, std::filesystem::path answers)
-    : impl_(std::make_unique<Impl>(log, std::move(answers))) {}
+AsioHost::AsioHost(Log& log, AnswerFiles& answers) : impl_(std::make_unique<Impl>(log, answers)) {}
 
 AsioHost::~AsioHost() {
   stop();
@@ -61,18 +51,30 @@ AsioHost::~AsioHost() {
   impl_->pool.join();
 }
 
+// Others wait for what is posted, on threads that nobody could tell: it is not lost.
 void AsioHost::post(std::function<void()> task) {
-  asio::post(impl_->io, std::move(task));
+  std::shared_ptr<std::function<void()>> kept;
+  const bool posted = insist([&] {
+    if (!kept) kept = std::make_shared<std::function<void()>>(std::move(task));
+    asio::post(impl_->io, [kept] { (*kept)(); });
+  });
+  if (!posted) impl_->out_of_memory();
 }
 
 void AsioHost::background(std::function<void()> work, std::function<void()> then) {
-  asio::post(impl_->pool, [this, work = std::move(work), then = std::move(then)] {
+  struct Tasks {
+    std::function<void()> work;
+    std::function<void()> then;
+  };
+  const auto tasks = std::make_shared<Tasks>(Tasks{std::move(work), std::move(then)});
+  asio::post(impl_->pool, [this, tasks] {
     try {
-      work();
+      prepare_thread_for_fatal_signals();
+      tasks->work();
     } catch (const std::exception& error) {
-      log(lsp::LogLevel::error, std::string("background work failed: ") + error.what());
+      log(lsp::LogLevel::error, "background work failed: " + lsp::failure_text(error));
     }
-    post(then);
+    post(std::move(tasks->then));
   });
 }
 
@@ -80,8 +82,8 @@ lsp::Host::TimerId AsioHost::after(std::chrono::milliseconds delay, std::functio
   const TimerId id = ++impl_->last_timer;
   auto& timer = impl_->timers.try_emplace(id, impl_->io, delay).first->second;
   timer.async_wait([this, id, task = std::move(task)](const boost::system::error_code& error) {
-    if (error) return;
-    impl_->timers.erase(id);
+    // One that was cancelled in the turn in which it expired is called without an error.
+    if (error || impl_->timers.erase(id) == 0) return;
     task();
   });
   return id;
@@ -96,13 +98,11 @@ std::chrono::steady_clock::time_point AsioHost::now() const {
 }
 
 std::string AsioHost::write_answer(std::string_view name, std::string_view text) {
-  if (name.empty() || name.front() == '.' || name.find('/') != std::string_view::npos) {
-    throw Error("not a name for an answer's file: " + std::string(name));
-  }
-  make_private_directory(impl_->answers);
-  const auto path = impl_->answers / name;
-  write_file(path, text);
-  return file_uri(path);
+  return lsp::file_uri(impl_->answers.write(name, text).string());
+}
+
+std::string AsioHost::answers_kept_until() const {
+  return impl_->answers.kept_until();
 }
 
 void AsioHost::log(lsp::LogLevel level, std::string_view message) {
@@ -113,8 +113,11 @@ void AsioHost::run() {
   while (!impl_->io.stopped()) {
     try {
       impl_->io.run();
+    } catch (const std::bad_alloc&) {
+      // Somebody waits for what the task was about to do, and nobody knows who.
+      impl_->out_of_memory();
     } catch (const std::exception& error) {
-      log(lsp::LogLevel::error, std::string("a task failed: ") + error.what());
+      log(lsp::LogLevel::error, "a task failed: " + lsp::failure_text(error));
     }
   }
 }

@@ -1,13 +1,13 @@
 // lsp::Host on Asio: one thread that runs all wire and session code, a small pool for syntax,
-// timers, signals. Asio itself stays behind this and server.cpp.
+// timers, signals. Asio itself stays behind this and listener.cpp.
 #pragma once
 
-#include <filesystem>
 #include <functional>
 #include <memory>
 
-#include "daemon/log.hpp"
-#include "lsp/host.hpp"
+#include "daemon/platform/answer_files.hpp"
+#include "daemon/platform/log.hpp"
+#include "lsp/support/host.hpp"
 
 namespace boost::asio {
 class io_context;
@@ -17,8 +17,8 @@ namespace hearth::daemon {
 
 class AsioHost : public lsp::Host {
  public:
-  // The log outlives it. `answers`: the directory of write_answer.
-  AsioHost(Log& log, std::filesystem::path answers);
+  // Both outlive it.
+  AsioHost(Log& log, AnswerFiles& answers);
   ~AsioHost() override;  // waits for background work that has begun; drops what is queued
 
   void post(std::function<void()> task) override;
@@ -27,9 +27,12 @@ class AsioHost : public lsp::Host {
   void cancel_timer(TimerId id) override;
   std::chrono::steady_clock::time_point now() const override;
   std::string write_answer(std::string_view name, std::string_view text) override;
+  std::string answers_kept_until() const override;
   void log(lsp::LogLevel level, std::string_view message) override;
 
-  void run();   // in the calling thread, until stop()
+  // In the calling thread, until stop(). A task that throws is logged; one that finds no memory
+  // stops it.
+  void run();
   void stop();  // from any thread
   // SIGINT and SIGTERM from now on.
   void on_signal(std::function<void()> task);

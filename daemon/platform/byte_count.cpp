@@ -1,5 +1,5 @@
-// See byte_count.hpp.
-#include "daemon/byte_count.hpp"
+// Parses and prints sizes in units of 1024.
+#include "daemon/platform/byte_count.hpp"
 
 #include <cctype>
 #include <charconv>

@@ -1,5 +1,5 @@
-// Errors with the system's reason.
-#include "daemon/error.hpp"
+// Error: appends the system's reason.
+#include "daemon/platform/error.hpp"
 
 #include <system_error>
 

@@ -1,4 +1,4 @@
-// The process's own error: one clear sentence for people, which main prints behind "hearth: ".
+// The process's own errors: one clear sentence for people, which main prints behind "hearth: ".
 #pragma once
 
 #include <stdexcept>
@@ -10,6 +10,12 @@ namespace hearth::daemon {
 class Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
+};
+
+// A command was called in a wrong way; main exits with 2.
+class CallError : public Error {
+ public:
+  using Error::Error;
 };
 
 // "WHAT: strerror(code)".

@@ -1,72 +1,38 @@
-// Write beside, sync, rename.
-#include "daemon/files.hpp"
+// Files as the daemon reads and writes them: its own errors, and nothing that can hang.
+#include "daemon/platform/files.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdlib>
 
-#include "daemon/error.hpp"
-#include "daemon/fd.hpp"
+#include "daemon/platform/error.hpp"
+#include "daemon/platform/fd.hpp"
+#include "engine/support/atomic_file.hpp"
 
 namespace hearth::daemon {
-namespace {
-
-void write_all(int fd, std::string_view text, const std::filesystem::path& path) {
-  while (!text.empty()) {
-    const ssize_t written = ::write(fd, text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) throw system_error("cannot write " + path.string(), errno);
-    text.remove_prefix(static_cast<std::size_t>(written));
-  }
-}
-
-// A file that is gone again unless it was renamed.
-class Beside {
- public:
-  explicit Beside(const std::filesystem::path& path)
-      : path_(path), name_((path.parent_path() / ".hearth-XXXXXX").string()) {
-    fd_ = Fd(::mkostemp(name_.data(), O_CLOEXEC));
-    if (!fd_) throw system_error("cannot write " + path.string(), errno);
-  }
-  Beside(const Beside&) = delete;
-  Beside& operator=(const Beside&) = delete;
-  ~Beside() {
-    if (!renamed_) ::unlink(name_.c_str());
-  }
-
-  void write(std::string_view text) {
-    write_all(fd_.get(), text, path_);
-    if (::fsync(fd_.get()) != 0) throw system_error("cannot write " + path_.string(), errno);
-  }
-  void rename() {
-    if (::rename(name_.c_str(), path_.c_str()) != 0) {
-      throw system_error("cannot write " + path_.string(), errno);
-    }
-    renamed_ = true;
-  }
-
- private:
-  const std::filesystem::path& path_;
-  std::string name_;
-  Fd fd_;
-  bool renamed_ = false;
-};
-
-}  // namespace
 
 void write_file(const std::filesystem::path& path, std::string_view text) {
-  Beside beside(path);
-  beside.write(text);
-  beside.rename();
-  const Fd directory(::open(path.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (directory) ::fsync(directory.get());
+  try {
+    engine::AtomicFile file(path);
+    file.write(text);
+    file.publish();
+  } catch (const engine::Error& failed) {
+    throw Error(failed.what());
+  }
 }
 
-std::string read_file(const std::filesystem::path& path, std::size_t limit) {
-  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd) throw system_error("cannot read " + path.string(), errno);
+const char* kind_of_file(mode_t mode) {
+  if (S_ISDIR(mode)) return "a directory";
+  if (S_ISFIFO(mode)) return "a named pipe";
+  if (S_ISSOCK(mode)) return "a socket";
+  if (S_ISLNK(mode)) return "a link";
+  return S_ISREG(mode) ? "a regular file" : "a device";
+}
+
+std::string read_all(const Fd& fd, const std::filesystem::path& path, std::size_t limit) {
   std::string text;
   char buffer[16 * 1024];
   for (;;) {
@@ -80,6 +46,20 @@ std::string read_file(const std::filesystem::path& path, std::size_t limit) {
                   " bytes");
     }
   }
+}
+
+std::string read_file(const std::filesystem::path& path, std::size_t limit) {
+  // O_NONBLOCK: opening a pipe without a writer must not hang; regular files ignore it.
+  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  struct stat info {};
+  if (!fd || ::fstat(fd.get(), &info) != 0) {
+    throw system_error("cannot read " + path.string(), errno);
+  }
+  if (!S_ISREG(info.st_mode)) {
+    throw Error("cannot read " + path.string() + ": it is " + kind_of_file(info.st_mode) +
+                ", not a regular file");
+  }
+  return read_all(fd, path, limit);
 }
 
 }  // namespace hearth::daemon

@@ -1,5 +1,5 @@
-// The handler of SIGINT, and the one flag it sets.
-#include "daemon/interrupt_flag.hpp"
+// The handler of what asks a process to end, and the one flag it sets.
+#include "daemon/platform/interrupt_flag.hpp"
 
 namespace hearth::daemon {
 namespace {
@@ -13,11 +13,15 @@ InterruptFlag::InterruptFlag() {
   interrupted = false;
   struct sigaction action {};
   action.sa_handler = [](int) { interrupted = true; };
-  ::sigaction(SIGINT, &action, &before_);
+  for (std::size_t i = 0; i < signals.size(); ++i) {
+    ::sigaction(signals[i], &action, &before_[i]);
+    // What the parent ignores (nohup) stays so.
+    if (before_[i].sa_handler == SIG_IGN) ::sigaction(signals[i], &before_[i], nullptr);
+  }
 }
 
 InterruptFlag::~InterruptFlag() {
-  ::sigaction(SIGINT, &before_, nullptr);
+  for (std::size_t i = 0; i < signals.size(); ++i) ::sigaction(signals[i], &before_[i], nullptr);
 }
 
 const std::atomic<bool>& InterruptFlag::flag() const {

@@ -1,12 +1,13 @@
-// Ctrl-C as a flag, for commands that stop tidily.
+// Ctrl-C, a closed terminal and `kill` as a flag, for commands that stop tidily.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <csignal>
 
 namespace hearth::daemon {
 
-// While it lives, Ctrl-C only sets the flag. At most one at a time.
+// While it lives, these signals only set the flag. At most one at a time.
 class InterruptFlag {
  public:
   InterruptFlag();
@@ -17,7 +18,8 @@ class InterruptFlag {
   const std::atomic<bool>& flag() const;
 
  private:
-  struct sigaction before_ {};
+  static constexpr std::array<int, 3> signals{SIGINT, SIGTERM, SIGHUP};
+  std::array<struct sigaction, signals.size()> before_{};
 };
 
 }  // namespace hearth::daemon

@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <optional>
 
-#include "daemon/fd.hpp"
+#include "daemon/platform/fd.hpp"
 
 namespace hearth::daemon {
 
@@ -16,9 +16,14 @@ class DaemonLock {
   // Empty when another process holds it. Throws Error when the file cannot be had.
   static std::optional<DaemonLock> take(const std::filesystem::path& path);
 
+  // False once the file has been removed or replaced: another process may then be the daemon.
+  bool on_disk() const;
+  const std::filesystem::path& path() const { return path_; }
+
  private:
-  explicit DaemonLock(Fd fd) : fd_(std::move(fd)) {}
+  DaemonLock(Fd fd, std::filesystem::path path) : fd_(std::move(fd)), path_(std::move(path)) {}
   Fd fd_;
+  std::filesystem::path path_;
 };
 
 // The process that holds the lock, 0 where its number could not be written; empty when none does.

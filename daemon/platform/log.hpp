@@ -1,5 +1,5 @@
 // The process's log: a rotated file in the state directory, or stderr. A log that cannot be
-// written never stops anything.
+// written never stops anything, and whatever a message quotes, it is one line.
 #pragma once
 
 #include <filesystem>
@@ -7,21 +7,26 @@
 #include <string>
 #include <string_view>
 
-#include "lsp/host.hpp"
+#include "lsp/support/host.hpp"
 
 namespace hearth::daemon {
 
 // Thread-safe.
 class Log {
  public:
-  // `file` empty: no file. `level`: the configuration's word for it.
+  // `file` empty: no file, else one in a private directory. `level`: the configuration's word for
+  // it.
   Log(const std::filesystem::path& file, const std::string& level, bool to_stderr);
   ~Log();
 
-  void write(lsp::LogLevel level, std::string_view message);
-  void info(std::string_view message) { write(lsp::LogLevel::info, message); }
-  void warn(std::string_view message) { write(lsp::LogLevel::warn, message); }
-  void error(std::string_view message) { write(lsp::LogLevel::error, message); }
+  // Why there is no file although one was asked for; empty where there is one.
+  const std::string& refused() const;
+
+  // Lost where there is no memory or room for it.
+  void write(lsp::LogLevel level, std::string_view message) noexcept;
+  void info(std::string_view message) noexcept { write(lsp::LogLevel::info, message); }
+  void warn(std::string_view message) noexcept { write(lsp::LogLevel::warn, message); }
+  void error(std::string_view message) noexcept { write(lsp::LogLevel::error, message); }
 
  private:
   struct Impl;

@@ -1,18 +1,15 @@
-// XDG directories and private ones.
-#include "daemon/paths.hpp"
+// Finds the XDG directories.
+#include "daemon/platform/paths.hpp"
 
-#include <fcntl.h>
 #include <pwd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <cstdlib>
 #include <optional>
 #include <string>
 
-#include "daemon/error.hpp"
-#include "daemon/fd.hpp"
+#include "daemon/platform/error.hpp"
+#include "daemon/platform/private_directory.hpp"
 
 namespace hearth::daemon {
 namespace {
@@ -52,25 +49,7 @@ Paths find_paths() {
 }
 
 void make_private_directory(const fs::path& directory) {
-  std::error_code failed;
-  if (directory.has_parent_path()) fs::create_directories(directory.parent_path(), failed);
-  if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST) {
-    throw system_error("cannot make the directory " + directory.string(), errno);
-  }
-  const Fd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (!fd && (errno == ELOOP || errno == ENOTDIR)) {
-    throw Error(directory.string() + " is a link or no directory: remove it");
-  }
-  if (!fd) throw system_error("cannot open the directory " + directory.string(), errno);
-  struct stat info {};
-  if (::fstat(fd.get(), &info) != 0) throw system_error(directory.string(), errno);
-  if (info.st_uid != ::getuid()) {
-    throw Error(directory.string() + " belongs to user " + std::to_string(info.st_uid) +
-                ": hearth uses only a directory of its own user");
-  }
-  if ((info.st_mode & 0077) != 0 && ::fchmod(fd.get(), 0700) != 0) {
-    throw system_error("cannot make " + directory.string() + " private", errno);
-  }
+  const PrivateDirectory made(directory);
 }
 
 }  // namespace hearth::daemon

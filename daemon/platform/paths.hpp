@@ -1,5 +1,4 @@
-// Where the process keeps what is its user's: XDG directories, and the care that nobody else can
-// get in. Knows names and modes, not contents.
+// Where the process keeps what is its user's: the names, from the XDG variables.
 #pragma once
 
 #include <filesystem>
@@ -8,22 +7,31 @@ namespace hearth::daemon {
 
 struct Paths {
   std::filesystem::path runtime;  // $XDG_RUNTIME_DIR/hearth, else /tmp/hearth-<uid>
-  std::filesystem::path state;    // $XDG_STATE_HOME/hearth, else ~/.local/state/hearth
+  // $XDG_STATE_HOME/hearth, else ~/.local/state/hearth; empty where none may be used, and so is
+  // what is below it.
+  std::filesystem::path state;
   std::filesystem::path config;  // the file $XDG_CONFIG_HOME/hearth/config.toml, else ~/.config/…
 
   // Names carry neither build nor model: there is one daemon for a user.
   std::filesystem::path socket() const { return runtime / "socket"; }
   std::filesystem::path lock() const { return runtime / "lock"; }
-  std::filesystem::path log() const { return state / "hearth.log"; }
-  std::filesystem::path answers() const { return state / "answers"; }
-  std::filesystem::path engine() const { return state / "engine"; }  // what a restart finds again
+  std::filesystem::path parsing() const { return runtime / "parsing"; }  // marks of documents
+  std::filesystem::path log() const { return below_state("hearth.log"); }
+  std::filesystem::path answers() const { return below_state("answers"); }
+  std::filesystem::path chat_history() const { return below_state("chat_history"); }
+  std::filesystem::path last_job() const { return below_state("last_job"); }  // its number
+  // What a restart of the engine finds again.
+  std::filesystem::path engine() const { return below_state("engine"); }
+
+  std::filesystem::path below_state(const char* name) const {
+    return state.empty() ? std::filesystem::path() : state / name;
+  }
 };
 
 // From the environment; creates nothing. Relative XDG paths are ignored, as their standard asks.
 Paths find_paths();
 
-// Makes the directory (0700) where it is missing, and takes other people's rights from it where it
-// is ours. Throws Error when it is a link, no directory, or someone else's.
+// As PrivateDirectory does, for those that only need to know that it is there and private.
 void make_private_directory(const std::filesystem::path& directory);
 
 }  // namespace hearth::daemon

@@ -1,5 +1,5 @@
 // fork and exec with no more between them than may be there.
-#include "daemon/spawn.hpp"
+#include "daemon/platform/spawn.hpp"
 
 #include <fcntl.h>
 #include <sys/wait.h>
@@ -9,7 +9,7 @@
 #include <cerrno>
 #include <csignal>
 
-#include "daemon/error.hpp"
+#include "daemon/platform/error.hpp"
 
 namespace hearth::daemon {
 namespace {

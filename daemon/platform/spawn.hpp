@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "daemon/fd.hpp"
+#include "daemon/platform/fd.hpp"
 
 namespace hearth::daemon {
 

@@ -1,17 +1,30 @@
-// The build's mark is made of its executable's identity in the file system.
-#include "daemon/version.hpp"
+// The build's mark is a hash of its executable's identity in the file system.
+#include "daemon/platform/version.hpp"
 
 #include <sys/stat.h>
 
 #include <cstdint>
 #include <cstdio>
 
-#include "daemon/error.hpp"
+#include "daemon/platform/error.hpp"
+#include "lsp/support/text.hpp"
 
 namespace hearth::daemon {
 
 std::string version() {
   return HEARTH_VERSION;
+}
+
+std::string build_type() {
+  return HEARTH_BUILD_TYPE;
+}
+
+std::string compiler() {
+#ifdef __clang__
+  return "clang " __clang_version__;
+#else
+  return "g++ " __VERSION__;
+#endif
 }
 
 const std::filesystem::path& executable() {
@@ -28,12 +41,9 @@ const std::string& build() {
   static const std::string text = [] {
     struct stat info {};
     if (::stat("/proc/self/exe", &info) != 0) return version();
-    std::uint64_t mark = 14695981039346656037u;  // FNV-1a over the numbers
-    for (const auto number :
-         {static_cast<std::uint64_t>(info.st_size), static_cast<std::uint64_t>(info.st_mtim.tv_sec),
-          static_cast<std::uint64_t>(info.st_mtim.tv_nsec)}) {
-      mark = (mark ^ number) * 1099511628211u;
-    }
+    const std::uint64_t mark =
+        lsp::content_hash(std::to_string(info.st_size) + " " + std::to_string(info.st_mtim.tv_sec) +
+                          " " + std::to_string(info.st_mtim.tv_nsec));
     char hex[17];
     std::snprintf(hex, sizeof hex, "%08llx", static_cast<unsigned long long>(mark & 0xffffffffu));
     return version() + "+" + hex;

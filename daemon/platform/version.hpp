@@ -1,4 +1,4 @@
-// What this build is called, and where its executable lies.
+// The name of this build, and the path of its executable.
 #pragma once
 
 #include <filesystem>
@@ -6,7 +6,9 @@
 
 namespace hearth::daemon {
 
-std::string version();  // "0.1.0"
+std::string version();     // "0.1.0"
+std::string build_type();  // CMake's: "Release"
+std::string compiler();    // "g++ 12.2.0"
 
 // Tells two builds apart: the version and a mark of the executable as it was when this process
 // began to ask; later calls give the same.

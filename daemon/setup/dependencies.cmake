@@ -4,22 +4,27 @@ find_package(Threads REQUIRED)
 find_package(PkgConfig)
 find_package(nlohmann_json 3.11 QUIET)
 find_package(spdlog QUIET)
+find_package(fmt QUIET)
 find_package(CLI11 QUIET)
 find_package(doctest QUIET)
 find_package(Boost 1.74 QUIET)
 find_program(HEARTH_NPM npm)
+find_program(HEARTH_PATCH patch)
 find_path(HEARTH_TOMLPLUSPLUS toml++/toml.h)
 if(PkgConfig_FOUND)
   pkg_check_modules(PCRE2 QUIET IMPORTED_TARGET libpcre2-8)
   pkg_check_modules(UTF8PROC QUIET IMPORTED_TARGET libutf8proc)
   pkg_check_modules(URING QUIET IMPORTED_TARGET liburing)
+  pkg_check_modules(EDIT QUIET IMPORTED_TARGET libedit)
+  pkg_check_modules(XXHASH QUIET IMPORTED_TARGET libxxhash)
 endif()
 
 set(missing "")
 foreach(pair "PkgConfig_FOUND:pkg-config" "nlohmann_json_FOUND:nlohmann-json3-dev" "spdlog_FOUND:libspdlog-dev"
-             "CLI11_FOUND:libcli11-dev" "Boost_FOUND:libboost-dev" "HEARTH_NPM:npm"
+             "CLI11_FOUND:libcli11-dev" "Boost_FOUND:libboost-dev" "HEARTH_NPM:npm" "HEARTH_PATCH:patch"
              "HEARTH_TOMLPLUSPLUS:libtomlplusplus-dev" "PCRE2_FOUND:libpcre2-dev" "UTF8PROC_FOUND:libutf8proc-dev"
-             "URING_FOUND:liburing-dev")
+             "URING_FOUND:liburing-dev" "fmt_FOUND:libfmt-dev" "EDIT_FOUND:libedit-dev"
+             "XXHASH_FOUND:libxxhash-dev")
   string(REPLACE ":" ";" pair "${pair}")
   list(GET pair 0 found)
   list(GET pair 1 package)

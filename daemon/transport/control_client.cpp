@@ -1,5 +1,5 @@
-// Hello from the client's side.
-#include "daemon/client.hpp"
+// Finds, starts, asks and stops the daemon.
+#include "daemon/transport/control_client.hpp"
 
 #include <poll.h>
 #include <unistd.h>
@@ -8,11 +8,12 @@
 #include <csignal>
 #include <nlohmann/json.hpp>
 
-#include "daemon/error.hpp"
-#include "daemon/lock.hpp"
-#include "daemon/socket.hpp"
-#include "daemon/spawn.hpp"
-#include "daemon/version.hpp"
+#include "daemon/platform/lock.hpp"
+#include "daemon/platform/paths.hpp"
+#include "daemon/platform/spawn.hpp"
+#include "daemon/platform/version.hpp"
+#include "daemon/transport/socket.hpp"
+#include "lsp/protocol/json_text.hpp"
 
 namespace hearth::daemon {
 namespace {
@@ -20,10 +21,11 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-constexpr milliseconds answer_patience{10'000};
-constexpr milliseconds start_patience{20'000};
-constexpr milliseconds stop_patience{30'000};
+constexpr milliseconds start_timeout{20'000};
+constexpr milliseconds stop_timeout{30'000};   // of a daemon that said that it stops
+constexpr milliseconds signal_timeout{3'000};  // for what a signal does
 constexpr milliseconds retry_every{20};
+constexpr milliseconds change_timeout{2'000};  // for a daemon that starts or stops
 
 void pause(milliseconds time) {
   ::poll(nullptr, 0, static_cast<int>(time.count()));
@@ -33,14 +35,25 @@ struct Refused : Error {
   using Error::Error;
 };
 
-std::optional<Connected> say_hello(const Paths& paths, ConnectionKind kind) {
-  auto socket = connect_socket(paths.socket());
+std::optional<Fd> reach(const Paths& paths, milliseconds timeout) {
+  try {
+    return connect_socket(paths.socket(), timeout);
+  } catch (const NotAccepted&) {
+    throw Unreachable(paths, holder(paths.lock()).value_or(0), true);
+  }
+}
+
+std::optional<Connected> say_hello(const Paths& paths, ConnectionKind kind, milliseconds timeout) {
+  const auto deadline = Clock::now() + timeout;
+  auto socket = reach(paths, timeout);
   if (!socket) return std::nullopt;
+  const auto peer = identity_of_peer(socket->get());
   MessageStream stream(std::move(*socket));
   std::error_code ignored;
   const auto cwd = std::filesystem::current_path(ignored).string();
   stream.send(encode(Hello{protocol_version, build(), kind, ::getpid(), cwd}));
-  const auto answer = stream.receive(answer_patience);
+  const auto answer = stream.receive(timeout);
+  if (!answer && Clock::now() >= deadline) throw Unreachable(paths, peer ? peer->pid : 0, true);
   // One that is just stopping closes the connection, which is as if none were there.
   if (!answer) return std::nullopt;
   Welcome welcome = parse_welcome(*answer);
@@ -58,7 +71,7 @@ std::string start(const std::vector<std::string>& arguments, Clock::time_point d
     const auto left = std::chrono::ceil<milliseconds>(deadline - Clock::now()).count();
     pollfd poller{ready.get(), POLLIN, 0};
     if (left <= 0 || ::poll(&poller, 1, static_cast<int>(left)) == 0) {
-      throw Error("the daemon was started but does not listen");
+      return "the daemon was started but does not listen";
     }
     char buffer[4096];
     const ssize_t got = ::read(ready.get(), buffer, sizeof buffer);
@@ -71,65 +84,130 @@ std::string start(const std::vector<std::string>& arguments, Clock::time_point d
 // Another build's daemon that nobody uses makes room for this one's. True: it is gone.
 bool hand_over(const Paths& paths, const Welcome& welcome) {
   if (welcome.build == build() || !welcome.idle) return false;
-  return stop_daemon(paths);
+  return stop_daemon(paths) != Stopped::none;
 }
 
-// Waits for the end of a process that holds, or held, the daemon's lock.
-void wait_for_end(const Paths& paths, pid_t pid) {
-  const auto deadline = Clock::now() + stop_patience;
+// Waits for the end of a process that holds, or held, the daemon's lock. False: it goes on.
+bool wait_for_end(const Paths& paths, pid_t pid, milliseconds timeout) {
+  const auto deadline = Clock::now() + timeout;
   const auto held = [&] {
     const auto by = holder(paths.lock());
     return by == pid || by == 0;
   };
   while (held()) {
-    if (Clock::now() > deadline) {
-      throw Error("the daemon (process " + std::to_string(pid) + ") does not stop: kill it");
-    }
+    if (Clock::now() > deadline) return false;
     pause(retry_every);
   }
+  return true;
+}
+
+// What becomes of a daemon that does not end by itself.
+Stopped end(const Paths& paths, pid_t pid, bool force) {
+  const std::string name = "the daemon (process " + std::to_string(pid) + ")";
+  if (!force) throw Error(name + " does not stop: `hearth stop --force` ends it");
+  ::kill(pid, SIGKILL);
+  if (wait_for_end(paths, pid, signal_timeout)) return Stopped::by_force;
+  throw Error(name + " does not end even by force: it waits for the system, a disk most likely");
+}
+
+// One that does not answer. It may have lost its socket and nothing else: then a signal is enough.
+Stopped end_silent(const Paths& paths, const Unreachable& daemon, bool force) {
+  const pid_t pid = holder(paths.lock()).value_or(daemon.process());
+  if (pid <= 0 || (daemon.listens() && !force)) throw daemon;
+  if (!daemon.listens()) {
+    ::kill(pid, SIGTERM);
+    if (wait_for_end(paths, pid, signal_timeout)) return Stopped::itself;
+  }
+  return end(paths, pid, force);
 }
 
 }  // namespace
 
-std::optional<Connected> connect(const Paths& paths, ConnectionKind kind) {
+std::optional<Connected> connect(const Paths& paths, ConnectionKind kind, milliseconds timeout) {
   std::error_code ignored;
   if (!std::filesystem::exists(paths.runtime, ignored)) return std::nullopt;
   make_private_directory(paths.runtime);
-  return say_hello(paths, kind);
+  return say_hello(paths, kind, timeout);
+}
+
+Unreachable::Unreachable(const Paths& paths, pid_t process, bool listens)
+    : Error((process > 0 ? "process " + std::to_string(process) : "a process of unknown number") +
+            " is the daemon (it holds " + paths.lock().string() + "), but does not answer at " +
+            paths.socket().string() + ": `hearth stop" + (listens ? " --force" : "") + "` ends it"),
+      process_(process),
+      listens_(listens) {}
+
+std::optional<Connected> find_daemon(const Paths& paths, ConnectionKind kind,
+                                     milliseconds timeout) {
+  const auto deadline = Clock::now() + change_timeout;
+  for (;;) {
+    auto connected = connect(paths, kind, timeout);
+    if (connected) return connected;
+    const auto pid = holder(paths.lock());
+    if (!pid) return std::nullopt;
+    if (Clock::now() > deadline) throw Unreachable(paths, *pid, false);
+    pause(retry_every);
+  }
 }
 
 Connected connect_or_start(const Paths& paths, ConnectionKind kind,
                            const std::vector<std::string>& arguments) {
   make_private_directory(paths.runtime);
-  const auto deadline = Clock::now() + start_patience;
+  const auto deadline = Clock::now() + start_timeout;
+  std::string complaint;  // of the last one that was started
   while (Clock::now() < deadline) {
-    auto connected = say_hello(paths, kind);
+    auto connected = say_hello(paths, kind, answer_timeout);
     if (connected && !hand_over(paths, connected->welcome)) return std::move(*connected);
-    const std::string complaint = start(arguments, deadline);
-    if (!complaint.empty()) throw Error(complaint);
+    complaint = start(arguments, deadline);
+    if (!complaint.empty() && Clock::now() < deadline) throw Error(complaint);
     // Either ours listens now, or another one that is starting or stopping holds the lock.
     if (!std::filesystem::exists(paths.socket())) pause(retry_every);
   }
+  if (const auto pid = holder(paths.lock())) throw Unreachable(paths, *pid, false);
+  if (!complaint.empty()) throw Error(complaint);
   throw Error("no daemon can be reached at " + paths.socket().string());
 }
 
-nlohmann::json ask(Connected& control, const std::string& request) {
-  control.stream.send(nlohmann::json{{"request", request}}.dump());
-  const auto answer = control.stream.receive(answer_patience);
-  if (!answer) throw Error("the daemon does not answer");
-  const auto value = nlohmann::json::parse(*answer, nullptr, false);
+namespace {
+
+nlohmann::json answer_to(Connected& control, const nlohmann::json& message, milliseconds timeout) {
+  control.stream.send(message.dump());
+  auto answer = control.stream.receive(timeout);
+  if (!answer) {
+    throw Error("the daemon (process " + std::to_string(control.welcome.pid) +
+                ") does not answer: `hearth stop --force` ends it");
+  }
+  nlohmann::json value;
+  try {
+    value = lsp::parse_json(*answer);
+  } catch (const lsp::BadJson&) {
+    // Said below.
+  }
   if (!value.is_object()) throw Error("the daemon's answer is not understood");
   if (value.contains("error")) throw Error(value["error"].get<std::string>());
   return value.value("result", nlohmann::json());
 }
 
-bool stop_daemon(const Paths& paths) {
+}  // namespace
+
+nlohmann::json ask(Connected& control, const std::string& request, milliseconds timeout) {
+  return answer_to(control, {{"request", request}}, timeout);
+}
+
+nlohmann::json ask(Connected& control, const std::string& request, std::uint64_t job,
+                   milliseconds timeout) {
+  return answer_to(control, {{"request", request}, {"id", job}}, timeout);
+}
+
+Stopped stop_daemon(const Paths& paths, bool force, milliseconds timeout) {
   pid_t pid = 0;
   try {
-    auto control = connect(paths, ConnectionKind::control);
-    if (!control) return false;
+    auto control = find_daemon(paths, ConnectionKind::control, timeout);
+    if (!control) return Stopped::none;
     pid = control->welcome.pid;
-    ask(*control, "stop");
+    ask(*control, "stop", timeout);
+  } catch (const Unreachable& silent) {
+    return end_silent(paths, silent, force);
   } catch (const Refused&) {
     // It speaks another protocol, but every daemon understands the signal.
     const auto running = holder(paths.lock());
@@ -137,8 +215,8 @@ bool stop_daemon(const Paths& paths) {
     pid = *running;
     ::kill(pid, SIGTERM);
   }
-  wait_for_end(paths, pid);
-  return true;
+  if (wait_for_end(paths, pid, force ? signal_timeout : stop_timeout)) return Stopped::itself;
+  return end(paths, pid, force);
 }
 
 }  // namespace hearth::daemon

@@ -1,15 +1,19 @@
 // The client's end of the daemon's socket: finding the user's daemon, starting one, asking it.
 #pragma once
 
+#include <sys/types.h>
+
 #include <chrono>
+#include <cstdint>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "daemon/paths.hpp"
-#include "daemon/protocol.hpp"
-#include "daemon/stream.hpp"
+#include "daemon/platform/error.hpp"
+#include "daemon/platform/paths.hpp"
+#include "daemon/transport/control_protocol.hpp"
+#include "daemon/transport/stream.hpp"
 
 namespace hearth::daemon {
 
@@ -18,19 +22,46 @@ struct Connected {
   Welcome welcome;
 };
 
-// Empty when no daemon is there. Throws Error when it refuses or does not answer.
-std::optional<Connected> connect(const Paths& paths, ConnectionKind kind);
+inline constexpr std::chrono::milliseconds answer_timeout{10'000};
+
+// Empty when no daemon is at the socket. Throws Unreachable after `timeout`, Error when it
+// refuses.
+std::optional<Connected> connect(const Paths& paths, ConnectionKind kind,
+                                 std::chrono::milliseconds timeout = answer_timeout);
+
+// A process holds the daemon's lock, and it does not answer at the socket.
+class Unreachable : public Error {
+ public:
+  Unreachable(const Paths& paths, pid_t process, bool listens);
+  pid_t process() const { return process_; }  // 0: its number is not known
+  bool listens() const { return listens_; }   // at the socket, where it says nothing
+
+ private:
+  pid_t process_;
+  bool listens_;
+};
+
+// Empty when no daemon is there: the lock is free. One that is just starting or stopping is waited
+// for. Throws Unreachable, or Error when it refuses.
+std::optional<Connected> find_daemon(const Paths& paths, ConnectionKind kind,
+                                     std::chrono::milliseconds timeout = answer_timeout);
 
 // Finds the daemon, or starts one with `arguments` behind `hearth daemon`. A daemon of another
 // build that nobody uses is asked to go first. Throws Error with the reason when none can be had.
 Connected connect_or_start(const Paths& paths, ConnectionKind kind,
                            const std::vector<std::string>& arguments);
 
-// One request on a control connection: {"request": NAME} → {"result": …} | {"error": "…"}.
-// Throws Error.
-nlohmann::json ask(Connected& control, const std::string& request);
+// One request on a control connection: {"request": NAME} → {"result": …} | {"error": "…"}; with
+// the job's number as "id" where it is about one. Throws Error.
+nlohmann::json ask(Connected& control, const std::string& request,
+                   std::chrono::milliseconds timeout = answer_timeout);
+nlohmann::json ask(Connected& control, const std::string& request, std::uint64_t job,
+                   std::chrono::milliseconds timeout = answer_timeout);
 
-// Asks the daemon to stop and waits until its process has ended. False when none was there.
-bool stop_daemon(const Paths& paths);
+// Asks the daemon to stop and waits until its process has ended. One that does not answer, or not
+// end, is killed with `force`, and else an Error.
+enum class Stopped : std::uint8_t { none, itself, by_force };
+Stopped stop_daemon(const Paths& paths, bool force = false,
+                    std::chrono::milliseconds timeout = answer_timeout);
 
 }  // namespace hearth::daemon

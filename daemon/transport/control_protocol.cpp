@@ -1,14 +1,24 @@
-// The two hellos as JSON.
-#include "daemon/protocol.hpp"
+// Hello and Welcome as JSON.
+#include "daemon/transport/control_protocol.hpp"
 
 #include <nlohmann/json.hpp>
 
-#include "daemon/error.hpp"
+#include "daemon/platform/error.hpp"
+#include "lsp/protocol/json_text.hpp"
 
 namespace hearth::daemon {
 namespace {
 
 using nlohmann::json;
+
+// Null where it is no JSON.
+json parsed(std::string_view body) {
+  try {
+    return lsp::parse_json(std::string(body));
+  } catch (const lsp::BadJson&) {
+    return nullptr;
+  }
+}
 
 std::string dump(const json& value) {
   return value.dump(-1, ' ', false, json::error_handler_t::replace);
@@ -16,8 +26,8 @@ std::string dump(const json& value) {
 
 }  // namespace
 
-std::string goodbye() {
-  return dump({{"jsonrpc", "2.0"}, {"method", goodbye_method}});
+std::string shutdown_notice() {
+  return dump({{"jsonrpc", "2.0"}, {"method", shutdown_notice_method}});
 }
 
 std::string encode(const Hello& hello) {
@@ -29,7 +39,7 @@ std::string encode(const Hello& hello) {
 }
 
 Hello parse_hello(std::string_view body) {
-  const json value = json::parse(body, nullptr, false);
+  const json value = parsed(body);
   if (!value.is_object() || !value.contains("protocol") || !value["protocol"].is_number_integer()) {
     throw Error("the first message is no hello");
   }
@@ -42,7 +52,7 @@ Hello parse_hello(std::string_view body) {
   }
   try {
     const auto kind = value.at("kind").get<std::string>();
-    if (kind != "lsp" && kind != "control") throw Error("unknown kind of connection: " + kind);
+    if (kind != "lsp" && kind != "control") throw Error("unknown kind of connection");
     hello.kind = kind == "lsp" ? ConnectionKind::lsp : ConnectionKind::control;
     hello.build = value.at("build").get<std::string>();
     hello.pid = value.at("pid").get<pid_t>();
@@ -66,7 +76,7 @@ std::string encode(const Welcome& welcome) {
 
 Welcome parse_welcome(std::string_view body) {
   try {
-    const json value = json::parse(body);
+    const json value = parsed(body);
     Welcome welcome;
     welcome.protocol = value.at("protocol").get<std::int64_t>();
     welcome.build = value.at("build").get<std::string>();

@@ -1,9 +1,9 @@
 // What is said on the daemon's socket before anything else: one framed hello each way. Then an
 // "lsp" connection speaks LSP and a "control" connection asks (control.hpp).
 //
-//   → {"protocol": 1, "build": "0.1.0+1a2b3c4d", "kind": "lsp", "pid": 4711, "cwd":
-//   "/home/ada/app"} ← {"protocol": 1, "build": "…", "pid": 4700, "model": "/…/ember", "idle":
-//   false} ← {"protocol": 1, "build": "…", "pid": 4700, "error": "…"}   and the connection closes
+//   → {"protocol": 2, "build": "0.1.0+1a2b3c4d", "kind": "lsp", "pid": 4711, "cwd": "/home/ada"}
+//   ← {"protocol": 2, "build": "…", "pid": 4700, "model": "/…/ember", "idle": false}
+//   ← {"protocol": 2, "build": "…", "pid": 4700, "error": "…"}   and the connection closes
 // The client says nothing more until it has the answer.
 #pragma once
 
@@ -16,13 +16,13 @@
 
 namespace hearth::daemon {
 
-inline constexpr std::int64_t protocol_version = 1;
-inline constexpr std::size_t most_hello_bytes = 64 * 1024;
+inline constexpr std::int64_t protocol_version = 2;
+inline constexpr std::size_t max_hello_bytes = 64 * 1024;
 
 // The daemon's last words on an "lsp" connection when it stops because it was asked to. Meant for
-// the forwarder, which does not hand it on and starts no new daemon until its editor speaks.
-inline constexpr std::string_view goodbye_method = "$/hearth/goodbye";
-std::string goodbye();
+// the stdio proxy, which does not hand it on and starts no new daemon until its editor speaks.
+inline constexpr std::string_view shutdown_notice_method = "$/hearth/shutdownNotice";
+std::string shutdown_notice();
 
 enum class ConnectionKind : std::uint8_t { lsp, control };
 

@@ -1,18 +1,18 @@
-// Bookkeeping of one editor's session.
-#include "daemon/relay.hpp"
+// SessionReplay: what one editor's session needs to be replayed.
+#include "daemon/transport/session_replay.hpp"
 
+#include <limits>
 #include <utility>
 
-#include "daemon/protocol.hpp"
-#include "lsp/client.hpp"
+#include "daemon/transport/control_protocol.hpp"
+#include "lsp/protocol/client.hpp"
+#include "lsp/protocol/constants.hpp"
+#include "lsp/protocol/json_text.hpp"
 
 namespace hearth::daemon {
 namespace {
 
 using Json = lsp::Json;
-
-constexpr int request_failed = -32803;
-constexpr int warning_message = 2;  // MessageType.Warning
 
 std::string dump(const Json& value) {
   return value.dump(-1, ' ', false, Json::error_handler_t::replace);
@@ -33,6 +33,15 @@ const Json& params_of(const Json& message) {
   return found == message.end() ? none : *found;
 }
 
+// Null where it is no JSON.
+Json parsed(std::string& body) {
+  try {
+    return lsp::parse_json(body);
+  } catch (const lsp::BadJson&) {
+    return nullptr;
+  }
+}
+
 // A daemon's request has an id that the client has not seen from an earlier one.
 std::string mark(std::int64_t generation) {
   return "hearth-" + std::to_string(generation) + ":";
@@ -44,8 +53,13 @@ std::string error_response(const Json& id, int code, const std::string& message)
   return dump({{"jsonrpc", "2.0"}, {"id", id}, {"error", {{"code", code}, {"message", message}}}});
 }
 
-std::string Relay::from_client(std::string body) {
-  Json message = Json::parse(body, nullptr, false);
+std::string SessionReplay::from_client(std::string body) {
+  Json message;
+  try {
+    message = lsp::parse_json(body);
+  } catch (const lsp::BadJson& bad) {
+    documents_.lost(*bad.begun, bad.what());
+  }
   if (!message.is_object()) return body;  // the daemon says what is wrong with it
   const std::string method = method_of(message);
   if (method.empty())
@@ -53,34 +67,39 @@ std::string Relay::from_client(std::string body) {
   if (message.contains("id")) {
     request_from_client(method, message);
   } else {
-    notification_from_client(method, message);
+    notification_from_client(
+        method, message.contains("params") ? std::move(message["params"]) : Json::object());
   }
   return body;
 }
 
-void Relay::request_from_client(const std::string& method, const Json& message) {
+void SessionReplay::request_from_client(const std::string& method, const Json& message) {
   open_requests_[dump(message["id"])] = method;
   if (method == "shutdown") shut_down_ = true;
   if (method != "initialize" || initialize_) return;
-  initialize_ = message;
   try {
-    documents_ = lsp::Documents(lsp::read_client(params_of(message)).encoding);
+    lsp::Client client = lsp::read_client(params_of(message));
+    documents_ = lsp::Documents(client.encoding);
+    folders_ = std::move(client.folders);
+    initialize_ = message;
   } catch (const lsp::InvalidParams&) {
-    // The daemon will refuse it.
+    open_requests_[dump(message["id"])] = "an initialize that the daemon will refuse";
   }
 }
 
-void Relay::notification_from_client(const std::string& method, const Json& message) {
-  const Json& params = params_of(message);
+void SessionReplay::notification_from_client(const std::string& method, Json params) {
   try {
     if (method == "initialized") {
       initialized_ = true;
     } else if (method == "textDocument/didOpen") {
-      uris_.insert(documents_.open(params)->uri);
+      uris_.insert(documents_.open(std::move(params))->uri);
     } else if (method == "textDocument/didChange") {
-      documents_.change(params);
+      documents_.change(std::move(params));
     } else if (method == "textDocument/didClose") {
       uris_.erase(documents_.close(params));
+    } else if (method == "workspace/didChangeWorkspaceFolders") {
+      lsp::change_folders(params, folders_);
+      folders_changed_ = true;
     } else if (method == "exit") {
       exit_code_ = shut_down_ ? 0 : 1;
     }
@@ -89,23 +108,24 @@ void Relay::notification_from_client(const std::string& method, const Json& mess
   }
 }
 
-std::string Relay::response_from_client(Json message) const {
+std::string SessionReplay::response_from_client(Json message) const {
   if (generation_ == 0) return dump(message);
   const std::string prefix = mark(generation_);
   const Json& id = message["id"];
-  const std::string text = id.is_string() ? id.get<std::string>() : "";
+  std::string text = id.is_string() ? id.get<std::string>() : "";
   if (!text.starts_with(prefix)) return {};  // to a daemon that is gone
-  message["id"] = Json::parse(text.substr(prefix.size()), nullptr, false);
+  text.erase(0, prefix.size());
+  message["id"] = parsed(text);
   return dump(message);
 }
 
-std::string Relay::from_daemon(std::string body) {
-  Json message = Json::parse(body, nullptr, false);
+std::string SessionReplay::from_daemon(std::string body) {
+  Json message = parsed(body);
   if (!message.is_object()) return {};
   const std::string method = method_of(message);
   const bool has_id = message.contains("id");
-  if (method == goodbye_method) {
-    goodbye_ = true;
+  if (method == shutdown_notice_method) {
+    shutdown_announced_ = true;
     return {};
   }
   if (method.empty() && has_id) {
@@ -126,14 +146,14 @@ std::string Relay::from_daemon(std::string body) {
   return dump(message);
 }
 
-void Relay::response_from_daemon(const Json& id) {
+void SessionReplay::response_from_daemon(const Json& id) {
   const auto found = open_requests_.find(dump(id));
   if (found == open_requests_.end()) return;
   if (found->second == "initialize") initialize_answered_ = true;
   open_requests_.erase(found);
 }
 
-std::vector<std::string> Relay::daemon_lost() {
+std::vector<std::string> SessionReplay::daemon_lost() {
   std::vector<std::string> to_client;
   std::map<std::string, std::string> kept;
   for (const auto& [id, method] : std::exchange(open_requests_, {})) {
@@ -142,7 +162,7 @@ std::vector<std::string> Relay::daemon_lost() {
     } else if (method == "shutdown") {
       to_client.push_back(dump({{"jsonrpc", "2.0"}, {"id", Json::parse(id)}, {"result", nullptr}}));
     } else {
-      to_client.push_back(error_response(Json::parse(id), request_failed,
+      to_client.push_back(error_response(Json::parse(id), lsp::error_code::request_failed,
                                          "hearth's daemon ended before it answered: ask again"));
     }
   }
@@ -151,38 +171,56 @@ std::vector<std::string> Relay::daemon_lost() {
     to_client.push_back(
         notification("$/progress", {{"token", Json::parse(token)}, {"value", {{"kind", "end"}}}}));
   }
-  goodbye_ = false;
+  shutdown_announced_ = false;
   ++generation_;
   return to_client;
 }
 
-std::vector<std::string> Relay::replay() {
+std::vector<std::string> SessionReplay::replay() {
   if (!initialize_) return {};
   Json initialize = *initialize_;
   if (initialize_answered_) initialize["id"] = mark(generation_);
+  if (folders_changed_) {
+    Json& folders = initialize["params"]["workspaceFolders"] = Json::array();
+    for (const std::string& uri : folders_) folders.push_back({{"uri", uri}, {"name", uri}});
+  }
   std::vector<std::string> messages{dump(initialize)};
-  if (!initialized_) return messages;
-  messages.push_back(notification("initialized", Json::object()));
+  if (initialized_) messages.push_back(notification("initialized", Json::object()));
   for (const auto& uri : uris_) {
-    const auto document = documents_.required(uri);
+    const auto document = documents_.last_known(uri);
     messages.push_back(
         notification("textDocument/didOpen", {{"textDocument",
                                                {{"uri", uri},
                                                 {"languageId", document->language_id},
                                                 {"version", document->version},
                                                 {"text", document->text->str()}}}}));
+    // A change that cannot be applied, as there was one: that daemon has to know of it as well.
+    if (documents_.out_of_step(uri)) {
+      messages.push_back(
+          notification("textDocument/didChange", {{"textDocument", {{"uri", uri}}}}));
+    }
   }
   return messages;
 }
 
-std::string Relay::notice(const std::string& text) const {
+std::string SessionReplay::notice(const std::string& text) const {
   if (!initialize_answered_) return {};
-  return notification("window/showMessage", {{"type", warning_message}, {"message", text}});
+  return notification("window/showMessage",
+                      {{"type", lsp::message_type::warning}, {"message", text}});
 }
 
-std::optional<Json> Relay::unanswered_initialize() const {
+std::optional<Json> SessionReplay::unanswered_initialize() const {
   if (!initialize_ || initialize_answered_) return std::nullopt;
   return (*initialize_)["id"];
+}
+
+std::optional<pid_t> SessionReplay::editor_process() const {
+  if (!initialize_) return std::nullopt;
+  const Json* id = lsp::find_path(*initialize_, {"params", "processId"});
+  if (id == nullptr || !id->is_number()) return std::nullopt;
+  const auto number = id->get<double>();
+  const bool possible = number >= 1 && number <= std::numeric_limits<pid_t>::max();
+  return possible ? std::optional(static_cast<pid_t>(number)) : std::nullopt;
 }
 
 }  // namespace hearth::daemon

@@ -1,14 +1,18 @@
 // Unix sockets by plain system calls.
-#include "daemon/socket.hpp"
+#include "daemon/transport/socket.hpp"
 
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <cerrno>
 #include <cstring>
 
-#include "daemon/error.hpp"
-
 namespace hearth::daemon {
+namespace {
+
+constexpr int retry_every = 20;  // ms
+
+}  // namespace
 
 sockaddr_un socket_address(const std::filesystem::path& path) {
   sockaddr_un address{};
@@ -23,13 +27,19 @@ sockaddr_un socket_address(const std::filesystem::path& path) {
   return address;
 }
 
-std::optional<Fd> connect_socket(const std::filesystem::path& path) {
+std::optional<Fd> connect_socket(const std::filesystem::path& path,
+                                 std::chrono::milliseconds timeout) {
+  using Clock = std::chrono::steady_clock;
+  const auto deadline = Clock::now() + timeout;
   const sockaddr_un address = socket_address(path);
-  Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) throw system_error("cannot make a socket", errno);
-  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+  while (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     if (errno == ENOENT || errno == ECONNREFUSED) return std::nullopt;
-    throw system_error("cannot connect to " + path.string(), errno);
+    // As many as may wait to be accepted do already.
+    if (errno != EAGAIN) throw system_error("cannot connect to " + path.string(), errno);
+    if (Clock::now() >= deadline) throw NotAccepted("nobody is accepted at " + path.string());
+    ::poll(nullptr, 0, retry_every);
   }
   const auto peer = identity_of_peer(fd.get());
   if (!peer || peer->uid != ::getuid()) {

@@ -4,19 +4,28 @@
 #include <sys/types.h>
 #include <sys/un.h>
 
+#include <chrono>
 #include <filesystem>
 #include <optional>
 
-#include "daemon/fd.hpp"
+#include "daemon/platform/error.hpp"
+#include "daemon/platform/fd.hpp"
 
 namespace hearth::daemon {
 
 // Throws Error when the path is longer than a socket's address may be.
 sockaddr_un socket_address(const std::filesystem::path& path);
 
-// Empty when nobody listens there. Throws Error for anything else, also when the other side is
-// not this user's process.
-std::optional<Fd> connect_socket(const std::filesystem::path& path);
+// A process listens there but takes no connection.
+class NotAccepted : public Error {
+ public:
+  using Error::Error;
+};
+
+// Empty when nobody listens there. Throws NotAccepted after `timeout`, and Error for anything
+// else, also when the other side is not this user's process. The descriptor does not block.
+std::optional<Fd> connect_socket(const std::filesystem::path& path,
+                                 std::chrono::milliseconds timeout);
 
 struct PeerIdentity {
   uid_t uid = 0;

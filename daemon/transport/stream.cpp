@@ -1,5 +1,5 @@
 // Non-blocking use of descriptors that others may share, and whose flags are therefore left alone.
-#include "daemon/stream.hpp"
+#include "daemon/transport/stream.hpp"
 
 #include <poll.h>
 #include <sys/socket.h>
@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <climits>
+#include <utility>
 
 namespace hearth::daemon {
 namespace {
@@ -26,12 +27,13 @@ bool writable_now(int fd) {
 
 }  // namespace
 
-MessageStream::MessageStream(int in, int out) : in_(in), out_(out) {}
+MessageStream::MessageStream(int in, int out, lsp::MessageReader::Screen screen)
+    : in_(in), out_(out), reader_(std::move(screen)) {}
 MessageStream::MessageStream(Fd socket)
     : owned_(std::move(socket)), in_(owned_.get()), out_(owned_.get()) {}
 
 void MessageStream::send(std::string_view body) {
-  outgoing_ += lsp::frame(body);
+  lsp::append_framed(outgoing_, body);
   while (unsent() > 0 && writable_now(out_)) {
     if (!flush()) return;  // fill() will notice
   }
@@ -41,7 +43,10 @@ bool MessageStream::flush() {
   const ssize_t written = write_some(out_, std::string_view(outgoing_).substr(sent_));
   if (written < 0) return errno == EAGAIN || errno == EINTR;
   sent_ += static_cast<std::size_t>(written);
-  if (sent_ == outgoing_.size() || sent_ > (1u << 20)) {
+  if (sent_ == outgoing_.size()) {
+    outgoing_ = std::string();  // gives the memory of a huge message back
+    sent_ = 0;
+  } else if (sent_ > outgoing_.size() / 2) {
     outgoing_.erase(0, sent_);
     sent_ = 0;
   }
@@ -57,9 +62,9 @@ bool MessageStream::fill() {
   return true;
 }
 
-std::optional<std::string> MessageStream::receive(std::chrono::milliseconds patience) {
+std::optional<std::string> MessageStream::receive(std::chrono::milliseconds timeout) {
   using Clock = std::chrono::steady_clock;
-  const auto deadline = Clock::now() + patience;
+  const auto deadline = Clock::now() + timeout;
   for (;;) {
     if (auto body = next()) return body;
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
@@ -68,8 +73,9 @@ std::optional<std::string> MessageStream::receive(std::chrono::milliseconds pati
     if (::poll(pollers, 2, static_cast<int>(std::min<long>(left, INT_MAX))) < 0 && errno != EINTR) {
       return std::nullopt;
     }
-    if (pollers[1].revents != 0 && !flush()) return std::nullopt;
+    // Read first: what closes the connection without reading may have said why.
     if (pollers[0].revents != 0 && !fill()) return next();
+    if (pollers[1].revents != 0 && !flush()) return next();
   }
 }
 

@@ -8,15 +8,15 @@
 #include <string>
 #include <string_view>
 
-#include "daemon/fd.hpp"
-#include "lsp/wire.hpp"
+#include "daemon/platform/fd.hpp"
+#include "lsp/protocol/wire.hpp"
 
 namespace hearth::daemon {
 
 class MessageStream {
  public:
-  // The descriptors are the caller's (stdio).
-  MessageStream(int in, int out);
+  // The descriptors are the caller's (stdio). `screen`: see lsp::MessageReader.
+  MessageStream(int in, int out, lsp::MessageReader::Screen screen = nullptr);
   // One socket for both ways.
   explicit MessageStream(Fd socket);
 
@@ -26,13 +26,14 @@ class MessageStream {
   bool flush();
   // To be called when in() is readable: reads once. False: the other side is gone.
   bool fill();
-  // The next message, if it is complete. Throws lsp::WireError.
+  // The next message, if it is complete. Throws lsp::WireError and, with a screen,
+  // lsp::MessageRefused.
   std::optional<std::string> next() { return reader_.next(); }
   bool in_the_middle() const { return reader_.pending(); }  // of a message
 
   // Waits for a message, sending what is queued. Empty when the other side is gone or the time is
   // over.
-  std::optional<std::string> receive(std::chrono::milliseconds patience);
+  std::optional<std::string> receive(std::chrono::milliseconds timeout);
 
   int in() const { return in_; }
   int out() const { return out_; }

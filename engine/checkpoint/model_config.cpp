@@ -1,11 +1,11 @@
 // config.json and generation_config.json: every field checked before anything is sized by it.
-#include "engine/config.hpp"
+#include "engine/checkpoint/model_config.hpp"
 
 #include <optional>
 #include <system_error>
 
-#include "engine/file.hpp"
-#include "engine/json.hpp"
+#include "engine/support/file.hpp"
+#include "engine/support/json_tree.hpp"
 
 namespace hearth::engine {
 namespace {
@@ -21,8 +21,8 @@ constexpr std::int64_t max_vocab = 4'194'304;
 constexpr std::int64_t max_positions = 16'777'216;
 constexpr std::uint64_t max_config_bytes = 4'000'000;
 
-int small(const Fields& fields, const std::string& key, std::int64_t most) {
-  return static_cast<int>(fields.integer(key, 1, most));
+int small(const Fields& fields, const std::string& key, std::int64_t max) {
+  return static_cast<int>(fields.integer(key, 1, max));
 }
 
 void check_supported(const Fields& fields) {
@@ -61,7 +61,7 @@ void read_rope(const Fields& fields, Config& config) {
     if (!from.find("rope_theta")) return;
     const double value = from.number("rope_theta", 1.0, 1e12);
     if (theta && *theta != value) {
-      from.refuse("rope_theta", "the value that stands elsewhere in the file");
+      from.refuse("rope_theta", "the value that is elsewhere in the file");
     }
     theta = value;
   };
@@ -193,8 +193,7 @@ Config read_config(const std::filesystem::path& directory) {
 GenerationDefaults read_generation_defaults(const std::filesystem::path& directory) {
   const std::filesystem::path path = directory / "generation_config.json";
   GenerationDefaults defaults;
-  std::error_code ignored;  // opening it says what is wrong
-  if (std::filesystem::exists(path, ignored)) {
+  if (file_exists(path)) {
     const nlohmann::json document = parse_json(read_text(path, max_config_bytes), path.string());
     const Fields fields(document, path.string());
     defaults.do_sample = fields.flag("do_sample", defaults.do_sample);

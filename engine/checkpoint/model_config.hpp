@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/types.hpp"
+#include "engine/support/types.hpp"
 
 namespace hearth::engine {
 

@@ -1,12 +1,11 @@
 // Tensors: one table over a checkpoint's shards, and bounded reads of their data.
-#include "engine/safetensors.hpp"
+#include "engine/checkpoint/safetensors.hpp"
 
 #include <algorithm>
-#include <system_error>
 #include <utility>
 
-#include "engine/json.hpp"
-#include "engine/safetensors_header.hpp"
+#include "engine/checkpoint/safetensors_header.hpp"
+#include "engine/support/json_tree.hpp"
 #include "kernels/numeric.hpp"
 
 namespace hearth::engine {
@@ -38,8 +37,7 @@ std::unique_ptr<File> open_shard(const std::filesystem::path& directory, const s
                                  const std::string& index) {
   check_shard_name(index, shard);
   const std::filesystem::path path = directory / shard;
-  std::error_code ignored;
-  if (!std::filesystem::exists(path, ignored)) {
+  if (!file_exists(path)) {
     throw Error(path.string() + ": this shard is missing, and " + index +
                 " needs it. Download it.");
   }
@@ -104,7 +102,7 @@ Tensors Tensors::from_files(std::vector<std::unique_ptr<File>> files) {
       tensor.file = i;
       const auto [place, fresh] = table.tensors_.try_emplace(tensor.name, tensor);
       if (!fresh) {
-        throw Error(table.files_[i]->name() + ": tensor \"" + tensor.name + "\" stands also in " +
+        throw Error(table.files_[i]->name() + ": tensor \"" + tensor.name + "\" is also in " +
                     table.files_[place->second.file]->name());
       }
     }
@@ -121,8 +119,7 @@ Tensors Tensors::open_file(const std::filesystem::path& file) {
 
 Tensors Tensors::open(const std::filesystem::path& directory) {
   const std::filesystem::path index_path = directory / "model.safetensors.index.json";
-  std::error_code ignored;  // opening it says what is wrong
-  if (!std::filesystem::exists(index_path, ignored)) {
+  if (!file_exists(index_path)) {
     return open_file(directory / "model.safetensors");
   }
   const std::string index_name = index_path.string();

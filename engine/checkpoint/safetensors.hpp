@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/file.hpp"
+#include "engine/support/file.hpp"
 
 namespace hearth::engine {
 

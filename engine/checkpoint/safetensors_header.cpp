@@ -1,12 +1,12 @@
 // Validation of a safetensors header: nothing of it is believed before it is checked.
-#include "engine/safetensors_header.hpp"
+#include "engine/checkpoint/safetensors_header.hpp"
 
 #include <algorithm>
 #include <array>
 #include <bit>
 #include <span>
 
-#include "engine/json.hpp"
+#include "engine/support/json_tree.hpp"
 
 namespace hearth::engine {
 namespace {
@@ -43,10 +43,10 @@ std::string read_header_text(const File& file) {
   }
   file.read(0, raw);
   const auto size = std::bit_cast<std::uint64_t>(raw);
-  const std::uint64_t most = std::min(max_header_bytes, file.size() - raw.size());
-  if (size > most) {
+  const std::uint64_t max = std::min(max_header_bytes, file.size() - raw.size());
+  if (size > max) {
     throw Error(file.name() + ": its first bytes say that the header has " + std::to_string(size) +
-                " bytes; at most " + std::to_string(most) +
+                " bytes; at most " + std::to_string(max) +
                 " are possible. It is damaged, cut or no safetensors file.");
   }
   std::string text(static_cast<std::size_t>(size), '\0');

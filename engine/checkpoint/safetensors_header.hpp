@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "engine/file.hpp"
-#include "engine/safetensors.hpp"
+#include "engine/checkpoint/safetensors.hpp"
+#include "engine/support/file.hpp"
 
 namespace hearth::engine {
 
@@ -15,7 +15,7 @@ struct SafetensorsHeader {
   std::map<std::string, std::string> metadata;
 };
 
-// Throws Error naming the file and the tensor. Tensors returned lie inside the file, do not overlap
+// Throws Error naming the file and the tensor. Tensors returned are inside the file, do not overlap
 // and have exactly the bytes of their shape; unused bytes between them are allowed.
 SafetensorsHeader read_safetensors_header(const File& file);
 

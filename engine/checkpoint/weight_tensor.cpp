@@ -1,5 +1,5 @@
-// See weight_tensor.hpp.
-#include "engine/weight_tensor.hpp"
+// Finds a weight matrix and checks its type, shape and scales.
+#include "engine/checkpoint/weight_tensor.hpp"
 
 #include <algorithm>
 #include <array>

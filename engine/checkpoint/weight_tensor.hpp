@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/safetensors.hpp"
+#include "engine/checkpoint/safetensors.hpp"
 #include "kernels/ops.hpp"
 
 namespace hearth::engine {

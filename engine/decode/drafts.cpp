@@ -1,5 +1,5 @@
-// See drafts.hpp.
-#include "engine/drafts.hpp"
+// Prompt lookup, and the choice of a draft length by expected gain.
+#include "engine/decode/drafts.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -40,8 +40,8 @@ std::uint64_t PromptLookup::hash(std::span<const TokenId> tokens) {
 void PromptLookup::append(std::span<const TokenId> tokens) {
   for (const TokenId token : tokens) {
     // The tokens before are entered once something follows them.
-    if (tokens_.size() >= least_match) {
-      Places& places = places_[hash(std::span(tokens_).last(least_match))];
+    if (tokens_.size() >= min_match) {
+      Places& places = places_[hash(std::span(tokens_).last(min_match))];
       places.ends[places.count++ % places.ends.size()] = static_cast<std::uint32_t>(tokens_.size());
     }
     tokens_.push_back(token);
@@ -50,8 +50,8 @@ void PromptLookup::append(std::span<const TokenId> tokens) {
 
 PromptLookup::Guess PromptLookup::guess(std::size_t count) const {
   Guess best;
-  if (count == 0 || tokens_.size() < least_match) return best;
-  const auto found = places_.find(hash(std::span(tokens_).last(least_match)));
+  if (count == 0 || tokens_.size() < min_match) return best;
+  const auto found = places_.find(hash(std::span(tokens_).last(min_match)));
   if (found == places_.end()) return best;
   const Places& places = found->second;
   std::size_t best_end = 0;
@@ -63,7 +63,7 @@ PromptLookup::Guess PromptLookup::guess(std::size_t count) const {
       ++matched;
     }
     const bool better = matched > best.matched || (matched == best.matched && end > best_end);
-    if (matched < least_match || !better) continue;
+    if (matched < min_match || !better) continue;
     best.matched = matched;
     best_end = end;
   }
@@ -87,14 +87,14 @@ std::size_t DraftLength::choose(Source source) {
   ++prospects.turns;
   if (one_ == 0 || since_one_ >= measure_every) return 0;
   std::size_t best = 0;
-  double most = 1.02;  // a gain too small to see is none
-  for (std::size_t drafted = 1; drafted <= most_; ++drafted) {
+  double best_gain = 1.02;  // a gain too small to see is none
+  for (std::size_t drafted = 1; drafted <= max_; ++drafted) {
     const double here = gain(source, drafted);
-    if (here <= most) continue;
-    most = here;
+    if (here <= best_gain) continue;
+    best_gain = here;
     best = drafted;
   }
-  if (best == 0 && most_ > 0 && prospects.turns % probe_every == 0) return 1;
+  if (best == 0 && max_ > 0 && prospects.turns % probe_every == 0) return 1;
   return best;
 }
 

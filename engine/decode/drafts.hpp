@@ -1,4 +1,4 @@
-// Guesses of the next tokens, and how many are worth a try. What is guessed only costs time when it
+// Draft tokens, and how many are worth a try. A draft only costs time when it
 // is wrong: every guess is verified by the model.
 #pragma once
 
@@ -9,35 +9,36 @@
 #include <unordered_map>
 #include <vector>
 
-#include "engine/types.hpp"
+#include "engine/support/types.hpp"
 
 namespace hearth::engine {
 
 // Guesses with different prospects, which are judged apart.
 enum class DraftSource : std::uint8_t { short_match, long_match, mtp };
 
-// Copies from what was said before: finds where the last tokens stood already, in the prompt or in
-// the answer, and guesses that the same follows. Strong where code is rewritten with few changes.
+// Copies from what was said before: finds where the last tokens occurred before, in the prompt or
+// in the answer, and guesses that the same follows. Strong where code is rewritten with few
+// changes.
 class PromptLookup {
  public:
   struct Guess {
     std::vector<TokenId> tokens;
-    std::size_t matched = 0;  // how many of the last tokens stood there too
+    std::size_t matched = 0;  // how many of the last tokens match there
     DraftSource source() const;
   };
 
   void append(std::span<const TokenId> tokens);
   std::size_t size() const { return tokens_.size(); }
-  // At most `count` tokens; empty where the last `least_match` never stood together before.
+  // At most `count` tokens; empty where the last `min_match` never occurred together before.
   Guess guess(std::size_t count) const;
 
-  static constexpr std::size_t least_match = 3;
+  static constexpr std::size_t min_match = 3;
 
  private:
   static std::uint64_t hash(std::span<const TokenId> tokens);
 
   std::vector<TokenId> tokens_;
-  // Where the least_match tokens of a hash end, the latest few of them.
+  // Where the min_match tokens of a hash end, the latest few of them.
   struct Places {
     std::array<std::uint32_t, 8> ends{};
     std::uint32_t count = 0;
@@ -51,7 +52,7 @@ class DraftLength {
  public:
   using Source = DraftSource;
 
-  explicit DraftLength(std::size_t most) : most_(most) {}
+  explicit DraftLength(std::size_t max) : max_(max) {}
 
   // 0: not worth it, or time to see again what a pass without guesses takes. Now and then 1 where
   // it is not worth it, to notice when it has become so.
@@ -71,7 +72,7 @@ class DraftLength {
     std::uint64_t turns = 0;     // times that there was a guess
   };
 
-  std::size_t most_;
+  std::size_t max_;
   std::array<Prospects, 3> prospects_{{{.right = 0.6}, {.right = 0.85}, {.right = 0.6}}};
   double one_ = 0;               // seconds of a pass over one row; 0: not measured
   std::uint64_t since_one_ = 0;  // passes since it was measured

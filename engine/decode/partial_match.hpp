@@ -8,7 +8,7 @@
 namespace hearth::engine {
 
 // The length of the longest end of `text` that begins `awaited` without being all of it.
-inline std::size_t possible_beginning(std::string_view text, std::string_view awaited) {
+inline std::size_t partial_match_length(std::string_view text, std::string_view awaited) {
   if (awaited.empty()) return 0;
   for (std::size_t length = std::min(text.size(), awaited.size() - 1); length > 0; --length) {
     if (awaited.starts_with(text.substr(text.size() - length))) return length;

@@ -1,5 +1,5 @@
 // The processors from logits to a token, one after the other, and the random number that draws.
-#include "engine/sampling.hpp"
+#include "engine/decode/sampling.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -74,8 +74,8 @@ std::vector<Candidate> ranked(std::span<const float> logits, int top_k) {
   if (kept > 0 && kept < candidates.size()) {
     const auto last = candidates.begin() + static_cast<std::ptrdiff_t>(kept) - 1;
     std::nth_element(candidates.begin(), last, candidates.end(), ranks_before);
-    const float least = last->logit;
-    std::erase_if(candidates, [&](const Candidate& c) { return c.logit < least; });
+    const float min = last->logit;
+    std::erase_if(candidates, [&](const Candidate& c) { return c.logit < min; });
   }
   std::ranges::sort(candidates, ranks_before);
   return candidates;
@@ -138,8 +138,8 @@ SamplingParams from(const GenerationDefaults& defaults) {
 }
 
 void validate(const SamplingParams& params) {
-  const auto within = [](float value, float least, float most) {
-    return value >= least && value <= most;  // false for NaN
+  const auto within = [](float value, float min, float max) {
+    return value >= min && value <= max;  // false for NaN
   };
   require(within(params.temperature, 0, 100), "temperature", params.temperature, "0 to 100");
   require(params.top_k >= 0, "top_k", params.top_k, "0 (off) or more");

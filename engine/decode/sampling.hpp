@@ -10,8 +10,8 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/config.hpp"
-#include "engine/types.hpp"
+#include "engine/checkpoint/model_config.hpp"
+#include "engine/support/types.hpp"
 
 namespace hearth::engine {
 

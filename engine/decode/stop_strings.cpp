@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "engine/hold_back.hpp"
-#include "engine/sampling.hpp"
+#include "engine/decode/partial_match.hpp"
+#include "engine/decode/sampling.hpp"
 
 namespace hearth::engine {
 
@@ -33,7 +33,7 @@ StopStrings::Result StopStrings::push(std::string_view text) {
     return {std::move(shown), true};
   }
   std::size_t wait = 0;
-  for (const std::string& stop : strings_) wait = std::max(wait, possible_beginning(held_, stop));
+  for (const std::string& stop : strings_) wait = std::max(wait, partial_match_length(held_, stop));
   std::string shown = held_.substr(0, held_.size() - wait);
   held_.erase(0, shown.size());
   return {std::move(shown), false};

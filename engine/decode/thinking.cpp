@@ -1,25 +1,19 @@
 // ThinkingFilter: hides a thinking model's answer up to and with </think>.
 #include <utility>
 
-#include "engine/hold_back.hpp"
-#include "engine/profile.hpp"
+#include "engine/decode/partial_match.hpp"
+#include "engine/tokenizer/profile.hpp"
 
 namespace hearth::engine {
-namespace {
-
-constexpr std::string_view closing_tag = "</think>";
-
-}  // namespace
-
 std::string ThinkingFilter::push(std::string_view text) {
   held_ += text;
   if (inside_) {
-    const std::size_t tag = held_.find(closing_tag);
+    const std::size_t tag = held_.find(end_of_thought_tag);
     if (tag == std::string::npos) {
-      held_.erase(0, held_.size() - possible_beginning(held_, closing_tag));
+      held_.erase(0, held_.size() - partial_match_length(held_, end_of_thought_tag));
       return {};
     }
-    held_.erase(0, tag + closing_tag.size());
+    held_.erase(0, tag + end_of_thought_tag.size());
     inside_ = false;
     leading_ = true;
   }

@@ -1,5 +1,5 @@
-// Writing a synthetic checkpoint: checks, files at the disk's speed, all or nothing.
-#include "engine/synth.hpp"
+// Writing a dummy checkpoint: checks, files at the disk's speed, all or nothing.
+#include "engine/dummy/dummy.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -20,12 +20,13 @@
 #include <utility>
 #include <vector>
 
-#include "engine/file.hpp"
-#include "engine/json.hpp"
-#include "engine/profile.hpp"
-#include "engine/synth_tensors.hpp"
-#include "engine/synth_values.hpp"
-#include "engine/tokenizer.hpp"
+#include "engine/dummy/tensors.hpp"
+#include "engine/dummy/values.hpp"
+#include "engine/support/file.hpp"
+#include "engine/support/json_tree.hpp"
+#include "engine/support/partial_directory.hpp"
+#include "engine/tokenizer/profile.hpp"
+#include "engine/tokenizer/tokenizer.hpp"
 
 namespace hearth::engine {
 namespace {
@@ -61,11 +62,11 @@ struct TextFile {
   std::string content;
 };
 
-TextFile config_file(const Config& config, const std::vector<SynthShard>& shards) {
+TextFile config_file(const Config& config, const std::vector<DummyShard>& shards) {
   nlohmann::ordered_json unquantised = nlohmann::ordered_json::array();
   constexpr std::string_view suffix = ".weight";
-  for (const SynthShard& shard : shards) {
-    for (const SynthTensor& tensor : shard.tensors) {
+  for (const DummyShard& shard : shards) {
+    for (const DummyTensor& tensor : shard.tensors) {
       if (tensor.type != TensorType::bf16 || !tensor.name.ends_with(suffix)) continue;
       unquantised.push_back(tensor.name.substr(0, tensor.name.size() - suffix.size()));
     }
@@ -131,18 +132,18 @@ TextFile generation_file() {
   return {"generation_config.json", document.dump(2) + "\n"};
 }
 
-std::uint64_t tensor_bytes(const std::vector<SynthShard>& shards) {
+std::uint64_t tensor_bytes(const std::vector<DummyShard>& shards) {
   std::uint64_t bytes = 0;
-  for (const SynthShard& shard : shards) {
-    for (const SynthTensor& tensor : shard.tensors) bytes += tensor.bytes;
+  for (const DummyShard& shard : shards) {
+    for (const DummyTensor& tensor : shard.tensors) bytes += tensor.bytes;
   }
   return bytes;
 }
 
-TextFile index_file(const std::vector<SynthShard>& shards) {
+TextFile index_file(const std::vector<DummyShard>& shards) {
   std::vector<std::pair<std::string_view, std::string_view>> places;
-  for (const SynthShard& shard : shards) {
-    for (const SynthTensor& tensor : shard.tensors) places.emplace_back(tensor.name, shard.name);
+  for (const DummyShard& shard : shards) {
+    for (const DummyTensor& tensor : shard.tensors) places.emplace_back(tensor.name, shard.name);
   }
   std::ranges::sort(places);
   std::string json =
@@ -156,7 +157,7 @@ TextFile index_file(const std::vector<SynthShard>& shards) {
 }
 
 // The files that stand for the tokenizer, once it is known that the model can use it.
-std::vector<TextFile> read_tokenizer(const SynthOptions& options) {
+std::vector<TextFile> read_tokenizer(const DummyOptions& options) {
   if (options.tokenizer.empty()) return {};
   std::error_code ignored;  // what cannot be looked at is no directory to us
   fs::path directory = options.tokenizer;
@@ -177,7 +178,7 @@ std::vector<TextFile> read_tokenizer(const SynthOptions& options) {
 
   std::vector<TextFile> files;
   for (const char* name : tokenizer_files) {
-    if (!fs::exists(directory / name, ignored)) continue;
+    if (!file_exists(directory / name)) continue;
     files.push_back({name, read_text(directory / name, max_json_bytes)});
   }
   return files;
@@ -191,10 +192,10 @@ struct Range {  // of a file's bytes; begins at a multiple of `block`
 };
 
 // The parts of the shard that are no holes, in rising order.
-std::vector<Range> solid_ranges(const SynthShard& shard, bool sparse) {
+std::vector<Range> solid_ranges(const DummyShard& shard, bool sparse) {
   if (!sparse) return {{0, shard.bytes}};
   std::vector<Range> ranges{{0, shard.header.size()}};
-  for (const SynthTensor& tensor : shard.tensors) {
+  for (const DummyTensor& tensor : shard.tensors) {
     if (tensor.expert) continue;
     const std::uint64_t begin = tensor.offset / block * block;
     const std::uint64_t end = tensor.offset + tensor.bytes;
@@ -287,50 +288,6 @@ void write_text(const fs::path& path, std::string_view text) {
   file.finish(text.size());
 }
 
-void sync_directory(const fs::path& path) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor < 0) fail(path, "open");
-  const int failed = ::fsync(descriptor);
-  ::close(descriptor);
-  if (failed != 0) fail(path, "write");
-}
-
-// OUT.partial, which becomes OUT or vanishes.
-class PartialDirectory {
- public:
-  explicit PartialDirectory(const fs::path& out) : out_(out), path_(out.string() + ".partial") {
-    std::error_code error;
-    if (!fs::create_directory(path_, error) && !error) {
-      throw Error(path_.string() +
-                  " exists: another run is writing it, or one was killed. Delete it, or choose "
-                  "another directory");
-    }
-    if (error) throw Error(path_.string() + ": cannot create: " + error.message());
-  }
-  PartialDirectory(const PartialDirectory&) = delete;
-  PartialDirectory& operator=(const PartialDirectory&) = delete;
-  ~PartialDirectory() {
-    std::error_code ignored;  // what cannot be deleted stays
-    if (!published_) fs::remove_all(path_, ignored);
-  }
-
-  const fs::path& path() const { return path_; }
-
-  void publish() {
-    sync_directory(path_);
-    std::error_code error;
-    fs::rename(path_, out_, error);
-    if (error) throw Error(out_.string() + ": cannot create: " + error.message());
-    published_ = true;
-    sync_directory(out_.parent_path());
-  }
-
- private:
-  fs::path out_;
-  fs::path path_;
-  bool published_ = false;
-};
-
 // --- Writing ----------------------------------------------------------------------------------
 
 struct Portion {
@@ -339,7 +296,7 @@ struct Portion {
   std::uint64_t bytes = 0;  // whole blocks
 };
 
-std::vector<Portion> portions_of(const std::vector<SynthShard>& shards, bool sparse) {
+std::vector<Portion> portions_of(const std::vector<DummyShard>& shards, bool sparse) {
   std::vector<Portion> portions;
   for (std::size_t i = 0; i < shards.size(); ++i) {
     for (const Range& range : solid_ranges(shards[i], sparse)) {
@@ -352,19 +309,19 @@ std::vector<Portion> portions_of(const std::vector<SynthShard>& shards, bool spa
 }
 
 // False: stopped.
-bool write_shards(const fs::path& directory, const SynthOptions& options,
-                  const std::vector<SynthShard>& shards, const std::vector<Portion>& portions,
-                  const std::function<void(const SynthProgress&)>& progress,
+bool write_shards(const fs::path& directory, const DummyOptions& options,
+                  const std::vector<DummyShard>& shards, const std::vector<Portion>& portions,
+                  const std::function<void(const DummyProgress&)>& progress,
                   const std::atomic<bool>* stop) {
   std::vector<std::unique_ptr<BlockFile>> files;
   files.reserve(shards.size());
-  for (const SynthShard& shard : shards) {
+  for (const DummyShard& shard : shards) {
     files.push_back(std::make_unique<BlockFile>(directory / shard.name));
   }
-  SynthProgress report;
+  DummyProgress report;
   for (const Portion& portion : portions) report.bytes_total += portion.bytes;
 
-  const SynthValues values(options, shards);
+  const DummyValues values(options, shards);
   std::atomic<std::size_t> next{0};
   std::atomic<std::uint64_t> done{0};
   std::atomic<bool> ended{false};  // stopped, or a writer failed
@@ -409,7 +366,7 @@ bool write_shards(const fs::path& directory, const SynthOptions& options,
 
 // --- Checks -----------------------------------------------------------------------------------
 
-// OUT without a trailing slash, with an existing parent.
+// OUT without a trailing slash.
 fs::path prepared(const fs::path& out) {
   if (out.empty()) throw Error("a directory for the checkpoint must be named");
   std::error_code error;
@@ -418,8 +375,6 @@ fs::path prepared(const fs::path& out) {
   if (fs::exists(path, error) && (!fs::is_directory(path, error) || !fs::is_empty(path, error))) {
     throw Error(path.string() + " exists and is no empty directory. Delete it, or choose another");
   }
-  fs::create_directories(path.parent_path(), error);
-  if (error) throw Error(path.parent_path().string() + ": cannot create: " + error.message());
   return path;
 }
 
@@ -429,10 +384,12 @@ std::string gigabytes(std::uint64_t bytes) {
   return text;
 }
 
-void require_space(const fs::path& out, const SynthOptions& options, std::uint64_t needed,
+void require_space(const fs::path& out, const DummyOptions& options, std::uint64_t needed,
                    std::uint64_t expert_bytes) {
   std::error_code error;
-  const fs::space_info space = fs::space(out.parent_path(), error);
+  fs::path there = out.parent_path();  // or the nearest above it
+  while (!fs::exists(there, error) && there.has_relative_path()) there = there.parent_path();
+  const fs::space_info space = fs::space(there, error);
   if (error) throw Error(out.string() + ": cannot ask for the free space: " + error.message());
   const std::uint64_t available = options.free_bytes.value_or(space.available);
   if (needed <= available) return;
@@ -473,11 +430,11 @@ Config published_config(int layers, int experts) {
   return config;
 }
 
-std::optional<SynthSummary> synthesise(const SynthOptions& options,
-                                       const std::function<void(const SynthProgress&)>& progress,
-                                       const std::atomic<bool>* stop) {
+std::optional<DummySummary> write_dummy(const DummyOptions& options,
+                                        const std::function<void(const DummyProgress&)>& progress,
+                                        const std::atomic<bool>* stop) {
   const std::vector<TextFile> tokenizer = read_tokenizer(options);
-  const std::vector<SynthShard> shards =
+  const std::vector<DummyShard> shards =
       lay_out(list_tensors(options.config, options.mtp), options.shard_bytes);
   const std::vector<Portion> portions = portions_of(shards, options.sparse);
   std::vector<TextFile> texts{config_file(options.config, shards), generation_file(),
@@ -485,12 +442,12 @@ std::optional<SynthSummary> synthesise(const SynthOptions& options,
   texts.insert(texts.end(), tokenizer.begin(), tokenizer.end());
   parse_config(texts.front().content, "the checkpoint's config.json");  // refuses odd shapes
 
-  SynthSummary summary{.shards = shards.size(), .bytes = tensor_bytes(shards)};
+  DummySummary summary{.shards = shards.size(), .bytes = tensor_bytes(shards)};
   for (const Portion& portion : portions) summary.written += portion.bytes;
   for (const TextFile& text : texts) summary.written += round_up(text.content.size());
   std::uint64_t expert_bytes = 0;
-  for (const SynthShard& shard : shards) {
-    for (const SynthTensor& tensor : shard.tensors) {
+  for (const DummyShard& shard : shards) {
+    for (const DummyTensor& tensor : shard.tensors) {
       if (tensor.expert && !options.sparse) expert_bytes += tensor.bytes;
     }
   }

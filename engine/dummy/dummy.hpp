@@ -1,4 +1,4 @@
-// Synthetic checkpoints: the published layout and shapes filled with random weights, so that
+// Dummy checkpoints: the published layout and shapes filled with random weights, so that
 // memory, disk and speed can be measured without the published 77 GB. What such a model says is
 // noise.
 #pragma once
@@ -9,7 +9,7 @@
 #include <functional>
 #include <optional>
 
-#include "engine/config.hpp"
+#include "engine/checkpoint/model_config.hpp"
 
 namespace hearth::engine {
 
@@ -17,7 +17,7 @@ namespace hearth::engine {
 // (of which at most 10 are chosen for a token).
 Config published_config(int layers, int experts);
 
-struct SynthOptions {
+struct DummyOptions {
   std::filesystem::path out;  // the new checkpoint's directory: absent or empty
   // Every shape; the layers must have full attention at every fourth and nowhere else.
   Config config = published_config(48, 512);
@@ -34,12 +34,12 @@ struct SynthOptions {
   std::optional<std::uint64_t> free_bytes;    // taken for what the file system has free
 };
 
-struct SynthProgress {
+struct DummyProgress {
   std::uint64_t bytes_done = 0;
   std::uint64_t bytes_total = 0;
 };
 
-struct SynthSummary {
+struct DummySummary {
   std::size_t shards = 0;
   std::uint64_t bytes = 0;    // of all tensors
   std::uint64_t written = 0;  // of the files, without holes
@@ -48,8 +48,8 @@ struct SynthSummary {
 // Writes the checkpoint into OUT.partial, past the page cache where the file system allows, and
 // renames it to OUT when all of it is on the disk. `progress` is called from this thread several
 // times a second. Nothing is left behind when it fails (Error) or when *stop becomes true (empty).
-std::optional<SynthSummary> synthesise(
-    const SynthOptions& options, const std::function<void(const SynthProgress&)>& progress = {},
+std::optional<DummySummary> write_dummy(
+    const DummyOptions& options, const std::function<void(const DummyProgress&)>& progress = {},
     const std::atomic<bool>* stop = nullptr);
 
 }  // namespace hearth::engine

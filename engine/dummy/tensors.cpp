@@ -1,5 +1,5 @@
-// Names, shapes and places of a synthetic checkpoint's tensors.
-#include "engine/synth_tensors.hpp"
+// Names, shapes and places of a dummy checkpoint's tensors.
+#include "engine/dummy/tensors.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -20,7 +20,7 @@ class Lister {
     output_ = 1 / std::sqrt(2.0 * config.num_layers());
   }
 
-  std::vector<SynthTensor> list() {
+  std::vector<DummyTensor> list() {
     const std::int64_t hidden = config_.hidden_size;
     plain("model.embed_tokens.weight", {config_.vocab_size, hidden}, Values::embedding, 1);
     for (int index = 0; index < config_.num_layers(); ++index) {
@@ -116,18 +116,18 @@ class Lister {
   }
 
   void quantised(const std::string& name, std::int64_t rows, std::int64_t cols, Values values,
-                 double spread) {
+                 double deviation) {
     add({.name = name,
          .type = TensorType::f8_e4m3,
          .shape = {rows, cols},
          .values = values,
-         .spread = spread});
+         .deviation = deviation});
     const auto blocks = [](std::int64_t size) { return (size + scale_block - 1) / scale_block; };
     add({.name = name + "_scale_inv",
          .type = TensorType::f32,
          .shape = {blocks(rows), blocks(cols)},
          .values = Values::scales,
-         .spread = spread});
+         .deviation = deviation});
   }
 
   void norm(const std::string& name, std::int64_t size) {
@@ -135,11 +135,11 @@ class Lister {
   }
 
   void plain(const std::string& name, std::vector<std::int64_t> shape, Values values,
-             double spread) {
-    add({.name = name, .shape = std::move(shape), .values = values, .spread = spread});
+             double deviation) {
+    add({.name = name, .shape = std::move(shape), .values = values, .deviation = deviation});
   }
 
-  void add(SynthTensor tensor) {
+  void add(DummyTensor tensor) {
     tensor.bytes = size_of(tensor.type);
     for (const std::int64_t size : tensor.shape) tensor.bytes *= static_cast<std::uint64_t>(size);
     tensors_.push_back(std::move(tensor));
@@ -148,20 +148,23 @@ class Lister {
   const Config& config_;
   bool mtp_;
   double output_;
-  std::vector<SynthTensor> tensors_;
+  std::vector<DummyTensor> tensors_;
 };
 
 std::string shape_text(const std::vector<std::int64_t>& shape) {
   std::string text;
-  for (const std::int64_t size : shape) text += (text.empty() ? "" : ",") + std::to_string(size);
+  for (const std::int64_t size : shape) {
+    if (!text.empty()) text += ',';
+    text += std::to_string(size);
+  }
   return text;
 }
 
 // Length, JSON and the spaces that align what follows; offsets in it count from the header's end.
-std::string header_of(const std::vector<SynthTensor>& tensors) {
+std::string header_of(const std::vector<DummyTensor>& tensors) {
   std::string json = R"({"__metadata__":{"format":"pt"})";
   std::uint64_t at = 0;
-  for (const SynthTensor& tensor : tensors) {
+  for (const DummyTensor& tensor : tensors) {
     json += ",\"" + tensor.name + R"(":{"dtype":")" + std::string(name(tensor.type)) +
             R"(","shape":[)" + shape_text(tensor.shape) + R"(],"data_offsets":[)" +
             std::to_string(at) + "," + std::to_string(at + tensor.bytes) + "]}";
@@ -175,15 +178,15 @@ std::string header_of(const std::vector<SynthTensor>& tensors) {
   return header + json;
 }
 
-void finish(SynthShard& shard) {
-  std::ranges::sort(shard.tensors, [](const SynthTensor& a, const SynthTensor& b) {
+void finish(DummyShard& shard) {
+  std::ranges::sort(shard.tensors, [](const DummyTensor& a, const DummyTensor& b) {
     const std::size_t a_size = size_of(a.type);
     const std::size_t b_size = size_of(b.type);
     return a_size != b_size ? a_size > b_size : a.name < b.name;
   });
   shard.header = header_of(shard.tensors);
   shard.bytes = shard.header.size();
-  for (SynthTensor& tensor : shard.tensors) {
+  for (DummyTensor& tensor : shard.tensors) {
     tensor.offset = shard.bytes;
     shard.bytes += tensor.bytes;
   }
@@ -197,14 +200,14 @@ std::string shard_name(std::size_t number, std::size_t count) {
 
 }  // namespace
 
-std::vector<SynthTensor> list_tensors(const Config& config, bool mtp) {
+std::vector<DummyTensor> list_tensors(const Config& config, bool mtp) {
   return Lister(config, mtp).list();
 }
 
-std::vector<SynthShard> lay_out(std::vector<SynthTensor> tensors, std::uint64_t shard_bytes) {
-  std::vector<SynthShard> shards(1);
+std::vector<DummyShard> lay_out(std::vector<DummyTensor> tensors, std::uint64_t shard_bytes) {
+  std::vector<DummyShard> shards(1);
   std::uint64_t bytes = 0;
-  for (SynthTensor& tensor : tensors) {
+  for (DummyTensor& tensor : tensors) {
     const std::uint64_t cost = tensor.bytes + tensor.name.size() + header_entry_bytes;
     if (bytes + cost > shard_bytes && !shards.back().tensors.empty()) {
       shards.emplace_back();

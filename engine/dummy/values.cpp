@@ -1,5 +1,6 @@
-// Random weights that behave: normal-like, without NaN codes, of the spread a layer needs.
-#include "engine/synth_values.hpp"
+// Random weights that behave: normal-like, without NaN codes, of the standard deviation a layer
+// needs.
+#include "engine/dummy/values.hpp"
 
 #include <algorithm>
 #include <array>
@@ -7,8 +8,8 @@
 #include <cmath>
 #include <cstring>
 
-#include "engine/fingerprint.hpp"
-#include "engine/synth.hpp"
+#include "engine/dummy/dummy.hpp"
+#include "engine/support/digest.hpp"
 #include "kernels/numeric.hpp"
 
 namespace hearth::engine {
@@ -20,7 +21,7 @@ constexpr std::size_t line_bytes = line_words * sizeof(std::uint64_t);
 constexpr std::uint64_t pool_lines = 65'521;
 constexpr std::uint64_t pool_words = pool_lines * line_words;
 
-// What makes a skew of 2 mean 70 % hits; see SynthOptions::skew.
+// What makes a skew of 2 mean 70 % hits; see DummyOptions::skew.
 constexpr double bias_per_skew = 0.39;
 
 // --- Randomness: a counter, hashed -----------------------------------------------------------
@@ -44,8 +45,8 @@ double uniform(std::uint64_t key, std::uint64_t index) {
 double bounded_normal(std::uint64_t bits) {
   const std::uint64_t sum =
       (bits & 0xffff) + ((bits >> 16) & 0xffff) + ((bits >> 32) & 0xffff) + (bits >> 48);
-  constexpr double spread = 65536 * 0.57735026918962576;  // √(4/12)
-  return (static_cast<double>(sum) - 131070.0) / spread;
+  constexpr double deviation = 65536 * 0.57735026918962576;  // √(4/12)
+  return (static_cast<double>(sum) - 131070.0) / deviation;
 }
 constexpr double largest_normal = 3.47;
 
@@ -56,8 +57,8 @@ double normal(std::uint64_t key, std::uint64_t index) {
   return sum / std::sqrt(3.0);
 }
 
-std::uint64_t key_of(const SynthTensor& tensor, std::uint64_t seed) {
-  const std::uint64_t name = fnv1a(std::as_bytes(std::span(tensor.name)));
+std::uint64_t key_of(const DummyTensor& tensor, std::uint64_t seed) {
+  const std::uint64_t name = digest(std::as_bytes(std::span(tensor.name)));
   return hash(name, seed);
 }
 
@@ -89,9 +90,9 @@ class CodeTable {
 
 // --- Pools -----------------------------------------------------------------------------------
 
-// Codes of weights whose largest in a block is 448, as quantisation leaves them. `spread` is set to
-// the standard deviation of the values.
-std::vector<std::uint64_t> make_codes(std::uint64_t key, double& spread) {
+// Codes of weights whose largest in a block is 448, as quantisation leaves them. `deviation` is set
+// to the standard deviation of the values.
+std::vector<std::uint64_t> make_codes(std::uint64_t key, double& deviation) {
   const CodeTable table;
   std::vector<std::uint64_t> words(pool_words);
   double squares = 0;
@@ -105,23 +106,23 @@ std::vector<std::uint64_t> make_codes(std::uint64_t key, double& spread) {
     }
     words[word] = std::bit_cast<std::uint64_t>(codes);
   }
-  spread = std::sqrt(squares / static_cast<double>(words.size() * sizeof(std::uint64_t)));
+  deviation = std::sqrt(squares / static_cast<double>(words.size() * sizeof(std::uint64_t)));
   return words;
 }
 
-std::vector<std::uint64_t> make_plain(std::uint64_t key, double spread) {
+std::vector<std::uint64_t> make_plain(std::uint64_t key, double deviation) {
   std::vector<std::uint64_t> words(pool_words);
   for (std::size_t word = 0; word < words.size(); ++word) {
     std::array<std::uint16_t, sizeof(std::uint64_t) / sizeof(std::uint16_t)> values{};
     for (std::size_t i = 0; i < values.size(); ++i) {
-      values[i] = narrow_bf16(spread * bounded_normal(hash(key, word * values.size() + i)));
+      values[i] = narrow_bf16(deviation * bounded_normal(hash(key, word * values.size() + i)));
     }
     words[word] = std::bit_cast<std::uint64_t>(values);
   }
   return words;
 }
 
-bool is_random(const SynthTensor& tensor) {
+bool is_random(const DummyTensor& tensor) {
   switch (tensor.values) {
     case Values::random:
     case Values::embedding:
@@ -139,7 +140,7 @@ bool is_random(const SynthTensor& tensor) {
   return false;
 }
 
-// Writes BF16 element `index` of the tensor, where it lies in `to`, which begins at its byte
+// Writes BF16 element `index` of the tensor, if it is in `to`, which begins at its byte
 // `from`.
 void put_bf16(std::uint64_t index, double value, std::uint64_t from, std::span<std::byte> to) {
   const std::uint64_t at = index * sizeof(std::uint16_t);
@@ -148,7 +149,7 @@ void put_bf16(std::uint64_t index, double value, std::uint64_t from, std::span<s
   std::memcpy(to.data() + (at - from), &narrowed, sizeof narrowed);
 }
 
-// Zeroes the tensor's first `count` bytes, as far as they lie in `to`.
+// Zeroes the tensor's first `count` bytes, as far as they are in `to`.
 void clear_first(std::uint64_t count, std::uint64_t from, std::span<std::byte> to) {
   if (from >= count) return;
   const std::uint64_t here = std::min<std::uint64_t>(to.size(), count - from);
@@ -157,19 +158,19 @@ void clear_first(std::uint64_t count, std::uint64_t from, std::span<std::byte> t
 
 }  // namespace
 
-SynthValues::SynthValues(const SynthOptions& options, std::span<const SynthShard> shards)
+DummyValues::DummyValues(const DummyOptions& options, std::span<const DummyShard> shards)
     : skew_(options.skew), sparse_(options.sparse), seed_(options.seed) {
-  codes_ = make_codes(hash(seed_, 0), code_spread_);
-  for (const SynthShard& shard : shards) {
-    for (const SynthTensor& tensor : shard.tensors) {
+  codes_ = make_codes(hash(seed_, 0), code_deviation_);
+  for (const DummyShard& shard : shards) {
+    for (const DummyTensor& tensor : shard.tensors) {
       if (tensor.type != TensorType::bf16 || !is_random(tensor)) continue;
-      Words& pool = plain_[tensor.spread];
-      if (pool.empty()) pool = make_plain(hash(seed_, plain_.size()), tensor.spread);
+      Words& pool = plain_[tensor.deviation];
+      if (pool.empty()) pool = make_plain(hash(seed_, plain_.size()), tensor.deviation);
     }
   }
 }
 
-void SynthValues::fill(const SynthShard& shard, std::uint64_t begin,
+void DummyValues::fill(const DummyShard& shard, std::uint64_t begin,
                        std::span<std::byte> to) const {
   std::uint64_t at = begin;
   const auto take = [&](std::uint64_t end) {  // the part of `to` before byte `end` of the file
@@ -185,7 +186,7 @@ void SynthValues::fill(const SynthShard& shard, std::uint64_t begin,
     const std::span<std::byte> part = take(shard.header.size());
     std::memcpy(part.data(), from, part.size());
   }
-  auto tensor = std::ranges::upper_bound(shard.tensors, at, {}, &SynthTensor::offset);
+  auto tensor = std::ranges::upper_bound(shard.tensors, at, {}, &DummyTensor::offset);
   if (tensor != shard.tensors.begin()) --tensor;
   for (; tensor != shard.tensors.end() && !to.empty(); ++tensor) {
     const std::uint64_t from = at - tensor->offset;
@@ -195,7 +196,7 @@ void SynthValues::fill(const SynthShard& shard, std::uint64_t begin,
 }
 
 // `to` receives the tensor's bytes from `from` on, which is the beginning of an element.
-void SynthValues::fill_tensor(const SynthTensor& tensor, std::uint64_t from,
+void DummyValues::fill_tensor(const DummyTensor& tensor, std::uint64_t from,
                               std::span<std::byte> to) const {
   if (tensor.expert && sparse_) {
     std::ranges::fill(to, std::byte{0});
@@ -229,8 +230,8 @@ void SynthValues::fill_tensor(const SynthTensor& tensor, std::uint64_t from,
     case Values::router:
       // The random part of a logit is a sum over cols values of variance 1.
       for (std::uint64_t row = first; row < last; ++row) {
-        const double logit_spread = tensor.spread * std::sqrt(static_cast<double>(cols));
-        const double bias = bias_per_skew * skew_ * logit_spread * normal(~key, row);
+        const double logit_deviation = tensor.deviation * std::sqrt(static_cast<double>(cols));
+        const double bias = bias_per_skew * skew_ * logit_deviation * normal(~key, row);
         put_bf16(row * cols, bias, from, to);
       }
       break;
@@ -246,10 +247,10 @@ void SynthValues::fill_tensor(const SynthTensor& tensor, std::uint64_t from,
   }
 }
 
-void SynthValues::fill_random(const SynthTensor& tensor, std::uint64_t key, std::uint64_t from,
+void DummyValues::fill_random(const DummyTensor& tensor, std::uint64_t key, std::uint64_t from,
                               std::span<std::byte> to) const {
   const bool coded = tensor.type == TensorType::f8_e4m3;
-  const Words& pool = coded ? codes_ : plain_.at(tensor.spread);
+  const Words& pool = coded ? codes_ : plain_.at(tensor.deviation);
   const std::uint64_t sign_bits = coded ? 0x8080'8080'8080'8080 : 0x8000'8000'8000'8000;
   const std::uint64_t start = hash(key, 0) % pool_lines;
   const std::uint64_t sign_key = hash(key, 1);
@@ -278,12 +279,12 @@ void SynthValues::fill_random(const SynthTensor& tensor, std::uint64_t key, std:
 }
 
 // One value of a small tensor.
-double SynthValues::single(const SynthTensor& tensor, std::uint64_t key,
+double DummyValues::single(const DummyTensor& tensor, std::uint64_t key,
                            std::uint64_t index) const {
   const double u = uniform(key, index);
   switch (tensor.values) {
     case Values::scales:
-      return tensor.spread / code_spread_ * (0.75 + 0.5 * u);
+      return tensor.deviation / code_deviation_ * (0.75 + 0.5 * u);
     case Values::near_zero:
       return (2 * u - 1) / 16;
     case Values::near_one:
@@ -291,7 +292,7 @@ double SynthValues::single(const SynthTensor& tensor, std::uint64_t key,
     case Values::a_log:
       return std::log(1 + 15 * u);
     case Values::dt_bias: {
-      // g = -exp(A_log) · softplus(dt_bias) is to lie between -0.1 and -0.001.
+      // g = -exp(A_log) · softplus(dt_bias) must be between -0.1 and -0.001.
       const double step = 0.001 * std::pow(6.5, u);
       return std::log(std::expm1(step));
     }

@@ -1,10 +1,14 @@
-// See expert_cache.hpp.
-#include "engine/expert_cache.hpp"
+// ExpertCache: requests, reads under way, warm start and budget.
+#include "engine/experts/cache.hpp"
 
 #include <algorithm>
 #include <chrono>
+#include <exception>
 #include <functional>
+#include <new>
 #include <utility>
+
+#include "engine/support/out_of_memory.hpp"
 
 namespace hearth::engine {
 
@@ -17,7 +21,8 @@ constexpr std::uint64_t uses_to_halve = 2'000'000;
 // A prefill says less about what decoding will want.
 constexpr float prefill_use = 0.1F;
 // Buffers of this size and more have pages of their own.
-constexpr std::size_t least_arena = std::size_t{4} << 20;
+constexpr std::size_t min_arena = std::size_t{4} << 20;
+const std::string no_memory = text_of(std::bad_alloc());
 constexpr auto wait_slice = std::chrono::milliseconds(2);  // between two looks at the interrupt
 
 }  // namespace
@@ -43,17 +48,30 @@ struct ExpertCache::Pin {
       mine = {};
       cache.empty_.push_back(slot);
     }
-    cache.go_on();
+    cache.pump_reads_if_possible();
   }
 };
 
 class ExpertCache::Pending final : public Leases {
  public:
-  Pending(ExpertCache& cache, LayerId layer, Pass pass)
-      : cache_(cache), layer_(layer), pass_(pass) {}
+  // A pin must not be given up under the mutex, so there is room for all from the beginning.
+  Pending(ExpertCache& cache, LayerId layer, Pass pass, std::size_t experts,
+          const std::atomic<bool>* interrupt)
+      : cache_(cache), layer_(layer), pass_(pass), interrupt_(interrupt) {
+    waiting_.reserve(experts);
+  }
   ~Pending() override {
-    const std::scoped_lock lock(cache_.mutex_);
-    if (cache_.pending_ == this) cache_.pending_ = nullptr;
+    {
+      const std::scoped_lock lock(cache_.mutex_);
+      if (cache_.pending_ == this) cache_.pending_ = nullptr;
+    }
+    if (waiting_.empty() && missing_.empty()) return;
+    waiting_.clear();
+    cache_.reader_->withdraw();
+  }
+  const std::atomic<bool>* interrupt() const { return interrupt_; }
+  bool interrupted() const {
+    return interrupt_ != nullptr && interrupt_->load(std::memory_order_relaxed);
   }
 
   // Under the cache's mutex, like begin_reads.
@@ -69,7 +87,8 @@ class ExpertCache::Pending final : public Leases {
   // slot is free again, also while the computing thread computes.
   void begin_reads() {
     const bool prefill = pass_ == Pass::prefill;
-    while (!missing_.empty() && (!prefill || cache_.streamed_ < cache_.window())) {
+    while (!missing_.empty() && !interrupted() &&
+           (!prefill || cache_.streamed_ < cache_.window())) {
       const ExpertId expert = missing_.front();
       const Key key = cache_.store_.key(layer_, expert);
       int slot = cache_.slot_of_[static_cast<std::size_t>(key)];
@@ -90,16 +109,16 @@ class ExpertCache::Pending final : public Leases {
   }
   bool all_begun() const { return missing_.empty(); }
 
-  std::vector<Lease> next(const std::atomic<bool>* interrupt) override {
+  std::vector<Lease> next() override {
     using Clock = std::chrono::steady_clock;
     std::vector<Lease> ready;  // goes after the lock: what it pins needs the mutex to go
     std::unique_lock lock(cache_.mutex_);
     for (;;) {
+      if (interrupted()) return {};
       begin_reads();
       take_ready(ready);
-      const bool stop = interrupt != nullptr && interrupt->load(std::memory_order_relaxed);
       const bool over = waiting_.empty() && (missing_.empty() || cache_.loading_ == 0);
-      if (!ready.empty() || over || stop) break;
+      if (!ready.empty() || over) break;
       const auto began = Clock::now();
       cache_.changed_.wait_for(lock, wait_slice);
       cache_.status_.wait_seconds += std::chrono::duration<double>(Clock::now() - began).count();
@@ -125,9 +144,15 @@ class ExpertCache::Pending final : public Leases {
       return cache_.slots_[static_cast<std::size_t>(each.pin->slot)];
     };
     for (const Waiting& each : waiting_) {
-      if (slot_of(each).state == SlotState::failed) throw Error(slot_of(each).error);
+      const Slot& slot = slot_of(each);
+      if (slot.state != SlotState::failed) continue;
+      if (slot.error == no_memory) throw std::bad_alloc();
+      throw Error(slot.error);
     }
+    // From here on nothing may throw: see above.
     std::vector<Waiting> later;
+    later.reserve(waiting_.capacity());
+    ready.reserve(waiting_.size());
     for (Waiting& each : waiting_) {
       if (slot_of(each).state != SlotState::ready) {
         later.push_back(std::move(each));
@@ -145,6 +170,7 @@ class ExpertCache::Pending final : public Leases {
   ExpertCache& cache_;
   LayerId layer_;
   Pass pass_;
+  const std::atomic<bool>* const interrupt_;
   std::vector<Waiting> waiting_;  // resident or on their way
   std::deque<ExpertId> missing_;  // without a slot yet
 };
@@ -155,20 +181,22 @@ ExpertCache::ExpertCache(kernels::Backend& backend, const ExpertStore& store,
       store_(store),
       policy_name_(name(options.policy)),
       trace_(std::move(options.trace)),
+      digests_(options.digests),
       may_prefetch_(options.prefetch) {
   const std::size_t slots = static_cast<std::size_t>(
       std::min<std::uint64_t>(options.budget_bytes / store.slot_bytes(), store.size()));
-  if (slots < std::min(least_slots, store.size())) {
+  if (slots < std::min(min_slots, store.size())) {
     throw Error("the memory for experts, " + std::to_string(options.budget_bytes) +
                 " bytes, holds " + std::to_string(slots) + " of " +
                 std::to_string(store.slot_bytes()) + " bytes each; at least " +
-                std::to_string(least_slots) + " are needed");
+                std::to_string(min_slots) + " are needed");
   }
   full_budget_ = slots * store.slot_bytes();
-  arena_ = backend.allocate(std::max<std::size_t>(full_budget_, least_arena));
+  arena_ = backend.allocate(std::max<std::size_t>(full_budget_, min_arena));
   slots_.resize(slots);
   usable_ = slots;
   if (slots == store.size()) may_prefetch_ = false;  // nothing is ever read too late
+  empty_.reserve(slots);
   for (std::size_t i = slots; i-- > 0;) empty_.push_back(static_cast<int>(i));
   slot_of_.assign(store.size(), -1);
   uses_.assign(store.size(), 0);
@@ -186,9 +214,10 @@ ExpertCache::~ExpertCache() {
 }
 
 std::unique_ptr<Leases> ExpertCache::acquire(LayerId layer, std::span<const ExpertId> experts,
-                                             Pass pass) {
-  auto pending = std::make_unique<Pending>(*this, layer, pass);
+                                             Pass pass, const std::atomic<bool>* interrupt) {
+  auto pending = std::make_unique<Pending>(*this, layer, pass, experts.size(), interrupt);
   const std::scoped_lock lock(mutex_);
+  if (next_use_) std::exchange(next_use_, {})();
   if (trace_) trace_->add(layer, experts, pass);
   for (const ExpertId expert : experts) {
     const Key key = store_.key(layer, expert);
@@ -202,7 +231,7 @@ std::unique_ptr<Leases> ExpertCache::acquire(LayerId layer, std::span<const Expe
     Slot& slot = slots_[static_cast<std::size_t>(index)];
     if (std::exchange(slot.prefetched, false)) {
       ++status_.prefetch_useful;
-      if (!slot.scanned) foresight_.right();
+      if (!slot.scanned) prefetch_throttle_.right();
     }
     if (pass == Pass::prefill) continue;
     unmark_scanned(index);
@@ -216,15 +245,23 @@ std::unique_ptr<Leases> ExpertCache::acquire(LayerId layer, std::span<const Expe
       layer.value + 1 < store_.layers()) {
     list_ahead(LayerId{layer.value + 1});
   }
-  go_on();
+  pump_reads();
   return pending;
 }
 
+// For those who can tell nobody that there is no memory: whoever waits tries again.
+void ExpertCache::pump_reads_if_possible() noexcept {
+  try {
+    pump_reads();
+  } catch (const std::exception&) {
+  }
+}
+
 // What the pass still lacks, then what the next layer will.
-void ExpertCache::go_on() {
+void ExpertCache::pump_reads() {
   if (pending_ == nullptr) return;
   pending_->begin_reads();
-  if (!pending_->all_begun()) return;
+  if (!pending_->all_begun() || pending_->interrupted()) return;
   for (; !ahead_.empty(); ahead_.pop_front()) {
     const Key key = ahead_.front();
     if (slot_of_[static_cast<std::size_t>(key)] >= 0) continue;
@@ -237,7 +274,7 @@ void ExpertCache::go_on() {
   }
 }
 
-// Of a layer's experts that are not there, as many as may be read before they are asked for.
+// Reads as many of a layer's missing experts as may be read before they are asked for.
 void ExpertCache::list_ahead(LayerId layer) {
   std::vector<Key> keys;
   for (std::int32_t expert = 0; expert < store_.experts_per_layer(); ++expert) {
@@ -253,7 +290,7 @@ void ExpertCache::list_ahead(LayerId layer) {
 bool ExpertCache::prefetch_pays() {
   if (!may_prefetch_) return false;
   const std::scoped_lock lock(mutex_);
-  return foresight_.pays();
+  return prefetch_throttle_.pays();
 }
 
 void ExpertCache::prefetch(LayerId layer, std::span<const ExpertId> experts) {
@@ -267,7 +304,7 @@ void ExpertCache::prefetch(LayerId layer, std::span<const ExpertId> experts) {
     policy_->used(key);
     slots_[static_cast<std::size_t>(*slot)].prefetched = true;
     ++status_.prefetched;
-    foresight_.read();
+    prefetch_throttle_.read();
   }
 }
 
@@ -275,19 +312,34 @@ void ExpertCache::prefetch(LayerId layer, std::span<const ExpertId> experts) {
 
 void ExpertCache::load(int index, Key key, Urgency urgency) {
   Slot& slot = slots_[static_cast<std::size_t>(index)];
+  try {
+    ReadJob job;
+    job.reads = store_.reads(key, memory(index));
+    job.urgency = urgency;
+    if (urgency == Urgency::demand && pending_ != nullptr) job.interrupt = pending_->interrupt();
+    std::uint64_t bytes = 0;
+    for (const Read& read : job.reads) bytes += read.min_bytes;
+    job.done = [this, index, key, bytes](const std::string& error) {
+      loaded(index, key, bytes, error);
+    };
+    reader_->submit(std::move(job));
+  } catch (...) {
+    if (slot.pins == 0) empty_.push_back(index);
+    throw;
+  }
+  // Its end waits for the mutex.
   slot.key = key;
   slot.state = SlotState::loading;
   ++loading_;
   slot_of_[static_cast<std::size_t>(key)] = index;
-  ReadJob job;
-  job.reads = store_.reads(key, memory(index));
-  job.urgency = urgency;
-  for (const Read& read : job.reads) status_.bytes_read += read.least;
-  job.done = [this, index](const std::string& error) { loaded(index, error); };
-  reader_->submit(std::move(job));
 }
 
-void ExpertCache::loaded(int index, const std::string& error) {
+void ExpertCache::loaded(int index, Key key, std::uint64_t bytes, std::string error) noexcept {
+  try {
+    if (error.empty() && digests_ != nullptr) error = digests_->check(key, memory(index));
+  } catch (const std::exception& failed) {
+    error = text_of(failed);
+  }
   {
     const std::scoped_lock lock(mutex_);
     Slot& slot = slots_[static_cast<std::size_t>(index)];
@@ -297,19 +349,44 @@ void ExpertCache::loaded(int index, const std::string& error) {
     if (error.empty()) {
       slot.state = SlotState::ready;
       ++resident_;
+      status_.bytes_read += bytes;
+    } else if (error == read_withdrawn && slot.pins > 0) {
+      load_again(index);  // another pass waits for it by now
     } else {
-      const int pins = slot.pins;
-      evict(index);
-      slot.pins = pins;
-      slot.error = error;
-      slot.state = pins > 0 ? SlotState::failed : SlotState::empty;
-      if (pins == 0) empty_.push_back(index);
-      to_warm_.clear();  // whoever needs the expert will hear why
+      give_up(index, std::move(error));
     }
-    go_on();
-    warm_some();
+    pump_reads_if_possible();
+    try {
+      issue_warm_reads();
+    } catch (const std::exception&) {
+      to_warm_.clear();
+    }
   }
   changed_.notify_all();
+}
+
+void ExpertCache::load_again(int index) noexcept {
+  try {
+    load(index, slots_[static_cast<std::size_t>(index)].key, Urgency::demand);
+  } catch (const std::exception& failed) {
+    give_up(index, text_of(failed));
+  }
+}
+
+// A slot whose read went wrong or was withdrawn.
+void ExpertCache::give_up(int index, std::string error) noexcept {
+  Slot& slot = slots_[static_cast<std::size_t>(index)];
+  if (slot.prefetched) {
+    --status_.prefetched;
+    if (!slot.scanned) prefetch_throttle_.unread();
+  }
+  const int pins = slot.pins;
+  evict(index);
+  slot.pins = pins;
+  if (error != read_withdrawn) to_warm_.clear();  // whoever needs the expert will hear why
+  slot.error = std::move(error);
+  slot.state = pins > 0 ? SlotState::failed : SlotState::empty;
+  if (pins == 0) empty_.push_back(index);
 }
 
 // --- Warm start ----------------------------------------------------------------------------------
@@ -319,10 +396,10 @@ void ExpertCache::warm(std::vector<Key> keys) {
   warm_list_ = std::move(keys);
   to_warm_.assign(warm_list_.begin(), warm_list_.end());
   status_.warm_total = to_warm_.size();
-  warm_some();
+  issue_warm_reads();
 }
 
-void ExpertCache::warm_some() {
+void ExpertCache::issue_warm_reads() {
   while (warming_ < warm_at_once && !to_warm_.empty() && !empty_.empty()) {
     const Key key = to_warm_.front();
     to_warm_.pop_front();
@@ -352,6 +429,11 @@ void ExpertCache::count_use(Key key, float uses) {
   for (float& some : uses_) some /= 2;
 }
 
+void ExpertCache::tell_next_use(std::function<void()> task) {
+  const std::scoped_lock lock(mutex_);
+  next_use_ = std::move(task);
+}
+
 std::vector<float> ExpertCache::recent_uses() const {
   const std::scoped_lock lock(mutex_);
   return uses_;
@@ -369,8 +451,7 @@ void ExpertCache::set_recent_uses(std::vector<float> uses) {
 void ExpertCache::resize(std::uint64_t budget_bytes) {
   const std::scoped_lock lock(mutex_);
   const auto wanted = static_cast<std::size_t>(budget_bytes / store_.slot_bytes());
-  const std::size_t target =
-      std::clamp(wanted, std::min(least_slots, slots_.size()), slots_.size());
+  const std::size_t target = std::clamp(wanted, std::min(min_slots, slots_.size()), slots_.size());
   for (std::size_t i = 0; i < slots_.size() && usable_ < target; ++i) {
     if (slots_[i].state != SlotState::given_back) continue;
     slots_[i] = {};
@@ -408,6 +489,11 @@ ExpertStatus ExpertCache::status() const {
   status.warming = !to_warm_.empty() || warming_ > 0;
   status.warm_done =
       status.warm_total - to_warm_.size() - static_cast<std::size_t>(std::max(warming_, 0));
+  if (digests_ != nullptr) {
+    const ExpertDigests::Cost work = digests_->cost();
+    status.checked_bytes = work.bytes;
+    status.check_seconds = work.seconds;
+  }
   status.reader = reader_name_;
   status.policy = policy_name_;
   return status;

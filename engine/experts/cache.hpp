@@ -1,23 +1,27 @@
-// The experts that lie in memory, the ones on their way, and who has to go for them: Cache over an
-// ExpertStore, a AsyncReader and a Policy. One arena of slots of equal size; the budget may change
-// while it runs.
+// The experts in memory, the ones on their way, and who has to go for them: a cache over an
+// ExpertStore, an AsyncReader and a Policy. One arena of slots of equal size; the budget may
+// change while it runs.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
-#include "engine/expert_policy.hpp"
-#include "engine/expert_store.hpp"
-#include "engine/experts.hpp"
-#include "engine/foresight.hpp"
-#include "engine/reader.hpp"
-#include "engine/routing_trace.hpp"
+#include "engine/experts/digests.hpp"
+#include "engine/experts/experts.hpp"
+#include "engine/experts/policy.hpp"
+#include "engine/experts/prefetch_throttle.hpp"
+#include "engine/experts/reader.hpp"
+#include "engine/experts/store.hpp"
+#include "engine/experts/trace.hpp"
 #include "kernels/ops.hpp"
 
 namespace hearth::engine {
@@ -26,27 +30,34 @@ struct ExpertCacheOptions {
   std::uint64_t budget_bytes = ~std::uint64_t{0};  // for slots; more than all experts is cut
   std::optional<ReaderKind> reader{};
   PolicyKind policy = PolicyKind::lrfu;
-  double half_life = usual_half_life;  // of PolicyKind::lrfu
-  bool prefetch = true;                // see Cache::prefetch_pays
+  double half_life = default_half_life;  // of PolicyKind::lrfu
+  bool prefetch = true;                  // see ExpertCache::prefetch_pays
   std::unique_ptr<RoutingTrace> trace{};
+  ExpertDigests* digests = nullptr;  // what every read is checked against; null: nothing
 };
 
 // Threading: acquire, prefetch_pays and prefetch on the computing thread, everything else from any.
-class ExpertCache final : public Cache {
+class ExpertCache {
  public:
   // Fewest slots that work at all; fewer than the experts of a token are slow.
-  static constexpr std::size_t least_slots = 4;
+  static constexpr std::size_t min_slots = 4;
 
-  // Throws Error where the budget holds fewer than least_slots. `files` are the store's.
+  // Throws Error where the budget holds fewer than min_slots. `files` are the store's.
   ExpertCache(kernels::Backend& backend, const ExpertStore& store,
               std::span<const std::unique_ptr<File>> files, ExpertCacheOptions options);
-  ~ExpertCache() override;
+  ~ExpertCache();
+  ExpertCache(const ExpertCache&) = delete;
+  ExpertCache& operator=(const ExpertCache&) = delete;
 
-  std::unique_ptr<Leases> acquire(LayerId layer, std::span<const ExpertId> experts,
-                                  Pass pass) override;
-  bool prefetch_pays() override;
-  void prefetch(LayerId layer, std::span<const ExpertId> experts) override;
-  ExpertStatus status() const override;
+  // One at a time. From the moment that `interrupt` (may be null) is set no read for them begins,
+  // and nothing is waited for; once set it stays so until they are gone.
+  std::unique_ptr<Leases> acquire(LayerId layer, std::span<const ExpertId> experts, Pass pass,
+                                  const std::atomic<bool>* interrupt);
+  // Whether to guess what decoding will want of a layer, and have it read.
+  bool prefetch_pays();
+  // These may be wanted soon: reads what is missing while nothing else is read.
+  void prefetch(LayerId layer, std::span<const ExpertId> experts);
+  ExpertStatus status() const;
 
   // Shrinks at once as far as slots are not in use, the least useful first; or grows again, up to
   // the budget it was made with.
@@ -57,6 +68,10 @@ class ExpertCache final : public Cache {
 
   // Reads these in order in the background while there are empty slots. Replaces an earlier list.
   void warm(std::vector<ExpertStore::Key> keys);
+
+  // Runs `task` once, at the next acquire, on its thread and under the cache's lock: it may not
+  // call the cache. Replaces an earlier one.
+  void tell_next_use(std::function<void()> task);
 
   // How often each expert was used lately, by key: uses, halved every so often.
   std::vector<float> recent_uses() const;
@@ -86,7 +101,8 @@ class ExpertCache final : public Cache {
   };
 
   // All under mutex_.
-  void go_on();
+  void pump_reads();
+  void pump_reads_if_possible() noexcept;
   void list_ahead(LayerId layer);
   std::size_t window() const;
   std::optional<int> take_slot(Pass pass, int layer);
@@ -97,9 +113,12 @@ class ExpertCache final : public Cache {
   void unmark_scanned(int slot);
   void evict(int slot);
   void load(int slot, Key key, Urgency urgency);
-  void warm_some();
+  void issue_warm_reads();
   void count_use(Key key, float uses);
-  void loaded(int slot, const std::string& error);  // takes mutex_ itself
+  // Takes mutex_ itself.
+  void loaded(int slot, Key key, std::uint64_t bytes, std::string error) noexcept;
+  void load_again(int slot) noexcept;
+  void give_up(int slot, std::string error) noexcept;
   std::span<std::byte> memory(int slot) const;
   int layer_of(Key key) const { return key / store_.experts_per_layer(); }
 
@@ -110,6 +129,7 @@ class ExpertCache final : public Cache {
   std::string reader_name_;
   kernels::Buffer arena_;
   std::unique_ptr<RoutingTrace> trace_;
+  ExpertDigests* const digests_;
   bool may_prefetch_;
 
   mutable std::mutex mutex_;
@@ -120,7 +140,7 @@ class ExpertCache final : public Cache {
   std::size_t usable_ = 0;    // slots not given back
   std::size_t resident_ = 0;  // slots that are ready
   std::unique_ptr<Policy> policy_;
-  Foresight foresight_;                   // of decoding
+  PrefetchThrottle prefetch_throttle_;    // of decoding
   std::vector<std::deque<int>> scanned_;  // by layer: slots, oldest first; some may be outdated
   std::vector<std::size_t> scanned_count_;
   std::size_t scanned_total_ = 0;
@@ -134,6 +154,7 @@ class ExpertCache final : public Cache {
   std::deque<Key> to_warm_;  // of the list, still to be read
   int warming_ = 0;          // background reads under way
   ExpertStatus status_;
+  std::function<void()> next_use_;
 
   std::unique_ptr<AsyncReader> reader_;  // last: it is the first to go, and calls back until then
 };

@@ -1,8 +1,7 @@
 // The way to an expert's weights. The forward pass asks for a layer's experts and gets leases that
-// become ready by and by, each naming where its weights lie; it computes them there.
+// become ready by and by, each naming the device of its weights, which computes them.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -10,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/types.hpp"
+#include "engine/support/types.hpp"
 #include "kernels/ops.hpp"
 
 namespace hearth::engine {
@@ -27,7 +26,6 @@ class Lease {
   Lease(ExpertId expert, const ExpertWeights& weights, std::shared_ptr<void> pin)
       : expert_(expert), weights_(weights), pin_(std::move(pin)) {}
   ExpertId expert() const { return expert_; }
-  kernels::Place place() const { return weights_.gate.place(); }
   const ExpertWeights& weights() const { return weights_; }
 
  private:
@@ -36,16 +34,15 @@ class Lease {
   std::shared_ptr<void> pin_;  // what keeps the slot from being taken
 };
 
-// The experts of one acquire. Destroyed early, it gives up what was not handed out; reads that are
-// under way go on.
+// The experts of one acquire. Destroyed early, it gives up what was not handed out: no read for it
+// begins any more, those under way end.
 class Leases {
  public:
   virtual ~Leases() = default;
-  // Those that are ready, resident ones first; waits while none is. `interrupt` ends the wait.
-  // Empty: all were handed out, or interrupted. Leases handed out before should be gone by then:
-  // where slots are few, their slots take those that are still missing. Throws Error when an
-  // expert cannot be read.
-  virtual std::vector<Lease> next(const std::atomic<bool>* interrupt) = 0;
+  // Those that are ready, resident ones first; waits while none is. Empty: all were handed out, or
+  // interrupted. Leases handed out before should be gone by then: where slots are few, their slots
+  // take those that are still missing. Throws Error when an expert cannot be read.
+  virtual std::vector<Lease> next() = 0;
 };
 
 // What the experts are wanted for: a prefill passes over nearly all of a layer's once and should
@@ -64,26 +61,14 @@ struct ExpertStatus {
   std::uint64_t bytes_read = 0;
   std::uint64_t prefetched = 0;       // read before they were asked for
   std::uint64_t prefetch_useful = 0;  // of these, asked for while still there
+  std::uint64_t checked_bytes = 0;    // of what was read, compared with what it was before
+  double check_seconds = 0;           // of the reading threads, for that
   double wait_seconds = 0;            // the computing thread had nothing but to wait for reads
   bool warming = false;
   std::size_t warm_done = 0;  // experts of the warm start that are read
   std::size_t warm_total = 0;
   std::string reader;  // "io_uring, past the page cache"
   std::string policy;
-};
-
-class Cache {
- public:
-  virtual ~Cache() = default;
-  // One at a time, on the computing thread.
-  virtual std::unique_ptr<Leases> acquire(LayerId layer, std::span<const ExpertId> experts,
-                                          Pass pass) = 0;
-  // Whether to guess what decoding will want of a layer, and have it read. On the computing thread,
-  // like the next.
-  virtual bool prefetch_pays() = 0;
-  // These may be wanted soon: reads what is missing while nothing else is read.
-  virtual void prefetch(LayerId layer, std::span<const ExpertId> experts) = 0;
-  virtual ExpertStatus status() const = 0;  // from any thread
 };
 
 }  // namespace hearth::engine

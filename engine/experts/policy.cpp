@@ -1,5 +1,5 @@
-// See expert_policy.hpp.
-#include "engine/expert_policy.hpp"
+// The eviction policies LRU and LRFU.
+#include "engine/experts/policy.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -57,7 +57,9 @@ class Lru final : public Policy {
 class Lrfu final : public Policy {
  public:
   Lrfu(std::size_t size, double half_life)
-      : keys_(size), per_use_(1 / (half_life * static_cast<double>(size))) {}
+      : keys_(size), per_use_(1 / (half_life * static_cast<double>(size))) {
+    heap_.reserve(size);  // that something was used must never fail
+  }
 
   // They count together as much as all uses of a long life would by now, at most.
   void remember(std::span<const float> uses) override {

@@ -1,4 +1,4 @@
-// Which resident expert is given up for another one. Policies know keys and the order in which they
+// The eviction policies of the expert cache. Policies know keys and the order in which they
 // were used, nothing of memory; so a recorded trace can be replayed through them.
 #pragma once
 
@@ -40,8 +40,8 @@ enum class PolicyKind : std::uint8_t {
 std::string_view name(PolicyKind kind);
 std::optional<PolicyKind> parse_policy(std::string_view name);
 
-// Of lrfu: see PolicyKind.
-constexpr double usual_half_life = 16;
+// Half-life of lrfu: see PolicyKind.
+constexpr double default_half_life = 16;
 std::unique_ptr<Policy> make_policy(PolicyKind kind, std::size_t size, double half_life);
 
 }  // namespace hearth::engine

@@ -3,13 +3,12 @@
 
 #include <array>
 #include <atomic>
-#include <deque>
+#include <list>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <string>
 
-#include "engine/reader.hpp"
+#include "engine/experts/reader.hpp"
 
 namespace hearth::engine {
 
@@ -20,35 +19,40 @@ struct ReadPiece {
     std::mutex mutex;
     std::size_t left = 0;  // pieces
     std::string error;     // the first
+    const std::atomic<bool>* interrupt = nullptr;
   };
   std::shared_ptr<Job> job;
   Read read;
   Urgency urgency = Urgency::demand;
 
+  bool interrupted() const;
   // Takes `count` bytes that came off the read; false when nothing is left to read. Throws Error
   // when the file has ended too early.
   bool take(std::size_t count);
   // The piece is over; the job is done with its last piece.
-  void finish(const std::string& error);
+  void finish(std::string error) noexcept;
 };
 
-// Not thread-safe: its reader's mutex guards it.
+// Not thread-safe: its reader's mutex guards it. Only push needs memory: what was taken on is read.
 class ReadQueue {
  public:
-  void push(ReadJob job);
-  // The next piece that may be begun while `under_way[urgency]` pieces are.
-  std::optional<ReadPiece> pop(const std::array<int, 3>& under_way);
-  // Everything that waits, to be finished with an error.
-  std::deque<ReadPiece> take_all();
+  using Pieces = std::list<std::unique_ptr<ReadPiece>>;  // moved without memory
+
+  void push(ReadJob job);  // std::bad_alloc: nothing of it
+  // The next piece that may be begun while `under_way[urgency]` pieces are; null: none.
+  std::unique_ptr<ReadPiece> pop(const std::array<int, 3>& under_way);
+  // What waits, to be finished with an error: everything, or what is not for the background.
+  Pieces take_all();
+  Pieces take_wanted();
   bool empty() const;
 
  private:
-  std::array<std::deque<ReadPiece>, 3> waiting_;
+  std::array<Pieces, 3> waiting_;
 };
 
 // Pieces under way at most. Deep enough for an NVMe disk's full speed with pieces of 1 MiB.
 inline constexpr int read_depth = 16;
-// Of those that nobody waits for: a demand is never behind more than these.
+// Limit of reads that nobody waits for: a demand is never behind more than these.
 inline constexpr int background_depth = 6;
 
 std::unique_ptr<AsyncReader> make_thread_reader();

@@ -1,10 +1,14 @@
 // The readers' common part, and the choice between them.
-#include "engine/reader.hpp"
+#include "engine/experts/reader.hpp"
 
 #include <algorithm>
+#include <exception>
+#include <memory>
+#include <span>
 #include <utility>
 
-#include "engine/read_queue.hpp"
+#include "engine/experts/read_queue.hpp"
+#include "engine/support/out_of_memory.hpp"
 
 namespace hearth::engine {
 
@@ -16,8 +20,12 @@ std::size_t index(Urgency urgency) {
 }
 }  // namespace
 
+bool ReadPiece::interrupted() const {
+  return job->interrupt != nullptr && job->interrupt->load(std::memory_order_relaxed);
+}
+
 bool ReadPiece::take(std::size_t count) {
-  if (count >= read.least) return false;
+  if (count >= read.min_bytes) return false;
   // What came is whole blocks unless the file ended: go on at a block's beginning.
   const std::size_t whole = count / direct_alignment * direct_alignment;
   if (count == 0 || whole == 0) {
@@ -28,68 +36,73 @@ bool ReadPiece::take(std::size_t count) {
   }
   read.offset += whole;
   read.to = read.to.subspan(whole);
-  read.least -= whole;
+  read.min_bytes -= whole;
   return true;
 }
 
-void ReadPiece::finish(const std::string& error) {
-  std::string result;
+void ReadPiece::finish(std::string error) noexcept {
   {
     const std::scoped_lock lock(job->mutex);
-    if (job->error.empty()) job->error = error;
+    if (job->error.empty()) job->error = std::move(error);
     if (--job->left > 0) return;
-    result = job->error;
+    error = std::move(job->error);
   }
-  if (result.empty()) {
+  if (error.empty()) {
     try {
       read.file->check_unchanged();
-    } catch (const Error& changed) {
-      result = changed.what();
+    } catch (const std::exception& changed) {
+      error = text_of(changed);
     }
   }
-  job->done(result);
+  job->done(error);
 }
 
 void ReadQueue::push(ReadJob job) {
   auto shared = std::make_shared<ReadPiece::Job>();
   shared->done = std::move(job.done);
-  std::deque<ReadPiece>& queue = waiting_[index(job.urgency)];
+  shared->interrupt = job.interrupt;
+  Pieces pieces;
   for (const Read& read : job.reads) {
     for (std::size_t at = 0; at < read.to.size(); at += piece_bytes) {
       const std::size_t bytes = std::min(piece_bytes, read.to.size() - at);
-      if (at >= read.least) break;  // behind the end of the file
-      queue.push_back({shared,
-                       {read.file, read.offset + at, read.to.subspan(at, bytes),
-                        std::min(bytes, read.least - at)},
-                       job.urgency});
-      ++shared->left;
+      if (at >= read.min_bytes) break;  // behind the end of the file
+      const Read part{read.file, read.offset + at, read.to.subspan(at, bytes),
+                      std::min(bytes, read.min_bytes - at)};
+      pieces.push_back(std::make_unique<ReadPiece>(ReadPiece{shared, part, job.urgency}));
     }
   }
+  shared->left = pieces.size();
+  Pieces& queue = waiting_[index(job.urgency)];
+  queue.splice(queue.end(), pieces);
 }
 
-std::optional<ReadPiece> ReadQueue::pop(const std::array<int, 3>& under_way) {
+std::unique_ptr<ReadPiece> ReadQueue::pop(const std::array<int, 3>& under_way) {
   const int unasked = under_way[1] + under_way[2];
   for (std::size_t i = 0; i < waiting_.size(); ++i) {
-    std::deque<ReadPiece>& queue = waiting_[i];
-    const int most = i == 0 ? read_depth : background_depth;
+    Pieces& queue = waiting_[i];
+    const int max = i == 0 ? read_depth : background_depth;
     const int now = i == 0 ? under_way[0] + unasked : unasked;
     // A demand that is under way has the disk for itself.
-    const bool allowed = now < most && (i == 0 || under_way[0] == 0);
-    if (queue.empty() || !allowed) continue;
-    ReadPiece piece = std::move(queue.front());
+    const bool allowed = now < max && (i == 0 || under_way[0] == 0);
+    if (queue.empty() || !allowed || queue.front()->interrupted()) continue;
+    std::unique_ptr<ReadPiece> piece = std::move(queue.front());
     queue.pop_front();
     return piece;
   }
-  return std::nullopt;
+  return nullptr;
 }
 
-std::deque<ReadPiece> ReadQueue::take_all() {
-  std::deque<ReadPiece> all;
-  for (std::deque<ReadPiece>& queue : waiting_) {
-    std::ranges::move(queue, std::back_inserter(all));
-    queue.clear();
-  }
+ReadQueue::Pieces ReadQueue::take_all() {
+  Pieces all = take_wanted();
+  all.splice(all.end(), waiting_.back());
   return all;
+}
+
+ReadQueue::Pieces ReadQueue::take_wanted() {
+  static_assert(static_cast<int>(Urgency::background) == 2);
+  Pieces wanted;
+  for (Pieces& queue : std::span(waiting_).first(2)) wanted.splice(wanted.end(), queue);
+  return wanted;
 }
 
 bool ReadQueue::empty() const {

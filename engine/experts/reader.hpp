@@ -2,6 +2,7 @@
 // ones first; knows nothing of what is read.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -12,17 +13,17 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/file.hpp"
+#include "engine/support/file.hpp"
 
 namespace hearth::engine {
 
-// One read. offset, address and size are direct_alignment aligned; `least` bytes must come, what is
-// beyond them may lie behind the file's end.
+// One read. offset, address and size are direct_alignment aligned; `min_bytes` bytes must come,
+// what is beyond them may be past the file's end.
 struct Read {
   const File* file = nullptr;
   std::uint64_t offset = 0;
   std::span<std::byte> to;
-  std::size_t least = 0;
+  std::size_t min_bytes = 0;
 };
 
 enum class Urgency : std::uint8_t {
@@ -32,18 +33,29 @@ enum class Urgency : std::uint8_t {
 };
 
 // Reads that belong together. The memory and the files must stay until `done` was called, which
-// happens once, on the reader's thread: with an empty text, or what went wrong, the file named.
+// happens once, on the reader's thread or on that of withdraw: with an empty text, or what went
+// wrong, the file named. It throws nothing.
 struct ReadJob {
   std::vector<Read> reads;
   Urgency urgency = Urgency::demand;
   std::function<void(const std::string& error)> done;
+  // Where it is set, what was not begun waits until it is withdrawn. May be null; else it must stay
+  // until `done` was called.
+  const std::atomic<bool>* interrupt = nullptr;
 };
+// What a job is done with that was withdrawn before all of it was read.
+inline constexpr std::string_view read_withdrawn = "withdrawn";
 
 class AsyncReader {
  public:
   // Waits for what is under way; jobs that were not begun are done with an error.
   virtual ~AsyncReader() = default;
-  virtual void submit(ReadJob job) = 0;         // thread-safe; never waits for a read
+  // Thread-safe; never waits for a read. std::bad_alloc: nothing of it was begun.
+  virtual void submit(ReadJob job) = 0;
+  // Nobody waits any more for what is demanded or read ahead: what of it was not begun is not read.
+  // Thread-safe; its jobs are done before this returns, as far as nothing of them is under way.
+  // Needs no memory.
+  virtual void withdraw() = 0;
   virtual std::string description() const = 0;  // "io_uring", "8 threads"
 };
 

@@ -1,10 +1,14 @@
-// A AsyncReader of a few threads that each read one piece at a time.
+// An AsyncReader of a few threads that each read one piece at a time.
 #include <condition_variable>
+#include <exception>
+#include <memory>
+#include <new>
 #include <system_error>
 #include <thread>
 #include <utility>
 
-#include "engine/read_queue.hpp"
+#include "engine/experts/read_queue.hpp"
+#include "engine/support/out_of_memory.hpp"
 
 namespace hearth::engine {
 namespace {
@@ -16,6 +20,9 @@ class ThreadReader final : public AsyncReader {
   ThreadReader() {
     try {
       for (int i = 0; i < thread_count; ++i) threads_.emplace_back([this] { work(); });
+    } catch (const std::bad_alloc&) {
+      stop();
+      throw;
     } catch (const std::system_error&) {
       stop();
       throw Error("the system did not start " + std::to_string(thread_count) +
@@ -32,28 +39,37 @@ class ThreadReader final : public AsyncReader {
     more_.notify_all();
   }
 
+  void withdraw() override {
+    ReadQueue::Pieces wanted;
+    {
+      const std::scoped_lock lock(mutex_);
+      wanted = queue_.take_wanted();
+    }
+    for (const auto& piece : wanted) piece->finish(std::string(read_withdrawn));
+  }
+
   std::string description() const override {
     return std::to_string(thread_count) + " reading threads";
   }
 
  private:
   void stop() {
-    std::deque<ReadPiece> left;
+    ReadQueue::Pieces left;
     {
       const std::scoped_lock lock(mutex_);
       stopping_ = true;
       left = queue_.take_all();
     }
     more_.notify_all();
-    for (ReadPiece& piece : left) piece.finish("reading was stopped");
+    for (const auto& piece : left) piece->finish("stopped");
     for (std::thread& thread : threads_) thread.join();
   }
 
   void work() {
     for (;;) {
       std::unique_lock lock(mutex_);
-      std::optional<ReadPiece> piece;
-      more_.wait(lock, [&] { return stopping_ || (piece = queue_.pop(under_way_)); });
+      std::unique_ptr<ReadPiece> piece;
+      more_.wait(lock, [&] { return stopping_ || (piece = queue_.pop(under_way_)) != nullptr; });
       if (!piece) return;
       int& mine = under_way_[static_cast<std::size_t>(piece->urgency)];
       ++mine;
@@ -63,14 +79,14 @@ class ThreadReader final : public AsyncReader {
       try {
         while (piece->take(piece->read.file->read_direct(piece->read.offset, piece->read.to))) {
         }
-      } catch (const Error& failed) {
-        error = failed.what();
+      } catch (const std::exception& failed) {
+        error = text_of(failed);
       }
       lock.lock();
       --mine;
       lock.unlock();
       more_.notify_all();
-      piece->finish(error);
+      piece->finish(std::move(error));
     }
   }
 

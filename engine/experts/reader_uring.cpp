@@ -1,14 +1,16 @@
-// A AsyncReader over io_uring: whoever submits also fills the ring, one thread waits for what
+// An AsyncReader over io_uring: whoever submits also fills the ring, one thread waits for what
 // comes.
 #include <liburing.h>
 
-#include <cstring>
+#include <cerrno>
+#include <exception>
 #include <memory>
 #include <system_error>
 #include <thread>
 #include <utility>
 
-#include "engine/read_queue.hpp"
+#include "engine/experts/read_queue.hpp"
+#include "engine/support/out_of_memory.hpp"
 
 namespace hearth::engine {
 namespace {
@@ -22,14 +24,14 @@ class UringReader final : public AsyncReader {
   UringReader& operator=(const UringReader&) = delete;
 
   ~UringReader() override {
-    std::deque<ReadPiece> left;
+    ReadQueue::Pieces left;
     {
       const std::scoped_lock lock(mutex_);
       stopping_ = true;
       left = queue_.take_all();
       if (total() == 0) wake();
     }
-    for (ReadPiece& piece : left) piece.finish("reading was stopped");
+    for (const auto& piece : left) piece->finish("stopped");
     thread_.join();
     io_uring_queue_exit(&ring_);
   }
@@ -38,6 +40,15 @@ class UringReader final : public AsyncReader {
     const std::scoped_lock lock(mutex_);
     queue_.push(std::move(job));
     begin_reads();
+  }
+
+  void withdraw() override {
+    ReadQueue::Pieces wanted;
+    {
+      const std::scoped_lock lock(mutex_);
+      wanted = queue_.take_wanted();
+    }
+    for (const auto& piece : wanted) piece->finish(std::string(read_withdrawn));
   }
 
   std::string description() const override { return "io_uring"; }
@@ -49,9 +60,9 @@ class UringReader final : public AsyncReader {
   void begin_reads() {
     if (stopping_) return;
     bool any = false;
-    while (std::optional<ReadPiece> piece = queue_.pop(under_way_)) {
+    while (std::unique_ptr<ReadPiece> piece = queue_.pop(under_way_)) {
       ++under_way_[static_cast<std::size_t>(piece->urgency)];
-      begin(std::make_unique<ReadPiece>(std::move(*piece)));
+      begin(std::move(piece));
       any = true;
     }
     if (any) io_uring_submit(&ring_);
@@ -87,18 +98,18 @@ class UringReader final : public AsyncReader {
       std::unique_lock lock(mutex_);
       std::string error;
       bool more = false;
-      if (result == -EAGAIN || result == -EINTR) {
-        more = true;
-      } else if (result < 0) {
-        error = piece->read.file->name() + ": reading at byte " +
-                std::to_string(piece->read.offset) +
-                " failed: " + std::generic_category().message(-result);
-      } else {
-        try {
+      try {
+        if (result == -EAGAIN || result == -EINTR) {
+          more = true;
+        } else if (result < 0) {
+          error = piece->read.file->name() + ": reading at byte " +
+                  std::to_string(piece->read.offset) +
+                  " failed: " + std::generic_category().message(-result);
+        } else {
           more = piece->take(static_cast<std::size_t>(result));
-        } catch (const Error& cut) {
-          error = cut.what();
         }
+      } catch (const std::exception& failed) {  // the file was cut, or no memory to say what failed
+        error = text_of(failed);
       }
       if (more) {
         begin(std::move(piece));
@@ -109,7 +120,7 @@ class UringReader final : public AsyncReader {
       begin_reads();
       const bool last = stopping_ && total() == 0;
       lock.unlock();
-      piece->finish(error);
+      piece->finish(std::move(error));
       if (last) return;
     }
   }

@@ -1,9 +1,10 @@
 // The expert cache's slots: which are empty, and whose content goes where none is. See
-// expert_cache.hpp.
+// cache.hpp.
 #include <algorithm>
+#include <new>
 #include <utility>
 
-#include "engine/expert_cache.hpp"
+#include "engine/experts/cache.hpp"
 
 namespace hearth::engine {
 
@@ -11,8 +12,8 @@ namespace {
 
 // Experts that a prefill has read, or is reading, and not yet computed. Enough that the disk has
 // work while a group of them is computed; an eighth of the slots, so that decoding's stay.
-constexpr std::size_t least_window = 24;
-constexpr std::size_t most_window = 192;
+constexpr std::size_t min_window = 24;
+constexpr std::size_t max_window = 192;
 
 }  // namespace
 
@@ -30,8 +31,8 @@ std::optional<int> ExpertCache::take_slot(Pass pass, int layer) {
     empty_.pop_back();
     return slot;
   }
-  const auto most = std::ranges::max_element(scanned_count_);
-  const int fullest = static_cast<int>(most - scanned_count_.begin());
+  const auto max = std::ranges::max_element(scanned_count_);
+  const int fullest = static_cast<int>(max - scanned_count_.begin());
   std::optional<int> slot;
   if (pass == Pass::decode) {
     slot = scanned_victim(fullest);
@@ -39,7 +40,7 @@ std::optional<int> ExpertCache::take_slot(Pass pass, int layer) {
   } else {
     const std::size_t share = std::max(usable_ / scanned_.size(), window());
     if (scanned_count_[static_cast<std::size_t>(layer)] >= share) slot = scanned_victim(layer);
-    if (!slot && *most > share) slot = scanned_victim(fullest);
+    if (!slot && *max > share) slot = scanned_victim(fullest);
     if (!slot && scanned_total_ < window()) slot = policy_victim();
     if (!slot) slot = scanned_victim(layer);
     if (!slot) slot = scanned_victim(fullest);
@@ -64,7 +65,7 @@ std::optional<int> ExpertCache::slot_ahead(int layer) {
 }
 
 std::size_t ExpertCache::window() const {
-  return std::clamp(usable_ / 8, least_window, most_window);
+  return std::clamp(usable_ / 8, min_window, max_window);
 }
 
 // The oldest that a prefill brought for this layer and nobody uses.
@@ -72,11 +73,12 @@ std::optional<int> ExpertCache::scanned_victim(int layer) {
   std::deque<int>& slots = scanned_[static_cast<std::size_t>(layer)];
   for (std::size_t left = slots.size(); left > 0; --left) {
     const int index = slots.front();
-    slots.pop_front();
     const Slot& slot = slots_[static_cast<std::size_t>(index)];
-    if (!slot.scanned || layer_of(slot.key) != layer) continue;  // outdated
-    if (slot.state == SlotState::ready && slot.pins == 0) return index;
-    slots.push_back(index);
+    const bool outdated = !slot.scanned || layer_of(slot.key) != layer;
+    const bool idle = slot.state == SlotState::ready && slot.pins == 0;
+    if (!outdated && !idle) slots.push_back(index);
+    slots.pop_front();
+    if (!outdated && idle) return index;
   }
   return std::nullopt;
 }
@@ -94,8 +96,13 @@ std::optional<int> ExpertCache::policy_victim() {
 void ExpertCache::mark_scanned(int index) {
   Slot& slot = slots_[static_cast<std::size_t>(index)];
   const auto layer = static_cast<std::size_t>(layer_of(slot.key));
+  try {
+    scanned_[layer].push_back(index);
+  } catch (const std::bad_alloc&) {
+    policy_->used(slot.key);  // so that it can go when its time comes
+    return;
+  }
   slot.scanned = true;
-  scanned_[layer].push_back(index);
   ++scanned_count_[layer];
   ++scanned_total_;
 }

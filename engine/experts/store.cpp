@@ -1,5 +1,5 @@
-// See expert_store.hpp.
-#include "engine/expert_store.hpp"
+// Computes where each expert's bytes are in the files and in a slot.
+#include "engine/experts/store.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -10,6 +10,8 @@
 namespace hearth::engine {
 
 namespace {
+
+constexpr std::array part_names{"gate_proj.weight", "up_proj.weight", "down_proj.weight"};
 
 using kernels::Matrix;
 using kernels::Slice;
@@ -34,24 +36,25 @@ std::uint64_t end_of(const TensorInfo& tensor) {
 ExpertStore::ExpertStore(const Tensors& tensors, const Config& config,
                          const std::vector<std::string>& prefixes)
     : tensors_(tensors),
+      prefixes_(prefixes),
       layers_(static_cast<int>(prefixes.size())),
       per_layer_(config.num_experts),
       hidden_(config.hidden_size),
       width_(config.moe_intermediate_size) {
-  places_.reserve(prefixes.size() * static_cast<std::size_t>(per_layer_));
+  locations_.reserve(prefixes.size() * static_cast<std::size_t>(per_layer_));
   for (const std::string& prefix : prefixes) {
     for (int expert = 0; expert < per_layer_; ++expert) {
       const std::string name = prefix + std::to_string(expert) + ".";
-      places_.push_back(
-          place_of({require_weight(tensors, name + "gate_proj.weight", width_, hidden_),
-                    require_weight(tensors, name + "up_proj.weight", width_, hidden_),
-                    require_weight(tensors, name + "down_proj.weight", hidden_, width_)}));
+      locations_.push_back(
+          location_of({require_weight(tensors, name + part_names[0], width_, hidden_),
+                       require_weight(tensors, name + part_names[1], width_, hidden_),
+                       require_weight(tensors, name + part_names[2], hidden_, width_)}));
     }
   }
 }
 
-ExpertStore::Place ExpertStore::place_of(const std::array<WeightTensor, 3>& weights) {
-  Place place;
+ExpertStore::Location ExpertStore::location_of(const std::array<WeightTensor, 3>& weights) {
+  Location location;
   std::array<std::size_t, 3> order{0, 1, 2};
   std::ranges::sort(order, {}, [&](std::size_t i) {
     return std::pair(weights[i].data->file, weights[i].data->offset);
@@ -66,22 +69,22 @@ ExpertStore::Place ExpertStore::place_of(const std::array<WeightTensor, 3>& weig
       throw Error("tensor " + tensor.name + " has " + std::to_string(tensor.bytes) +
                   " bytes; an expert's matrix may have " + std::to_string(largest_expert));
     }
-    const bool near = place.range_count > 0 &&
-                      place.ranges[place.range_count - 1u].file == tensor.file &&
+    const bool near = location.range_count > 0 &&
+                      location.ranges[location.range_count - 1u].file == tensor.file &&
                       tensor.offset <= covered + merge_gap;
     if (!near) {
-      Range& range = place.ranges[place.range_count++];
+      Range& range = location.ranges[location.range_count++];
       range.file = static_cast<std::uint32_t>(tensor.file);
       range.offset = round_down(tensor.offset);
       range.slot_offset = static_cast<std::uint32_t>(used);
     }
-    Range& range = place.ranges[place.range_count - 1u];
+    Range& range = location.ranges[location.range_count - 1u];
     covered = std::max(near ? covered : 0, end_of(tensor));
-    range.least = static_cast<std::uint32_t>(covered - range.offset);
-    range.bytes = static_cast<std::uint32_t>(round_up(range.least));
+    range.min_bytes = static_cast<std::uint32_t>(covered - range.offset);
+    range.bytes = static_cast<std::uint32_t>(round_up(range.min_bytes));
     used = range.slot_offset + range.bytes;
 
-    Part& part = place.parts[i];
+    Part& part = location.parts[i];
     part.type = weights[i].type;
     part.slot_offset =
         static_cast<std::uint32_t>(range.slot_offset + (tensor.offset - range.offset));
@@ -93,7 +96,7 @@ ExpertStore::Place ExpertStore::place_of(const std::array<WeightTensor, 3>& weig
   }
   slot_bytes_ = std::max<std::size_t>(slot_bytes_, used);
   expert_bytes_ = std::max<std::size_t>(expert_bytes_, bytes);
-  return place;
+  return location;
 }
 
 void ExpertStore::load_scales(kernels::Backend& backend) {
@@ -109,26 +112,44 @@ void ExpertStore::load_scales(kernels::Backend& backend) {
 }
 
 std::vector<Read> ExpertStore::reads(Key key, std::span<std::byte> slot) const {
-  const Place& place = places_[static_cast<std::size_t>(key)];
+  const Location& location = locations_[static_cast<std::size_t>(key)];
   std::vector<Read> reads;
-  for (std::size_t i = 0; i < place.range_count; ++i) {
-    const Range& range = place.ranges[i];
+  for (std::size_t i = 0; i < location.range_count; ++i) {
+    const Range& range = location.ranges[i];
     reads.push_back({tensors_.files()[range.file].get(), range.offset,
-                     slot.subspan(range.slot_offset, range.bytes), range.least});
+                     slot.subspan(range.slot_offset, range.bytes), range.min_bytes});
   }
   return reads;
 }
 
 ExpertWeights ExpertStore::weights(Key key, const kernels::Buffer& arena,
                                    std::size_t slot_offset) const {
-  const Place& place = places_[static_cast<std::size_t>(key)];
-  return {matrix(place, 0, arena, slot_offset), matrix(place, 1, arena, slot_offset),
-          matrix(place, 2, arena, slot_offset)};
+  const Location& location = locations_[static_cast<std::size_t>(key)];
+  return {matrix(location, 0, arena, slot_offset), matrix(location, 1, arena, slot_offset),
+          matrix(location, 2, arena, slot_offset)};
 }
 
-Matrix ExpertStore::matrix(const Place& place, std::size_t index, const kernels::Buffer& arena,
-                           std::size_t slot_offset) const {
-  const Part& part = place.parts[index];
+std::array<std::span<const std::byte>, 3> ExpertStore::parts(
+    Key key, std::span<const std::byte> slot) const {
+  const Location& location = locations_[static_cast<std::size_t>(key)];
+  std::array<std::span<const std::byte>, 3> bytes;
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    const Part& part = location.parts[i];
+    bytes[i] = slot.subspan(
+        part.slot_offset, static_cast<std::size_t>(hidden_ * width_) * kernels::size_of(part.type));
+  }
+  return bytes;
+}
+
+std::string ExpertStore::description(Key key, std::size_t part) const {
+  const std::string name = prefixes_[static_cast<std::size_t>(key / per_layer_)] +
+                           std::to_string(key % per_layer_) + "." + part_names[part];
+  return tensors_.files()[tensors_.require(name).file]->name() + ": tensor " + name;
+}
+
+Matrix ExpertStore::matrix(const Location& location, std::size_t index,
+                           const kernels::Buffer& arena, std::size_t slot_offset) const {
+  const Part& part = location.parts[index];
   const bool down = index == 2;
   const std::int64_t rows = down ? hidden_ : width_;
   const std::int64_t cols = down ? width_ : hidden_;

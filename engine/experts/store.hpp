@@ -1,23 +1,24 @@
-// Where every expert's bytes lie in the checkpoint's own files, and how they lie in a slot of
+// Where every expert's bytes are in the checkpoint's own files, and their layout in a slot of
 // memory after a read. Scales are small and read once. Decides nothing about what is kept.
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
-#include "engine/config.hpp"
-#include "engine/experts.hpp"
-#include "engine/reader.hpp"
-#include "engine/safetensors.hpp"
-#include "engine/weight_tensor.hpp"
+#include "engine/checkpoint/model_config.hpp"
+#include "engine/checkpoint/safetensors.hpp"
+#include "engine/checkpoint/weight_tensor.hpp"
+#include "engine/experts/experts.hpp"
+#include "engine/experts/reader.hpp"
 #include "kernels/ops.hpp"
 
 namespace hearth::engine {
 
 // Immutable after load_scales. An expert's key is layer · num_experts + expert; the MTP head's
-// layer stands behind the others.
+// layer comes after the others.
 class ExpertStore {
  public:
   using Key = std::int32_t;
@@ -32,7 +33,7 @@ class ExpertStore {
 
   int layers() const { return layers_; }
   int experts_per_layer() const { return per_layer_; }
-  std::size_t size() const { return places_.size(); }  // experts
+  std::size_t size() const { return locations_.size(); }  // experts
   Key key(LayerId layer, ExpertId expert) const { return layer.value * per_layer_ + expert.value; }
   // A slot's memory: the largest expert's reads. A multiple of direct_alignment.
   std::size_t slot_bytes() const { return slot_bytes_; }
@@ -43,6 +44,9 @@ class ExpertStore {
   std::vector<Read> reads(Key key, std::span<std::byte> slot) const;
   // The expert in the slot at a byte offset of `arena`.
   ExpertWeights weights(Key key, const kernels::Buffer& arena, std::size_t slot_offset) const;
+  // Its weights' bytes in a slot that was filled: gate, up, down.
+  std::array<std::span<const std::byte>, 3> parts(Key key, std::span<const std::byte> slot) const;
+  std::string description(Key key, std::size_t part) const;  // "FILE: tensor NAME"
 
  private:
   // A merged range of a file, widened to aligned borders.
@@ -51,31 +55,32 @@ class ExpertStore {
     std::uint32_t slot_offset = 0;
     std::uint64_t offset = 0;
     std::uint32_t bytes = 0;
-    std::uint32_t least = 0;  // without what lies behind the last tensor's end
+    std::uint32_t min_bytes = 0;  // without what is after the last tensor's end
   };
   struct Part {  // gate, up, down
     kernels::DType type = kernels::DType::f32;
     std::uint32_t slot_offset = 0;
     std::uint32_t first_scale = 0;  // in scales_
   };
-  struct Place {
+  struct Location {
     std::array<Range, 3> ranges;
     std::uint8_t range_count = 0;
     std::array<Part, 3> parts;
   };
 
-  Place place_of(const std::array<WeightTensor, 3>& weights);
-  kernels::Matrix matrix(const Place& place, std::size_t part, const kernels::Buffer& arena,
+  Location location_of(const std::array<WeightTensor, 3>& weights);
+  kernels::Matrix matrix(const Location& location, std::size_t part, const kernels::Buffer& arena,
                          std::size_t slot_offset) const;
 
   const Tensors& tensors_;
+  std::vector<std::string> prefixes_;  // of the tensors' names, by layer
   int layers_ = 0;
   int per_layer_ = 0;
   std::int64_t hidden_ = 0;
   std::int64_t width_ = 0;
   std::size_t slot_bytes_ = 0;
   std::size_t expert_bytes_ = 0;
-  std::vector<Place> places_;                     // by key
+  std::vector<Location> locations_;               // by key
   std::vector<const TensorInfo*> scale_tensors_;  // in the order of scales_; until they are read
   std::size_t scale_count_ = 0;
   kernels::Buffer scales_;  // F32

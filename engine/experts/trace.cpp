@@ -1,5 +1,5 @@
-// See routing_trace.hpp.
-#include "engine/routing_trace.hpp"
+// Writes, reads and replays traces of routing.
+#include "engine/experts/trace.hpp"
 
 #include <map>
 #include <set>

@@ -7,8 +7,8 @@
 #include <span>
 #include <vector>
 
-#include "engine/expert_policy.hpp"
-#include "engine/experts.hpp"
+#include "engine/experts/experts.hpp"
+#include "engine/experts/policy.hpp"
 
 namespace hearth::engine {
 

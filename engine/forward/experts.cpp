@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/forward_parts.hpp"
+#include "engine/forward/parts.hpp"
 
 namespace hearth::engine {
 
@@ -125,7 +125,7 @@ void compute_experts(const Block& block, ExpertWork& work, std::span<const Group
 bool begin_experts(const Block& block, const Layer& layer, ExpertWork& work, Slice x, Taps* taps) {
   const auto rows = static_cast<std::size_t>(block.rows);
   const std::size_t row_bytes = block.hidden() * sizeof(float);
-  if (!work.normed) {
+  if (!work.outputs) {  // the last one that is allocated
     const auto k = static_cast<std::size_t>(block.config.num_experts_per_tok);
     work.normed = block.backend.allocate(rows * row_bytes);
     work.shared = block.backend.allocate(rows * (row_bytes + sizeof(float)));
@@ -166,7 +166,7 @@ bool moe_half(const Block& block, const Model& model, const Layer& layer, Expert
   const bool many = static_cast<std::size_t>(block.rows) >= prefill_rows;
   // What is missing is read from now on, while what is there is computed.
   const std::unique_ptr<Leases> leases =
-      model.experts->acquire(layer.id, wanted, many ? Pass::prefill : Pass::decode);
+      model.experts->acquire(layer.id, wanted, many ? Pass::prefill : Pass::decode, interrupt);
 
   const auto rows = static_cast<std::size_t>(block.rows);
   const Slice shared = kernels::slice(work.shared, 0, rows * block.hidden());
@@ -183,7 +183,7 @@ bool moe_half(const Block& block, const Model& model, const Layer& layer, Expert
   }
 
   for (;;) {
-    std::vector<Lease> ready = leases->next(interrupt);
+    std::vector<Lease> ready = leases->next();
     if (ready.empty()) break;
     for (std::size_t next = 0; next < ready.size();) {
       std::vector<Group> groups;

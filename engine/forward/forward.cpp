@@ -1,6 +1,6 @@
 // The forward pass of Qwen3-Next: a chunk's rows through its stages, each with what may interrupt
-// it; the layers' parts are forward_mixers.cpp and forward_experts.cpp.
-#include "engine/forward.hpp"
+// it; the layers' parts are mixers.cpp and experts.cpp.
+#include "engine/forward/forward.hpp"
 
 #include <algorithm>
 #include <array>
@@ -8,7 +8,7 @@
 #include <span>
 #include <utility>
 
-#include "engine/forward_parts.hpp"
+#include "engine/forward/parts.hpp"
 
 namespace hearth::engine {
 
@@ -16,16 +16,22 @@ namespace {
 
 using kernels::Backend;
 using kernels::KvCache;
-using kernels::Part;
 using kernels::ProductForm;
 using kernels::Slice;
+using kernels::SplitSpec;
 
 // Rows that a layer's mixer takes at once: bounds its scratch and what an interruption loses. A
 // multiple of the delta rule's chunk.
 constexpr std::size_t mixer_rows = 256;
 
+// The backend looks at nobody's interrupt any more, however a computation ends.
+struct Finish {
+  Backend& backend;
+  ~Finish() { backend.finish(); }
+};
+
 ProductForm product_form(kernels::DeltaForm form) {
-  return form == kernels::DeltaForm::step ? ProductForm::canonical : ProductForm::blocked;
+  return form == kernels::DeltaForm::step ? ProductForm::gemv : ProductForm::gemm;
 }
 
 // Index of a layer among those of its kind.
@@ -48,41 +54,43 @@ struct StateBuffers {
   const kernels::Buffer* conv;
 };
 
-// The states between the rows [begin, end) of a chunk: in at its begin, out at every cut and at its
-// end. Where a block ends between cuts, the two states between take turns.
-std::vector<Stretch> stretches_of(Backend& backend, const State& state, Chunk& chunk,
-                                  std::size_t index, std::size_t begin, std::size_t end) {
+// The states between the rows [begin, end) of a chunk: in at its begin, out at every checkpoint and
+// at its end. Where a block ends between checkpoints, the two states between take turns.
+std::vector<RowSpan> spans_of(Backend& backend, const State& state, Chunk& chunk, std::size_t index,
+                              std::size_t begin, std::size_t end) {
   const auto of_layer = [&](const RecurrentState& some) {
     return StateBuffers{&some.delta[index], &some.conv[index]};
   };
-  const auto cut = std::ranges::lower_bound(chunk.cuts, begin);
-  const auto at_cut = [&](auto place) {
-    return of_layer(chunk.states[static_cast<std::size_t>(place - chunk.cuts.begin())]);
+  const auto first = std::ranges::lower_bound(chunk.checkpoint_rows, begin);
+  const auto at_checkpoint = [&](auto place) {
+    return of_layer(chunk.states[static_cast<std::size_t>(place - chunk.checkpoint_rows.begin())]);
   };
   StateBuffers before = of_layer(state.recurrent);
   if (begin > 0) {
     const RecurrentState& between = chunk.states_between[chunk.between];
-    before = *cut == begin ? at_cut(cut) : StateBuffers{&between.delta[0], &between.conv[0]};
+    before =
+        *first == begin ? at_checkpoint(first) : StateBuffers{&between.delta[0], &between.conv[0]};
   }
-  std::vector<Stretch> stretches;
-  for (auto place = begin > 0 && *cut == begin ? cut + 1 : cut; begin < end; ++place) {
+  std::vector<RowSpan> spans;
+  for (auto place = begin > 0 && *first == begin ? first + 1 : first; begin < end; ++place) {
     StateBuffers after{};
     const std::size_t stop = std::min(*place, end);
     if (*place <= end) {
-      after = at_cut(place);
+      after = at_checkpoint(place);
     } else {
       RecurrentState& between = chunk.states_between[1 - chunk.between];
-      if (between.delta.empty()) {
+      if (between.conv.empty()) {
+        between.delta.clear();
         between.delta.push_back(backend.allocate(before.delta->bytes()));
         between.conv.push_back(backend.allocate(before.conv->bytes()));
       }
       after = {&between.delta[0], &between.conv[0]};
     }
-    stretches.push_back({begin, stop, before.delta, before.conv, after.delta, after.conv});
+    spans.push_back({begin, stop, before.delta, before.conv, after.delta, after.conv});
     before = after;
     begin = stop;
   }
-  return stretches;
+  return spans;
 }
 
 // out = x + mixer(norm(x)) for the chunk's next block of rows, the mixer being the layer's
@@ -117,13 +125,13 @@ bool mixer_half(const Block& whole, const Model& model, const Layer& layer, Stat
   if (layer.kind == LayerKind::full_attention) {
     mixed = full_attention(block, layer.full, state.kv[index], normed);
   } else {
-    std::vector<Stretch> stretches = stretches_of(block.backend, state, chunk, index, begin, end);
-    between = !std::ranges::binary_search(chunk.cuts, end);
-    for (Stretch& stretch : stretches) {
-      stretch.begin -= begin;
-      stretch.end -= begin;
+    std::vector<RowSpan> spans = spans_of(block.backend, state, chunk, index, begin, end);
+    between = !std::ranges::binary_search(chunk.checkpoint_rows, end);
+    for (RowSpan& span : spans) {
+      span.begin -= begin;
+      span.end -= begin;
     }
-    mixed = linear_attention(block, layer.linear, stretches, chunk.form, normed);
+    mixed = linear_attention(block, layer.linear, spans, chunk.form, normed);
   }
   block.backend.add(x, mixed, out);
   if (!block.backend.finish()) return false;
@@ -138,12 +146,13 @@ std::vector<float> read(Backend& backend, Slice values) {
   return host;
 }
 
-// The logits of normed rows that chunk.top asks for, by screening; minus infinity for the others.
-std::vector<float> screened_logits(const Block& block, const Model& model, const Chunk& chunk,
-                                   Slice rows, std::size_t count) {
+// The logits of normed rows that chunk.top asks for, from the shortlist; minus infinity for the
+// others.
+std::vector<float> shortlist_logits(const Block& block, const Model& model, const Chunk& chunk,
+                                    Slice rows, std::size_t count) {
   std::vector<kernels::Candidates> found(count);
-  block.backend.screened_top(model.screen, model.lm_head, rows, static_cast<int>(count), chunk.top,
-                             chunk.always, found);
+  block.backend.shortlist_top(model.shortlist, model.lm_head, rows, static_cast<int>(count),
+                              chunk.top, chunk.always, found);
   const auto vocab = static_cast<std::size_t>(block.config.vocab_size);
   std::vector<float> logits(count * vocab, -std::numeric_limits<float>::infinity());
   for (std::size_t row = 0; row < count; ++row) {
@@ -161,21 +170,20 @@ bool head(const Block& block, const Model& model, State& state, Chunk& chunk, Sl
   const std::size_t hidden = block.hidden();
   const Slice normed = block.norm(x, model.norm);
   const std::size_t logit_rows = chunk.taps != nullptr ? chunk.rows() : chunk.logit_rows;
-  const bool screened = model.screen && chunk.top > 0 && chunk.taps == nullptr;
+  const bool shortlisted = model.shortlist && chunk.top > 0 && chunk.taps == nullptr;
   Slice scores;
   std::vector<float> logits;
-  if (logit_rows > 0 && screened) {
+  if (logit_rows > 0 && shortlisted) {
     const Slice last = normed.sub((chunk.rows() - logit_rows) * hidden, logit_rows * hidden);
-    logits = screened_logits(block, model, chunk, last, logit_rows);
+    logits = shortlist_logits(block, model, chunk, last, logit_rows);
   } else if (logit_rows > 0) {
     scores = block.space.take(logit_rows * static_cast<std::size_t>(block.config.vocab_size));
     const Slice last = normed.sub((chunk.rows() - logit_rows) * hidden, logit_rows * hidden);
-    backend.matmul(model.lm_head, last, scores, static_cast<int>(logit_rows),
-                   ProductForm::canonical);
+    backend.matmul(model.lm_head, last, scores, static_cast<int>(logit_rows), ProductForm::gemv);
   }
   if (!backend.finish()) return false;
   const std::vector<float> rows = read(backend, normed);
-  if (!screened) logits = read(backend, scores);
+  if (!shortlisted) logits = read(backend, scores);
 
   // The MTP head's KV follows one position behind: row p needs the token at p+1.
   const bool first = state.hidden.empty();
@@ -189,9 +197,10 @@ bool head(const Block& block, const Model& model, State& state, Chunk& chunk, Sl
     }
   }
 
-  for (const std::size_t cut : chunk.cuts) {
-    const auto row = rows.begin() + static_cast<std::ptrdiff_t>((cut - 1) * hidden);
-    chunk.cut_hidden.emplace_back(row, row + static_cast<std::ptrdiff_t>(hidden));
+  chunk.checkpoint_hidden.clear();  // there may not have been memory for the rest
+  for (const std::size_t row_count : chunk.checkpoint_rows) {
+    const auto row = rows.begin() + static_cast<std::ptrdiff_t>((row_count - 1) * hidden);
+    chunk.checkpoint_hidden.emplace_back(row, row + static_cast<std::ptrdiff_t>(hidden));
   }
   const auto wanted = static_cast<std::ptrdiff_t>(chunk.logit_rows) *
                       static_cast<std::ptrdiff_t>(block.config.vocab_size);
@@ -207,14 +216,15 @@ bool head(const Block& block, const Model& model, State& state, Chunk& chunk, Sl
 
 Chunk make_chunk(const Model& model, const Config& config, State& state,
                  std::vector<TokenId> tokens, std::int64_t position, kernels::DeltaForm form,
-                 std::vector<std::size_t> cuts) {
+                 std::vector<std::size_t> checkpoint_rows) {
   Chunk chunk;
   chunk.tokens = std::move(tokens);
   chunk.position = position;
   chunk.form = form;
-  chunk.cuts = std::move(cuts);
-  if (chunk.cuts.empty() || chunk.cuts.back() != chunk.rows()) chunk.cuts.push_back(chunk.rows());
-  while (chunk.states.size() < chunk.cuts.size())
+  chunk.checkpoint_rows = std::move(checkpoint_rows);
+  if (chunk.checkpoint_rows.empty() || chunk.checkpoint_rows.back() != chunk.rows())
+    chunk.checkpoint_rows.push_back(chunk.rows());
+  while (chunk.states.size() < chunk.checkpoint_rows.size())
     chunk.states.push_back(take_spare(state, *model.backend, config));
   const std::size_t bytes =
       chunk.rows() * static_cast<std::size_t>(config.hidden_size) * sizeof(float);
@@ -233,7 +243,8 @@ std::size_t Chunk::bytes() const {
 std::size_t chunk_bytes_per_row(const Config& config) {
   const auto hidden = static_cast<std::size_t>(config.hidden_size);
   const auto k = static_cast<std::size_t>(config.num_experts_per_tok);
-  // hidden, output, normed and shared; the experts' outputs; the MTP head's and the cuts' host copy
+  // hidden, output, normed and shared; the experts' outputs; the MTP head's and the checkpoints'
+  // host copy
   return (4 + k + 2) * hidden * sizeof(float);
 }
 
@@ -244,6 +255,7 @@ int stage_count(const Config& config) {
 bool run_stage(const Model& model, const Config& config, State& state, Chunk& chunk,
                const std::atomic<bool>* interrupt) {
   Backend& backend = *model.backend;
+  const Finish finish{backend};
   model.workspace->reset();
   const Block block{config,
                     backend,
@@ -288,6 +300,7 @@ std::optional<MtpResult> run_mtp(const Model& model, const Config& config, KvCac
                                  const std::atomic<bool>* interrupt) {
   const MtpHead& mtp = *model.mtp;
   Backend& backend = *model.backend;
+  const Finish finish{backend};
   const std::size_t width = static_cast<std::size_t>(config.hidden_size);
   MtpResult result;
   // In blocks of rows, like a layer's mixer, for the scratch's sake.
@@ -308,9 +321,10 @@ std::optional<MtpResult> run_mtp(const Model& model, const Config& config, KvCac
     const Slice joined = block.take(2 * config.hidden_size);
     const std::int64_t stride = 2 * config.hidden_size;
     backend.split_groups(block.norm(tokens, mtp.pre_fc_norm_embedding), block.rows, 1,
-                         std::array{Part{joined, config.hidden_size, stride, 0}});
-    backend.split_groups(block.norm(states, mtp.pre_fc_norm_hidden), block.rows, 1,
-                         std::array{Part{joined, config.hidden_size, stride, config.hidden_size}});
+                         std::array{SplitSpec{joined, config.hidden_size, stride, 0}});
+    backend.split_groups(
+        block.norm(states, mtp.pre_fc_norm_hidden), block.rows, 1,
+        std::array{SplitSpec{joined, config.hidden_size, stride, config.hidden_size}});
     const Slice x = block.take(config.hidden_size);
     block.matmul({{mtp.fc, joined, x, block.rows}});
     const Slice mixed =
@@ -333,7 +347,7 @@ std::optional<MtpResult> run_mtp(const Model& model, const Config& config, KvCac
     if (wanted > 0) {
       logits = block.space.take(wanted * static_cast<std::size_t>(config.vocab_size));
       backend.matmul(model.lm_head, normed.sub((count - wanted) * width, wanted * width), logits,
-                     static_cast<int>(wanted), ProductForm::canonical);
+                     static_cast<int>(wanted), ProductForm::gemv);
     }
     if (!backend.finish()) return std::nullopt;
     const std::vector<float> rows = read(backend, normed);

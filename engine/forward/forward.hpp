@@ -9,9 +9,10 @@
 #include <span>
 #include <vector>
 
-#include "engine/engine.hpp"
-#include "engine/model.hpp"
-#include "engine/state.hpp"
+#include "engine/forward/model.hpp"
+#include "engine/forward/state.hpp"
+#include "engine/support/types.hpp"
+#include "kernels/ops.hpp"
 
 namespace hearth::engine {
 
@@ -46,8 +47,8 @@ struct Chunk {
   std::int64_t position = 0;    // of the first row
   kernels::DeltaForm form = kernels::DeltaForm::chunked;
   // After how many rows a recurrent state is kept; rising, the last is tokens.size().
-  std::vector<std::size_t> cuts;
-  std::vector<RecurrentState> states;  // one per cut
+  std::vector<std::size_t> checkpoint_rows;
+  std::vector<RecurrentState> states;  // one per checkpoint
   std::size_t logit_rows = 0;          // of the last rows, how many
   int top = 0;  // only the so many largest logits are needed, and those of `always`; 0: all
   std::span<const TokenId> always;
@@ -59,14 +60,16 @@ struct Chunk {
 
   // How far the stage is; an interruption loses a block of rows or a group of experts.
   std::size_t rows_done = 0;  // of a layer's mixer
-  // After rows_done where that is no cut, of that one layer: which of the two, and what it is.
+  // After rows_done where that is no checkpoint, of that one layer: which of the two, and what it
+  // is.
   std::size_t between = 0;
   std::array<RecurrentState, 2> states_between;
   ExpertWork experts;
 
   // Out of the last stage.
-  std::vector<std::vector<float>> cut_hidden;  // one per cut: [hidden] after the final norm
-  std::vector<float> logits;                   // [logit_rows][vocab]
+  std::vector<std::vector<float>>
+      checkpoint_hidden;      // one per checkpoint: [hidden] after the final norm
+  std::vector<float> logits;  // [logit_rows][vocab]
 
   std::size_t rows() const { return tokens.size(); }
   std::size_t bytes() const;  // of memory, without the states
@@ -74,10 +77,11 @@ struct Chunk {
 
 // Memory that a row of a chunk takes while it is under way.
 std::size_t chunk_bytes_per_row(const Config& config);
-// cuts: after how many of the tokens a state is kept, besides the end. Takes from state.spares.
+// checkpoint_rows: after how many of the tokens a state is kept, besides the end. Takes from
+// state.spares.
 Chunk make_chunk(const Model& model, const Config& config, State& state,
                  std::vector<TokenId> tokens, std::int64_t position, kernels::DeltaForm form,
-                 std::vector<std::size_t> cuts);
+                 std::vector<std::size_t> checkpoint_rows);
 
 int stage_count(const Config& config);
 
@@ -99,18 +103,5 @@ std::optional<MtpResult> run_mtp(const Model& model, const Config& config, kerne
                                  std::span<const float> hidden, std::span<const TokenId> next,
                                  std::int64_t position, std::size_t logit_rows,
                                  kernels::ProductForm form, const std::atomic<bool>* interrupt);
-
-// What golden tests and benchmarks may see of a session.
-struct SessionAccess {
-  static State& state(Session& session) { return *session.state_; }
-  // The chunk that decodes these, and one stage of a chunk that follows the session's tokens.
-  static Chunk decode_chunk(Session& session, std::span<const TokenId> tokens);
-  static Progress advance(Session& session, Chunk& chunk, const std::atomic<bool>* interrupt) {
-    return session.advance(chunk, interrupt);
-  }
-  // One chunk through all layers, in one of the delta rule's forms, with taps.
-  static void run(Session& session, std::span<const TokenId> tokens, kernels::DeltaForm form,
-                  Taps& taps);
-};
 
 }  // namespace hearth::engine

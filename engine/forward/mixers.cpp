@@ -4,7 +4,7 @@
 #include <cmath>
 #include <vector>
 
-#include "engine/forward_parts.hpp"
+#include "engine/forward/parts.hpp"
 
 namespace hearth::engine {
 
@@ -12,9 +12,9 @@ namespace {
 
 using kernels::Backend;
 using kernels::KvCache;
-using kernels::Part;
 using kernels::Rows;
 using kernels::Slice;
+using kernels::SplitSpec;
 
 // A window that begins `offset` values into `values`.
 Slice from(Slice values, std::int64_t offset) {
@@ -68,7 +68,7 @@ Slice full_attention(const Block& block, const FullAttention& weights, KvCache& 
                 {weights.v_proj, x, v, rows}});
   const std::int64_t stride = std::int64_t{heads} * dim;
   backend.split_groups(query_and_gate, rows, heads,
-                       std::array{Part{q, dim, stride, 0}, Part{gate, dim, stride, 0}});
+                       std::array{SplitSpec{q, dim, stride, 0}, SplitSpec{gate, dim, stride, 0}});
 
   backend.rms_norm(Rows{q, dim}, weights.q_norm, Rows{q, dim}, rows * heads, dim,
                    config.rms_norm_eps);
@@ -96,7 +96,7 @@ Slice full_attention(const Block& block, const FullAttention& weights, KvCache& 
 }
 
 Slice linear_attention(const Block& block, const LinearAttention& weights,
-                       std::span<const Stretch> stretches, kernels::DeltaForm form, Slice x) {
+                       std::span<const RowSpan> spans, kernels::DeltaForm form, Slice x) {
   const Config& config = block.config;
   Backend& backend = block.backend;
   const int rows = block.rows;
@@ -118,13 +118,15 @@ Slice linear_attention(const Block& block, const LinearAttention& weights,
   const std::int64_t group_values = std::int64_t{ratio} * value_dim;
   backend.split_groups(
       qkvz, rows, key_heads,
-      std::array{Part{qkv, key_dim, channels, 0}, Part{qkv, key_dim, channels, keys},
-                 Part{qkv, group_values, channels, 2 * keys}, Part{z, group_values, values, 0}});
+      std::array{SplitSpec{qkv, key_dim, channels, 0}, SplitSpec{qkv, key_dim, channels, keys},
+                 SplitSpec{qkv, group_values, channels, 2 * keys},
+                 SplitSpec{z, group_values, values, 0}});
 
   const Slice b = block.take(value_heads);
   const Slice a = block.take(value_heads);
-  backend.split_groups(ba, rows, key_heads,
-                       std::array{Part{b, ratio, value_heads, 0}, Part{a, ratio, value_heads, 0}});
+  backend.split_groups(
+      ba, rows, key_heads,
+      std::array{SplitSpec{b, ratio, value_heads, 0}, SplitSpec{a, ratio, value_heads, 0}});
   const Slice beta = block.take(value_heads);
   const Slice g = block.take(value_heads);
   backend.delta_gates(b, a, weights.a_log, weights.dt_bias, beta, g, rows, value_heads);
@@ -135,12 +137,12 @@ Slice linear_attention(const Block& block, const LinearAttention& weights,
     return data.sub(first_row * static_cast<std::size_t>(width),
                     count * static_cast<std::size_t>(width));
   };
-  for (const Stretch& stretch : stretches) {
-    const std::size_t count = stretch.end - stretch.begin;
-    const Slice rows_mixed = window(mixed, stretch.begin, count, channels);
-    backend.conv_silu(window(qkv, stretch.begin, count, channels), weights.conv1d,
-                      kernels::slice(*stretch.conv_in), kernels::slice(*stretch.conv_out),
-                      rows_mixed, static_cast<int>(count), static_cast<int>(channels),
+  for (const RowSpan& span : spans) {
+    const std::size_t count = span.end - span.begin;
+    const Slice rows_mixed = window(mixed, span.begin, count, channels);
+    backend.conv_silu(window(qkv, span.begin, count, channels), weights.conv1d,
+                      kernels::slice(*span.conv_in), kernels::slice(*span.conv_out), rows_mixed,
+                      static_cast<int>(count), static_cast<int>(channels),
                       config.linear_conv_kernel_dim);
 
     kernels::DeltaRule delta;
@@ -149,15 +151,15 @@ Slice linear_attention(const Block& block, const LinearAttention& weights,
     delta.value_heads = value_heads;
     delta.key_dim = key_dim;
     delta.value_dim = value_dim;
-    delta.first_position = block.position + static_cast<std::int64_t>(stretch.begin);
+    delta.first_position = block.position + static_cast<std::int64_t>(span.begin);
     delta.q = Rows{rows_mixed, channels};
     delta.k = Rows{from(rows_mixed, keys), channels};
     delta.v = Rows{from(rows_mixed, 2 * keys), channels};
-    delta.g = window(g, stretch.begin, count, value_heads);
-    delta.beta = window(beta, stretch.begin, count, value_heads);
-    delta.state_in = kernels::slice(*stretch.delta_in);
-    delta.state_out = kernels::slice(*stretch.delta_out);
-    delta.out = window(out, stretch.begin, count, values);
+    delta.g = window(g, span.begin, count, value_heads);
+    delta.beta = window(beta, span.begin, count, value_heads);
+    delta.state_in = kernels::slice(*span.delta_in);
+    delta.state_out = kernels::slice(*span.delta_out);
+    delta.out = window(out, span.begin, count, values);
     const float scale = 1.0F / std::sqrt(static_cast<float>(key_dim));
     backend.l2_norm(delta.q, delta.rows, key_heads, key_dim, scale);
     backend.l2_norm(delta.k, delta.rows, key_heads, key_dim, 1.0F);

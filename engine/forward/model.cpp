@@ -1,12 +1,20 @@
 // Loading weights: every tensor the config calls for, by name, checked and copied to the backend.
-#include "engine/model.hpp"
+#include "engine/forward/model.hpp"
 
 #include <algorithm>
+#include <array>
+#include <charconv>
+#include <optional>
+#include <set>
 #include <string>
+#include <string_view>
+#include <system_error>
 #include <utility>
 
-#include "engine/engine.hpp"
-#include "engine/weight_tensor.hpp"
+#include "engine/checkpoint/digest.hpp"
+#include "engine/checkpoint/weight_tensor.hpp"
+#include "engine/support/digest.hpp"
+#include "engine/support/types.hpp"
 
 namespace hearth::engine {
 
@@ -17,11 +25,23 @@ using kernels::DType;
 using kernels::Matrix;
 using kernels::Slice;
 
-constexpr std::uint64_t piece_bytes = 8 << 20;  // between two looks at the stop flag
+constexpr std::uint64_t piece_bytes = digest_piece;  // between two looks at the stop flag
 constexpr std::size_t alignment = 64;
 
-bool is_expert_weight(std::string_view name) {
-  return name.find(".mlp.experts.") != std::string_view::npos && !name.ends_with("_scale_inv");
+// The number in a name at that place, up to a dot.
+std::optional<int> number_at(std::string_view name, std::size_t begin) {
+  int number = 0;
+  const char* const end = name.data() + name.size();
+  const auto [after, error] = std::from_chars(name.data() + begin, end, number);
+  if (error != std::errc() || after == end || *after != '.') return std::nullopt;
+  return number;
+}
+
+// What some programs write beside the weights and what follows from config.json.
+bool is_harmless(std::string_view name) {
+  constexpr std::array endings{".rotary_emb.inv_freq", ".masked_bias", ".attn.bias"};
+  return std::ranges::any_of(endings,
+                             [&](std::string_view ending) { return name.ends_with(ending); });
 }
 
 class Loader {
@@ -35,6 +55,7 @@ class Loader {
         stop_(stop) {}
 
   void load(bool mtp) {
+    check_config();
     report_.bytes_total = dense_bytes(tensors_, mtp);
     model_.embed_tokens =
         matrix("model.embed_tokens.weight", config_.vocab_size, config_.hidden_size);
@@ -49,13 +70,77 @@ class Loader {
           layer(prefix, LayerId{index}, config_.layers[static_cast<std::size_t>(index)]));
     }
     if (mtp) model_.mtp = mtp_head();
-    model_.store = std::make_unique<ExpertStore>(tensors_, config_, std::move(experts_));
+    model_.store = std::make_unique<ExpertStore>(tensors_, config_, experts_);
+    list_unused(mtp);
+    digest_others();
     model_.store->load_scales(*model_.backend);
     model_.dense_bytes = report_.bytes_done + model_.store->scale_bytes();
     for (const auto& file : tensors_.files()) file->drop_cached();
   }
 
  private:
+  // What the files hold and the configuration leaves out would silently make another model of it.
+  void check_config() const {
+    const std::string layers = "model.layers.";
+    for (const auto& [name, tensor] : tensors_.all()) {
+      if (!name.starts_with(layers)) continue;
+      const std::optional<int> layer = number_at(name, layers.size());
+      if (!layer || *layer < config_.num_layers()) continue;
+      throw Error(
+          file_of(tensor) + ": tensor " + name + " belongs to layer " + std::to_string(*layer) +
+          ", but config.json says \"num_hidden_layers\": " + std::to_string(config_.num_layers()) +
+          " (the first is layer 0). One of them is of another checkpoint: download "
+          "config.json again.");
+    }
+    const TensorInfo* const head = tensors_.find("lm_head.weight");
+    if (head != nullptr && config_.tie_word_embeddings) {
+      throw Error(file_of(*head) +
+                  ": there is a tensor lm_head.weight, but config.json says "
+                  "\"tie_word_embeddings\": true, so it would not be used. Download config.json "
+                  "again; where the tensor is the one to be used, set the field to false.");
+    }
+  }
+
+  const std::string& file_of(const TensorInfo& tensor) const {
+    return tensors_.files()[tensor.file]->name();
+  }
+
+  void list_unused(bool mtp) {
+    const std::set<std::string_view> experts(experts_.begin(), experts_.end());
+    for (const auto& [name, tensor] : tensors_.all()) {
+      const bool used = used_.contains(name) || is_experts(name, experts) ||
+                        (!mtp && name.starts_with("mtp.")) || is_harmless(name);
+      if (!used) model_.unused.push_back(name);
+    }
+  }
+
+  // Small tensors, and those that are not used: every byte outside the experts counts.
+  void digest_others() {
+    for (const auto& [name, tensor] : tensors_.all()) {
+      if (is_expert_weight(name) || digested_.contains(name)) continue;
+      if (stop_ != nullptr && stop_->load()) throw Error("loading the model was cancelled");
+      digests_.add(name, digest_tensor(tensors_, tensor));
+    }
+    model_.dense_digest = digests_.sum();
+  }
+
+  // Whether it belongs to an expert; these are the layers' prefixes, "model.layers.0.mlp.experts."
+  // first.
+  bool is_experts(std::string_view name, const std::set<std::string_view>& prefixes) const {
+    constexpr std::string_view mark = ".experts.";
+    const std::size_t at = name.find(mark);
+    if (at == std::string_view::npos) return false;
+    const std::size_t begin = at + mark.size();
+    const std::optional<int> expert = number_at(name, begin);
+    if (!prefixes.contains(name.substr(0, begin)) || !expert || *expert >= config_.num_experts)
+      return false;
+    const std::string_view rest = name.substr(std::min(name.find('.', begin), name.size()));
+    constexpr std::array parts{".gate_proj.weight", ".up_proj.weight", ".down_proj.weight"};
+    return std::ranges::any_of(parts, [&](std::string_view part) {
+      return rest == part || rest == std::string(part) + "_scale_inv";
+    });
+  }
+
   Layer layer(const std::string& prefix, LayerId id, LayerKind kind) {
     Layer layer;
     layer.id = id;
@@ -134,6 +219,7 @@ class Loader {
   // A weight matrix as it is stored; with its block scales where it is quantised.
   Matrix matrix(const std::string& name, std::int64_t rows, std::int64_t cols) {
     const WeightTensor weight = require_weight(tensors_, name, rows, cols);
+    used_.insert(name);
     Slice scales;
     if (weight.scales != nullptr)
       scales = kept(*weight.scales, read_scales(tensors_, *weight.scales));
@@ -147,18 +233,20 @@ class Loader {
   void fill(const Buffer& buffer, const TensorInfo& tensor) {
     const std::span<std::byte> host = model_.backend->map(buffer);
     std::vector<std::byte> staging;
+    std::uint64_t sum = 0;
     for (std::uint64_t at = 0; at < tensor.bytes; at += piece_bytes) {
       if (stop_ != nullptr && stop_->load()) throw Error("loading the model was cancelled");
       const std::size_t count = static_cast<std::size_t>(std::min(piece_bytes, tensor.bytes - at));
-      if (!host.empty()) {
-        tensors_.read(tensor, at, host.subspan(at, count));
-      } else {
-        staging.resize(count);
-        tensors_.read(tensor, at, staging);
-        model_.backend->write(buffer, at, staging);
-      }
+      if (host.empty()) staging.resize(count);
+      const std::span<std::byte> piece =
+          host.empty() ? std::span(staging) : host.subspan(at, count);
+      tensors_.read(tensor, at, piece);
+      sum = digest(piece, sum);
+      if (host.empty()) model_.backend->write(buffer, at, piece);
       count_bytes(count);
     }
+    digests_.add(tensor.name, sum);
+    digested_.insert(tensor.name);
     if (tensor.bytes >= piece_bytes) tensors_.files()[tensor.file]->drop_cached();
   }
 
@@ -172,6 +260,7 @@ class Loader {
   Slice values_of(const TensorInfo& tensor) { return kept(tensor, tensors_.read_f32(tensor)); }
 
   Slice kept(const TensorInfo& tensor, std::span<const float> values) {
+    used_.insert(tensor.name);
     Buffer buffer = model_.backend->allocate(std::max(values.size() * sizeof(float), alignment));
     const Slice result = kernels::slice(buffer, 0, values.size());
     model_.backend->write(result, values);
@@ -192,7 +281,10 @@ class Loader {
   const Tensors& tensors_;
   const std::function<void(const LoadProgress&)>& progress_;
   const std::atomic<bool>* stop_;
-  std::vector<std::string> experts_;  // prefixes of their names, by layer
+  std::vector<std::string> experts_;             // prefixes of their names, by layer
+  std::set<std::string, std::less<>> digested_;  // those of them that digests_ has
+  TensorDigests digests_;
+  std::set<std::string, std::less<>> used_;  // names of the tensors that were read
   LoadProgress report_;
   std::uint64_t reported_ = 0;
 };

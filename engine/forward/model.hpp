@@ -10,12 +10,14 @@
 #include <string>
 #include <vector>
 
-#include "engine/config.hpp"
-#include "engine/expert_cache.hpp"
-#include "engine/expert_store.hpp"
-#include "engine/experts.hpp"
-#include "engine/safetensors.hpp"
-#include "engine/workspace.hpp"
+#include "engine/checkpoint/model_config.hpp"
+#include "engine/checkpoint/safetensors.hpp"
+#include "engine/experts/cache.hpp"
+#include "engine/experts/digests.hpp"
+#include "engine/experts/experts.hpp"
+#include "engine/experts/store.hpp"
+#include "engine/forward/load_progress.hpp"
+#include "engine/forward/workspace.hpp"
 #include "kernels/ops.hpp"
 
 namespace hearth::engine {
@@ -57,7 +59,7 @@ struct Layer {
   MixtureOfExperts moe;
 };
 
-// The multi-token-prediction head; its layer's experts lie behind those of the last layer.
+// The multi-token-prediction head; its layer's experts come after those of the last layer.
 struct MtpHead {
   kernels::Matrix fc;  // [hidden, 2 · hidden]
   kernels::Slice pre_fc_norm_embedding;
@@ -73,16 +75,17 @@ struct Model {
   std::vector<kernels::Buffer> storage;  // what the handles below point into
   kernels::Matrix embed_tokens;          // [vocab, hidden]
   kernels::Matrix lm_head;               // [vocab, hidden]; embed_tokens where tied
-  kernels::Screen screen;                // of lm_head; empty: none
+  kernels::Shortlist shortlist;          // of lm_head; empty: none
   kernels::Slice norm;                   // [hidden]
   std::vector<Layer> layers;
   std::optional<MtpHead> mtp;
   std::unique_ptr<ExpertStore> store;
+  std::unique_ptr<ExpertDigests> digests;
   std::unique_ptr<ExpertCache> experts;
-  std::uint64_t dense_bytes = 0;  // of everything that is always in memory, scales included
+  std::vector<std::string> unused;  // tensors that no part of the model is made of, by name
+  std::uint64_t dense_digest = 0;   // of all tensors but the experts' weights
+  std::uint64_t dense_bytes = 0;    // of everything that is always in memory, scales included
 };
-
-struct LoadProgress;
 
 // Bytes that load_dense will keep in memory; tensors of experts do not count, their scales do.
 std::uint64_t dense_bytes(const Tensors& tensors, bool mtp);

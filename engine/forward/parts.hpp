@@ -8,7 +8,7 @@
 #include <initializer_list>
 #include <span>
 
-#include "engine/forward.hpp"
+#include "engine/forward/forward.hpp"
 
 namespace hearth::engine {
 
@@ -43,7 +43,7 @@ kernels::Slice full_attention(const Block& block, const FullAttention& weights,
                               kernels::KvCache& kv, kernels::Slice x);
 
 // The recurrent state before and after rows [begin, end) of a block, of one layer.
-struct Stretch {
+struct RowSpan {
   std::size_t begin = 0;
   std::size_t end = 0;
   const kernels::Buffer* delta_in = nullptr;
@@ -54,7 +54,7 @@ struct Stretch {
 
 // [T][H] → [T][H]: Gated DeltaNet.
 kernels::Slice linear_attention(const Block& block, const LinearAttention& weights,
-                                std::span<const Stretch> stretches, kernels::DeltaForm form,
+                                std::span<const RowSpan> spans, kernels::DeltaForm form,
                                 kernels::Slice x);
 
 // Which experts the router picks for x [T][H].

@@ -1,5 +1,5 @@
-// See state.hpp.
-#include "engine/state.hpp"
+// Allocates and sizes the states of a sequence.
+#include "engine/forward/state.hpp"
 
 #include <algorithm>
 #include <utility>

@@ -5,10 +5,13 @@
 #include <cstdint>
 #include <vector>
 
-#include "engine/config.hpp"
+#include "engine/checkpoint/model_config.hpp"
 #include "kernels/ops.hpp"
 
 namespace hearth::engine {
+
+// How the attention layers keep keys and values.
+enum class KvType : std::uint8_t { f32, f16 };
 
 // The DeltaNet layers' memory after some position, one entry per linear layer in order.
 struct RecurrentState {

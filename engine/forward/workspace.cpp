@@ -1,5 +1,5 @@
-// See workspace.hpp.
-#include "engine/workspace.hpp"
+// The arena that a layer takes its scratch from.
+#include "engine/forward/workspace.hpp"
 
 #include <algorithm>
 

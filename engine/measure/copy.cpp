@@ -1,10 +1,10 @@
-// See measure_copy.hpp.
-#include "engine/measure_copy.hpp"
+// Runs a session over a given text, with or without drafts.
+#include "engine/measure/copy.hpp"
 
 #include <algorithm>
 #include <chrono>
 
-#include "engine/drafts.hpp"
+#include "engine/decode/drafts.hpp"
 
 namespace hearth::engine {
 
@@ -17,9 +17,9 @@ TokenId likeliest(std::span<const float> logits) {
 }
 
 // What may follow, as Generation has it: judged apart by how long the match is.
-std::vector<TokenId> guesses(const PromptLookup& lookup, DraftLength& length, std::size_t most,
+std::vector<TokenId> guesses(const PromptLookup& lookup, DraftLength& length, std::size_t max,
                              DraftLength::Source& source) {
-  PromptLookup::Guess guess = lookup.guess(most);
+  PromptLookup::Guess guess = lookup.guess(max);
   if (guess.tokens.empty()) return {};
   source = guess.source();
   guess.tokens.resize(std::min(guess.tokens.size(), length.choose(source)));
@@ -28,8 +28,9 @@ std::vector<TokenId> guesses(const PromptLookup& lookup, DraftLength& length, st
 
 }  // namespace
 
-CopyRun write_given(Session& session, std::span<const TokenId> prompt,
-                    std::span<const TokenId> text, bool guess, const std::atomic<bool>* interrupt) {
+CopyRun teacher_forced_run(Session& session, std::span<const TokenId> prompt,
+                           std::span<const TokenId> text, bool guess,
+                           const std::atomic<bool>* interrupt) {
   CopyRun run;
   session.sync(prompt);
   const std::vector<TokenId> tokens(prompt.begin(), prompt.end());
@@ -38,8 +39,8 @@ CopyRun write_given(Session& session, std::span<const TokenId> prompt,
   if (progress == Progress::interrupted) return run;
 
   session.want_logits(1, {});
-  const std::size_t most = guess ? session.engine().options().drafts : 0;
-  DraftLength length(most);
+  const std::size_t max = guess ? session.engine().options().drafts : 0;
+  DraftLength length(max);
   PromptLookup lookup;
   lookup.append(prompt);
   lookup.append(text.first(1));  // the prompt's logits gave it
@@ -49,7 +50,7 @@ CopyRun write_given(Session& session, std::span<const TokenId> prompt,
     DraftLength::Source source = DraftLength::Source::short_match;
     // The token behind the last guess that is right comes with its row.
     const std::vector<TokenId> drafted =
-        guesses(lookup, length, std::min(most, text.size() - at - 2), source);
+        guesses(lookup, length, std::min(max, text.size() - at - 2), source);
     std::vector<TokenId> rows{text[at]};
     rows.insert(rows.end(), drafted.begin(), drafted.end());
     if (session.decode(rows, interrupt) == Progress::interrupted) return run;

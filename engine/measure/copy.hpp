@@ -24,7 +24,8 @@ struct CopyRun {
 
 // Goes to the end of `prompt` and writes `text` behind it. Guesses come from prompt and text, as
 // many at a time as pay on this engine. Ends early when *interrupt becomes true.
-CopyRun write_given(Session& session, std::span<const TokenId> prompt,
-                    std::span<const TokenId> text, bool guess, const std::atomic<bool>* interrupt);
+CopyRun teacher_forced_run(Session& session, std::span<const TokenId> prompt,
+                           std::span<const TokenId> text, bool guess,
+                           const std::atomic<bool>* interrupt);
 
 }  // namespace hearth::engine

@@ -1,11 +1,13 @@
-// See cost.hpp. Shapes as in model.hpp.
-#include "engine/cost.hpp"
+// Bytes and operations of a model, and predicted times. Shapes as in model.hpp.
+#include "engine/measure/cost.hpp"
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
+#include <utility>
 
-#include "engine/forward.hpp"
-#include "engine/model.hpp"
+#include "engine/forward/forward.hpp"
+#include "engine/forward/model.hpp"
 
 namespace hearth::engine {
 
@@ -24,6 +26,12 @@ double quantised(double rows, double cols, WeightForm form) {
 
 double product(double rows, double cols) {
   return 2 * rows * cols;
+}
+
+WeightForm weight_form(const Tensors& tensors) {
+  const TensorInfo* tensor = tensors.find("model.layers.0.mlp.experts.0.gate_proj.weight");
+  const bool fp8 = tensor != nullptr && tensor->type == TensorType::f8_e4m3;
+  return fp8 ? WeightForm::fp8 : WeightForm::bf16;
 }
 
 }  // namespace
@@ -64,7 +72,7 @@ Costs costs_of(const Config& config, WeightForm form, bool mtp) {
                           quantised(hidden, values, form);
       layer.flops += product(channels + 2 * values + 2 * heads, hidden);
       // Per head and row: k·k and q·k of half a chunk, both with u; recall of k and q; the update.
-      layer.mixing_flops =
+      layer.delta_rule_flops =
           heads * (2 * delta_rows * (key_dim + value_dim) + 6 * key_dim * value_dim);
       const double history = (config.linear_conv_kernel_dim - 1) * channels;
       costs.state_bytes += (heads * key_dim * value_dim + history) * f32;
@@ -81,20 +89,28 @@ Costs costs_of(const Config& config, WeightForm form, bool mtp) {
   costs.experts_per_token = config.num_experts_per_tok;
   costs.embedding_bytes = vocab * hidden * bf16;
   costs.head_bytes = config.tie_word_embeddings ? 0 : vocab * hidden * bf16;
-  costs.screen_bytes = vocab * (hidden + 2 * f32);
+  costs.shortlist_bytes = vocab * (hidden + 2 * f32);
   costs.head_flops = product(vocab, hidden);
   return costs;
 }
 
 WeightForm weight_form(const Engine& engine) {
-  const TensorInfo* tensor =
-      engine.model().tensors->find("model.layers.0.mlp.experts.0.gate_proj.weight");
-  const bool fp8 = tensor != nullptr && tensor->type == TensorType::f8_e4m3;
-  return fp8 ? WeightForm::fp8 : WeightForm::bf16;
+  return weight_form(*engine.model().tensors);
 }
 
-bool offers_mtp(const Engine& engine) {
-  return engine.model().tensors->find("mtp.fc.weight") != nullptr;
+CheckpointShape read_shape(const EngineOptions& options) {
+  CheckpointShape shape;
+  shape.config = read_config(options.model);
+  const Tensors tensors = Tensors::open(options.model);
+  shape.form = weight_form(tensors);
+  shape.mtp = tensors.find("mtp.fc.weight") != nullptr;
+  Profile profile;
+  if (std::filesystem::exists(options.model / "tokenizer.json")) {
+    profile = read_profile(options.model, shape.config, Tokenizer::load(options.model),
+                           read_generation_defaults(options.model));
+  }
+  shape.context = context_tokens(options, shape.config, profile);
+  return shape;
 }
 
 double Costs::dense_bytes() const {
@@ -108,8 +124,8 @@ double Costs::all_expert_bytes() const {
   return static_cast<double>(with_head) * experts * expert_bytes;
 }
 
-double Costs::decode_bytes(bool screened, double depth) const {
-  double total = screened ? screen_bytes : head_bytes > 0 ? head_bytes : embedding_bytes;
+double Costs::decode_bytes(bool shortlisted, double depth) const {
+  double total = shortlisted ? shortlist_bytes : head_bytes > 0 ? head_bytes : embedding_bytes;
   for (const LayerCost& layer : layers) {
     total += layer.mixer_bytes + layer.moe_bytes + experts_per_token * expert_bytes;
   }
@@ -120,7 +136,7 @@ double Costs::prefill_flops(double tokens, double depth) const {
   double per_token = 0;
   double attention = 0;
   for (const LayerCost& layer : layers) {
-    per_token += layer.flops + layer.mixing_flops + experts_per_token * expert_flops;
+    per_token += layer.flops + layer.delta_rule_flops + experts_per_token * expert_flops;
     attention += layer.attention_flops;
   }
   return tokens * per_token + attention * tokens * (depth + tokens / 2) + head_flops;
@@ -131,31 +147,42 @@ double Costs::touched(double tokens) const {
   return experts * (1 - std::pow(missed, tokens));
 }
 
-double KernelSpeed::blocked_flops(double rows) const {
-  if (blocked.empty()) return 0;
-  if (rows <= blocked.front().rows) {
+KernelSpeed usual_kernels(const MachineSpeed& machine, WeightForm form) {
+  KernelSpeed speed;
+  speed.products = (form == WeightForm::fp8 ? 0.85 : 0.82) * machine.memory;
+  speed.shortlist = 0.80 * machine.memory;
+  constexpr std::pair<double, double> shares[] = {{4, 0.24}, {16, 0.45}, {64, 0.60}, {256, 0.68}};
+  for (const auto& [rows, share] : shares) speed.gemm.push_back({rows, share * machine.arithmetic});
+  speed.delta_rule = 0.45 * machine.arithmetic;
+  speed.attention = 0.42 * machine.arithmetic;
+  return speed;
+}
+
+double KernelSpeed::gemm_flops(double rows) const {
+  if (gemm.empty()) return 0;
+  if (rows <= gemm.front().rows) {
     // Fewer rows take nearly as long: it is the weights that cost.
-    return blocked.front().flops * rows / blocked.front().rows;
+    return gemm.front().flops * rows / gemm.front().rows;
   }
-  for (std::size_t i = 1; i < blocked.size(); ++i) {
-    const Blocked& from = blocked[i - 1];
-    const Blocked& to = blocked[i];
+  for (std::size_t i = 1; i < gemm.size(); ++i) {
+    const GemmSpeed& from = gemm[i - 1];
+    const GemmSpeed& to = gemm[i];
     if (rows > to.rows) continue;
     const double share = std::log(rows / from.rows) / std::log(to.rows / from.rows);
     return from.flops + share * (to.flops - from.flops);
   }
-  return blocked.back().flops;
+  return gemm.back().flops;
 }
 
 double decode_seconds(const Costs& costs, const MachineSpeed& machine, const KernelSpeed& kernels,
-                      double hits, bool screened, double depth) {
+                      double hits, bool shortlisted, double depth) {
   const double routed = costs.experts_per_token * costs.expert_bytes;
   const double computed = hits * routed / kernels.products;
   const double read = hits < 1 ? (1 - hits) * routed / machine.disk : 0;
   // What was read is computed too; only the last of it is not hidden behind other reads.
   const double last = hits < 1 ? costs.expert_bytes / kernels.products : 0;
   const double head = costs.head_bytes > 0 ? costs.head_bytes : costs.embedding_bytes;
-  double total = screened ? costs.screen_bytes / kernels.screening : head / kernels.products;
+  double total = shortlisted ? costs.shortlist_bytes / kernels.shortlist : head / kernels.products;
   for (const LayerCost& layer : costs.layers) {
     total +=
         (layer.mixer_bytes + layer.moe_bytes) / kernels.products + std::max(computed, read + last);
@@ -166,12 +193,12 @@ double decode_seconds(const Costs& costs, const MachineSpeed& machine, const Ker
 double prefill_seconds(const Costs& costs, const MachineSpeed& machine, const KernelSpeed& kernels,
                        double tokens, double resident, double chunk) {
   const auto layers = static_cast<double>(costs.layers.size());
-  double dense = 0;      // operations of a token
-  double mixing = 0;     // and of the delta rule
-  double attention = 0;  // and of a position that it sees
+  double dense = 0;       // operations of a token
+  double delta_rule = 0;  // and of the delta rule
+  double attention = 0;   // and of a position that it sees
   for (const LayerCost& layer : costs.layers) {
     dense += layer.flops;
-    mixing += layer.mixing_flops;
+    delta_rule += layer.delta_rule_flops;
     attention += layer.attention_flops;
   }
   double total = 0;
@@ -179,9 +206,9 @@ double prefill_seconds(const Costs& costs, const MachineSpeed& machine, const Ke
     const double rows = std::min(chunk, tokens - done);
     const double touched = costs.touched(rows);
     const double routed = rows * costs.experts_per_token;  // rows that experts compute
-    double compute = rows * dense / kernels.blocked_flops(rows) +
-                     layers * routed * costs.expert_flops / kernels.blocked_flops(routed / touched);
-    if (mixing > 0) compute += rows * mixing / kernels.mixing;
+    double compute = rows * dense / kernels.gemm_flops(rows) +
+                     layers * routed * costs.expert_flops / kernels.gemm_flops(routed / touched);
+    if (delta_rule > 0) compute += rows * delta_rule / kernels.delta_rule;
     if (attention > 0) compute += attention * rows * (done + rows / 2) / kernels.attention;
     const double read =
         resident < 1 ? (1 - resident) * touched * layers * costs.expert_bytes / machine.disk : 0;
@@ -202,11 +229,11 @@ MemoryPlan plan_memory(const Costs& costs, const EngineOptions& options, const C
   plan.prefixes = options.prefix_ram_bytes.value_or(default_prefixes(view));
   plan.scratch = static_cast<std::uint64_t>(chunk_rows(options, config, context)) *
                  chunk_bytes_per_row(config);
-  plan.screen = screen_bytes(options, config, plan, view);
+  plan.shortlist = shortlist_bytes(options, config, plan, view);
   MemoryWishes wishes;
   wishes.experts = options.experts.memory;
   wishes.all_experts = bytes(costs.all_expert_bytes());
-  wishes.least_experts = bytes(2 * costs.experts_per_token * costs.expert_bytes);
+  wishes.min_experts = bytes(2 * costs.experts_per_token * costs.expert_bytes);
   plan_experts(plan, view, wishes, name);
   return plan;
 }

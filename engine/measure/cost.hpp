@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/config.hpp"
+#include "engine/checkpoint/model_config.hpp"
 #include "engine/engine.hpp"
 
 namespace hearth::engine {
@@ -14,13 +14,13 @@ namespace hearth::engine {
 // How the weights are stored; the published checkpoints are fp8 or bf16.
 enum class WeightForm : std::uint8_t { fp8, bf16 };
 
-// Of one layer, without its routed experts.
+// Costs of one layer, without its routed experts.
 struct LayerCost {
-  double mixer_bytes = 0;      // weights of the attention or DeltaNet
-  double moe_bytes = 0;        // router, shared expert and its gate
-  double flops = 0;            // of the products above, per token
-  double mixing_flops = 0;     // DeltaNet, chunked, per token; 0 for attention
-  double attention_flops = 0;  // per token and position that it sees; 0 for DeltaNet
+  double mixer_bytes = 0;       // weights of the attention or DeltaNet
+  double moe_bytes = 0;         // router, shared expert and its gate
+  double flops = 0;             // of the products above, per token
+  double delta_rule_flops = 0;  // DeltaNet, chunked, per token; 0 for attention
+  double attention_flops = 0;   // per token and position that it sees; 0 for DeltaNet
 };
 
 struct Costs {
@@ -31,7 +31,7 @@ struct Costs {
   int experts_per_token = 0;
   double embedding_bytes = 0;  // of the table, which is only looked up
   double head_bytes = 0;       // lm_head
-  double screen_bytes = 0;     // its 8-bit copy
+  double shortlist_bytes = 0;  // its 8-bit copy
   double mtp_bytes = 0;        // the MTP head without its experts; 0: there is none
   double head_flops = 0;
   double kv_bytes = 0;     // per position, F32
@@ -39,9 +39,9 @@ struct Costs {
 
   double dense_bytes() const;  // everything that is always in memory
   double all_expert_bytes() const;
-  // Read by one decoded token with all experts in memory, from lm_head or its screen.
-  double decode_bytes(bool screened, double depth = 0) const;
-  // Of a prefill of `tokens` from `depth` on.
+  // Read by one decoded token with all experts in memory, from lm_head or its shortlist.
+  double decode_bytes(bool shortlisted, double depth = 0) const;
+  // Operations of a prefill of `tokens` from `depth` on.
   double prefill_flops(double tokens, double depth = 0) const;
   // Experts of a layer that `tokens` touch at uniform routing.
   double touched(double tokens) const;
@@ -49,9 +49,18 @@ struct Costs {
 
 // With the MTP head or without.
 Costs costs_of(const Config& config, WeightForm form, bool mtp = false);
-// Of a loaded checkpoint: its experts' form, and whether it has an MTP head, loaded or not.
+// The form of a loaded checkpoint's experts.
 WeightForm weight_form(const Engine& engine);
-bool offers_mtp(const Engine& engine);
+
+// What a plan needs to know of a checkpoint.
+struct CheckpointShape {
+  Config config;
+  WeightForm form = WeightForm::fp8;
+  bool mtp = false;          // whether it has an MTP head
+  std::int64_t context = 0;  // tokens that an engine with these options would offer
+};
+// Reads the configuration and the shards' headers of options.model, no weights. Throws Error.
+CheckpointShape read_shape(const EngineOptions& options);
 
 // What a machine can do, bytes and operations a second.
 struct MachineSpeed {
@@ -62,24 +71,29 @@ struct MachineSpeed {
 
 // What the kernels make of it (measure_kernels).
 struct KernelSpeed {
-  // Operations a second of blocked products where each matrix gets so many rows.
-  struct Blocked {
+  // Operations a second of GEMMs where each matrix gets so many rows.
+  struct GemmSpeed {
     double rows = 0;
     double flops = 0;
   };
-  double products = 0;           // bytes of weights a second in products of one row
-  double screening = 0;          // bytes of a screen a second, for one row
-  std::vector<Blocked> blocked;  // by rising rows
-  double mixing = 0;             // operations a second of the chunked delta rule
-  double attention = 0;          // and of a prefill's attention
+  double products = 0;          // bytes of weights a second in products of one row
+  double shortlist = 0;         // bytes of a shortlist a second, for one row
+  std::vector<GemmSpeed> gemm;  // by rising rows
+  double delta_rule = 0;        // operations a second of the chunked delta rule
+  double attention = 0;         // and of a prefill's attention
 
-  double blocked_flops(double rows) const;
+  double gemm_flops(double rows) const;
 };
+
+// What the kernels usually make of a machine: the shares of its bandwidth and of its peak that were
+// measured on two AVX2 cores. For machines that are only described; measure_kernels tells of this
+// one.
+KernelSpeed usual_kernels(const MachineSpeed& machine, WeightForm form);
 
 // Seconds of a decoded token when in each layer the share `hits` of its experts is in memory:
 // reads go on while what is there is computed.
 double decode_seconds(const Costs& costs, const MachineSpeed& machine, const KernelSpeed& kernels,
-                      double hits, bool screened, double depth = 0);
+                      double hits, bool shortlisted, double depth = 0);
 // Seconds of a prefill when the share `resident` of all experts is in memory and a pass takes
 // `chunk` tokens.
 double prefill_seconds(const Costs& costs, const MachineSpeed& machine, const KernelSpeed& kernels,

@@ -1,5 +1,5 @@
-// See kernel_speed.hpp.
-#include "engine/kernel_speed.hpp"
+// Times the kernels on made-up weights.
+#include "engine/measure/kernel_speed.hpp"
 
 #include <algorithm>
 #include <array>
@@ -82,8 +82,8 @@ class Bench {
     return bytes / seconds;
   }
 
-  // Bytes of a screen a second, where few rows can win.
-  double screening() {
+  // Bytes of a shortlist a second, where few rows can win.
+  double shortlist_speed() {
     constexpr std::size_t pattern_values = std::size_t{1} << 19;
     constexpr std::int64_t rows = 32768;
     const std::int64_t cols = config_.hidden_size;
@@ -104,13 +104,13 @@ class Bench {
     backend_.write(kernels::slice(x), activations);
 
     const Matrix matrix{weights, 0, DType::bf16, rows, cols, {}};
-    const kernels::Screen screen = backend_.make_screen(matrix);
+    const kernels::Shortlist shortlist = backend_.make_shortlist(matrix);
     std::array<kernels::Candidates, 1> found;
     const double seconds = seconds_of(0.2, [&] {
-      backend_.screened_top(screen, matrix, kernels::slice(x), 1, 1, {}, found);
+      backend_.shortlist_top(shortlist, matrix, kernels::slice(x), 1, 1, {}, found);
       backend_.finish();
     });
-    return static_cast<double>(screen.bytes()) / seconds;
+    return static_cast<double>(shortlist.bytes()) / seconds;
   }
 
   // Operations a second of experts that get so many rows each.
@@ -222,7 +222,7 @@ class Bench {
       bytes += static_cast<double>(shape.rows * shape.cols) *
                static_cast<double>(size_of(products.back().w.type()));
     }
-    backend_.matmul(products, rows == 1 ? ProductForm::canonical : ProductForm::blocked);
+    backend_.matmul(products, rows == 1 ? ProductForm::gemv : ProductForm::gemm);
     backend_.finish();
     return bytes;
   }
@@ -261,17 +261,17 @@ KernelSpeed measure_kernels(kernels::Backend& backend, const Config& config, Wei
   Bench bench(backend, config, form);
   KernelSpeed speed;
   speed.products = bench.decode();
-  speed.screening = bench.screening();
+  speed.shortlist = bench.shortlist_speed();
   for (const std::int64_t each : {4, 16, 64, 256}) {
-    speed.blocked.push_back({static_cast<double>(each), bench.experts(each)});
+    speed.gemm.push_back({static_cast<double>(each), bench.experts(each)});
   }
-  double mixing = 0;
+  double delta_rule = 0;
   double attention = 0;
   for (const LayerCost& layer : costs.layers) {
-    mixing = std::max(mixing, layer.mixing_flops);
+    delta_rule = std::max(delta_rule, layer.delta_rule_flops);
     attention = std::max(attention, layer.attention_flops);
   }
-  if (mixing > 0) speed.mixing = mixing * rows / bench.delta_rule(rows);
+  if (delta_rule > 0) speed.delta_rule = delta_rule * rows / bench.delta_rule(rows);
   if (attention > 0) {
     const double seen = static_cast<double>(depth) + rows / 2.0;
     speed.attention = attention * rows * seen / bench.attention(rows, depth);

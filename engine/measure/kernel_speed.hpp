@@ -4,8 +4,8 @@
 
 #include <vector>
 
-#include "engine/config.hpp"
-#include "engine/cost.hpp"
+#include "engine/checkpoint/model_config.hpp"
+#include "engine/measure/cost.hpp"
 #include "kernels/ops.hpp"
 
 namespace hearth::engine {

@@ -1,5 +1,5 @@
-// See measure.hpp.
-#include "engine/measure.hpp"
+// Measures the machine, prefill, decode and warm-ups.
+#include "engine/measure/measurements.hpp"
 
 #include <sys/resource.h>
 
@@ -12,10 +12,11 @@
 #include <random>
 #include <thread>
 
-#include "engine/expert_cache.hpp"
-#include "engine/forward.hpp"
-#include "engine/model.hpp"
-#include "engine/reader.hpp"
+#include "engine/experts/cache.hpp"
+#include "engine/experts/reader.hpp"
+#include "engine/forward/forward.hpp"
+#include "engine/forward/model.hpp"
+#include "engine/session_access.hpp"
 #include "kernels/measure.hpp"
 
 namespace hearth::engine {
@@ -70,21 +71,21 @@ double disk_bandwidth(const Engine& engine, double seconds) {
   for (std::size_t slot = 0; slot < at_once; ++slot) idle.push_back(slot);
   std::string failure;
   std::uint64_t bytes = 0;
-  // A median of stretches, so that a moment in which the disk serves others does not count.
-  constexpr int stretches = 9;
+  // A median of windows, so that a moment in which the disk serves others does not count.
+  constexpr int windows = 9;
   std::vector<double> speeds;
-  auto stretch_began = Clock::now();
+  auto window_began = Clock::now();
   std::uint64_t bytes_before = 0;
   std::unique_lock lock(mutex);
-  const auto go_on = [&] { return speeds.size() < stretches && failure.empty(); };
-  while (go_on() || idle.size() < at_once) {
+  const auto wants_more = [&] { return speeds.size() < windows && failure.empty(); };
+  while (wants_more() || idle.size() < at_once) {
     done.wait(lock, [&] { return !idle.empty(); });
-    if (const double passed = since(stretch_began); passed >= seconds / stretches) {
+    if (const double passed = since(window_began); passed >= seconds / windows) {
       speeds.push_back(static_cast<double>(bytes - bytes_before) / passed);
-      stretch_began = Clock::now();
+      window_began = Clock::now();
       bytes_before = bytes;
     }
-    if (!go_on()) {
+    if (!wants_more()) {
       done.wait(lock, [&] { return idle.size() == at_once; });
       break;
     }
@@ -134,10 +135,10 @@ double expert_seconds(const Engine& engine) {
       for (std::size_t i = 0; i < group; ++i) {
         wanted.push_back(ExpertId{static_cast<std::int32_t>(g * group + i)});
       }
-      const auto pending = model.experts->acquire(LayerId{0}, wanted, Pass::decode);
+      const auto pending = model.experts->acquire(LayerId{0}, wanted, Pass::decode, nullptr);
       std::vector<Lease> leases;
       while (leases.size() < group) {
-        for (Lease& lease : pending->next(nullptr)) leases.push_back(std::move(lease));
+        for (Lease& lease : pending->next()) leases.push_back(std::move(lease));
       }
       std::vector<kernels::MatMul> in;
       std::vector<kernels::MatMul> last;
@@ -149,9 +150,9 @@ double expert_seconds(const Engine& engine) {
                         kernels::slice(out).sub(i * hidden, hidden), 1});
       }
       const auto began = Clock::now();
-      backend.matmul(in, kernels::ProductForm::canonical);
+      backend.matmul(in, kernels::ProductForm::gemv);
       backend.silu_mul(gates, ups, gates);
-      backend.matmul(last, kernels::ProductForm::canonical);
+      backend.matmul(last, kernels::ProductForm::gemv);
       backend.finish();
       if (round > 0) times.push_back(since(began) / static_cast<double>(group));
     }
@@ -198,6 +199,7 @@ DecodeRun decode(Session& session, std::size_t tokens, const std::atomic<bool>* 
   run.bytes_read = after.bytes_read - before.bytes_read;
   run.prefetched = after.prefetched - before.prefetched;
   run.prefetch_useful = after.prefetch_useful - before.prefetch_useful;
+  run.check_seconds = after.check_seconds - before.check_seconds;
   return run;
 }
 
@@ -271,8 +273,8 @@ void wait_until_warm(const Engine& engine, const std::atomic<bool>* interrupt) {
   }
 }
 
-double least_seconds(const DecodeRun& run, const Costs& costs, const MachineSpeed& machine,
-                     double expert_seconds) {
+double min_seconds(const DecodeRun& run, const Costs& costs, const MachineSpeed& machine,
+                   double expert_seconds) {
   double total = run.mixers + run.head;
   for (std::size_t i = 0; i < run.layers.size(); ++i) {
     const DecodeRun::Layer& layer = run.layers[i];

@@ -6,11 +6,11 @@
 #include <cstdint>
 #include <vector>
 
-#include "engine/cost.hpp"
 #include "engine/engine.hpp"
-#include "engine/kernel_speed.hpp"
-#include "engine/measure_copy.hpp"
-#include "engine/routing_trace.hpp"
+#include "engine/experts/trace.hpp"
+#include "engine/measure/copy.hpp"
+#include "engine/measure/cost.hpp"
+#include "engine/measure/kernel_speed.hpp"
 
 namespace hearth::engine {
 
@@ -22,7 +22,7 @@ MachineSpeed measure_machine(const Engine& engine);
 std::uint64_t peak_resident();
 
 // Bytes a second of reading experts from the checkpoint's files as the engine does, one after the
-// other, nothing else going on: random experts for about `seconds`, the median of some stretches.
+// other, nothing else going on: random experts for about `seconds`, the median of some spans.
 double disk_bandwidth(const Engine& engine, double seconds);
 
 // Seconds that one resident expert takes when a token's experts are computed together.
@@ -39,7 +39,8 @@ struct DecodeRun {
   std::uint64_t bytes_read = 0;
   std::uint64_t prefetched = 0;       // as in ExpertStatus
   std::uint64_t prefetch_useful = 0;  // there too
-  // Of every token and layer: how many experts were there, and how many had to be read.
+  double check_seconds = 0;           // of the reading threads, to compare what came with before
+  // For every token and layer: how many experts were there, and how many had to be read.
   struct Layer {
     std::uint32_t hits = 0;
     std::uint32_t misses = 0;
@@ -80,7 +81,7 @@ void wait_until_warm(const Engine& engine, const std::atomic<bool>* interrupt);
 
 // The least time a decode could have taken: in every layer what is dense, then the longer of its
 // reads and its resident experts; then the head. From terms measured apart.
-double least_seconds(const DecodeRun& run, const Costs& costs, const MachineSpeed& machine,
-                     double expert_seconds);
+double min_seconds(const DecodeRun& run, const Costs& costs, const MachineSpeed& machine,
+                   double expert_seconds);
 
 }  // namespace hearth::engine

@@ -1,11 +1,11 @@
-// Finding and keeping checkpoints. See prefix_cache.hpp.
-#include "engine/prefix_cache.hpp"
+// PrefixCache: finds, adds and drops checkpoints.
+#include "engine/prefix/cache.hpp"
 
 #include <algorithm>
 #include <chrono>
 #include <utility>
 
-#include "engine/fingerprint.hpp"
+#include "engine/support/digest.hpp"
 
 namespace hearth::engine {
 
@@ -14,12 +14,12 @@ namespace {
 constexpr double newest_share = 0.3;  // of a new measurement in the running mean
 
 std::uint64_t number_hash(std::uint64_t value, std::uint64_t hash) {
-  return fnv1a(std::as_bytes(std::span(&value, 1)), hash);
+  return digest(std::as_bytes(std::span(&value, 1)), hash);
 }
 
 // The layout too: the same checkpoint without its MTP head has other sections.
 std::uint64_t bound_to(std::uint64_t engine, const PrefixLayout& layout) {
-  std::uint64_t hash = number_hash(engine, fnv1a_basis);
+  std::uint64_t hash = number_hash(engine, 0);
   for (const std::size_t value :
        {layout.caches, layout.row_bytes, layout.state_bytes(), layout.state_parts.size(),
         layout.hidden, layout.vocab, std::size_t{layout.mtp}}) {
@@ -50,11 +50,12 @@ PrefixCache::PrefixCache(const PrefixOptions& options, PrefixLayout layout,
     // What waits to be written cannot be evicted: half is left for what is being computed.
     disk.queue_bytes = options_.ram_bytes / 2;
     disk.note = options_.note;
+    disk.digests = options_.digests;
     disk.write = options_.write;
     disk.today = options_.today;
     PrefixDisk::Contents contents;
     disk_ = PrefixDisk::open(std::move(disk), layout_, fingerprint_, contents);
-    adopt(std::move(contents));
+    load_index(std::move(contents));
   }
   publish();
 }
@@ -62,7 +63,7 @@ PrefixCache::PrefixCache(const PrefixOptions& options, PrefixLayout layout,
 PrefixCache::~PrefixCache() = default;
 
 std::uint64_t PrefixCache::id_of(Tokens tokens) const {
-  return fnv1a(std::as_bytes(tokens), number_hash(fingerprint_, fnv1a_basis));
+  return digest(std::as_bytes(tokens), number_hash(fingerprint_, 0));
 }
 
 // The furthest node that a prompt can go on from; it needs logits where the prompt ends there.
@@ -76,7 +77,27 @@ PrefixNode* PrefixCache::best(Tokens tokens) const {
   return nullptr;
 }
 
+std::uint64_t PrefixCache::differences() const {
+  return options_.digests == nullptr ? 0 : options_.digests->differences();
+}
+
+// Before anything is taken or kept.
+void PrefixCache::drop_outdated() {
+  const std::uint64_t now = differences();
+  if (now == differences_) return;
+  differences_ = now;
+  while (!root_->children.empty()) forget(*root_->children.back(), false);
+  const auto dropped = [digests = options_.digests, now] { digests->dropped(now); };
+  if (disk_) {
+    disk_->remove_all(dropped);
+  } else {
+    dropped();
+  }
+  publish();
+}
+
 std::size_t PrefixCache::find(Tokens tokens) const {
+  if (differences() != differences_) return 0;
   const PrefixNode* const node = best(tokens);
   return node == nullptr ? 0 : static_cast<std::size_t>(node->place.end);
 }
@@ -96,6 +117,8 @@ void PrefixCache::use(PrefixNode& node) {
 
 bool PrefixCache::add(const Checkpoint& checkpoint, const std::atomic<bool>* interrupt) {
   collect_written();
+  drop_outdated();
+  if (checkpoint.differences != differences_) return true;  // not worth keeping
   const auto end = static_cast<std::int64_t>(checkpoint.tokens.size());
   const std::uint64_t state_bytes =
       checkpoint.state.bytes() +
@@ -125,22 +148,26 @@ bool PrefixCache::add(const Checkpoint& checkpoint, const std::atomic<bool>* int
     found = search(*root_, checkpoint.tokens);
   }
 
+  // Copied before anything is changed, so that it is kept whole or not at all.
+  StateSnapshot state = checkpoint.state;
+  std::vector<float> hidden = checkpoint.hidden;
+  std::vector<float> logits = checkpoint.logits;
   node = at_end();
   const bool known = node != nullptr;
   if (!known) {
     const std::int64_t begin = found.matched;
-    Frozen kv = checkpoint.kv(begin, end, interrupt);
+    StateSnapshot kv = checkpoint.kv(begin, end, interrupt);
     if (!kv) return false;
     const Tokens own = checkpoint.tokens.subspan(static_cast<std::size_t>(begin));
     node = &link(*found.deepest, {id_of(checkpoint.tokens), found.deepest->place.id, begin, end},
                  {own.begin(), own.end()});
     set_kv(*node, std::move(kv));
   }
-  // Of two reasons the one that is worth more.
+  // The more valuable of two reasons.
   const bool worth_little =
       node->kind == CheckpointKind::regular || node->kind == CheckpointKind::typed;
   if (!known || worth_little) node->kind = checkpoint.kind;
-  set_state(*node, checkpoint.state, checkpoint.hidden, checkpoint.logits);
+  set_state(*node, std::move(state), std::move(hidden), std::move(logits));
   use(*node);
   publish();
   return true;
@@ -152,8 +179,9 @@ PrefixNode& PrefixCache::link(PrefixNode& parent, PrefixPlace place, std::vector
   node->place = place;
   node->tokens = std::move(tokens);
   PrefixNode& linked = *node;
-  parent.children.push_back(std::move(node));
+  parent.children.reserve(parent.children.size() + 1);
   by_id_[place.id] = &linked;
+  parent.children.push_back(std::move(node));
   return linked;
 }
 

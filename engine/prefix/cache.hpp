@@ -1,5 +1,5 @@
 // The checkpoints that prompts go back to, in RAM and, where there is a directory, on disk. Found
-// by longest common token prefix; KV that two of them share is held once (engine/prefix_tree.hpp).
+// by longest common token prefix; KV that two of them share is held once (engine/prefix/tree.hpp).
 // Decides what is kept, what goes and what is written; the files are PrefixDisk's.
 //
 // Threading: the computing thread. statistics() is for any thread.
@@ -18,10 +18,12 @@
 #include <unordered_set>
 #include <vector>
 
-#include "engine/engine.hpp"
-#include "engine/prefix_data.hpp"
-#include "engine/prefix_disk.hpp"
-#include "engine/prefix_tree.hpp"
+#include "engine/experts/digests.hpp"
+#include "engine/prefix/data.hpp"
+#include "engine/prefix/disk.hpp"
+#include "engine/prefix/statistics.hpp"
+#include "engine/prefix/tree.hpp"
+#include "engine/support/types.hpp"
 
 namespace hearth::engine {
 
@@ -32,6 +34,8 @@ struct PrefixOptions {
   std::uint64_t daily_bytes = 0;
   double disk_min_seconds = 0;  // what is computed again faster than this is not written
   std::function<void(const std::string&)> note;  // from any thread
+  // What states were computed from: none is kept longer than that. Null: nothing is known of it.
+  ExpertDigests* digests = nullptr;
   // What tests replace; see PrefixDiskOptions.
   WriteFunction write;
   std::function<std::int64_t()> today;
@@ -51,20 +55,20 @@ class PrefixCache {
 
   // All that is needed to go on from a checkpoint.
   struct Restored {
-    struct Stretch {
-      Frozen kv;  // of tokens from `begin` on
+    struct KvSpan {
+      StateSnapshot kv;  // of tokens from `begin` on
       std::int64_t begin = 0;
       std::int64_t from = 0;  // of them, [from, to) are wanted
       std::int64_t to = 0;
     };
     std::int64_t position = 0;  // 0: there is no checkpoint
-    std::vector<Stretch> stretches;
-    Frozen state;
+    std::vector<KvSpan> spans;
+    StateSnapshot state;
     std::vector<float> hidden;
     std::vector<float> logits;
   };
   // Says where in a session's buffers the parts go; sees a Restored without content yet.
-  using Destination = std::function<Thaw(const Restored&)>;
+  using Destination = std::function<StateRestore(const Restored&)>;
   // The longest prefix of more than `beyond` tokens; KV of the first `kv_from` tokens is not
   // wanted. What is on disk is read, checked and copied to its destination all at once. What is
   // damaged there is forgotten and the next best taken, with a destination of its own. Empty:
@@ -75,11 +79,13 @@ class PrefixCache {
   struct Checkpoint {
     Tokens tokens;  // all that lead to it
     CheckpointKind kind = CheckpointKind::regular;
-    Frozen state;
+    StateSnapshot state;
     std::vector<float> hidden;
     std::vector<float> logits;
-    // Freezes that stretch; empty: interrupted.
-    std::function<Frozen(std::int64_t begin, std::int64_t end, const std::atomic<bool>* interrupt)>
+    std::uint64_t differences = 0;  // PrefixCache::differences() before any of it was computed
+    // Saves that span; empty: interrupted.
+    std::function<StateSnapshot(std::int64_t begin, std::int64_t end,
+                                const std::atomic<bool>* interrupt)>
         kv;
   };
   // Keeps it, as far as the budget allows. False: interrupted, and it is not kept.
@@ -91,6 +97,10 @@ class PrefixCache {
   // Prefill ran so many tokens in so much time.
   void measured(std::size_t tokens, double seconds);
 
+  // How often the weights turned out not to be what they were: what was computed before the last
+  // time is of no use, and is dropped here.
+  std::uint64_t differences() const;
+
   // How many of the wanted states a chunk may take. Their memory counts until it is released.
   std::size_t reserve_states(std::size_t wanted);
   void release_states(std::size_t count);
@@ -101,24 +111,26 @@ class PrefixCache {
  private:
   using File = PrefixNode::File;
 
-  // prefix_cache.cpp
+  // cache.cpp
   PrefixNode* best(Tokens tokens) const;
   void use(PrefixNode& node);
   std::uint64_t id_of(Tokens tokens) const;
+  void drop_outdated();
   PrefixNode& link(PrefixNode& parent, PrefixPlace place, std::vector<TokenId> tokens);
   void publish();
 
-  // prefix_restore.cpp: on the way to a session
+  // restore.cpp: on the way to a session
   struct Source;
   Progress load(PrefixNode& node, std::int64_t kv_from, const Destination& destination,
                 const std::atomic<bool>* interrupt, Restored& restored);
-  bool fetch(std::vector<Source>& sources, const Thaw& thaw, const std::atomic<bool>* interrupt);
+  bool fetch(std::vector<Source>& sources, const StateRestore& restore,
+             const std::atomic<bool>* interrupt);
   bool forget_failed(const std::vector<Source>& sources);
   void keep_read(const std::vector<Source>& sources);
 
-  // prefix_evict.cpp: what is in RAM
-  void set_kv(PrefixNode& node, Frozen kv);
-  void set_state(PrefixNode& node, Frozen state, std::vector<float> hidden,
+  // evict.cpp: what is in RAM
+  void set_kv(PrefixNode& node, StateSnapshot kv);
+  void set_state(PrefixNode& node, StateSnapshot state, std::vector<float> hidden,
                  std::vector<float> logits);
   void drop_kv(PrefixNode& node);
   void drop_state(PrefixNode& node);
@@ -128,8 +140,8 @@ class PrefixCache {
   bool fits(std::uint64_t bytes) const;
   bool evict_one();
 
-  // prefix_persist.cpp: what is on disk
-  void adopt(PrefixDisk::Contents contents);
+  // persist.cpp: what is on disk
+  void load_index(PrefixDisk::Contents contents);
   std::unordered_set<std::uint64_t> choose_written(const std::vector<std::uint64_t>& wanted) const;
   bool enqueue(PrefixNode& node, bool with_state);
   bool make_disk_room(std::uint64_t bytes, const PrefixNode& standing_on);
@@ -142,14 +154,15 @@ class PrefixCache {
   const std::uint64_t fingerprint_;
   std::unique_ptr<PrefixNode> root_;
   std::unordered_map<std::uint64_t, PrefixNode*> by_id_;
-  std::int64_t now_ = 0;  // of PrefixNode::used
+  std::int64_t now_ = 0;           // of PrefixNode::used
+  std::uint64_t differences_ = 0;  // that were heeded
 
   std::uint64_t ram_bytes_ = 0;
   std::uint64_t reserved_bytes_ = 0;
   double inflation_ = 0;  // see evict_one
 
   std::unique_ptr<PrefixDisk> disk_;  // null: none
-  std::vector<PrefixDisk::Foreign> foreign_;
+  std::vector<PrefixDisk::StaleFile> stale_;
   std::uint64_t disk_bytes_ = 0;
   double seconds_per_token_ = 0;
 

@@ -1,16 +1,16 @@
-// See prefix_data.hpp.
-#include "engine/prefix_data.hpp"
+// Snapshots of state: layout, saving and restoring.
+#include "engine/prefix/data.hpp"
 
 #include <sys/mman.h>
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 #include <numeric>
-#include <string>
 #include <thread>
 #include <utility>
 
-#include "engine/spread.hpp"
+#include "engine/support/parallel_for.hpp"
 
 namespace hearth::engine {
 
@@ -44,18 +44,16 @@ bool is_set(const std::atomic<bool>* interrupt) {
 
 std::size_t copying_threads(std::size_t bytes) {
   constexpr std::size_t worth_a_thread = std::size_t{16} << 20;
-  constexpr std::size_t most = 4;
+  constexpr std::size_t max = 4;
   const std::size_t cores = std::max(std::thread::hardware_concurrency(), 1U);
-  return std::min({bytes / worth_a_thread + 1, most, cores});
+  return std::min({bytes / worth_a_thread + 1, max, cores});
 }
 
 HostBlock::HostBlock(std::size_t bytes) : size_(bytes) {
   if (bytes == 0) return;
   void* const data =
       ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (data == MAP_FAILED) {
-    throw Error("there is no memory for " + std::to_string(bytes) + " bytes of a prefix state");
-  }
+  if (data == MAP_FAILED) throw std::bad_alloc();
   // Fewer page faults when it is filled; where huge pages are off, nothing is lost.
   static_cast<void>(::madvise(data, bytes, MADV_HUGEPAGE));
   data_ = static_cast<std::byte*>(data);
@@ -65,16 +63,17 @@ HostBlock::~HostBlock() {
   if (data_ != nullptr) ::munmap(data_, size_);
 }
 
-Frozen::Frozen(std::shared_ptr<const void> owner, std::vector<std::span<const std::byte>> parts)
+StateSnapshot::StateSnapshot(std::shared_ptr<const void> owner,
+                             std::vector<std::span<const std::byte>> parts)
     : owner_(std::move(owner)), parts_(std::move(parts)) {}
 
-std::size_t Frozen::bytes() const {
+std::size_t StateSnapshot::bytes() const {
   std::size_t total = 0;
   for (const std::span<const std::byte> part : parts_) total += part.size();
   return total;
 }
 
-Frozen cut(std::shared_ptr<HostBlock> block, std::span<const std::size_t> sizes) {
+StateSnapshot split_block(std::shared_ptr<HostBlock> block, std::span<const std::size_t> sizes) {
   std::span<const std::byte> rest = block->bytes();
   std::vector<std::span<const std::byte>> parts;
   for (const std::size_t size : sizes) {
@@ -123,9 +122,9 @@ std::size_t PrefixLayout::state_bytes() const {
   return sum(state_parts);
 }
 
-Frozen freeze_kv(kernels::Backend& backend, const PrefixLayout& layout,
-                 std::span<const kernels::KvCache> caches, std::int64_t begin, std::int64_t end,
-                 const std::atomic<bool>* interrupt) {
+StateSnapshot save_kv(kernels::Backend& backend, const PrefixLayout& layout,
+                      std::span<const kernels::KvCache> caches, std::int64_t begin,
+                      std::int64_t end, const std::atomic<bool>* interrupt) {
   const std::vector<std::size_t> sizes = layout.kv_parts(begin, end);
   auto block = std::make_shared<HostBlock>(sum(sizes));
   std::span<std::byte> rest = block->bytes();
@@ -145,15 +144,16 @@ Frozen freeze_kv(kernels::Backend& backend, const PrefixLayout& layout,
     }
   }
   std::atomic<bool> given_up = false;
-  spread(copies.size(), copying_threads(block->bytes().size()), [&](std::size_t i) {
+  parallel_for(copies.size(), copying_threads(block->bytes().size()), [&](std::size_t i) {
     given_up = given_up || is_set(interrupt);
     if (!given_up) std::memcpy(copies[i].to.data(), copies[i].from.data(), copies[i].from.size());
   });
-  return given_up ? Frozen() : cut(std::move(block), sizes);
+  return given_up ? StateSnapshot() : split_block(std::move(block), sizes);
 }
 
-void Thaw::kv(const PrefixLayout& layout, const Frozen& frozen, std::int64_t begin,
-              std::int64_t from, std::int64_t to, std::span<const kernels::KvCache> caches) {
+void StateRestore::kv(const PrefixLayout& layout, const StateSnapshot& snapshot, std::int64_t begin,
+                      std::int64_t from, std::int64_t to,
+                      std::span<const kernels::KvCache> caches) {
   for (std::size_t cache = 0; cache < caches.size(); ++cache) {
     const PrefixLayout::Rows held = layout.rows(cache, begin, to);
     const PrefixLayout::Rows wanted = layout.rows(cache, from, to);
@@ -161,30 +161,31 @@ void Thaw::kv(const PrefixLayout& layout, const Frozen& frozen, std::int64_t beg
     const auto skipped = static_cast<std::size_t>(wanted.first - held.first) * layout.row_bytes;
     const auto bytes = static_cast<std::size_t>(wanted.count) * layout.row_bytes;
     const auto offset = static_cast<std::size_t>(wanted.first) * layout.row_bytes;
-    add(caches[cache].keys, offset, frozen.parts()[2 * cache].subspan(skipped, bytes));
-    add(caches[cache].values, offset, frozen.parts()[2 * cache + 1].subspan(skipped, bytes));
+    add(caches[cache].keys, offset, snapshot.parts()[2 * cache].subspan(skipped, bytes));
+    add(caches[cache].values, offset, snapshot.parts()[2 * cache + 1].subspan(skipped, bytes));
   }
 }
 
-void Thaw::state(const Frozen& frozen, const RecurrentState& state) {
+void StateRestore::state(const StateSnapshot& snapshot, const RecurrentState& state) {
   for (std::size_t i = 0; i < state.delta.size(); ++i) {
-    add(state.delta[i], 0, frozen.parts()[2 * i]);
-    add(state.conv[i], 0, frozen.parts()[2 * i + 1]);
+    add(state.delta[i], 0, snapshot.parts()[2 * i]);
+    add(state.conv[i], 0, snapshot.parts()[2 * i + 1]);
   }
 }
 
-void Thaw::add(const kernels::Buffer& to, std::size_t offset, std::span<const std::byte> from) {
+void StateRestore::add(const kernels::Buffer& to, std::size_t offset,
+                       std::span<const std::byte> from) {
   const std::span<std::byte> mapped = backend_->map(to);
   const bool on_host = mapped.size() >= offset + from.size();
   pieces_.push_back(
       {&to, offset, from, on_host ? mapped.subspan(offset, from.size()) : std::span<std::byte>()});
 }
 
-void Thaw::sort() {
+void StateRestore::sort() {
   std::ranges::sort(pieces_, {}, [](const Piece& piece) { return piece.from.data(); });
 }
 
-bool Thaw::copy(std::span<const std::byte> part, const std::atomic<bool>* interrupt) const {
+bool StateRestore::copy(std::span<const std::byte> part, const std::atomic<bool>* interrupt) const {
   const auto source = [](const Piece& piece) { return piece.from.data(); };
   const std::byte* const end = part.data() + part.size();
   auto piece = std::ranges::lower_bound(pieces_, part.data(), {}, source);
@@ -199,12 +200,12 @@ bool Thaw::copy(std::span<const std::byte> part, const std::atomic<bool>* interr
   return true;
 }
 
-void Thaw::finish() const {
+void StateRestore::finish() const {
   for (const Piece& piece : pieces_)
     if (piece.to.empty()) backend_->write(*piece.buffer, piece.offset, piece.from);
 }
 
-Frozen freeze_state(kernels::Backend& backend, RecurrentState state) {
+StateSnapshot save_state(kernels::Backend& backend, RecurrentState state) {
   const auto owned = std::make_shared<RecurrentState>(std::move(state));
   std::vector<std::span<const std::byte>> parts;
   std::vector<std::size_t> sizes;
@@ -226,7 +227,7 @@ Frozen freeze_state(kernels::Backend& backend, RecurrentState state) {
       rest = rest.subspan(buffer->bytes());
     }
   }
-  return cut(std::move(block), sizes);
+  return split_block(std::move(block), sizes);
 }
 
 }  // namespace hearth::engine

@@ -1,5 +1,5 @@
 // What a prefix checkpoint holds, as bytes in host memory that nobody changes any more, and how a
-// model's state is cut into them. Knows neither the tree of checkpoints nor files.
+// model's state is divided into them. Knows neither the tree of checkpoints nor files.
 #pragma once
 
 #include <atomic>
@@ -9,9 +9,8 @@
 #include <span>
 #include <vector>
 
-#include "engine/config.hpp"
-#include "engine/engine.hpp"
-#include "engine/state.hpp"
+#include "engine/checkpoint/model_config.hpp"
+#include "engine/forward/state.hpp"
 #include "kernels/ops.hpp"
 
 namespace hearth::engine {
@@ -20,7 +19,7 @@ namespace hearth::engine {
 // so that what a budget says is what the process has.
 class HostBlock {
  public:
-  explicit HostBlock(std::size_t bytes);  // throws Error where there is no memory
+  explicit HostBlock(std::size_t bytes);  // std::bad_alloc where there is none
   ~HostBlock();
   HostBlock(const HostBlock&) = delete;
   HostBlock& operator=(const HostBlock&) = delete;
@@ -32,10 +31,10 @@ class HostBlock {
 };
 
 // Parts of host memory that live and die together. A copy shares them; any thread may read.
-class Frozen {
+class StateSnapshot {
  public:
-  Frozen() = default;
-  Frozen(std::shared_ptr<const void> owner, std::vector<std::span<const std::byte>> parts);
+  StateSnapshot() = default;
+  StateSnapshot(std::shared_ptr<const void> owner, std::vector<std::span<const std::byte>> parts);
   explicit operator bool() const { return owner_ != nullptr; }
   std::span<const std::span<const std::byte>> parts() const { return parts_; }
   std::size_t bytes() const;
@@ -45,8 +44,8 @@ class Frozen {
   std::vector<std::span<const std::byte>> parts_;
 };
 
-// The first bytes of a block, cut into parts of these sizes.
-Frozen cut(std::shared_ptr<HostBlock> block, std::span<const std::size_t> sizes);
+// The first bytes of a block, divided into parts of these sizes.
+StateSnapshot split_block(std::shared_ptr<HostBlock> block, std::span<const std::size_t> sizes);
 
 // Shapes of one model's state.
 struct PrefixLayout {
@@ -59,7 +58,7 @@ struct PrefixLayout {
 
   static PrefixLayout of(const Config& config, KvType kv, bool mtp);
 
-  // The rows of a cache that tokens [begin, end) fill. Those of the MTP head lie one behind: its
+  // The rows of a cache that tokens [begin, end) fill. Those of the MTP head are one behind: its
   // row p needs the token at p + 1.
   struct Rows {
     std::int64_t first = 0;
@@ -78,26 +77,26 @@ bool is_set(const std::atomic<bool>* interrupt);
 std::size_t copying_threads(std::size_t bytes);
 
 // The KV of tokens [begin, end) out of a session's caches; empty: interrupted.
-Frozen freeze_kv(kernels::Backend& backend, const PrefixLayout& layout,
-                 std::span<const kernels::KvCache> caches, std::int64_t begin, std::int64_t end,
-                 const std::atomic<bool>* interrupt);
-// Takes the state over where it lies in host memory, else copies it there.
-Frozen freeze_state(kernels::Backend& backend, RecurrentState state);
+StateSnapshot save_kv(kernels::Backend& backend, const PrefixLayout& layout,
+                      std::span<const kernels::KvCache> caches, std::int64_t begin,
+                      std::int64_t end, const std::atomic<bool>* interrupt);
+// Takes the state over if it is in host memory, else copies it there.
+StateSnapshot save_state(kernels::Backend& backend, RecurrentState state);
 
-// Where in a session's buffers the parts of what is frozen go, so that they can be copied as they
+// Where in a session's buffers the parts of a snapshot go, so that they can be copied as they
 // come, in any order and by several threads.
-class Thaw {
+class StateRestore {
  public:
-  Thaw() = default;  // they go nowhere
-  explicit Thaw(kernels::Backend& backend) : backend_(&backend) {}
+  StateRestore() = default;  // they go nowhere
+  explicit StateRestore(kernels::Backend& backend) : backend_(&backend) {}
 
-  // Of the KV of tokens [begin, …) that `frozen` holds, those of [from, to) are wanted; the caches
-  // have room.
-  void kv(const PrefixLayout& layout, const Frozen& frozen, std::int64_t begin, std::int64_t from,
-          std::int64_t to, std::span<const kernels::KvCache> caches);
+  // `snapshot` holds the KV of tokens [begin, …); that of [from, to) is restored; the
+  // caches have room.
+  void kv(const PrefixLayout& layout, const StateSnapshot& snapshot, std::int64_t begin,
+          std::int64_t from, std::int64_t to, std::span<const kernels::KvCache> caches);
   // Into buffers of the same shapes.
-  void state(const Frozen& frozen, const RecurrentState& state);
-  // When all is said.
+  void state(const StateSnapshot& snapshot, const RecurrentState& state);
+  // Call after the last kv() or state().
   void sort();
 
   // Copies what is wanted of a part that is there. From any threads. False: interrupted.

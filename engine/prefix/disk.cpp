@@ -1,5 +1,5 @@
-// See prefix_disk.hpp.
-#include "engine/prefix_disk.hpp"
+// PrefixDisk: lock, index, reads and the writing thread.
+#include "engine/prefix/disk.hpp"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -10,10 +10,15 @@
 #include <cerrno>
 #include <charconv>
 #include <chrono>
-#include <fstream>
+#include <functional>
+#include <new>
 #include <optional>
+#include <sstream>
 #include <system_error>
 #include <utility>
+
+#include "engine/support/atomic_file.hpp"
+#include "engine/support/out_of_memory.hpp"
 
 namespace hearth::engine {
 
@@ -22,8 +27,9 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* suffix = ".prefix";
-constexpr const char* unfinished = ".prefix.tmp";
-constexpr const char* charges_name = "written";  // "DAY BYTES\n"
+constexpr const char* old_unfinished = ".prefix.tmp";  // of an earlier version
+constexpr const char* digests_suffix = ".experts";     // behind a fingerprint
+constexpr const char* charges_name = "written";        // "DAY BYTES\n"
 constexpr std::size_t id_digits = 16;
 
 std::string hex(std::uint64_t value) {
@@ -98,10 +104,11 @@ std::unique_ptr<PrefixDisk> PrefixDisk::open(PrefixDiskOptions options, const Pr
     const int lock = take_lock(options.directory);
     std::unique_ptr<PrefixDisk> disk(new PrefixDisk(std::move(options), layout, fingerprint, lock));
     contents = disk->scan();
+    disk->restore_digests(contents);
     disk->thread_ = std::thread([raw = disk.get()] { raw->run(); });
     return disk;
   } catch (const std::exception& error) {
-    note("no prefix checkpoints on disk: " + std::string(error.what()));
+    note("no prefix checkpoints on disk: " + text_of(error));
     return nullptr;
   }
 }
@@ -131,32 +138,54 @@ fs::path PrefixDisk::path_of(std::uint64_t id) const {
 
 PrefixDisk::Contents PrefixDisk::scan() {
   Contents contents;
+  std::size_t old = 0;
   for (const fs::directory_entry& entry : fs::directory_iterator(options_.directory)) {
     const std::string name = entry.path().filename().string();
-    if (name.ends_with(unfinished)) {
+    if (is_unfinished(name) || name.ends_with(old_unfinished)) {
       ::unlink(entry.path().c_str());
       continue;
     }
     const std::optional<std::uint64_t> fingerprint = fingerprint_in(name);
     struct stat info {};
     if (!fingerprint || ::lstat(entry.path().c_str(), &info) != 0) continue;
+    if (is_old_prefix_file(entry.path())) {
+      ::unlink(entry.path().c_str());
+      ++old;
+      continue;
+    }
     if (*fingerprint != fingerprint_) {
-      contents.foreign.push_back({name, static_cast<std::uint64_t>(info.st_size), used_at(info)});
+      contents.stale.push_back({name, static_cast<std::uint64_t>(info.st_size), used_at(info)});
       continue;
     }
     try {
       PrefixHead head = read_prefix_head(entry.path(), fingerprint_, layout_);
       if (name_of(head.place.id) != name)
-        throw PrefixDamage(entry.path().string() + " is damaged: another file has its name");
+        throw CorruptCheckpoint(entry.path().string() + " is damaged: another file has its name");
       contents.nodes.push_back({std::move(head), used_at(info)});
-    } catch (const PrefixDamage& damage) {
+    } catch (const CorruptCheckpoint& damage) {
       options_.note(std::string(damage.what()) + "; removed");
       ::unlink(entry.path().c_str());
     } catch (const Error& error) {
       options_.note(error.what());
     }
   }
+  if (old > 0)
+    options_.note("prefix checkpoints of an earlier version: " + std::to_string(old) +
+                  " files removed");
+  remove_lone_digests(contents);
   return contents;
+}
+
+// Those of other checkpoints without a state beside them.
+void PrefixDisk::remove_lone_digests(const Contents& contents) const {
+  for (const fs::directory_entry& entry : fs::directory_iterator(options_.directory)) {
+    const std::string name = entry.path().filename().string();
+    const std::string owner = name.substr(0, id_digits);
+    if (name.find(digests_suffix) != id_digits || owner == hex(fingerprint_)) continue;
+    const bool needed = std::ranges::any_of(
+        contents.stale, [&](const StaleFile& file) { return file.name.starts_with(owner); });
+    if (!needed) ::unlink(entry.path().c_str());
+  }
 }
 
 // --- Queue ---------------------------------------------------------------------------------------
@@ -174,8 +203,9 @@ bool PrefixDisk::write(PrefixRecord record) {
   {
     const std::scoped_lock lock(mutex_);
     if (bytes > room_now()) return false;
+    written_.reserve(written_.size() + jobs_.size() + 2);  // what becomes of it can always be told
+    jobs_.emplace_back(Write{std::move(record), bytes});
     queued_bytes_ += bytes;
-    jobs_.emplace_back(std::move(record));
   }
   changed_.notify_all();
   return true;
@@ -195,11 +225,24 @@ std::uint64_t PrefixDisk::room_now() const {
 void PrefixDisk::remove(std::uint64_t id) {
   queue(Remove{name_of(id)});
 }
-void PrefixDisk::remove(const Foreign& file) {
+void PrefixDisk::remove(const StaleFile& file) {
   queue(Remove{file.name});
 }
 void PrefixDisk::touch(std::uint64_t id) {
   queue(Touch{name_of(id)});
+}
+
+void PrefixDisk::remove_all(std::function<void()> done) {
+  {
+    const std::scoped_lock lock(mutex_);
+    std::erase_if(jobs_, [this](const Job& job) {
+      const auto* const write = std::get_if<Write>(&job);
+      if (write != nullptr) queued_bytes_ -= write->bytes;
+      return write != nullptr;
+    });
+    jobs_.emplace_back(RemoveAll{std::move(done)});
+  }
+  changed_.notify_all();
 }
 
 std::vector<PrefixDisk::Written> PrefixDisk::take_written() {
@@ -226,14 +269,16 @@ bool PrefixDisk::attempt(Request& request, const Task& task) const {
   try {
     task();
     return true;
-  } catch (const PrefixDamage& error) {
+  } catch (const CorruptCheckpoint& error) {
     failure = error.what();
     damaged = true;
+  } catch (const std::bad_alloc&) {
+    throw;  // nothing is wrong with the file
   } catch (const std::exception& error) {
     failure = error.what();
   }
   const std::scoped_lock lock(mutex_);
-  request.failure = failure;
+  request.failure = std::move(failure);
   request.damaged = request.damaged || damaged;
   return false;
 }
@@ -241,7 +286,7 @@ bool PrefixDisk::attempt(Request& request, const Task& task) const {
 bool PrefixDisk::open(Request& request) const {
   return attempt(request, [&] {
     request.reading = std::make_unique<PrefixReading>(path_of(request.place.id), fingerprint_,
-                                                      layout_, request.place, request.wants);
+                                                      layout_, request.place, request.requested);
   });
 }
 
@@ -265,40 +310,59 @@ void PrefixDisk::run() {
     jobs_.pop_front();
     busy_ = true;
     lock.unlock();
-    std::visit([this](auto& what) { perform(what); }, job);
+    try {
+      std::visit([this](auto& what) { perform(what); }, job);
+    } catch (const std::exception&) {
+      // No memory: a file stays that is of no use, or its time is the old one.
+    }
     lock.lock();
     busy_ = false;
     changed_.notify_all();
   }
 }
 
-void PrefixDisk::perform(PrefixRecord& record) {
-  const std::uint64_t bytes = prefix_file_bytes(record);
-  bool done = false;
+bool PrefixDisk::write_now(const PrefixRecord& record, std::uint64_t bytes) {
+  std::uint64_t written = 0;
   try {
+    const WriteFunction counted = [&](int file, const void* data, std::size_t size) {
+      const ssize_t some = options_.write(file, data, size);
+      if (some > 0) written += static_cast<std::uint64_t>(some);
+      return some;
+    };
     // A full disk fails a whole chain; one sentence says it.
-    if (!failed_.contains(record.place.parent)) {
-      charge(bytes);
-      write_prefix_file(path_of(record.place.id), fingerprint_, record, options_.write);
-      done = true;
-    }
+    if (failed_.contains(record.place.parent)) return false;
+    charge(bytes);
+    save_digests();
+    write_prefix_file(path_of(record.place.id), fingerprint_, record, counted);
+    return true;
   } catch (const std::exception& error) {
+    give_back(bytes - std::min(bytes, written));
     if (!std::exchange(told_of_failure_, true)) {
-      options_.note("a prefix checkpoint was not written: " + std::string(error.what()) +
+      options_.note("a prefix checkpoint was not written: " + text_of(error) +
                     "; what it holds will be computed again after a restart");
     }
   }
-  if (done) {
-    failed_.erase(record.place.id);
-    told_of_failure_ = false;
-  } else {
-    failed_.insert(record.place.id);
+  return false;
+}
+
+void PrefixDisk::perform(Write& job) {
+  const std::uint64_t id = job.record.place.id;
+  bool done = false;
+  try {
+    done = write_now(job.record, job.bytes);
+    if (done) {
+      failed_.erase(id);
+      told_of_failure_ = false;
+    } else {
+      failed_.insert(id);
+    }
+  } catch (const std::exception&) {
+    // No memory to say so: its children are written in vain.
   }
-  const std::uint64_t id = record.place.id;
-  record = {};  // before it counts as written: its memory is then the cache's to give back
+  job.record = {};  // before it counts as written: its memory is then the cache's to give back
   const std::scoped_lock lock(mutex_);
-  queued_bytes_ -= bytes;
-  written_.push_back({id, done});
+  queued_bytes_ -= job.bytes;
+  written_.push_back({id, done});  // has room: see write()
 }
 
 void PrefixDisk::perform(const Remove& job) {
@@ -309,31 +373,83 @@ void PrefixDisk::perform(const Touch& job) {
   ::utimensat(AT_FDCWD, (options_.directory / job.name).c_str(), nullptr, AT_SYMLINK_NOFOLLOW);
 }
 
+void PrefixDisk::perform(const RemoveAll& job) {
+  remove_files();
+  job.done();
+}
+
+// The prefix of file names with this fingerprint.
+void PrefixDisk::remove_files() {
+  std::error_code ignored;  // what stays is found again, and does not fit
+  for (fs::directory_iterator at(options_.directory, ignored), end; !ignored && at != end;
+       at.increment(ignored)) {
+    const std::string name = at->path().filename().string();
+    if (fingerprint_in(name) == fingerprint_) ::unlink(at->path().c_str());
+  }
+}
+
+// Without them nobody can tell whether the states are still right.
+void PrefixDisk::restore_digests(Contents& contents) {
+  if (options_.digests == nullptr) return;
+  const auto bytes = read_own_file(options_.directory / (hex(fingerprint_) + digests_suffix),
+                                   options_.digests->saved_bytes());
+  if (bytes && options_.digests->restore(std::as_bytes(std::span(*bytes)))) return;
+  if (contents.nodes.empty()) return;
+  options_.note(
+      "what the experts' bytes were when prefix checkpoints were computed is not known; " +
+      std::to_string(contents.nodes.size()) + " files removed");
+  contents.nodes.clear();
+  remove_files();
+}
+
+// Before a state that was computed from them. Throws Error.
+void PrefixDisk::save_digests() {
+  if (options_.digests == nullptr) return;
+  const std::optional<std::vector<std::byte>> bytes = options_.digests->unsaved();
+  if (!bytes) return;
+  const fs::path path = options_.directory / (hex(fingerprint_) + digests_suffix);
+  write_whole_file(path, *bytes, options_.write);
+  options_.digests->saved();
+}
+
 // Before the bytes are written, so that a crash cannot make them free.
 void PrefixDisk::charge(std::uint64_t bytes) {
-  std::string text;
   {
     const std::scoped_lock lock(mutex_);
     const std::int64_t today = options_.today();
     if (day_ != today) day_bytes_ = 0;
     day_ = today;
     day_bytes_ += bytes;
+  }
+  write_charges();
+}
+
+// What was charged and then not written: the disk was not worn by it.
+void PrefixDisk::give_back(std::uint64_t bytes) {
+  {
+    const std::scoped_lock lock(mutex_);
+    day_bytes_ -= std::min(day_bytes_, bytes);
+  }
+  write_charges();
+}
+
+void PrefixDisk::write_charges() const {
+  std::string text;
+  {
+    const std::scoped_lock lock(mutex_);
     text = std::to_string(day_) + " " + std::to_string(day_bytes_) + "\n";
   }
-  const fs::path path = options_.directory / charges_name;
-  fs::path beside = path;
-  beside += unfinished;
-  const int file = ::open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  if (file < 0) return;
-  const bool whole = ::write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size());
-  ::close(file);
-  // On a full disk the old count stays; the write itself will say so.
-  if (whole) ::rename(beside.c_str(), path.c_str());
+  try {
+    write_atomically(options_.directory / charges_name, std::as_bytes(std::span(text)));
+  } catch (const Error&) {
+    // On a full disk the old count stays; the write itself will say so.
+  }
 }
 
 void PrefixDisk::read_charges() {
-  std::ifstream file(options_.directory / charges_name);
-  if (!(file >> day_ >> day_bytes_)) day_ = 0;
+  constexpr std::uint64_t longest = 64;
+  const auto text = read_own_file(options_.directory / charges_name, longest);
+  if (!text || !(std::istringstream(*text) >> day_ >> day_bytes_)) day_ = 0;
   if (day_ != options_.today()) day_bytes_ = 0;
 }
 

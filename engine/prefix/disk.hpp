@@ -1,4 +1,4 @@
-// The directory of prefix checkpoints: who may use it, what lies in it at the start, and the thread
+// The directory of prefix checkpoints: who may use it, what is in it at the start, and the thread
 // that writes and removes files while the engine computes. Which node is worth a file, and which
 // file has to go, is the PrefixCache's business.
 //
@@ -18,7 +18,8 @@
 #include <variant>
 #include <vector>
 
-#include "engine/prefix_file.hpp"
+#include "engine/experts/digests.hpp"
+#include "engine/prefix/file.hpp"
 
 namespace hearth::engine {
 
@@ -27,6 +28,8 @@ struct PrefixDiskOptions {
   std::uint64_t daily_bytes = 0;          // most that is written in a day (UTC)
   std::uint64_t queue_bytes = 0;          // most that waits to be written
   std::function<void(std::string)> note;  // from either thread
+  // What states were computed from, kept beside them; null: nothing is known of it.
+  ExpertDigests* digests = nullptr;
   // What tests replace.
   WriteFunction write;                  // empty: ::write
   std::function<std::int64_t()> today;  // days since 1970; empty: the clock's
@@ -40,14 +43,14 @@ class PrefixDisk {
     std::int64_t used = 0;  // ns since 1970
   };
   // A file that another checkpoint or configuration wrote: it only counts.
-  struct Foreign {
+  struct StaleFile {
     std::string name;
     std::uint64_t bytes = 0;
     std::int64_t used = 0;
   };
   struct Contents {
     std::vector<Found> nodes;  // in no order; parents may be missing
-    std::vector<Foreign> foreign;
+    std::vector<StaleFile> stale;
   };
 
   // Makes the directory (0700) where it is missing, takes its lock, removes what was half written
@@ -60,8 +63,10 @@ class PrefixDisk {
   bool write(PrefixRecord record);
   std::uint64_t room() const;  // bytes that the queue and the day still take
   void remove(std::uint64_t id);
-  void remove(const Foreign& file);
+  void remove(const StaleFile& file);
   void touch(std::uint64_t id);  // it was used now
+  // Every node's file, what is queued too; then calls `done` on the writing thread.
+  void remove_all(std::function<void()> done);
 
   // What became of writes since the last call.
   struct Written {
@@ -73,7 +78,7 @@ class PrefixDisk {
   // A file that is read.
   struct Request {
     PrefixPlace place;
-    PrefixWants wants;
+    RequestedParts requested;
     std::unique_ptr<PrefixReading> reading;  // once it is open
     std::string failure;                     // why there is no answer,
     bool damaged = false;                    // and whether the file is of no use to anyone
@@ -88,13 +93,20 @@ class PrefixDisk {
   void flush();  // waits until the queue is empty; for tests and the end
 
  private:
+  struct Write {
+    PrefixRecord record;
+    std::uint64_t bytes = 0;  // of the file
+  };
   struct Remove {
     std::string name;
   };
   struct Touch {
     std::string name;
   };
-  using Job = std::variant<PrefixRecord, Remove, Touch>;
+  struct RemoveAll {
+    std::function<void()> done;
+  };
+  using Job = std::variant<Write, Remove, Touch, RemoveAll>;
 
   PrefixDisk(PrefixDiskOptions options, const PrefixLayout& layout, std::uint64_t fingerprint,
              int lock);
@@ -104,10 +116,18 @@ class PrefixDisk {
   void queue(Job job);
   std::uint64_t room_now() const;  // under the lock
   void run();                      // the writing thread
-  void perform(PrefixRecord& record);
+  void perform(Write& job);
+  bool write_now(const PrefixRecord& record, std::uint64_t bytes);
   void perform(const Remove& job);
   void perform(const Touch& job);
+  void perform(const RemoveAll& job);
+  void remove_files();
+  void remove_lone_digests(const Contents& contents) const;
+  void restore_digests(Contents& contents);
+  void save_digests();
   void charge(std::uint64_t bytes);
+  void give_back(std::uint64_t bytes);
+  void write_charges() const;
   void read_charges();
   template <typename Task>
   bool attempt(Request& request, const Task& task) const;
@@ -128,7 +148,7 @@ class PrefixDisk {
   std::vector<Written> written_;
 
   // The writing thread's own.
-  std::unordered_set<std::uint64_t> failed_;  // ids: what stands on them cannot be read either
+  std::unordered_set<std::uint64_t> failed_;  // ids: their descendants cannot be read either
   bool told_of_failure_ = false;
 
   std::thread thread_;

@@ -3,7 +3,7 @@
 #include <limits>
 #include <utility>
 
-#include "engine/prefix_cache.hpp"
+#include "engine/prefix/cache.hpp"
 
 namespace hearth::engine {
 
@@ -14,7 +14,7 @@ constexpr double pass_tokens = 128;
 // How much likelier than at a regular distance a prompt comes back here.
 double weight(CheckpointKind kind) {
   switch (kind) {
-    case CheckpointKind::mark:
+    case CheckpointKind::boundary:
     case CheckpointKind::end:
       return 4;
     case CheckpointKind::before_end:
@@ -39,8 +39,8 @@ std::uint64_t kv_bytes(const PrefixNode& node) {
 constexpr double usual_rest = 1024;
 
 // Tokens to be computed again without this node's state. At a regular distance they are weighed
-// against those that a prompt that parts here computes anyway: what stays of a long prompt lies the
-// closer, the nearer to its end.
+// against those that a prompt that parts here computes anyway: what stays of a long prompt gets
+// denser towards its end.
 double cost(const PrefixNode& node) {
   std::int64_t before = 0;
   std::int64_t to = node.place.begin;
@@ -60,7 +60,7 @@ double cost(const PrefixNode& node) {
 
 }  // namespace
 
-void PrefixCache::set_kv(PrefixNode& node, Frozen kv) {
+void PrefixCache::set_kv(PrefixNode& node, StateSnapshot kv) {
   drop_kv(node);
   node.kv = std::move(kv);
   ram_bytes_ += kv_bytes(node);
@@ -72,7 +72,7 @@ void PrefixCache::drop_kv(PrefixNode& node) {
   node.kv = {};
 }
 
-void PrefixCache::set_state(PrefixNode& node, Frozen state, std::vector<float> hidden,
+void PrefixCache::set_state(PrefixNode& node, StateSnapshot state, std::vector<float> hidden,
                             std::vector<float> logits) {
   if (node.state) {
     ram_bytes_ -= node.state.bytes() + output_bytes(node);
@@ -94,7 +94,7 @@ void PrefixCache::drop_state(PrefixNode& node) {
   for (PrefixNode* at = &node; at != nullptr; at = at->parent) --at->states_held;
 }
 
-// From the node down to the root: KV that no state in RAM stands on, and nodes that hold nothing.
+// From the node down to the root: KV that no state in RAM needs, and nodes that hold nothing.
 void PrefixCache::drop_unneeded(PrefixNode& node) {
   PrefixNode* at = &node;
   while (at->parent != nullptr && at->states_held == 0 && at->file != File::queued) {
@@ -110,7 +110,7 @@ void PrefixCache::drop_unneeded(PrefixNode& node) {
   }
 }
 
-// Takes a node that nothing stands on and that holds no state out of the tree.
+// Takes a node without descendants and state out of the tree.
 void PrefixCache::unlink(PrefixNode& node) {
   drop_kv(node);
   by_id_.erase(node.place.id);
@@ -139,7 +139,7 @@ bool PrefixCache::evict_one() {
     PrefixNode& below = *(*at)->parent;
     if ((*at)->place.begin >= below.place.end) below.reach = std::max(below.reach, (*at)->reach);
   }
-  PrefixNode* least = nullptr;
+  PrefixNode* lowest = nullptr;
   double least_worth = std::numeric_limits<double>::infinity();
   for (PrefixNode* node : nodes) {
     if (!node->state || node->file == File::queued) continue;
@@ -147,13 +147,13 @@ bool PrefixCache::evict_one() {
     if (node->states_held == 1) bytes += kv_bytes(*node);
     const double worth = node->credit + cost(*node) / static_cast<double>(bytes);
     if (worth >= least_worth) continue;
-    least = node;
+    lowest = node;
     least_worth = worth;
   }
-  if (least == nullptr) return false;
+  if (lowest == nullptr) return false;
   inflation_ = least_worth;
-  drop_state(*least);
-  drop_unneeded(*least);
+  drop_state(*lowest);
+  drop_unneeded(*lowest);
   return true;
 }
 

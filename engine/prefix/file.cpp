@@ -1,5 +1,5 @@
-// See prefix_file.hpp.
-#include "engine/prefix_file.hpp"
+// Writes, checks and reads one prefix file.
+#include "engine/prefix/file.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -14,19 +14,20 @@
 #include <system_error>
 #include <utility>
 
-#include "engine/checksum.hpp"
-#include "engine/spread.hpp"
+#include "engine/support/atomic_file.hpp"
+#include "engine/support/digest.hpp"
+#include "engine/support/parallel_for.hpp"
 
 namespace hearth::engine {
 
 namespace {
 
-constexpr std::uint64_t magic = 0x3158'4650'5448'5248;  // "HRHTPFX1"
-constexpr std::size_t page = 4096;                      // what O_DIRECT aligns to
+constexpr std::uint64_t magic = 0x3258'4650'5448'5248;      // "HRHTPFX2"
+constexpr std::uint64_t old_magic = 0x3158'4650'5448'5248;  // with other checksums and names
+constexpr std::size_t page = 4096;                          // what O_DIRECT aligns to
 constexpr std::size_t read_piece = std::size_t{2} << 20;
 constexpr std::size_t worth_a_thread = std::size_t{4} << 20;  // bytes to be checksummed
-constexpr std::size_t most_threads = 4;                       // that do
-constexpr std::size_t write_piece = std::size_t{8} << 20;
+constexpr std::size_t max_threads = 4;                        // that do
 
 enum SectionName : std::size_t { tokens_section, kv_section, output_section, state_section };
 
@@ -75,8 +76,8 @@ class Descriptor {
 // The parts of a section; each is checksummed alone, so that several threads can.
 using Parts = std::vector<std::span<const std::byte>>;
 
-Parts parts_of(const Frozen& frozen) {
-  return {frozen.parts().begin(), frozen.parts().end()};
+Parts parts_of(const StateSnapshot& snapshot) {
+  return {snapshot.parts().begin(), snapshot.parts().end()};
 }
 
 std::array<Parts, 4> sections_of(const PrefixRecord& record) {
@@ -99,69 +100,42 @@ std::uint64_t bytes_of(const Parts& parts) {
 std::uint64_t checksum_of(const Parts& parts) {
   std::vector<std::uint64_t> sums(parts.size());
   const auto threads = static_cast<std::size_t>(bytes_of(parts) / worth_a_thread + 1);
-  spread(parts.size(), std::min(threads, most_threads),
-         [&](std::size_t i) { sums[i] = checksum(parts[i], i); });
-  return checksum(std::as_bytes(std::span(sums)));
+  parallel_for(parts.size(), std::min(threads, max_threads),
+               [&](std::size_t i) { sums[i] = digest(parts[i], i); });
+  return digest(std::as_bytes(std::span(sums)));
 }
 
 HeaderPage encode(const Header& header) {
   HeaderPage bytes{};
   std::memcpy(bytes.data(), &header, sizeof header);
   const std::span<const std::byte> covered = std::span(bytes).first(page - sizeof(std::uint64_t));
-  const std::uint64_t sum = checksum(covered);
+  const std::uint64_t sum = digest(covered);
   std::memcpy(bytes.data() + covered.size(), &sum, sizeof sum);
   return bytes;
 }
 
-class Output {
- public:
-  Output(const std::filesystem::path& path, const WriteFunction& write)
-      : path_(path),
-        write_(write),
-        file_(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600)) {
-    if (file_.get() < 0) fail("cannot be made", errno);
-  }
+void write_padded(AtomicFile& file, const Parts& parts) {
+  for (const std::span<const std::byte> part : parts) file.write(part);
+  const std::uint64_t bytes = bytes_of(parts);
+  const HeaderPage zeros{};
+  file.write(std::span(zeros).first(static_cast<std::size_t>(padded(bytes) - bytes)));
+}
 
-  // Says at once when the disk has no room.
-  void expect(std::uint64_t bytes) {
-    const int failed = ::fallocate(file_.get(), 0, 0, static_cast<off_t>(bytes));
-    if (failed != 0 && errno == ENOSPC) fail("cannot be written", errno);
+// Has `fill` write the content. On an Error there is no such file, also none that may vanish again.
+template <typename Fill>
+void replace_file(const std::filesystem::path& path, std::uint64_t bytes,
+                  const WriteFunction& write, const Fill& fill) {
+  try {
+    AtomicFile file(path, write);
+    file.expect(bytes);
+    fill(file);
+    file.sync();
+    static_cast<void>(::posix_fadvise(file.descriptor(), 0, 0, POSIX_FADV_DONTNEED));
+    file.publish();
+  } catch (const std::exception&) {
+    ::unlink(path.c_str());
+    throw;
   }
-
-  void write(std::span<const std::byte> bytes) {
-    while (!bytes.empty()) {
-      const ssize_t put = write_(file_.get(), bytes.data(), std::min(bytes.size(), write_piece));
-      if (put < 0 && errno == EINTR) continue;
-      if (put <= 0) fail("cannot be written", put < 0 ? errno : ENOSPC);
-      bytes = bytes.subspan(static_cast<std::size_t>(put));
-    }
-  }
-
-  void write_padded(const Parts& parts) {
-    for (const std::span<const std::byte> part : parts) write(part);
-    const std::uint64_t bytes = bytes_of(parts);
-    const HeaderPage zeros{};
-    write(std::span(zeros).first(static_cast<std::size_t>(padded(bytes) - bytes)));
-  }
-
-  void sync() {
-    if (::fsync(file_.get()) != 0) fail("cannot be written", errno);
-    static_cast<void>(::posix_fadvise(file_.get(), 0, 0, POSIX_FADV_DONTNEED));
-  }
-
- private:
-  [[noreturn]] void fail(const char* what, int error) const {
-    throw Error(path_.string() + " " + what + ": " + reason(error));
-  }
-  const std::filesystem::path& path_;
-  const WriteFunction& write_;
-  Descriptor file_;
-};
-
-void sync_directory(const std::filesystem::path& directory) {
-  const Descriptor opened(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (opened.get() < 0 || ::fsync(opened.get()) != 0)
-    throw Error(directory.string() + " cannot be synced: " + reason(errno));
 }
 
 template <typename Value>
@@ -209,7 +183,7 @@ class PrefixInput {
   }
 
   [[noreturn]] void damaged(const char* why) const {
-    throw PrefixDamage(path_.string() + " is damaged: " + why);
+    throw CorruptCheckpoint(path_.string() + " is damaged: " + why);
   }
 
  private:
@@ -220,7 +194,7 @@ class PrefixInput {
     if (fd < 0 && errno == EINVAL) fd = ::open(path_.c_str(), flags);  // a file system without
     if (fd >= 0) return fd;
     const std::string what = path_.string() + " cannot be opened: " + reason(errno);
-    if (errno == ENOENT || errno == ELOOP) throw PrefixDamage(what);
+    if (errno == ENOENT || errno == ELOOP) throw CorruptCheckpoint(what);
     throw Error(what);
   }
 
@@ -235,11 +209,11 @@ class PrefixInput {
     HeaderPage again = encode(header_);
     if (!std::ranges::equal(bytes, again)) damaged("a wrong checksum");
     if (header_.fingerprint != fingerprint)
-      throw PrefixDamage(path_.string() + " belongs to another checkpoint or configuration");
+      throw CorruptCheckpoint(path_.string() + " belongs to another checkpoint or configuration");
 
-    constexpr std::int64_t most_tokens = 1 << 24;
+    constexpr std::int64_t max_tokens = 1 << 24;
     const PrefixPlace& place = header_.place;
-    if (place.begin < 0 || place.begin > place.end || place.end < 1 || place.end > most_tokens)
+    if (place.begin < 0 || place.begin > place.end || place.end < 1 || place.end > max_tokens)
       damaged("an impossible range");
     const auto count = static_cast<std::uint64_t>(place.end - place.begin);
     const std::vector<std::size_t> kv = layout.kv_parts(place.begin, place.end);
@@ -278,22 +252,22 @@ void write_prefix_file(const std::filesystem::path& path, std::uint64_t fingerpr
   for (std::size_t i = 0; i < sections.size(); ++i)
     header.sections[i] = {bytes_of(sections[i]), checksum_of(sections[i])};
 
-  std::filesystem::path beside = path;
-  beside += ".tmp";
-  try {
-    Output output(beside, write);
-    output.expect(prefix_file_bytes(record));
-    output.write(encode(header));
-    for (const Parts& section : sections) output.write_padded(section);
-    output.sync();
-    if (::rename(beside.c_str(), path.c_str()) != 0)
-      throw Error(path.string() + " cannot be named: " + reason(errno));
-    sync_directory(path.parent_path());
-  } catch (const Error&) {
-    ::unlink(beside.c_str());
-    ::unlink(path.c_str());
-    throw;
-  }
+  replace_file(path, prefix_file_bytes(record), write, [&](AtomicFile& file) {
+    file.write(encode(header));
+    for (const Parts& section : sections) write_padded(file, section);
+  });
+}
+
+void write_whole_file(const std::filesystem::path& path, std::span<const std::byte> bytes,
+                      const WriteFunction& write) {
+  replace_file(path, bytes.size(), write, [&](AtomicFile& file) { file.write(bytes); });
+}
+
+bool is_old_prefix_file(const std::filesystem::path& path) {
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW));
+  std::uint64_t begin = 0;
+  return file.get() >= 0 && ::pread(file.get(), &begin, sizeof begin, 0) == sizeof begin &&
+         begin == old_magic;
 }
 
 PrefixHead read_prefix_head(const std::filesystem::path& path, std::uint64_t fingerprint,
@@ -323,7 +297,7 @@ struct PrefixReading::Section {
   std::shared_ptr<HostBlock> block;
   std::size_t used = 0;  // bytes of the block; the others are padding
   bool handed_on = true;
-  // Of each part.
+  // The size of each part.
   std::vector<std::span<const std::byte>> parts;
   std::vector<std::atomic<std::size_t>> missing;  // pieces that have not come
   std::vector<std::uint64_t> sums;
@@ -331,7 +305,7 @@ struct PrefixReading::Section {
 
 PrefixReading::PrefixReading(const std::filesystem::path& path, std::uint64_t fingerprint,
                              const PrefixLayout& layout, const PrefixPlace& expected,
-                             PrefixWants wants)
+                             RequestedParts requested)
     : input_(std::make_unique<PrefixInput>(path, fingerprint, layout)) {
   const PrefixPlace& place = input_->header().place;
   if (place.id != expected.id || place.parent != expected.parent || place.begin != expected.begin ||
@@ -339,8 +313,8 @@ PrefixReading::PrefixReading(const std::filesystem::path& path, std::uint64_t fi
     input_->damaged("another file has its name");
   }
   record_.place = place;
-  if (wants.kv) record_.kv = want(kv_section, layout.kv_parts(place.begin, place.end));
-  if (!wants.state) return;
+  if (requested.kv) record_.kv = want(kv_section, layout.kv_parts(place.begin, place.end));
+  if (!requested.state) return;
   const auto output = static_cast<std::size_t>(input_->header().sections[output_section].bytes);
   if (output == 0) input_->damaged("its state is missing");
   record_.state = want(state_section, layout.state_parts);
@@ -351,7 +325,7 @@ PrefixReading::PrefixReading(const std::filesystem::path& path, std::uint64_t fi
 
 PrefixReading::~PrefixReading() = default;
 
-Frozen PrefixReading::want(std::size_t name, std::span<const std::size_t> parts) {
+StateSnapshot PrefixReading::want(std::size_t name, std::span<const std::size_t> parts) {
   const Header& header = input_->header();
   const auto bytes = static_cast<std::size_t>(header.sections[name].bytes);
   sections_.push_back(std::make_unique<Section>());
@@ -360,14 +334,14 @@ Frozen PrefixReading::want(std::size_t name, std::span<const std::size_t> parts)
   section.checksum = header.sections[name].checksum;
   section.block = std::make_shared<HostBlock>(static_cast<std::size_t>(padded(bytes)));
   section.used = bytes;
-  Frozen frozen = cut(section.block, parts);
-  section.parts.assign(frozen.parts().begin(), frozen.parts().end());
+  StateSnapshot snapshot = split_block(section.block, parts);
+  section.parts.assign(snapshot.parts().begin(), snapshot.parts().end());
   section.missing = std::vector<std::atomic<std::size_t>>(parts.size());
   section.sums.resize(parts.size());
   std::size_t at = 0;
   for (std::size_t i = 0; i < parts.size(); ++i) {
     if (parts[i] == 0) {
-      section.sums[i] = engine::checksum({}, i);
+      section.sums[i] = engine::digest({}, i);
     } else {
       section.missing[i] = (at + parts[i] - 1) / read_piece - at / read_piece + 1;
     }
@@ -375,7 +349,7 @@ Frozen PrefixReading::want(std::size_t name, std::span<const std::size_t> parts)
   }
   for (at = 0; at < section.block->bytes().size(); at += read_piece)
     pieces_.push_back({&section, at});
-  return frozen;
+  return snapshot;
 }
 
 void PrefixReading::read(std::size_t piece, const Arrived& arrived) {
@@ -388,7 +362,7 @@ void PrefixReading::read(std::size_t piece, const Arrived& arrived) {
     const auto begin = static_cast<std::size_t>(part.data() - to->block->bytes().data());
     const bool touched = begin < offset + bytes.size() && offset < begin + part.size();
     if (!touched || --to->missing[i] > 0) continue;
-    to->sums[i] = engine::checksum(part, i);
+    to->sums[i] = engine::digest(part, i);
     if (to->handed_on) arrived(part);
   }
 }
@@ -396,7 +370,7 @@ void PrefixReading::read(std::size_t piece, const Arrived& arrived) {
 void PrefixReading::finish() {
   for (const auto& section : sections_) {
     input_->require_zeros(section->block->bytes().subspan(section->used));
-    if (engine::checksum(std::as_bytes(std::span(section->sums))) != section->checksum)
+    if (engine::digest(std::as_bytes(std::span(section->sums))) != section->checksum)
       input_->damaged("a wrong checksum");
     if (section->handed_on) continue;
     record_.hidden = values<float>(section->parts[0]);

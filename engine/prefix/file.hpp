@@ -19,15 +19,16 @@
 
 #include <sys/types.h>
 
-#include "engine/prefix_data.hpp"
-#include "engine/types.hpp"
+#include "engine/prefix/data.hpp"
+#include "engine/support/atomic_file.hpp"
+#include "engine/support/types.hpp"
 
 namespace hearth::engine {
 
-class PrefixInput;  // engine/prefix_file.cpp: a file whose header was checked
+class PrefixInput;  // engine/prefix/file.cpp: a file whose header was checked
 
-// Where a node stands: its own tokens are [begin, end) of the sequence; those before are the first
-// `begin` of its parent's.
+// The position of a node in the tree: its own tokens are [begin, end) of the sequence; those before
+// are the first `begin` of its parent's.
 struct PrefixPlace {
   std::uint64_t id = 0;      // chained hash of fingerprint and tokens [0, end)
   std::uint64_t parent = 0;  // its id
@@ -35,8 +36,8 @@ struct PrefixPlace {
   std::int64_t end = 0;
 };
 
-// A file that is cut, changed, or not what its name says: of no use to anyone.
-class PrefixDamage : public Error {
+// The file is cut short, changed, or not what its name says, and cannot be used.
+class CorruptCheckpoint : public Error {
  public:
   using Error::Error;
 };
@@ -44,8 +45,8 @@ class PrefixDamage : public Error {
 struct PrefixRecord {
   PrefixPlace place;
   std::vector<TokenId> tokens;  // [begin, end)
-  Frozen kv;
-  Frozen state;  // empty: the node only carries KV for those behind it
+  StateSnapshot kv;
+  StateSnapshot state;  // empty: the node only carries KV for those behind it
   std::vector<float> hidden;
   std::vector<float> logits;
 };
@@ -62,18 +63,22 @@ struct PrefixHead {
 // What a node's file takes on disk.
 std::uint64_t prefix_file_bytes(const PrefixRecord& record);
 
-// write(2); replaceable, so that tests can fill a disk.
-using WriteFunction = std::function<ssize_t(int file, const void* data, std::size_t bytes)>;
-
 // Writes beside, syncs, renames, syncs the directory. On an Error nothing is left behind.
 void write_prefix_file(const std::filesystem::path& path, std::uint64_t fingerprint,
                        const PrefixRecord& record, const WriteFunction& write);
 
-// Throws PrefixDamage, or Error where the file cannot be opened or read.
+// Another file of the same directory, written like them.
+void write_whole_file(const std::filesystem::path& path, std::span<const std::byte> bytes,
+                      const WriteFunction& write);
+
+// Whether it was written by an earlier version, whose files are of no use any more.
+bool is_old_prefix_file(const std::filesystem::path& path);
+
+// Throws CorruptCheckpoint, or Error where the file cannot be opened or read.
 PrefixHead read_prefix_head(const std::filesystem::path& path, std::uint64_t fingerprint,
                             const PrefixLayout& layout);
 
-struct PrefixWants {
+struct RequestedParts {
   bool kv = false;
   bool state = false;  // with the output
 };
@@ -85,22 +90,23 @@ struct PrefixWants {
 // Threading: read() from any threads at once, each piece once; the rest from one.
 class PrefixReading {
  public:
-  // A part of the KV or of the state that lies in memory, whole.
+  // A part of the KV or of the state, whole in memory.
   using Arrived = std::function<void(std::span<const std::byte> part)>;
 
   // Opens the file, looks at its header and takes memory, which is not filled yet. Throws as
   // read_prefix_head does.
   PrefixReading(const std::filesystem::path& path, std::uint64_t fingerprint,
-                const PrefixLayout& layout, const PrefixPlace& expected, PrefixWants wants);
+                const PrefixLayout& layout, const PrefixPlace& expected, RequestedParts requested);
   ~PrefixReading();
 
-  // Where the KV and the state come to lie.
+  // The destination of the KV and the state.
   const PrefixRecord& record() const { return record_; }
   std::size_t pieces() const { return pieces_.size(); }
   // Calls `arrived` for the parts that the piece was the last of. They are only to be believed once
   // finish() has returned.
   void read(std::size_t piece, const Arrived& arrived);
-  // After all pieces. Throws PrefixDamage where a checksum is wrong, else the output is there, too.
+  // After all pieces. Throws CorruptCheckpoint where a checksum is wrong, else the output is there,
+  // too.
   void finish();
 
  private:
@@ -109,7 +115,7 @@ class PrefixReading {
     Section* section = nullptr;
     std::size_t offset = 0;  // in the section
   };
-  Frozen want(std::size_t section, std::span<const std::size_t> parts);
+  StateSnapshot want(std::size_t section, std::span<const std::size_t> parts);
 
   std::unique_ptr<const PrefixInput> input_;
   PrefixRecord record_;

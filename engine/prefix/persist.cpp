@@ -1,11 +1,12 @@
 // What the PrefixCache has on disk: which checkpoints are worth a file, which file has to go.
 #include <algorithm>
 #include <limits>
+#include <new>
 #include <tuple>
 #include <utility>
 
-#include "engine/prefix_cache.hpp"
-#include "engine/prefix_cuts.hpp"
+#include "engine/prefix/cache.hpp"
+#include "engine/prefix/positions.hpp"
 
 namespace hearth::engine {
 
@@ -41,11 +42,11 @@ bool stands_on(const PrefixNode& node, const PrefixNode& below) {
 
 }  // namespace
 
-// Puts found files into the tree. What lacks the node that it stands on, or is not what its name
+// Puts found files into the tree. What lacks its parent, or is not what its name
 // says, is removed.
-void PrefixCache::adopt(PrefixDisk::Contents contents) {
-  foreign_ = std::move(contents.foreign);
-  for (const PrefixDisk::Foreign& file : foreign_) disk_bytes_ += file.bytes;
+void PrefixCache::load_index(PrefixDisk::Contents contents) {
+  stale_ = std::move(contents.stale);
+  for (const PrefixDisk::StaleFile& file : stale_) disk_bytes_ += file.bytes;
 
   std::unordered_multimap<std::uint64_t, PrefixDisk::Found*> by_parent;
   for (PrefixDisk::Found& found : contents.nodes)
@@ -92,6 +93,7 @@ void PrefixCache::adopt(PrefixDisk::Contents contents) {
 void PrefixCache::persist(Tokens tokens, std::size_t computed) {
   if (!disk_) return;
   collect_written();
+  drop_outdated();
   const auto seconds = [&](std::int64_t count) {
     return static_cast<double>(count) * seconds_per_token_;
   };
@@ -111,7 +113,7 @@ void PrefixCache::persist(Tokens tokens, std::size_t computed) {
     } else if (end == static_cast<std::int64_t>(tokens.size()) &&
                node->kind == CheckpointKind::end) {
       worth = true;
-    } else if (node->kind == CheckpointKind::mark) {
+    } else if (node->kind == CheckpointKind::boundary) {
       worth = behind >= static_cast<std::int64_t>(keystroke_tokens);
     } else if (node->kind == CheckpointKind::regular || node->kind == CheckpointKind::end) {
       worth = seconds(behind) >= options_.disk_min_seconds;
@@ -124,7 +126,7 @@ void PrefixCache::persist(Tokens tokens, std::size_t computed) {
   for (const std::uint64_t id : wanted) {
     const auto at = by_id_.find(id);  // making room on disk may have taken it away
     if (at == by_id_.end() || !chosen.contains(id)) continue;
-    // What it stands on first, for its KV.
+    // Its ancestors first, for their KV.
     for (const PrefixStep& step : path_to(*at->second)) {
       if (step.node->file != File::none) continue;
       if (!enqueue(*step.node, chosen.contains(step.node->place.id))) return publish();
@@ -133,8 +135,8 @@ void PrefixCache::persist(Tokens tokens, std::size_t computed) {
   publish();
 }
 
-// Of what is worth a file, what the queue has room for: the end of the prompt first, then marks,
-// then the others from the last on.
+// Chooses what the queue has room for among what is worth a file: the end of the prompt first, then
+// boundaries, then the others from the last on.
 std::unordered_set<std::uint64_t> PrefixCache::choose_written(
     const std::vector<std::uint64_t>& wanted) const {
   const auto rank = [](const PrefixNode* node) {
@@ -177,7 +179,7 @@ bool PrefixCache::enqueue(PrefixNode& node, bool with_state) {
   return true;
 }
 
-// Removes the files used longest ago that nothing on disk stands on, but none that `standing_on`
+// Removes the files used longest ago without descendants on disk, but none that `standing_on`
 // needs.
 bool PrefixCache::make_disk_room(std::uint64_t bytes, const PrefixNode& standing_on) {
   while (disk_bytes_ + bytes > options_.disk_bytes) {
@@ -188,12 +190,12 @@ bool PrefixCache::make_disk_room(std::uint64_t bytes, const PrefixNode& standing
       if (!node->on_disk() || needed || stands_on(standing_on, *node)) continue;
       if (oldest == nullptr || node->used < oldest->used) oldest = node;
     }
-    const auto foreign = std::ranges::min_element(foreign_, {}, &PrefixDisk::Foreign::used);
-    const bool has_foreign = foreign != foreign_.end();
-    if (has_foreign && (oldest == nullptr || foreign->used < oldest->used)) {
-      disk_->remove(*foreign);
-      disk_bytes_ -= foreign->bytes;
-      foreign_.erase(foreign);
+    const auto stale = std::ranges::min_element(stale_, {}, &PrefixDisk::StaleFile::used);
+    const bool has_stale = stale != stale_.end();
+    if (has_stale && (oldest == nullptr || stale->used < oldest->used)) {
+      disk_->remove(*stale);
+      disk_bytes_ -= stale->bytes;
+      stale_.erase(stale);
     } else if (oldest != nullptr) {
       drop_file(*oldest);
     } else {
@@ -204,7 +206,7 @@ bool PrefixCache::make_disk_room(std::uint64_t bytes, const PrefixNode& standing
 }
 
 void PrefixCache::drop_file(PrefixNode& node) {
-  if (!node.kv) return forget(node, true);  // what stands on it in RAM cannot do without
+  if (!node.kv) return forget(node, true);  // its descendants in RAM need it
   disk_->remove(node.place.id);
   disk_bytes_ -= node.file_bytes;
   node.file = File::none;
@@ -213,16 +215,16 @@ void PrefixCache::drop_file(PrefixNode& node) {
   drop_unneeded(node);
 }
 
-// With all that stands on it.
+// With all its descendants.
 void PrefixCache::forget(PrefixNode& node, bool files_too) {
   PrefixNode& parent = *node.parent;
   std::vector<PrefixNode*> gone = all_nodes(node);
   gone.insert(gone.begin(), &node);
   for (auto at = gone.rbegin(); at != gone.rend(); ++at) {  // children first
     PrefixNode& each = **at;
+    if (each.on_disk() && files_too) disk_->remove(each.place.id);
     drop_state(each);
     if (each.file != File::none) disk_bytes_ -= each.file_bytes;
-    if (each.on_disk() && files_too) disk_->remove(each.place.id);
     unlink(each);
   }
   drop_unneeded(parent);
@@ -233,7 +235,11 @@ void PrefixCache::collect_written() {
   for (const PrefixDisk::Written& written : disk_->take_written()) {
     const auto at = by_id_.find(written.id);
     if (at == by_id_.end() || at->second->file != File::queued) {
-      if (written.done) disk_->remove(written.id);  // forgotten meanwhile
+      try {
+        if (written.done) disk_->remove(written.id);  // forgotten meanwhile
+      } catch (const std::bad_alloc&) {
+        // It stays, and counts again after the next start.
+      }
       continue;
     }
     PrefixNode& node = *at->second;

@@ -4,8 +4,8 @@
 #include <atomic>
 #include <utility>
 
-#include "engine/prefix_cache.hpp"
-#include "engine/spread.hpp"
+#include "engine/prefix/cache.hpp"
+#include "engine/support/parallel_for.hpp"
 
 namespace hearth::engine {
 
@@ -25,11 +25,13 @@ struct PrefixCache::Source {
   bool last = false;
   PrefixDisk::Request file;  // what it lacks in RAM
 
-  bool wants_kv() const { return from < to; }
-  bool reads() const { return file.wants.kv || file.wants.state; }
-  const Frozen& kv() const { return file.wants.kv ? file.reading->record().kv : node->kv; }
-  const Frozen& state() const {
-    return file.wants.state ? file.reading->record().state : node->state;
+  bool needs_kv() const { return from < to; }
+  bool reads() const { return file.requested.kv || file.requested.state; }
+  const StateSnapshot& kv() const {
+    return file.requested.kv ? file.reading->record().kv : node->kv;
+  }
+  const StateSnapshot& state() const {
+    return file.requested.state ? file.reading->record().state : node->state;
   }
 };
 
@@ -38,6 +40,7 @@ std::optional<PrefixCache::Restored> PrefixCache::take(Tokens tokens, std::size_
                                                        const Destination& destination,
                                                        const std::atomic<bool>* interrupt) {
   collect_written();
+  drop_outdated();
   Restored restored;
   Progress progress = Progress::more;
   while (progress == Progress::more) {
@@ -61,7 +64,7 @@ std::optional<PrefixCache::Restored> PrefixCache::take(Tokens tokens, std::size_
   return restored;
 }
 
-// more: a file failed; its node is gone now, and what stood on it.
+// more: a file failed; its node is gone now, and its descendants.
 Progress PrefixCache::load(PrefixNode& node, std::int64_t kv_from, const Destination& destination,
                            const std::atomic<bool>* interrupt, Restored& restored) {
   std::vector<Source> sources;
@@ -69,10 +72,10 @@ Progress PrefixCache::load(PrefixNode& node, std::int64_t kv_from, const Destina
     PrefixNode& at = *step.node;
     Source source{&at, std::max(at.place.begin, kv_from), step.to, &at == &node, {}};
     source.file.place = at.place;
-    source.file.wants = {source.wants_kv() && !at.kv, source.last && !at.state};
-    if (source.wants_kv() || source.last) sources.push_back(std::move(source));
+    source.file.requested = {source.needs_kv() && !at.kv, source.last && !at.state};
+    if (source.needs_kv() || source.last) sources.push_back(std::move(source));
   }
-  spread(sources.size(), reading_threads, [&](std::size_t i) {
+  parallel_for(sources.size(), reading_threads, [&](std::size_t i) {
     if (sources[i].reads()) disk_->open(sources[i].file);
   });
   if (forget_failed(sources)) return Progress::more;
@@ -80,18 +83,18 @@ Progress PrefixCache::load(PrefixNode& node, std::int64_t kv_from, const Destina
   restored.position = node.place.end;
   restored.state = sources.back().state();
   for (const Source& each : sources) {
-    if (each.wants_kv())
-      restored.stretches.push_back({each.kv(), each.node->place.begin, each.from, each.to});
+    if (each.needs_kv())
+      restored.spans.push_back({each.kv(), each.node->place.begin, each.from, each.to});
   }
-  Thaw thaw = destination ? destination(restored) : Thaw();
-  thaw.sort();
-  if (!fetch(sources, thaw, interrupt)) return Progress::interrupted;
+  StateRestore restore = destination ? destination(restored) : StateRestore();
+  restore.sort();
+  if (!fetch(sources, restore, interrupt)) return Progress::interrupted;
   for (Source& each : sources)
     if (each.reads() && each.file.failure.empty()) disk_->finish(each.file);
   if (forget_failed(sources)) return Progress::more;
-  thaw.finish();
+  restore.finish();
 
-  const bool was_read = sources.back().file.wants.state;
+  const bool was_read = sources.back().file.requested.state;
   const PrefixRecord* const record = was_read ? &sources.back().file.reading->record() : nullptr;
   restored.hidden = was_read ? record->hidden : node.hidden;
   restored.logits = was_read ? record->logits : node.logits;
@@ -102,7 +105,7 @@ Progress PrefixCache::load(PrefixNode& node, std::int64_t kv_from, const Destina
 
 // Has every part copied to its destination: at once where it is in RAM, else when it was read.
 // False: interrupted.
-bool PrefixCache::fetch(std::vector<Source>& sources, const Thaw& thaw,
+bool PrefixCache::fetch(std::vector<Source>& sources, const StateRestore& restore,
                         const std::atomic<bool>* interrupt) {
   struct Task {
     Source* source = nullptr;         // a piece of whose file is to be read, or
@@ -116,28 +119,29 @@ bool PrefixCache::fetch(std::vector<Source>& sources, const Thaw& thaw,
   }
   const bool any_reads = !tasks.empty();
   std::size_t bytes = 0;
-  const auto add = [&](const Frozen& frozen) {
-    for (const std::span<const std::byte> part : frozen.parts())
+  const auto add = [&](const StateSnapshot& snapshot) {
+    for (const std::span<const std::byte> part : snapshot.parts())
       tasks.push_back({nullptr, 0, part});
-    bytes += frozen.bytes();
+    bytes += snapshot.bytes();
   };
   for (const Source& each : sources) {
-    if (each.wants_kv() && !each.file.wants.kv) add(each.kv());
-    if (each.last && !each.file.wants.state) add(each.state());
+    if (each.needs_kv() && !each.file.requested.kv) add(each.kv());
+    if (each.last && !each.file.requested.state) add(each.state());
   }
 
   std::atomic<bool> interrupted = false;
   std::atomic<bool> failed = false;
   const auto copy = [&](std::span<const std::byte> part) {
-    if (!thaw.copy(part, interrupt)) interrupted = true;
+    if (!restore.copy(part, interrupt)) interrupted = true;
   };
-  spread(tasks.size(), any_reads ? reading_threads : copying_threads(bytes), [&](std::size_t i) {
-    const Task& task = tasks[i];
-    if (is_set(interrupt)) interrupted = true;
-    if (interrupted || failed) return;
-    if (task.source == nullptr) return copy(task.part);
-    if (!disk_->read(task.source->file, task.piece, copy)) failed = true;
-  });
+  parallel_for(tasks.size(), any_reads ? reading_threads : copying_threads(bytes),
+               [&](std::size_t i) {
+                 const Task& task = tasks[i];
+                 if (is_set(interrupt)) interrupted = true;
+                 if (interrupted || failed) return;
+                 if (task.source == nullptr) return copy(task.part);
+                 if (!disk_->read(task.source->file, task.piece, copy)) failed = true;
+               });
   return failed || !interrupted;
 }
 
@@ -151,11 +155,11 @@ bool PrefixCache::forget_failed(const std::vector<Source>& sources) {
   return true;
 }
 
-// What was read has a file, and so has all that it stands on: eviction drops what these nodes hold,
+// What was read has a file, and so have all its ancestors: eviction drops what these nodes hold,
 // never the nodes.
 void PrefixCache::keep_read(const std::vector<Source>& sources) {
   for (const Source& each : sources) {
-    if (!each.file.wants.state) continue;
+    if (!each.file.requested.state) continue;
     const PrefixRecord& held = each.file.reading->record();
     const std::size_t output = (held.hidden.size() + held.logits.size()) * sizeof(float);
     if (make_room(held.state.bytes() + output))
@@ -163,8 +167,8 @@ void PrefixCache::keep_read(const std::vector<Source>& sources) {
   }
   for (const Source& each : sources) {
     PrefixNode& node = *each.node;
-    if (!each.file.wants.kv) continue;
-    const Frozen& kv = each.file.reading->record().kv;
+    if (!each.file.requested.kv) continue;
+    const StateSnapshot& kv = each.file.reading->record().kv;
     // Only for a state in RAM, which making room may cost.
     const std::uint64_t bytes = kv.bytes() + node.tokens.size() * sizeof(TokenId);
     if (node.states_held > 0 && make_room(bytes) && node.states_held > 0) set_kv(node, kv);

@@ -1,5 +1,5 @@
-// See prefix_tree.hpp.
-#include "engine/prefix_tree.hpp"
+// Matches prompts against the nodes of the tree.
+#include "engine/prefix/tree.hpp"
 
 #include <algorithm>
 

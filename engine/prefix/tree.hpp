@@ -1,10 +1,10 @@
 // The nodes of the PrefixCache's tree, and how a prompt is matched against them. Owns no policy.
 //
-// A node is a stretch of tokens with its KV, and what the layers had become at its end: the
-// recurrent state, the final-norm hidden, sometimes logits. It stands on its parent, at the
-// parent's end or anywhere within its stretch (where two prompts part), and needs the KV up to
+// A node is a span of tokens with its KV, and what the layers had become at its end: the
+// recurrent state, the final-norm hidden, sometimes logits. It branches off its parent, at the
+// parent's end or anywhere within its span (where two prompts part), and needs the KV up to
 // there only. A node without a state carries KV for those that stand on it. A node never changes
-// its stretch; what it holds in RAM, and whether it has a file, does change.
+// its span; what it holds in RAM, and whether it has a file, does change.
 #pragma once
 
 #include <cstdint>
@@ -12,14 +12,14 @@
 #include <span>
 #include <vector>
 
-#include "engine/prefix_file.hpp"
+#include "engine/prefix/file.hpp"
 
 namespace hearth::engine {
 
 // Why a state was taken; what it is worth follows from that.
 enum class CheckpointKind : std::uint8_t {
   regular,     // at a multiple of the regular distance
-  mark,        // at a boundary that the prompt names
+  boundary,    // at a boundary that the prompt names
   before_end,  // some tokens before a prompt's end: typing changes what is behind
   end,         // after a whole prompt
   typed,       // the same, but few tokens differ from one before it
@@ -34,8 +34,8 @@ struct PrefixNode {
   std::int64_t used = 0;  // ns since 1970
 
   // In RAM; each may be missing.
-  Frozen kv;
-  Frozen state;
+  StateSnapshot kv;
+  StateSnapshot state;
   std::vector<float> hidden;
   std::vector<float> logits;
   std::size_t states_held = 0;  // states in RAM, of this node and all that stand on it
@@ -61,7 +61,7 @@ struct PrefixSearch {
 };
 PrefixSearch search(PrefixNode& root, std::span<const TokenId> tokens);
 
-// The nodes whose KV makes up a node's, from the first, each with where the next one stands on it.
+// The nodes whose KV makes up a node's, from the first, each with where the next one branches off.
 struct PrefixStep {
   PrefixNode* node = nullptr;
   std::int64_t to = 0;  // its KV counts from place.begin up to here

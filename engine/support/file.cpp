@@ -1,6 +1,6 @@
 // File over POSIX pread. Owns its descriptors, one through the page cache and one past it; never
 // maps.
-#include "engine/file.hpp"
+#include "engine/support/file.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -30,8 +30,19 @@ int open_direct(const std::filesystem::path& path) {
   return -1;
 }
 
-bool same_time(const timespec& a, const timespec& b) {
-  return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+// Throws where there is a link to what is not there.
+void refuse_dangling(const std::filesystem::path& path) {
+  std::error_code ignored;
+  const std::filesystem::path target = std::filesystem::read_symlink(path, ignored);
+  if (target.empty() || std::filesystem::exists(path, ignored)) return;
+  throw Error(path.string() + ": a link to " + target.string() +
+              ", which does not exist; a download cache may have been pruned. Download the file "
+              "again.");
+}
+
+FileStamp stamp_of(const struct stat& status) {
+  return {static_cast<std::uint64_t>(status.st_size), static_cast<std::uint64_t>(status.st_ino),
+          std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec};
 }
 
 class PosixFile final : public File {
@@ -39,7 +50,11 @@ class PosixFile final : public File {
   explicit PosixFile(const std::filesystem::path& path) : name_(path.string()) {
     // O_NONBLOCK: opening a named pipe must not hang; regular files ignore it.
     descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (descriptor_ < 0) throw Error(name_ + ": cannot open: " + reason(errno));
+    if (descriptor_ < 0) {
+      const std::string why = reason(errno);
+      refuse_dangling(path);
+      throw Error(name_ + ": cannot open: " + why);
+    }
     struct stat status {};
     const int failed = ::fstat(descriptor_, &status);
     if (failed != 0 || !S_ISREG(status.st_mode)) {
@@ -47,8 +62,7 @@ class PosixFile final : public File {
       ::close(descriptor_);
       throw Error(name_ + ": cannot read: " + why);
     }
-    size_ = static_cast<std::uint64_t>(status.st_size);
-    written_ = status.st_mtim;
+    stamp_ = stamp_of(status);
     direct_ = open_direct(path);
   }
   PosixFile(const PosixFile&) = delete;
@@ -59,10 +73,10 @@ class PosixFile final : public File {
   }
 
   const std::string& name() const override { return name_; }
-  std::uint64_t size() const override { return size_; }
+  std::uint64_t size() const override { return stamp_.size; }
 
   void read(std::uint64_t offset, std::span<std::byte> to) const override {
-    if (offset > size_ || to.size() > size_ - offset) fail_short(offset, to.size());
+    if (offset > size() || to.size() > size() - offset) fail_short(offset, to.size());
     while (!to.empty()) {
       const ssize_t got = ::pread(descriptor_, to.data(), std::min(to.size(), largest_read),
                                   static_cast<off_t>(offset));
@@ -95,13 +109,17 @@ class PosixFile final : public File {
   bool direct() const override { return direct_ >= 0; }
   int direct_descriptor() const override { return direct_; }
 
+  FileStamp stamp() const override { return stamp_; }
+  std::optional<FileStamp> stamp_now() const override {
+    struct stat status {};
+    if (::stat(name_.c_str(), &status) != 0) return std::nullopt;
+    return stamp_of(status);
+  }
+
   void check_unchanged() const override {
     struct stat status {};
     if (::fstat(descriptor_, &status) != 0) return;
-    if (static_cast<std::uint64_t>(status.st_size) == size_ &&
-        same_time(status.st_mtim, written_)) {
-      return;
-    }
+    if (stamp_of(status) == stamp_) return;
     throw Error(name_ +
                 ": the file was changed while in use. Restart with `hearth stop`; if its "
                 "content was damaged, download it again.");
@@ -111,21 +129,27 @@ class PosixFile final : public File {
  private:
   [[noreturn]] void fail_short(std::uint64_t offset, std::size_t wanted) const {
     throw Error(name_ + ": " + std::to_string(wanted) + " bytes wanted at byte " +
-                std::to_string(offset) + ", but the file had " + std::to_string(size_) +
+                std::to_string(offset) + ", but the file had " + std::to_string(size()) +
                 " when opened and may have been cut since. Download it again.");
   }
 
   std::string name_;
   int descriptor_ = -1;
   int direct_ = -1;
-  std::uint64_t size_ = 0;
-  timespec written_{};
+  FileStamp stamp_;
 };
 
 }  // namespace
 
 std::unique_ptr<File> open_file(const std::filesystem::path& path) {
   return std::make_unique<PosixFile>(path);
+}
+
+bool file_exists(const std::filesystem::path& path) {
+  std::error_code ignored;  // opening it says what is wrong
+  if (std::filesystem::exists(path, ignored)) return true;
+  refuse_dangling(path);
+  return false;
 }
 
 std::string read_text(const std::filesystem::path& path, std::uint64_t limit) {

@@ -6,15 +6,24 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
-#include "engine/types.hpp"
+#include "engine/support/types.hpp"
 
 namespace hearth::engine {
 
-// Of offset, size and address of a read past the page cache.
+// Alignment of offset, size and address of a read past the page cache.
 inline constexpr std::size_t direct_alignment = 4096;
+
+// What changes when a file is written to or replaced by another.
+struct FileStamp {
+  std::uint64_t size = 0;
+  std::uint64_t inode = 0;
+  std::int64_t written = 0;  // ns since 1970
+  bool operator==(const FileStamp&) const = default;
+};
 
 class File {
  public:
@@ -32,6 +41,9 @@ class File {
   // What io_uring reads from where direct(); else -1.
   virtual int direct_descriptor() const { return -1; }
 
+  virtual FileStamp stamp() const { return {}; }  // when opened
+  // The stamp of what has its name now; empty if nothing can be seen there.
+  virtual std::optional<FileStamp> stamp_now() const { return stamp(); }
   // Throws Error when the file was written to or cut since it was opened.
   virtual void check_unchanged() const {}
   // Tells the system that what was read() is not needed again.
@@ -40,6 +52,9 @@ class File {
 
 // Throws Error when it is missing or not a regular file.
 std::unique_ptr<File> open_file(const std::filesystem::path& path);
+// Whether there is a file of that name. Throws Error for a link to what is not there, as a pruned
+// download cache leaves them: a file that may be missing was meant to be there.
+bool file_exists(const std::filesystem::path& path);
 // The whole of a small file; Error beyond `limit` bytes.
 std::string read_text(const std::filesystem::path& path, std::uint64_t limit);
 

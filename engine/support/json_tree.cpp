@@ -1,5 +1,5 @@
-// Checked reading of JSON; see json.hpp. Knows no file's meaning.
-#include "engine/json.hpp"
+// Checked reading of JSON; see json_tree.hpp. Knows no file's meaning.
+#include "engine/support/json_tree.hpp"
 
 #include <cmath>
 #include <optional>
@@ -31,7 +31,7 @@ class Builder : public nlohmann::json_sax<nlohmann::json> {
 
   bool key(string_t& key) override {
     const auto [slot, fresh] = open_.back()->get_ref<nlohmann::json::object_t&>().try_emplace(key);
-    if (!fresh) return fail("the key \"" + key + "\" stands twice in one object");
+    if (!fresh) return fail("the key \"" + key + "\" is twice in one object");
     slot_ = &slot->second;
     return true;
   }
@@ -120,13 +120,13 @@ nlohmann::json parse_json(std::string_view text, const std::string& name) {
 }
 
 std::string shown(const nlohmann::json& value) {
-  constexpr std::size_t most = 80;
+  constexpr std::size_t max = 80;
   if (value.is_structured() && value.size() > 8) {
     return (value.is_array() ? "an array of " : "an object of ") + std::to_string(value.size());
   }
   // `replace`: a message must be valid UTF-8 wherever it is cut.
   std::string text = value.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
-  if (text.size() > most) text = text.substr(0, most) + "…";
+  if (text.size() > max) text = text.substr(0, max) + "…";
   return text;
 }
 
@@ -153,29 +153,29 @@ void Fields::refuse(const std::string& key, const std::string& expected) const {
               expected);
 }
 
-std::int64_t Fields::integer(const std::string& key, std::int64_t least, std::int64_t most) const {
+std::int64_t Fields::integer(const std::string& key, std::int64_t min, std::int64_t max) const {
   const std::optional<std::int64_t> value = whole(require(key));
-  if (!value || *value < least || *value > most) {
-    refuse(key, "a whole number from " + std::to_string(least) + " to " + std::to_string(most));
+  if (!value || *value < min || *value > max) {
+    refuse(key, "a whole number from " + std::to_string(min) + " to " + std::to_string(max));
   }
   return *value;
 }
 
-std::int64_t Fields::integer(const std::string& key, std::int64_t least, std::int64_t most,
+std::int64_t Fields::integer(const std::string& key, std::int64_t min, std::int64_t max,
                              std::int64_t when_absent) const {
-  return find(key) ? integer(key, least, most) : when_absent;
+  return find(key) ? integer(key, min, max) : when_absent;
 }
 
-double Fields::number(const std::string& key, double least, double most) const {
+double Fields::number(const std::string& key, double min, double max) const {
   const nlohmann::json& value = require(key);
-  if (!value.is_number() || !(value.get<double>() >= least) || !(value.get<double>() <= most)) {
-    refuse(key, "a number from " + plain(least) + " to " + plain(most));
+  if (!value.is_number() || !(value.get<double>() >= min) || !(value.get<double>() <= max)) {
+    refuse(key, "a number from " + plain(min) + " to " + plain(max));
   }
   return value.get<double>();
 }
 
-double Fields::number(const std::string& key, double least, double most, double when_absent) const {
-  return find(key) ? number(key, least, most) : when_absent;
+double Fields::number(const std::string& key, double min, double max, double when_absent) const {
+  return find(key) ? number(key, min, max) : when_absent;
 }
 
 bool Fields::flag(const std::string& key, bool when_absent) const {

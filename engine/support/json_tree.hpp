@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "engine/types.hpp"
+#include "engine/support/types.hpp"
 
 namespace hearth::engine {
 
@@ -17,7 +17,7 @@ constexpr std::uint64_t max_json_bytes = 100'000'000;
 // object.
 nlohmann::json parse_json(std::string_view text, const std::string& name);
 
-// A value as it stands in the file, cut short: for error messages.
+// A value as in the file, cut short: for error messages.
 std::string shown(const nlohmann::json& value);
 
 // One object's fields, read with checks. Refers to the object; its name is "config.json" or
@@ -27,11 +27,11 @@ class Fields {
   Fields(const nlohmann::json& object, std::string name);
 
   const nlohmann::json* find(const std::string& key) const;
-  std::int64_t integer(const std::string& key, std::int64_t least, std::int64_t most) const;
-  std::int64_t integer(const std::string& key, std::int64_t least, std::int64_t most,
+  std::int64_t integer(const std::string& key, std::int64_t min, std::int64_t max) const;
+  std::int64_t integer(const std::string& key, std::int64_t min, std::int64_t max,
                        std::int64_t when_absent) const;
-  double number(const std::string& key, double least, double most) const;
-  double number(const std::string& key, double least, double most, double when_absent) const;
+  double number(const std::string& key, double min, double max) const;
+  double number(const std::string& key, double min, double max, double when_absent) const;
   bool flag(const std::string& key, bool when_absent) const;
   std::string text(const std::string& key) const;
   std::string text(const std::string& key, const std::string& when_absent) const;

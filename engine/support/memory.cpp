@@ -1,5 +1,5 @@
-// See memory.hpp.
-#include "engine/memory.hpp"
+// Reads the memory accounts of the system and divides what is free.
+#include "engine/support/memory.hpp"
 
 #include <algorithm>
 #include <fstream>
@@ -7,7 +7,7 @@
 #include <optional>
 #include <sstream>
 
-#include "engine/types.hpp"
+#include "engine/support/types.hpp"
 
 namespace hearth::engine {
 
@@ -53,7 +53,7 @@ std::optional<std::uint64_t> room(const std::filesystem::path& group, const char
 
 // The least that any of a process's groups, and theirs above, allows.
 std::optional<std::uint64_t> groups_room(const std::filesystem::path& root) {
-  std::optional<std::uint64_t> least;
+  std::optional<std::uint64_t> min;
   std::ifstream in(root / "proc/self/cgroup");
   std::string line;
   while (std::getline(in, line)) {
@@ -70,11 +70,11 @@ std::optional<std::uint64_t> groups_room(const std::filesystem::path& root) {
       const auto here = unified ? room(group, "memory.max", "memory.current", "inactive_file")
                                 : room(group, "memory.limit_in_bytes", "memory.usage_in_bytes",
                                        "total_inactive_file");
-      if (here) least = std::min(least.value_or(*here), *here);
+      if (here) min = std::min(min.value_or(*here), *here);
       if (path.empty()) break;
     }
   }
-  return least;
+  return min;
 }
 
 double psi_some(const std::filesystem::path& root) {
@@ -116,16 +116,16 @@ void plan_experts(MemoryPlan& plan, const MemoryView& view, const MemoryWishes& 
                   const std::string& checkpoint) {
   plan.available = view.available;
   const std::uint64_t fixed =
-      plan.dense + plan.screen + plan.kv + plan.states + plan.prefixes + plan.scratch + overhead;
-  const std::string sum = in_gib(plan.dense) + " of weights, " + in_gib(plan.screen) +
-                          " for screening, " + in_gib(plan.kv + plan.states) +
+      plan.dense + plan.shortlist + plan.kv + plan.states + plan.prefixes + plan.scratch + overhead;
+  const std::string sum = in_gib(plan.dense) + " of weights, " + in_gib(plan.shortlist) +
+                          " for the shortlist, " + in_gib(plan.kv + plan.states) +
                           " for the context, " + in_gib(plan.prefixes) + " for checkpoints, " +
                           in_gib(plan.scratch + overhead) + " of scratch";
   const bool known = view.available > 0;
   const std::uint64_t rest = view.available - std::min(view.available, fixed);
-  if (known && plan.dense + overhead + wishes.least_experts > view.available) {
-    throw Error("the checkpoint in " + checkpoint + " needs " + sum + " and " +
-                in_gib(wishes.least_experts) + " for a few experts; " + in_gib(view.available) +
+  if (known && plan.dense + overhead + wishes.min_experts > view.available) {
+    throw Error(checkpoint + " needs " + sum + " and " + in_gib(wishes.min_experts) +
+                " for a few experts; " + in_gib(view.available) +
                 " are free. Choose a smaller checkpoint or a machine with more memory.");
   }
   if (wishes.experts > 0) {
@@ -137,10 +137,10 @@ void plan_experts(MemoryPlan& plan, const MemoryView& view, const MemoryWishes& 
     return;
   }
   const std::uint64_t spared = view.limited ? view.available / 8 : left_to_others;
-  const std::uint64_t most = std::min(view.available / 5 * 3, rest - std::min(rest, spared));
+  const std::uint64_t max = std::min(view.available / 5 * 3, rest - std::min(rest, spared));
   // Where so little is left, a token's experts at a time is slow but works.
   plan.experts =
-      std::clamp(most, std::min(wishes.least_experts, wishes.all_experts), wishes.all_experts);
+      std::clamp(max, std::min(wishes.min_experts, wishes.all_experts), wishes.all_experts);
 }
 
 }  // namespace hearth::engine

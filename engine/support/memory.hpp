@@ -23,7 +23,7 @@ MemoryView read_memory(const std::filesystem::path& root = "/");
 struct MemoryPlan {
   std::uint64_t available = 0;  // before anything was loaded
   std::uint64_t dense = 0;      // weights that are always there
-  std::uint64_t screen = 0;     // 8-bit copy of lm_head
+  std::uint64_t shortlist = 0;  // 8-bit copy of lm_head
   std::uint64_t kv = 0;         // of one full context
   std::uint64_t states = 0;     // DeltaNet states of the sessions
   std::uint64_t prefixes = 0;   // checkpoints to come back to
@@ -34,7 +34,7 @@ struct MemoryPlan {
 struct MemoryWishes {
   std::uint64_t experts = 0;      // given by the user; 0: worked out
   std::uint64_t all_experts = 0;  // slots for every expert of the checkpoint
-  std::uint64_t least_experts = 0;
+  std::uint64_t min_experts = 0;
 };
 
 // For checkpoints, where nobody said how much: an eighth of what is available, from 256 MiB to
@@ -43,7 +43,7 @@ std::uint64_t default_prefixes(const MemoryView& view);
 
 // Fills plan.experts: what was wished, or at most 60 % of what is available and what leaves the
 // others 4 GiB (a control group's allowance is hearth's alone and leaves an eighth). Throws Error
-// with the arithmetic where not even the least fits.
+// with the arithmetic where not even the least fits; `checkpoint` names it there.
 void plan_experts(MemoryPlan& plan, const MemoryView& view, const MemoryWishes& wishes,
                   const std::string& checkpoint);
 

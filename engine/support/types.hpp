@@ -1,4 +1,5 @@
-// The engine's small value types: identifiers that do not mix, and its error.
+// The engine's small value types: identifiers that do not mix, its error, and what a step of work
+// came to.
 #pragma once
 
 #include <compare>
@@ -24,5 +25,8 @@ struct ExpertId {
   std::int32_t value = 0;
   auto operator<=>(const ExpertId&) const = default;
 };
+
+// What a step of work came to.
+enum class Progress : std::uint8_t { more, done, interrupted };
 
 }  // namespace hearth::engine

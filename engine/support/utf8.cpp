@@ -1,5 +1,5 @@
 // Decoding steps, repair and normalisation of UTF-8; Unicode's tables are utf8proc's.
-#include "engine/utf8.hpp"
+#include "engine/support/utf8.hpp"
 
 #include <utf8proc.h>
 
@@ -7,7 +7,7 @@
 #include <cstring>
 #include <vector>
 
-#include "engine/types.hpp"
+#include "engine/support/types.hpp"
 
 namespace hearth::engine {
 namespace {

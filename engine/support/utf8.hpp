@@ -23,7 +23,7 @@ struct Utf8Sequence {
 };
 Utf8Sequence first_sequence(std::string_view text);
 
-// Where the first byte ≥ 0x80 stands, from `from` on; text.size() without one.
+// The position of the first byte ≥ 0x80, from `from` on; text.size() without one.
 std::size_t find_non_ascii(std::string_view text, std::size_t from);
 
 // Each broken or unfinished sequence becomes one U+FFFD.

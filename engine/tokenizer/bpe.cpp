@@ -1,5 +1,5 @@
 // Merging by rank over a linked list of symbols and a heap of candidate pairs.
-#include "engine/bpe.hpp"
+#include "engine/tokenizer/bpe.hpp"
 
 #include <algorithm>
 #include <bit>

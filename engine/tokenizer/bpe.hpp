@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/types.hpp"
+#include "engine/support/types.hpp"
 
 namespace hearth::engine {
 

@@ -1,5 +1,5 @@
 // Reading of tokenizer.json: what hearth's tokenizer does is taken, all else is refused by name.
-#include "engine/tokenizer_file.hpp"
+#include "engine/tokenizer/file.hpp"
 
 #include <algorithm>
 #include <filesystem>
@@ -8,7 +8,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
-#include "engine/json.hpp"
+#include "engine/support/json_tree.hpp"
 
 namespace hearth::engine {
 namespace {
@@ -212,7 +212,7 @@ void check_bytes(const TokenizerFile& file, const std::string& name) {
   }
 }
 
-// A merge stands as ["a", "b"] or as "a b".
+// A merge is written as ["a", "b"] or as "a b".
 std::optional<std::pair<std::string_view, std::string_view>> sides(const json& merge) {
   if (merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string()) {
     return std::pair<std::string_view, std::string_view>(merge[0].get_ref<const std::string&>(),
@@ -248,7 +248,7 @@ void read_merges(const Fields& model, const Vocabulary& vocabulary, TokenizerFil
     }
     const auto key =
         static_cast<std::uint64_t>(left->second) << 32 | static_cast<std::uint64_t>(right->second);
-    if (!seen.insert(key).second) fail("it stands twice");
+    if (!seen.insert(key).second) fail("it is there twice");
     file.merges.push_back({left->second, right->second, result->second});
   }
 }

@@ -6,8 +6,8 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/bpe.hpp"
-#include "engine/types.hpp"
+#include "engine/support/types.hpp"
+#include "engine/tokenizer/bpe.hpp"
 
 namespace hearth::engine {
 

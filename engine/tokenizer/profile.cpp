@@ -1,13 +1,13 @@
 // read_profile: what the published checkpoints have in common, what a checkpoint's own files say,
 // and hearth.json over both.
-#include "engine/profile.hpp"
+#include "engine/tokenizer/profile.hpp"
 
 #include <algorithm>
 #include <array>
 #include <system_error>
 
-#include "engine/file.hpp"
-#include "engine/json.hpp"
+#include "engine/support/file.hpp"
+#include "engine/support/json_tree.hpp"
 
 namespace hearth::engine {
 namespace {
@@ -17,7 +17,7 @@ using nlohmann::json;
 constexpr std::int64_t largest_default_context = 32'768;
 constexpr std::int64_t largest_default_prefix = 4'096;
 constexpr std::int64_t largest_default_suffix = 1'024;
-constexpr std::int64_t least_context_for_surroundings = 4'096;
+constexpr std::int64_t min_context_for_surroundings = 4'096;
 
 // The stop ids that the published models name for fill-in-the-middle; <|fim_middle|> is not one.
 constexpr std::array fim_stop_tokens{"<|fim_prefix|>", "<|fim_suffix|>", "<|fim_pad|>",
@@ -41,11 +41,10 @@ std::map<std::string, std::string> default_tasks() {
 // The template's text: chat_template.jinja, else tokenizer_config.json's chat_template (a string,
 // or a list of named ones); empty without one.
 std::string read_template(const std::filesystem::path& directory) {
-  std::error_code ignored;  // opening it says what is wrong
   const std::filesystem::path jinja = directory / "chat_template.jinja";
-  if (std::filesystem::exists(jinja, ignored)) return read_text(jinja, max_json_bytes);
+  if (file_exists(jinja)) return read_text(jinja, max_json_bytes);
   const std::filesystem::path path = directory / "tokenizer_config.json";
-  if (!std::filesystem::exists(path, ignored)) return {};
+  if (!file_exists(path)) return {};
   const json document = parse_json(read_text(path, max_json_bytes), path.string());
   const Fields fields(document, path.string());
   const json* value = fields.find("chat_template");
@@ -109,17 +108,17 @@ void override_from(const std::filesystem::path& path, const Config& config,
   const json document = parse_json(read_text(path, max_json_bytes), path.string());
   const Fields fields(document, path.string());
   check_keys(document, path.string());
-  const std::int64_t most = config.max_position_embeddings;
+  const std::int64_t max = config.max_position_embeddings;
   profile.name = fields.text("name", profile.name);
   profile.thinking = fields.flag("thinking", profile.thinking);
   profile.system_chat = fields.text("system_chat", profile.system_chat);
   profile.system_fim = fields.text("system_fim", profile.system_fim);
   profile.surroundings = fields.flag("surroundings", profile.surroundings);
-  profile.context_tokens = fields.integer("context_tokens", 1, most, profile.context_tokens);
+  profile.context_tokens = fields.integer("context_tokens", 1, max, profile.context_tokens);
   profile.fim_prefix_tokens =
-      fields.integer("fim_prefix_tokens", 0, most, profile.fim_prefix_tokens);
+      fields.integer("fim_prefix_tokens", 0, max, profile.fim_prefix_tokens);
   profile.fim_suffix_tokens =
-      fields.integer("fim_suffix_tokens", 0, most, profile.fim_suffix_tokens);
+      fields.integer("fim_suffix_tokens", 0, max, profile.fim_suffix_tokens);
   if (profile.fim_prefix_tokens + profile.fim_suffix_tokens > profile.context_tokens) {
     throw Error(path.string() + ": fim_prefix_tokens and fim_suffix_tokens, " +
                 std::to_string(profile.fim_prefix_tokens) + " and " +
@@ -149,7 +148,9 @@ void check_template_tokens(const Profile& profile, const Tokenizer& tokenizer,
   };
   need("<|im_start|>", "the chat template");
   need("<|im_end|>", "the chat template");
-  if (profile.thinking) need("<think>", "the template of a thinking model");
+  if (!profile.thinking) return;
+  need("<think>", "the template of a thinking model");
+  need("</think>", "the template of a thinking model");
 }
 
 }  // namespace
@@ -167,7 +168,7 @@ Profile read_profile(const std::filesystem::path& directory, const Config& confi
   profile.context_tokens = std::min(config.max_position_embeddings, largest_default_context);
   profile.fim_prefix_tokens = std::min(profile.context_tokens / 2, largest_default_prefix);
   profile.fim_suffix_tokens = std::min(profile.context_tokens / 8, largest_default_suffix);
-  profile.surroundings = profile.context_tokens >= least_context_for_surroundings;
+  profile.surroundings = profile.context_tokens >= min_context_for_surroundings;
   for (const TokenId id : defaults.eos) add_stop(profile.chat_stop, id);
   add_stop(profile.chat_stop, tokenizer.special("<|im_end|>"));
   for (const char* content : fim_stop_tokens) {
@@ -175,7 +176,7 @@ Profile read_profile(const std::filesystem::path& directory, const Config& confi
   }
 
   const std::filesystem::path overrides = directory / "hearth.json";
-  if (std::filesystem::exists(overrides, ignored)) {
+  if (file_exists(overrides)) {
     override_from(overrides, config, tokenizer, profile);
   }
   check_template_tokens(profile, tokenizer, directory);

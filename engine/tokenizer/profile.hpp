@@ -6,10 +6,11 @@
 #include <map>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
-#include "engine/config.hpp"
-#include "engine/tokenizer.hpp"
+#include "engine/checkpoint/model_config.hpp"
+#include "engine/tokenizer/tokenizer.hpp"
 
 namespace hearth::engine {
 
@@ -26,8 +27,9 @@ enum class FimOrder : std::uint8_t { prefix_first, suffix_first };
 //   chat_stop, fim_stop               lists of added tokens' contents
 // In a task's wording the caller replaces {old}, {new}, {message}, {language} and {instruction}.
 struct Profile {
-  std::string name;       // "Qwen3-Coder-Next", "ember": for people
-  bool thinking = false;  // the generation prompt opens <think>; the answer closes it
+  std::string name;  // "Qwen3-Coder-Next", "ember": for people
+  bool thinking =
+      false;  // the generation prompt opens <think>; the answer closes it, or is made to
   FimOrder fim_order = FimOrder::prefix_first;
   std::string system_chat;                   // system line of tasks
   std::string system_fim;                    // system line of fill-in-the-middle
@@ -47,28 +49,32 @@ Profile read_profile(const std::filesystem::path& directory, const Config& confi
 struct ChatMessage {
   std::string role;  // "system", "user", "assistant"
   std::string content;
-  std::vector<std::size_t> boundaries = {};  // rising byte offsets in content that get a mark
+  std::vector<std::size_t> boundaries = {};  // rising byte offsets in content that get a boundary
 };
 
-// A template's output: pieces, and marks: after how many pieces a boundary lies (rising).
+// A template's output: pieces, and boundaries: after how many pieces one is (rising).
 struct Rendered {
   std::vector<Piece> pieces;
-  std::vector<std::size_t> marks;
+  std::vector<std::size_t> boundaries;
 };
 // ChatML; the generation prompt is added.
 Rendered render_chat(const Profile& profile, std::span<const ChatMessage> messages);
+// The tokens with which the template closes a thought, up to the answer: a line break (where the
+// thought ends in the middle of a line), the tag, and an empty line. Error without the tag.
+inline constexpr std::string_view end_of_thought_tag = "</think>";
+std::vector<TokenId> end_of_thought(const Tokenizer& tokenizer, bool in_line);
 // Fill in the middle, in the profile's order, as a user turn under system_fim.
 Rendered render_fim(const Profile& profile, std::string_view prefix, std::string_view suffix);
 
-// Token ids and the marks' places among them: a mark lies after the tokens that text before it
+// Token ids and the positions of boundaries: a boundary is after the tokens that text before it
 // shares with the whole, so that text added behind it leaves them as they are.
 struct TokenPrompt {
   std::vector<TokenId> tokens;
-  std::vector<std::size_t> marks;  // rising token counts, each ≤ tokens.size()
+  std::vector<std::size_t> boundaries;  // rising token counts, each ≤ tokens.size()
 };
 TokenPrompt tokenize(const Tokenizer& tokenizer, const Rendered& rendered);
 
-// Takes a thinking model's answer piece by piece and lets through what stands after </think> and
+// Takes a thinking model's answer piece by piece and lets through what comes after </think> and
 // the line breaks behind it. For others everything passes. A thought that is never closed stays
 // hidden.
 class ThinkingFilter {

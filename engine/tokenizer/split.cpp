@@ -1,5 +1,5 @@
 // TextSplitter over PCRE2, with limits that keep a hostile pattern or text from running for ever.
-#include "engine/text_split.hpp"
+#include "engine/tokenizer/split.hpp"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
@@ -9,8 +9,8 @@
 #include <cstdint>
 #include <new>
 
-#include "engine/types.hpp"
-#include "engine/utf8.hpp"
+#include "engine/support/types.hpp"
+#include "engine/support/utf8.hpp"
 
 namespace hearth::engine {
 namespace {
@@ -34,7 +34,7 @@ std::string message_of(int code) {
 }
 
 // Tokenizers' \s is Unicode's White_Space; PCRE2's also holds U+180E, which is none. Writes the
-// characters out where \s stands, or \S outside a class.
+// characters out at \s, or at \S outside a class.
 std::string with_unicode_spaces(std::string_view pattern) {
   const std::string spaces =
       R"(\x09-\x0d\x20\x85\xa0\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000})";

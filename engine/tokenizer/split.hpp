@@ -18,7 +18,7 @@ class TextSplitter {
   TextSplitter& operator=(TextSplitter&&) noexcept;
   ~TextSplitter();
 
-  // Hands on each match and each stretch between matches, in order; together they are the text,
+  // Hands on each match and each span between matches, in order; together they are the text,
   // which must be valid UTF-8. Throws Error when the pattern needs too many steps on it.
   void split(std::string_view text, const std::function<void(std::string_view)>& word) const;
 

@@ -1,8 +1,8 @@
-// ChatML and fill-in-the-middle as pieces, and pieces with marks as tokens.
+// ChatML and fill-in-the-middle as pieces, and pieces with boundaries as tokens.
 #include <algorithm>
 #include <utility>
 
-#include "engine/profile.hpp"
+#include "engine/tokenizer/profile.hpp"
 
 namespace hearth::engine {
 namespace {
@@ -15,20 +15,20 @@ void text(Rendered& out, std::string_view content) {
   if (!content.empty()) out.pieces.emplace_back(std::string(content));
 }
 
-void mark(Rendered& out) {
-  if (out.marks.empty() || out.marks.back() < out.pieces.size()) {
-    out.marks.push_back(out.pieces.size());
+void add_boundary(Rendered& out) {
+  if (out.boundaries.empty() || out.boundaries.back() < out.pieces.size()) {
+    out.boundaries.push_back(out.pieces.size());
   }
 }
 
-// Content in pieces that end at its boundaries, each with a mark.
-void marked_text(Rendered& out, const ChatMessage& message) {
+// Content in pieces that end at its boundaries, each marked.
+void text_with_boundaries(Rendered& out, const ChatMessage& message) {
   const std::string_view content = message.content;
   std::size_t begin = 0;
   for (const std::size_t boundary : message.boundaries) {
     const std::size_t end = std::clamp(boundary, begin, content.size());
     text(out, content.substr(begin, end - begin));
-    mark(out);
+    add_boundary(out);
     begin = end;
   }
   text(out, content.substr(begin));
@@ -57,15 +57,15 @@ void fim_prefix(Rendered& out, std::string_view prefix) {
   const std::size_t last_line = newline == std::string_view::npos ? 0 : newline + 1;
   special(out, "<|fim_prefix|>");
   text(out, prefix.substr(0, last_line));
-  mark(out);
+  add_boundary(out);
   text(out, prefix.substr(last_line));
-  mark(out);
+  add_boundary(out);
 }
 
 void fim_suffix(Rendered& out, std::string_view suffix) {
   special(out, "<|fim_suffix|>");
   text(out, suffix);
-  mark(out);
+  add_boundary(out);
 }
 
 }  // namespace
@@ -74,9 +74,9 @@ Rendered render_chat(const Profile& profile, std::span<const ChatMessage> messag
   Rendered out;
   for (const ChatMessage& message : messages) {
     open_turn(out, message.role);
-    marked_text(out, message);
+    text_with_boundaries(out, message);
     close_turn(out);
-    mark(out);
+    add_boundary(out);
   }
   generation_prompt(out, profile.thinking);
   return out;
@@ -87,7 +87,7 @@ Rendered render_fim(const Profile& profile, std::string_view prefix, std::string
   open_turn(out, "system");
   text(out, profile.system_fim);
   close_turn(out);
-  mark(out);
+  add_boundary(out);
   open_turn(out, "user");
   if (profile.fim_order == FimOrder::suffix_first) {
     fim_suffix(out, suffix);
@@ -102,14 +102,23 @@ Rendered render_fim(const Profile& profile, std::string_view prefix, std::string
   return out;
 }
 
+std::vector<TokenId> end_of_thought(const Tokenizer& tokenizer, bool in_line) {
+  Rendered out;
+  if (in_line) text(out, "\n");
+  special(out, std::string(end_of_thought_tag));
+  text(out, "\n\n");
+  return tokenizer.encode(out.pieces);
+}
+
 TokenPrompt tokenize(const Tokenizer& tokenizer, const Rendered& rendered) {
   const std::span<const Piece> pieces(rendered.pieces);
-  TokenPrompt prompt{.tokens = tokenizer.encode(pieces), .marks = {}};
-  for (const std::size_t pieces_before : rendered.marks) {
+  TokenPrompt prompt{.tokens = tokenizer.encode(pieces), .boundaries = {}};
+  for (const std::size_t pieces_before : rendered.boundaries) {
     const std::vector<TokenId> before = tokenizer.encode(pieces.first(pieces_before));
     const auto parting = std::ranges::mismatch(before, prompt.tokens).in1;
     const auto shared = static_cast<std::size_t>(parting - before.begin());
-    if (prompt.marks.empty() || prompt.marks.back() < shared) prompt.marks.push_back(shared);
+    if (prompt.boundaries.empty() || prompt.boundaries.back() < shared)
+      prompt.boundaries.push_back(shared);
   }
   return prompt;
 }

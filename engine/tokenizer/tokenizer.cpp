@@ -1,18 +1,17 @@
 // Tokenizer: text or pieces through added tokens, NFC, the split pattern and byte-pair encoding;
 // and ids back to bytes.
-#include "engine/tokenizer.hpp"
+#include "engine/tokenizer/tokenizer.hpp"
 
 #include <algorithm>
-#include <system_error>
 #include <unordered_map>
 #include <utility>
 
-#include "engine/bpe.hpp"
-#include "engine/file.hpp"
-#include "engine/json.hpp"
-#include "engine/text_split.hpp"
-#include "engine/tokenizer_file.hpp"
-#include "engine/utf8.hpp"
+#include "engine/support/file.hpp"
+#include "engine/support/json_tree.hpp"
+#include "engine/support/utf8.hpp"
+#include "engine/tokenizer/bpe.hpp"
+#include "engine/tokenizer/file.hpp"
+#include "engine/tokenizer/split.hpp"
 
 namespace hearth::engine {
 namespace {
@@ -44,7 +43,7 @@ class Encoding {
     const bool ascii = find_non_ascii(raw, 0) == raw.size();
     std::string clean;
     if (!ascii) clean = nfc_ ? to_nfc(repair_utf8(raw)) : repair_utf8(raw);
-    seen_.clear();  // its keys lie in the text before
+    seen_.clear();  // its keys point into the previous text
     splitter_.split(ascii ? raw : clean, [this](std::string_view word) { add(word); });
   }
 
@@ -148,10 +147,8 @@ Tokenizer Tokenizer::parse(std::string_view tokenizer_json, std::string_view tok
 Tokenizer Tokenizer::load(const std::filesystem::path& directory) {
   const std::filesystem::path path = directory / "tokenizer.json";
   const std::filesystem::path config = directory / "tokenizer_config.json";
-  std::error_code ignored;  // opening it says what is wrong
   return parse(read_text(path, max_json_bytes),
-               std::filesystem::exists(config, ignored) ? read_text(config, max_json_bytes) : "",
-               path.string());
+               file_exists(config) ? read_text(config, max_json_bytes) : "", path.string());
 }
 
 std::vector<TokenId> Tokenizer::encode(std::string_view text) const {

@@ -13,7 +13,7 @@
 #include <variant>
 #include <vector>
 
-#include "engine/types.hpp"
+#include "engine/support/types.hpp"
 
 namespace hearth::engine {
 

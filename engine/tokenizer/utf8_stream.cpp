@@ -1,6 +1,6 @@
 // Utf8Stream: bytes of tokens in, whole characters out.
-#include "engine/tokenizer.hpp"
-#include "engine/utf8.hpp"
+#include "engine/support/utf8.hpp"
+#include "engine/tokenizer/tokenizer.hpp"
 
 namespace hearth::engine {
 

@@ -1,4 +1,4 @@
-// See attention.hpp.
+// Divides attention into pieces of work and merges its spans.
 #include "kernels/cpu/attention.hpp"
 
 #include <algorithm>

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "kernels/cpu/table.hpp"
+#include "kernels/cpu/rows/table.hpp"
 #include "kernels/ops.hpp"
 #include "kernels/pool.hpp"
 

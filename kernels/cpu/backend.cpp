@@ -7,10 +7,10 @@
 
 #include "kernels/access.hpp"
 #include "kernels/cpu/attention.hpp"
-#include "kernels/cpu/blocked_products.hpp"
+#include "kernels/cpu/gemm/products.hpp"
 #include "kernels/cpu/operands.hpp"
 #include "kernels/cpu/products.hpp"
-#include "kernels/cpu/screen.hpp"
+#include "kernels/cpu/shortlist.hpp"
 #include "kernels/host_memory.hpp"
 #include "kernels/pool.hpp"
 
@@ -22,20 +22,20 @@ constexpr std::int64_t exp_work = 16;
 
 class Cpu final : public Backend {
  public:
-  Cpu(const Table& table, const BlockedChoice& blocked, std::int64_t piece_work, int threads,
+  Cpu(const Table& table, const GemmChoice& gemm, std::int64_t piece_work, int threads,
       std::string description)
       : table_(table),
         piece_work_(piece_work),
-        dense_work_(blocked.table->piece_work),
+        dense_work_(gemm.table->piece_work),
         description_(std::move(description)),
-        numerics_("blocked " + blocked.definition),
+        numerics_("gemm " + gemm.definition),
         pool_(threads),
         products_(table_, pool_, piece_work),
-        blocked_(*blocked.table, pool_),
+        gemm_(*gemm.table, pool_),
         attention_(table_, pool_, piece_work, dense_work_),
-        screening_(table_, pool_) {}
+        shortlist_(table_, pool_) {}
 
-  Place place() const override { return {}; }
+  Device device() const override { return {}; }
   std::string description() const override { return description_; }
   int threads() const override { return pool_.threads(); }
   std::string numerics() const override { return numerics_; }
@@ -83,23 +83,23 @@ class Cpu final : public Backend {
     const auto rows = static_cast<std::int64_t>(ids.size());
     float* const to = at("embed: out", out, rows * w.cols);
     require_indices("embed", ids, table.rows());
-    spread(rows, w.cols, [&](std::int64_t begin, std::int64_t end) {
+    for_rows(rows, w.cols, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t r = begin; r < end; ++r) embed_row(table, w, ids[r], to + r * w.cols);
     });
   }
 
   using Backend::matmul;
   void matmul(std::span<const MatMul> products, ProductForm form) override {
-    if (form == ProductForm::blocked)
-      blocked_.run(products);
+    if (form == ProductForm::gemm)
+      gemm_.run(products);
     else
-      products_.canonical(products);
+      products_.gemv(products);
   }
 
-  Screen make_screen(const Matrix& w) override { return screening_.make(w); }
-  void screened_top(const Screen& screen, const Matrix& w, Slice x, int rows, int k,
-                    std::span<const std::int32_t> always, std::span<Candidates> out) override {
-    screening_.top(screen, w, x, rows, k, always, out);
+  Shortlist make_shortlist(const Matrix& w) override { return shortlist_.make(w); }
+  void shortlist_top(const Shortlist& shortlist, const Matrix& w, Slice x, int rows, int k,
+                     std::span<const std::int32_t> always, std::span<Candidates> out) override {
+    shortlist_.top(shortlist, w, x, rows, k, always, out);
   }
 
   // --- Norms, RoPE, convolution ------------------------------------------------------------------
@@ -108,7 +108,7 @@ class Cpu final : public Backend {
     const float* const from = at("rms_norm: x", x, rows, dim);
     const float* const w = at("rms_norm: weight", weight, dim);
     float* const to = at("rms_norm: out", out, rows, dim);
-    spread(rows, 2 * dim, [&](std::int64_t begin, std::int64_t end) {
+    for_rows(rows, 2 * dim, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t r = begin; r < end; ++r)
         table_.rms_norm(from + r * x.stride, w, to + r * out.stride, dim, eps);
     });
@@ -121,7 +121,7 @@ class Cpu final : public Backend {
     const float* const gate = at("gated_rms_norm: z", z, size);
     const float* const w = at("gated_rms_norm: weight", weight, dim);
     float* const to = at("gated_rms_norm: out", out, size);
-    spread(rows, exp_work * dim, [&](std::int64_t begin, std::int64_t end) {
+    for_rows(rows, exp_work * dim, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t r = begin; r < end; ++r)
         table_.gated_rms_norm(from + r * dim, gate + r * dim, w, to + r * dim, dim, eps);
     });
@@ -129,7 +129,7 @@ class Cpu final : public Backend {
 
   void l2_norm(Rows x, int rows, int groups, int dim, float scale) override {
     float* const values = at("l2_norm: x", x, rows, std::int64_t{groups} * dim);
-    spread(rows, std::int64_t{2} * groups * dim, [&](std::int64_t begin, std::int64_t end) {
+    for_rows(rows, std::int64_t{2} * groups * dim, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t r = begin; r < end; ++r)
         for (int g = 0; g < groups; ++g)
           table_.l2_norm(values + r * x.stride + std::int64_t{g} * dim, dim, scale);
@@ -142,7 +142,7 @@ class Cpu final : public Backend {
     float* const values = at("rope: x", x, rows * width);
     const float* const c = at("rope: cos", cos, std::int64_t{rows} * half);
     const float* const s = at("rope: sin", sin, std::int64_t{rows} * half);
-    spread(rows, std::int64_t{4} * heads * half, [&](std::int64_t begin, std::int64_t end) {
+    for_rows(rows, std::int64_t{4} * heads * half, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t r = begin; r < end; ++r)
         for (int h = 0; h < heads; ++h)
           table_.rope(values + r * width + std::int64_t{h} * head_dim, c + r * half, s + r * half,
@@ -166,7 +166,7 @@ class Cpu final : public Backend {
                       .kernel = kernel};
     // By whole groups of lanes, for the loads' sake.
     const std::int64_t groups = divide_up(channels, lanes);
-    spread(groups, lanes * rows * (exp_work + kernel), [&](std::int64_t begin, std::int64_t end) {
+    for_rows(groups, lanes * rows * (exp_work + kernel), [&](std::int64_t begin, std::int64_t end) {
       Convolution some = whole;
       some.first = begin * lanes;
       some.last = std::min<std::int64_t>(channels, end * lanes);
@@ -185,7 +185,7 @@ class Cpu final : public Backend {
     const float* const bias = at("delta_gates: dt_bias", dt_bias, heads);
     float* const to_beta = at("delta_gates: beta", beta, size);
     float* const to_g = at("delta_gates: g", g, size);
-    spread(rows, 8 * exp_work * heads, [&](std::int64_t begin, std::int64_t end) {
+    for_rows(rows, 8 * exp_work * heads, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin * heads; i < end * heads; i += heads)
         cpu::delta_gates(from_b + i, from_a + i, logs, bias, to_beta + i, to_g + i, heads);
     });
@@ -241,12 +241,12 @@ class Cpu final : public Backend {
     };
     // As many rows at a time as a piece may take, in whole segments.
     const std::int64_t row_work = std::int64_t{4} * a.key_dim * delta_columns;
-    const std::int64_t most = std::max<std::int64_t>(1, dense_work_ / (delta_segment * row_work));
+    const std::int64_t max = std::max<std::int64_t>(1, dense_work_ / (delta_segment * row_work));
     int count = 0;
     for (int first = 0; first < a.rows; first += count) {
       count = static_cast<int>(std::min<std::int64_t>(
-          a.rows - first, until_segment_end(a, first) + (most - 1) * delta_segment));
-      spread(a.value_heads * parts, count * row_work, [&](std::int64_t begin, std::int64_t end) {
+          a.rows - first, until_segment_end(a, first) + (max - 1) * delta_segment));
+      for_rows(a.value_heads * parts, count * row_work, [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t i = begin; i < end; ++i) run_part(i, first, first + count);
       });
     }
@@ -295,20 +295,20 @@ class Cpu final : public Backend {
   }
   void add(Slice x, Slice y, Slice out) override { elementwise(table_.add, x, y, out, 1); }
 
-  void split_groups(Slice in, int rows, int groups, std::span<const Part> parts) override {
+  void split_groups(Slice in, int rows, int groups, std::span<const SplitSpec> parts) override {
     std::int64_t group = 0;
-    for (const Part& p : parts) {
+    for (const SplitSpec& p : parts) {
       const std::int64_t width = groups * p.width;
       require(p.offset >= 0, "split_groups: a negative offset");
       at("split_groups: out", p.out, rows == 0 ? 0 : (rows - 1) * p.stride + p.offset + width);
       group += p.width;
     }
     const float* const from = at("split_groups: in", in, rows * groups * group);
-    spread(rows, groups * group, [&](std::int64_t begin, std::int64_t end) {
+    for_rows(rows, groups * group, [&](std::int64_t begin, std::int64_t end) {
       const float* next = from + begin * groups * group;
       for (std::int64_t r = begin; r < end; ++r)
         for (int g = 0; g < groups; ++g)
-          for (const Part& p : parts) {
+          for (const SplitSpec& p : parts) {
             float* const to = Access::data(p.out) + r * p.stride + p.offset + g * p.width;
             std::copy_n(next, p.width, to);
             next += p.width;
@@ -323,7 +323,7 @@ class Cpu final : public Backend {
     const auto count = static_cast<std::int64_t>(rows.size());
     const float* const from = Access::data(x);
     float* const to = at("gather_rows: out", out, count * dim);
-    spread(count, dim, [&](std::int64_t begin, std::int64_t end) {
+    for_rows(count, dim, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t r = begin; r < end; ++r)
         std::copy_n(from + rows[r] * dim, dim, to + r * dim);
     });
@@ -336,7 +336,7 @@ class Cpu final : public Backend {
     const auto count = static_cast<std::int64_t>(rows.size());
     const float* const from = at("scatter_rows: x", x, count * dim);
     float* const to = Access::data(out);
-    spread(count, dim, [&](std::int64_t begin, std::int64_t end) {
+    for_rows(count, dim, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t r = begin; r < end; ++r)
         std::copy_n(from + r * dim, dim, to + rows[r] * dim);
     });
@@ -352,7 +352,7 @@ class Cpu final : public Backend {
     const float* const gates = at("combine_experts: shared_gate", shared_gate, rows);
     const float* const rest = at("combine_experts: residual", residual, size);
     float* const to = at("combine_experts: out", out, size);
-    spread(rows, std::int64_t{slots + 2} * dim, [&](std::int64_t begin, std::int64_t end) {
+    for_rows(rows, std::int64_t{slots + 2} * dim, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t r = begin; r < end; ++r)
         table_.combine({.y = experts + r * slots * dim,
                         .weights = weights.data() + r * slots,
@@ -367,7 +367,7 @@ class Cpu final : public Backend {
 
   void softmax(Slice x, int rows, int dim) override {
     float* const values = at("softmax: x", x, std::int64_t{rows} * dim);
-    spread(rows, exp_work * dim, [&](std::int64_t begin, std::int64_t end) {
+    for_rows(rows, exp_work * dim, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t r = begin; r < end; ++r) table_.softmax(values + r * dim, dim);
     });
   }
@@ -382,7 +382,7 @@ class Cpu final : public Backend {
     // An interrupted call leaves ids that are at least in range.
     std::fill(ids.begin(), ids.end(), 0);
     std::fill(values.begin(), values.end(), 0.0f);
-    spread(rows, 4 * dim, [&](std::int64_t begin, std::int64_t end) {
+    for_rows(rows, 4 * dim, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t r = begin; r < end; ++r)
         cpu::top_k(from + r * dim, dim, k, ids.data() + r * k, values.data() + r * k);
     });
@@ -391,7 +391,7 @@ class Cpu final : public Backend {
  private:
   // Runs body(begin, end) over [0, count) in pieces.
   template <class Body>
-  void spread(std::int64_t count, std::int64_t work, const Body& body) {
+  void for_rows(std::int64_t count, std::int64_t work, const Body& body) {
     const std::int64_t per_piece = share(count, work, piece_work_, pool_.threads());
     pool_.run(divide_up(count, per_piece), [&](std::int64_t piece) {
       const std::int64_t begin = piece * per_piece;
@@ -406,9 +406,10 @@ class Cpu final : public Backend {
     const float* const first = Access::data(a);
     const float* const second = Access::data(b);
     float* const to = Access::data(out);
-    spread(static_cast<std::int64_t>(out.size()), work, [&](std::int64_t begin, std::int64_t end) {
-      run(first + begin, second + begin, to + begin, end - begin);
-    });
+    for_rows(static_cast<std::int64_t>(out.size()), work,
+             [&](std::int64_t begin, std::int64_t end) {
+               run(first + begin, second + begin, to + begin, end - begin);
+             });
   }
 
   void embed_row(const Matrix& table, const Weights& w, std::int64_t row, float* to) const {
@@ -429,7 +430,7 @@ class Cpu final : public Backend {
             operation + ": buffers smaller than the cache's capacity");
   }
 
-  // Rows until the end of the segment of the sequence that `row` lies in.
+  // Rows until the end of the segment of the sequence that contains `row`.
   static int until_segment_end(const DeltaRule& a, int row) {
     return delta_segment - static_cast<int>((a.first_position + row) % delta_segment);
   }
@@ -441,17 +442,17 @@ class Cpu final : public Backend {
   const std::string numerics_;
   Pool pool_;
   Products products_;
-  BlockedProducts blocked_;
+  Gemm gemm_;
   GroupedAttention attention_;
-  Screening screening_;
+  ShortlistSearch shortlist_;
 };
 
 }  // namespace
 
-std::unique_ptr<Backend> make_backend(const Table& table, const BlockedChoice& blocked,
+std::unique_ptr<Backend> make_backend(const Table& table, const GemmChoice& gemm,
                                       std::int64_t piece_work, int threads,
                                       std::string description) {
-  return std::make_unique<Cpu>(table, blocked, piece_work, threads, std::move(description));
+  return std::make_unique<Cpu>(table, gemm, piece_work, threads, std::move(description));
 }
 
 }  // namespace hearth::kernels::cpu

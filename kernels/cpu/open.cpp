@@ -7,7 +7,8 @@
 #include <cstdlib>
 
 #include "kernels/cpu/backend.hpp"
-#include "kernels/cpu/selfcheck.hpp"
+#include "kernels/cpu/rows/f8_choice.hpp"
+#include "kernels/cpu/rows/selfcheck.hpp"
 #include "kernels/ops.hpp"
 
 namespace hearth::kernels {
@@ -17,7 +18,7 @@ constexpr Isa isas[] = {Isa::amx, Isa::avx512, Isa::avx2, Isa::scalar};  // the 
 
 const cpu::Table& table(Isa isa) {
   switch (isa) {
-    case Isa::amx:  // for the blocked products alone
+    case Isa::amx:  // for the GEMMs alone
     case Isa::avx512:
       return cpu::avx512_table;
     case Isa::avx2:
@@ -29,7 +30,7 @@ const cpu::Table& table(Isa isa) {
 }
 
 // The tables to try, the best first: that of each ISA, and before it one with what only some of its
-// processors have.
+// processors have or need.
 std::vector<cpu::NamedTable> tables(Isa wanted) {
   static const cpu::Table extended = [] {
     cpu::Table result = cpu::avx512_table;
@@ -38,9 +39,13 @@ std::vector<cpu::NamedTable> tables(Isa wanted) {
   }();
   std::vector<cpu::NamedTable> result;
   if (wanted >= Isa::avx512) result.push_back({"avx512 with VBMI", &extended});
-  for (const Isa isa : isas)
-    if (isa <= wanted && isa != Isa::amx && host_has(isa))
+  for (const Isa isa : isas) {
+    if (isa > wanted || isa == Isa::amx || !host_has(isa)) continue;
+    if (isa == Isa::avx2 && wanted == Isa::avx2)
+      result = cpu::avx2_tables(cpu::f8_times_of_host());
+    else
       result.push_back({name(isa), &table(isa)});
+  }
   return result;
 }
 
@@ -148,13 +153,13 @@ bool host_has(Isa isa) {
 std::unique_ptr<Backend> open_cpu(int threads, std::optional<Isa> forced, CpuChoice& choice) {
   if (threads < 0) throw Error("a computation cannot have " + std::to_string(threads) + " threads");
   if (threads == 0) threads = cores();
-  choice = {.isa = wanted(forced), .blocked = {}, .notes = {}};
+  choice = {.isa = wanted(forced), .gemm = {}, .notes = {}};
 
   const cpu::Table chosen = cpu::checked(tables(choice.isa), choice.notes);
-  const cpu::BlockedChoice blocked = cpu::choose_blocked(choice.isa, choice.notes);
-  choice.blocked = blocked.name;
-  if (choice.isa == Isa::amx && !blocked.table->two_parts) choice.isa = Isa::avx512;
-  return cpu::make_backend(chosen, blocked, piece_work(choice.isa), threads,
+  const cpu::GemmChoice gemm = cpu::choose_gemm(choice.isa, choice.notes);
+  choice.gemm = gemm.name;
+  if (choice.isa == Isa::amx && !gemm.table->in_parts) choice.isa = Isa::avx512;
+  return cpu::make_backend(chosen, gemm, piece_work(choice.isa), threads,
                            "CPU " + std::string(name(choice.isa)) + ", " + std::to_string(threads) +
                                (threads == 1 ? " thread" : " threads"));
 }

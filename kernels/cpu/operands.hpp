@@ -8,7 +8,7 @@
 #include <string>
 
 #include "kernels/access.hpp"
-#include "kernels/cpu/table.hpp"
+#include "kernels/cpu/rows/table.hpp"
 #include "kernels/ops.hpp"
 
 namespace hearth::kernels::cpu {
@@ -17,12 +17,12 @@ inline std::int64_t divide_up(std::int64_t a, std::int64_t b) {
   return (a + b - 1) / b;
 }
 
-// How many of `count` items, each of `work` multiply-adds, make a piece of `most` at most. Little
+// How many of `count` items, each of `work` multiply-adds, make a piece of `max` at most. Little
 // work is one piece: waking another thread would cost more than it saves.
-inline std::int64_t share(std::int64_t count, std::int64_t work, std::int64_t most, int threads) {
+inline std::int64_t share(std::int64_t count, std::int64_t work, std::int64_t max, int threads) {
   constexpr std::int64_t inline_work = 32768;
   if (count * work <= inline_work) return count > 1 ? count : 1;
-  const std::int64_t bounded = most / (work > 1 ? work : 1);
+  const std::int64_t bounded = max / (work > 1 ? work : 1);
   const std::int64_t even = divide_up(count, 4 * std::int64_t{threads});
   const std::int64_t items = bounded < even ? bounded : even;
   return items > 1 ? items : 1;
@@ -66,7 +66,7 @@ inline void require_indices(const char* what, std::span<const std::int32_t> indi
 inline std::byte* part(const Buffer& buffer, std::size_t offset, std::size_t bytes) {
   require(offset <= buffer.bytes() && bytes <= buffer.bytes() - offset,
           std::to_string(bytes) + " bytes at " + std::to_string(offset) +
-              " lie outside a buffer of " + std::to_string(buffer.bytes()));
+              " are outside a buffer of " + std::to_string(buffer.bytes()));
   return Access::data(buffer) + offset;
 }
 

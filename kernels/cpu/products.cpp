@@ -1,4 +1,4 @@
-// See products.hpp.
+// Groups, packs and divides GEMVs for the pool.
 #include "kernels/cpu/products.hpp"
 
 #include <algorithm>
@@ -14,12 +14,12 @@ constexpr std::int64_t product_rows = 64;
 // Bytes of weights of a piece, about 10 µs of reading.
 constexpr std::int64_t piece_bytes = 128 << 10;
 // Weight rows of a piece come in whole multiples of this, so that threads do not share the lines of
-// cache in which their results lie.
+// cache that holds their results.
 constexpr std::int64_t row_unit = 16;
 
 }  // namespace
 
-void Products::canonical(std::span<const MatMul> products) {
+void Products::gemv(std::span<const MatMul> products) {
   activations_.clear();
   jobs_.clear();
   for (const MatMul& m : products) {
@@ -28,20 +28,21 @@ void Products::canonical(std::span<const MatMul> products) {
     Product whole{.weights = weights(m.w),
                   .first = 0,
                   .last = m.w.rows(),
-                  .x_stride = arranged_stride(m.w.cols()),
+                  .x_stride = packed_stride(m.w.cols()),
                   .y = at("matmul: y", m.y, m.rows * m.w.rows()),
                   .y_stride = m.w.rows(),
                   .rows = m.rows};
     if (m.rows == 0) continue;
-    jobs_.push_back({.whole = whole,
-                     .run = table_.product[of],
-                     .size = static_cast<std::int64_t>(size_of(m.w.type())),
-                     .activations = index_of({x, m.rows, m.w.cols(), table_.arrange[of]})});
+    jobs_.push_back(
+        {.whole = whole,
+         .run = table_.product[of],
+         .size = static_cast<std::int64_t>(size_of(m.w.type())),
+         .activations = index_of({x, m.rows, m.w.cols(), table_.pack_activations[of]})});
   }
   if (jobs_.empty() || pool_.poll()) return;
-  arrange_all();
-  const auto* const arranged = reinterpret_cast<const float*>(Access::data(arranged_));
-  for (Job& job : jobs_) job.whole.x = arranged + activations_[job.activations].offset;
+  pack_all();
+  const auto* const packed = reinterpret_cast<const float*>(Access::data(packed_));
+  for (Job& job : jobs_) job.whole.x = packed + activations_[job.activations].offset;
   pool_.run(cut(), [this](std::int64_t piece) { run(piece); });
 }
 
@@ -53,21 +54,21 @@ std::int64_t Products::index_of(const Activations& wanted) {
   return index;
 }
 
-void Products::arrange_all() {
+void Products::pack_all() {
   std::int64_t size = 0;
   for (Activations& a : activations_) {
     a.offset = size;
-    size += a.rows * arranged_stride(a.cols);
+    size += a.rows * packed_stride(a.cols);
   }
   const std::size_t bytes = static_cast<std::size_t>(size) * sizeof(float);
-  if (arranged_.bytes() < bytes) arranged_ = allocate_host(bytes);
-  auto* const to = reinterpret_cast<float*>(Access::data(arranged_));
+  if (packed_.bytes() < bytes) packed_ = allocate_host(bytes);
+  auto* const to = reinterpret_cast<float*>(Access::data(packed_));
   for (const Activations& a : activations_) {
     const std::int64_t per_piece = share(a.rows, a.cols, piece_work_, pool_.threads());
     pool_.run(divide_up(a.rows, per_piece), [&](std::int64_t piece) {
       const std::int64_t end = std::min(a.rows, (piece + 1) * per_piece);
       for (std::int64_t r = piece * per_piece; r < end; ++r)
-        a.arrange(a.x + r * a.cols, to + a.offset + r * arranged_stride(a.cols), a.cols);
+        a.pack_activations(a.x + r * a.cols, to + a.offset + r * packed_stride(a.cols), a.cols);
     });
   }
 }
@@ -77,13 +78,13 @@ void Products::arrange_all() {
 std::int64_t Products::cut() {
   std::int64_t work = 0;
   for (const Job& job : jobs_) work += job.whole.rows * job.whole.last * job.whole.weights.cols;
-  const std::int64_t most = share(work, 1, piece_work_, pool_.threads());
+  const std::int64_t max = share(work, 1, piece_work_, pool_.threads());
   std::int64_t pieces = 0;
   for (Job& job : jobs_) {
     const std::int64_t cols = job.whole.weights.cols;
     job.blocks = divide_up(job.whole.rows, product_rows);
     job.block_rows = divide_up(job.whole.rows, job.blocks);
-    std::int64_t fit = std::min(most / (job.block_rows * cols), piece_bytes / (job.size * cols));
+    std::int64_t fit = std::min(max / (job.block_rows * cols), piece_bytes / (job.size * cols));
     if (fit > row_unit) fit = fit / row_unit * row_unit;
     job.weight_rows = std::clamp<std::int64_t>(fit, 1, job.whole.last);
     job.first_piece = pieces;

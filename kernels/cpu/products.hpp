@@ -1,13 +1,13 @@
-// Matrix products on the CPU in the canonical order: checks the operands of a group, arranges the
-// activations, cuts the whole group into pieces and lets the pool run the table's functions on
-// them.
+// Matrix products on the CPU in the reference summation order: checks the operands of a group,
+// packs the activations, cuts the whole group into pieces and lets the pool run the table's
+// functions on them.
 #pragma once
 
 #include <cstdint>
 #include <span>
 #include <vector>
 
-#include "kernels/cpu/table.hpp"
+#include "kernels/cpu/rows/table.hpp"
 #include "kernels/ops.hpp"
 #include "kernels/pool.hpp"
 
@@ -22,19 +22,20 @@ class Products {
       : table_(table), pool_(pool), piece_work_(piece_work / 8) {}
 
   // One hand-out to the threads for the whole group.
-  void canonical(std::span<const MatMul> products);
+  void gemv(std::span<const MatMul> products);
 
  private:
-  // The activations of one or more products, and where their arranged copy lies.
+  // The activations of one or more products, and the offset of their packed copy.
   struct Activations {
     const float* x = nullptr;
     std::int64_t rows = 0;
     std::int64_t cols = 0;
-    void (*arrange)(const float*, float*, std::int64_t) = nullptr;
-    std::int64_t offset = 0;  // in arranged_
+    void (*pack_activations)(const float*, float*, std::int64_t) = nullptr;
+    std::int64_t offset = 0;  // in packed_
 
     bool operator==(const Activations& other) const {
-      return x == other.x && rows == other.rows && cols == other.cols && arrange == other.arrange;
+      return x == other.x && rows == other.rows && cols == other.cols &&
+             pack_activations == other.pack_activations;
     }
   };
   // A product and its pieces: each takes some weight rows and some activation rows.
@@ -50,16 +51,16 @@ class Products {
   };
 
   std::int64_t index_of(const Activations& wanted);
-  void arrange_all();
+  void pack_all();
   std::int64_t cut();
   void run(std::int64_t piece) const;
 
   const Table& table_;
   Pool& pool_;
   std::int64_t piece_work_;
-  // Of the call that runs; kept for their memory.
+  // Scratch of the current call; kept for its memory.
   std::vector<Activations> activations_;
-  Buffer arranged_;  // aligned: loads across two lines of cache halve the speed of several rows
+  Buffer packed_;  // aligned: loads across two lines of cache halve the speed of several rows
   std::vector<Job> jobs_;
 };
 

@@ -1,6 +1,6 @@
-// See screen.hpp. Bounds are computed in double and rounded away from the value; double's own
-// errors are covered by `slack`, which is far larger.
-#include "kernels/cpu/screen.hpp"
+// Makes a shortlist and finds the largest products with it. Bounds are computed in double and
+// rounded away from the value; double's own errors are covered by `slack`, which is far larger.
+#include "kernels/cpu/shortlist.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -34,7 +34,7 @@ struct Bound {
 };
 
 std::int64_t padded(std::int64_t cols) {
-  return divide_up(cols, screen_unit) * screen_unit;
+  return divide_up(cols, shortlist_unit) * shortlist_unit;
 }
 
 std::int64_t piece_rows(std::int64_t cols) {
@@ -48,14 +48,14 @@ float up(double value) {
 
 // Writes a row's codes and returns its bound. `w` are the exact weights.
 Bound quantise(std::span<const double> w, double largest_scale, std::int8_t* codes) {
-  double most = 0, squares = 0;
+  double largest = 0, squares = 0;
   for (const double value : w) {
-    most = std::max(most, std::abs(value));
+    largest = std::max(largest, std::abs(value));
     squares += value * value;  // NaN stays
   }
   const double norm = std::sqrt(squares) * (1 + slack);
   if (!(norm < norm_limit) || !(largest_scale < norm_limit)) return {.rest = infinity};
-  const auto scale = static_cast<float>(most / 127);
+  const auto scale = static_cast<float>(largest / 127);
   double rest = 0;
   for (std::size_t c = 0; c < w.size(); ++c) {
     const double code = scale > 0 ? std::clamp(std::round(w[c] / scale), -127.0, 127.0) : 0;
@@ -71,7 +71,7 @@ Bound quantise(std::span<const double> w, double largest_scale, std::int8_t* cod
           .floor = up(floor)};
 }
 
-// γ of screen.hpp. A lane adds cols/32 products, by blocks of 128 columns with a scale one more
+// γ of shortlist.hpp. A lane adds cols/32 products, by blocks of 128 columns with a scale one more
 // each, and is folded five times.
 double rounding(std::int64_t cols) {
   const double roundings =
@@ -81,15 +81,15 @@ double rounding(std::int64_t cols) {
 
 }  // namespace
 
-Screen Screening::make(const Matrix& w) {
+Shortlist ShortlistSearch::make(const Matrix& w) {
   const Weights all = weights(w);
-  require(all.cols <= cols_limit, "make_screen: a matrix of " + std::to_string(all.cols) +
-                                      " columns; at most 65536 can be screened");
+  require(all.cols <= cols_limit, "make_shortlist: a matrix of " + std::to_string(all.cols) +
+                                      " columns; at most 65536 can have a shortlist");
   const std::int64_t cols = padded(all.cols);
-  Screen result{.codes = allocate_host(static_cast<std::size_t>(w.rows() * cols)),
-                .bounds = allocate_host(static_cast<std::size_t>(w.rows()) * sizeof(Bound)),
-                .rows = w.rows(),
-                .cols = w.cols()};
+  Shortlist result{.codes = allocate_host(static_cast<std::size_t>(w.rows() * cols)),
+                   .bounds = allocate_host(static_cast<std::size_t>(w.rows()) * sizeof(Bound)),
+                   .rows = w.rows(),
+                   .cols = w.cols()};
   auto* const codes = reinterpret_cast<std::int8_t*>(Access::data(result.codes));
   const auto row_bytes = all.stride * static_cast<std::int64_t>(size_of(w.type()));
   const bool scaled = w.type() == DType::f8_e4m3;
@@ -119,14 +119,14 @@ Screen Screening::make(const Matrix& w) {
   return result;
 }
 
-void Screening::top(const Screen& screen, const Matrix& w, Slice x, int rows, int k,
-                    std::span<const std::int32_t> always, std::span<Candidates> out) {
-  require(screen.rows == w.rows() && screen.cols == w.cols(),
-          "screened_top: the screen is that of another matrix");
+void ShortlistSearch::top(const Shortlist& shortlist, const Matrix& w, Slice x, int rows, int k,
+                          std::span<const std::int32_t> always, std::span<Candidates> out) {
+  require(shortlist.rows == w.rows() && shortlist.cols == w.cols(),
+          "shortlist_top: the shortlist is that of another matrix");
   require(k >= 0 && out.size() == static_cast<std::size_t>(rows),
-          "screened_top: room for the candidates of every row is needed");
-  const float* const from = at("screened_top: x", x, rows * w.cols());
-  require_indices("screened_top", always, w.rows());
+          "shortlist_top: room for the candidates of every row is needed");
+  const float* const from = at("shortlist_top: x", x, rows * w.cols());
+  require_indices("shortlist_top", always, w.rows());
   for (Candidates& candidates : out) candidates = {};
   if (rows == 0 || pool_.poll()) return;
 
@@ -134,19 +134,19 @@ void Screening::top(const Screen& screen, const Matrix& w, Slice x, int rows, in
   const std::int64_t pieces = divide_up(w.rows(), piece_rows(w.cols()));
   activations_.resize(static_cast<std::size_t>(rows));
   copies_.assign(static_cast<std::size_t>(rows * cols), 0);
-  most_.resize(static_cast<std::size_t>(rows * w.rows()));
+  upper_.resize(static_cast<std::size_t>(rows * w.rows()));
   // The k-th largest of some of the values is no larger than that of all; the largest few of every
   // piece hardly leave one of the k out.
   const std::int64_t kept = std::min<std::int64_t>(
       {k, piece_rows(w.cols()), std::max<std::int64_t>(4, divide_up(4 * std::int64_t{k}, pieces))});
-  least_.assign(static_cast<std::size_t>(rows * pieces * kept), -infinity);
+  lower_.assign(static_cast<std::size_t>(rows * pieces * kept), -infinity);
   for (int r = 0; r < rows; ++r)
     activations_[static_cast<std::size_t>(r)] =
         copy(from + r * w.cols(), w.cols(), copies_.data() + r * cols);
-  pool_.run(pieces, [&](std::int64_t piece) { judge(screen, piece, rows, kept); });
+  pool_.run(pieces, [&](std::int64_t piece) { judge(shortlist, piece, rows, kept); });
   for (int r = 0; r < rows && !pool_.stopped(); ++r) {
     Candidates& result = out[static_cast<std::size_t>(r)];
-    choose(screen, r, k, always, result.ids);
+    choose(shortlist, r, k, always, result.ids);
     multiply(w, from + r * w.cols(), result);
   }
   if (pool_.stopped())
@@ -154,18 +154,19 @@ void Screening::top(const Screen& screen, const Matrix& w, Slice x, int rows, in
 }
 
 // x as t·a with |a| ≤ 32767.
-Screening::Activations Screening::copy(const float* x, std::int64_t cols, std::int16_t* to) {
+ShortlistSearch::Activations ShortlistSearch::copy(const float* x, std::int64_t cols,
+                                                   std::int16_t* to) {
   constexpr double limit = 32767;
-  double most = 0, squares = 0;
+  double largest = 0, squares = 0;
   for (std::int64_t c = 0; c < cols; ++c) {
-    most = std::max(most, std::abs(double{x[c]}));
+    largest = std::max(largest, std::abs(double{x[c]}));
     squares += double{x[c]} * x[c];
   }
   Activations result;
   result.norm = std::sqrt(squares) * (1 + slack);
   result.bounded = result.norm < norm_limit;  // not for NaN
-  if (!result.bounded || most == 0) return result;
-  result.scale = most / limit;
+  if (!result.bounded || largest == 0) return result;
+  result.scale = largest / limit;
   double rest = 0;
   for (std::int64_t c = 0; c < cols; ++c) {
     const double a = std::clamp(std::round(x[c] / result.scale), -limit, limit);
@@ -173,32 +174,33 @@ Screening::Activations Screening::copy(const float* x, std::int64_t cols, std::i
     rest += error * error;
     to[c] = static_cast<std::int16_t>(a);
   }
-  result.rest = std::sqrt(rest) * (1 + slack) + most * slack;
+  result.rest = std::sqrt(rest) * (1 + slack) + largest * slack;
   return result;
 }
 
 // What the values of a piece's rows are at most, and the `kept` largest of what they are at least.
-void Screening::judge(const Screen& screen, std::int64_t piece, int rows, std::int64_t kept) {
-  const std::int64_t per_piece = piece_rows(screen.cols);
-  const std::int64_t pieces = divide_up(screen.rows, per_piece);
+void ShortlistSearch::judge(const Shortlist& shortlist, std::int64_t piece, int rows,
+                            std::int64_t kept) {
+  const std::int64_t per_piece = piece_rows(shortlist.cols);
+  const std::int64_t pieces = divide_up(shortlist.rows, per_piece);
   const std::int64_t first = piece * per_piece;
-  const std::int64_t last = std::min(screen.rows, first + per_piece);
-  const auto* const bounds = reinterpret_cast<const Bound*>(Access::data(screen.bounds));
+  const std::int64_t last = std::min(shortlist.rows, first + per_piece);
+  const auto* const bounds = reinterpret_cast<const Bound*>(Access::data(shortlist.bounds));
   std::vector<std::int64_t> sums(static_cast<std::size_t>((last - first) * rows));
-  table_.screen({.codes = reinterpret_cast<const std::int8_t*>(Access::data(screen.codes)),
-                 .cols = padded(screen.cols),
-                 .first = first,
-                 .last = last,
-                 .x = copies_.data(),
-                 .count = rows,
-                 .sums = sums.data()});
-  const double gamma = rounding(screen.cols);
+  table_.shortlist({.codes = reinterpret_cast<const std::int8_t*>(Access::data(shortlist.codes)),
+                    .cols = padded(shortlist.cols),
+                    .first = first,
+                    .last = last,
+                    .x = copies_.data(),
+                    .count = rows,
+                    .sums = sums.data()});
+  const double gamma = rounding(shortlist.cols);
   // The margins below are wide enough for the rounding of their ends to F32: 2^-22 of the value and
   // of themselves covers 2^-24 of the ends, the floor what is lost below the normal numbers.
-  std::vector<float> least(static_cast<std::size_t>(last - first));
+  std::vector<float> lower(static_cast<std::size_t>(last - first));
   for (int r = 0; r < rows; ++r) {
     const Activations& x = activations_[static_cast<std::size_t>(r)];
-    float* const most = most_.data() + r * screen.rows;
+    float* const upper = upper_.data() + r * shortlist.rows;
     for (std::int64_t w = first; w < last; ++w) {
       const Bound& bound = bounds[w];
       const auto sum = static_cast<double>(sums[static_cast<std::size_t>((w - first) * rows + r)]);
@@ -208,40 +210,40 @@ void Screening::judge(const Screen& screen, std::int64_t piece, int rows, std::i
                            value_slack * copy * (x.norm + x.rest);
       const double margin = (error + std::abs(value) * 0x1p-22) * (1 + 0x1p-22) + bound.floor;
       const bool bounded = x.bounded && bound.rest < infinity;
-      most[w] = bounded ? static_cast<float>(value + margin) : infinity;
-      least[static_cast<std::size_t>(w - first)] =
+      upper[w] = bounded ? static_cast<float>(value + margin) : infinity;
+      lower[static_cast<std::size_t>(w - first)] =
           bounded ? static_cast<float>(value - margin) : -infinity;
     }
-    const auto to = least_.begin() + (r * pieces + piece) * kept;
-    std::partial_sort_copy(least.begin(), least.end(), to,
+    const auto to = lower_.begin() + (r * pieces + piece) * kept;
+    std::partial_sort_copy(lower.begin(), lower.end(), to,
                            to + std::min<std::int64_t>(kept, last - first), std::greater<>());
   }
 }
 
 // The rows whose value at most reaches the k-th largest of the values at least.
-void Screening::choose(const Screen& screen, int row, int k, std::span<const std::int32_t> always,
-                       std::vector<std::int32_t>& ids) {
-  const float* const most = most_.data() + row * screen.rows;
-  const std::size_t size = least_.size() / activations_.size();
-  float* const least = least_.data() + static_cast<std::size_t>(row) * size;
+void ShortlistSearch::choose(const Shortlist& shortlist, int row, int k,
+                             std::span<const std::int32_t> always, std::vector<std::int32_t>& ids) {
+  const float* const upper = upper_.data() + row * shortlist.rows;
+  const std::size_t size = lower_.size() / activations_.size();
+  float* const lower = lower_.data() + static_cast<std::size_t>(row) * size;
   float threshold = k > 0 ? -infinity : std::numeric_limits<float>::quiet_NaN();
   if (k > 0 && static_cast<std::size_t>(k) <= size) {
-    std::nth_element(least, least + k - 1, least + size, std::greater<>());
-    threshold = least[k - 1];
+    std::nth_element(lower, lower + k - 1, lower + size, std::greater<>());
+    threshold = lower[k - 1];
   }
-  for (std::int64_t w = 0; w < screen.rows; ++w)
-    if (most[w] >= threshold) ids.push_back(static_cast<std::int32_t>(w));
+  for (std::int64_t w = 0; w < shortlist.rows; ++w)
+    if (upper[w] >= threshold) ids.push_back(static_cast<std::int32_t>(w));
   ids.insert(ids.end(), always.begin(), always.end());
   std::sort(ids.begin(), ids.end());
   ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
 }
 
-void Screening::multiply(const Matrix& w, const float* x, Candidates& result) {
+void ShortlistSearch::multiply(const Matrix& w, const float* x, Candidates& result) {
   const Format of = format(w.type());
   const Weights all = weights(w);
   const auto row_bytes = all.stride * static_cast<std::int64_t>(size_of(w.type()));
-  arranged_.resize(static_cast<std::size_t>(arranged_size(all.cols)));
-  table_.arrange[of](x, arranged_.data(), all.cols);
+  packed_.resize(static_cast<std::size_t>(packed_size(all.cols)));
+  table_.pack_activations[of](x, packed_.data(), all.cols);
   const auto count = static_cast<std::int64_t>(result.ids.size());
   result.scores.assign(result.ids.size(), 0.0f);
   pool_.run(divide_up(count, exact_rows), [&](std::int64_t piece) {
@@ -253,8 +255,8 @@ void Screening::multiply(const Matrix& w, const float* x, Candidates& result) {
       table_.product[of]({.weights = one,
                           .first = 0,
                           .last = 1,
-                          .x = arranged_.data(),
-                          .x_stride = arranged_size(all.cols),
+                          .x = packed_.data(),
+                          .x_stride = packed_size(all.cols),
                           .y = &result.scores[static_cast<std::size_t>(i)],
                           .y_stride = 1,
                           .rows = 1});
@@ -266,8 +268,8 @@ void Screening::multiply(const Matrix& w, const float* x, Candidates& result) {
 
 namespace hearth::kernels {
 
-std::size_t Backend::screen_bytes(std::int64_t rows, std::int64_t cols) {
-  const std::int64_t row = cpu::divide_up(cols, cpu::screen_unit) * cpu::screen_unit;
+std::size_t Backend::shortlist_bytes(std::int64_t rows, std::int64_t cols) {
+  const std::int64_t row = cpu::divide_up(cols, cpu::shortlist_unit) * cpu::shortlist_unit;
   return static_cast<std::size_t>(rows) * (static_cast<std::size_t>(row) + sizeof(cpu::Bound));
 }
 

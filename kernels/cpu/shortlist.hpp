@@ -3,7 +3,7 @@
 // k largest are multiplied exactly.
 //
 // The bound, for a row w of n columns with its 8-bit copy s·q, and activations x with their 16-bit
-// copy x' = t·a, where y is the canonical product and all norms are Euclidean:
+// copy x' = t·a, where y is the GEMV and all norms are Euclidean:
 //   |y - s·t·Σqa| ≤ |w - s·q|·|x| + |s·q|·|x - x'| + γ·|w|·|x| + floor
 // The first two terms are Cauchy-Schwarz, the sum of q·a is an exact integer, γ = m·u/(1 - m·u)
 // with u = 2⁻²⁴ bounds what m successive roundings of a lane and its folding do (Higham, Accuracy
@@ -15,19 +15,19 @@
 #include <span>
 #include <vector>
 
-#include "kernels/cpu/table.hpp"
+#include "kernels/cpu/rows/table.hpp"
 #include "kernels/ops.hpp"
 #include "kernels/pool.hpp"
 
 namespace hearth::kernels::cpu {
 
 // One thread at a time, like the Backend. Refers to the table and the pool.
-class Screening {
+class ShortlistSearch {
  public:
-  Screening(const Table& table, Pool& pool) : table_(table), pool_(pool) {}
+  ShortlistSearch(const Table& table, Pool& pool) : table_(table), pool_(pool) {}
 
-  Screen make(const Matrix& w);
-  void top(const Screen& screen, const Matrix& w, Slice x, int rows, int k,
+  Shortlist make(const Matrix& w);
+  void top(const Shortlist& shortlist, const Matrix& w, Slice x, int rows, int k,
            std::span<const std::int32_t> always, std::span<Candidates> out);
 
  private:
@@ -40,19 +40,19 @@ class Screening {
   };
 
   static Activations copy(const float* x, std::int64_t cols, std::int16_t* to);
-  void judge(const Screen& screen, std::int64_t piece, int rows, std::int64_t kept);
-  void choose(const Screen& screen, int row, int k, std::span<const std::int32_t> always,
+  void judge(const Shortlist& shortlist, std::int64_t piece, int rows, std::int64_t kept);
+  void choose(const Shortlist& shortlist, int row, int k, std::span<const std::int32_t> always,
               std::vector<std::int32_t>& ids);
   void multiply(const Matrix& w, const float* x, Candidates& result);
 
   const Table& table_;
   Pool& pool_;
-  // Of the call that runs; kept for their memory.
+  // Scratch of the current call; kept for its memory.
   std::vector<Activations> activations_;
-  std::vector<std::int16_t> copies_;  // a: [rows][cols of the screen]
-  std::vector<float> most_;           // [rows][rows of the matrix]: what the exact value is at most
-  std::vector<float> least_;          // [rows][pieces][k]: the largest of what they are at least
-  std::vector<float> arranged_;
+  std::vector<std::int16_t> copies_;  // a: [rows][cols of the shortlist]
+  std::vector<float> upper_;          // [rows][rows of the matrix]: what the exact value is at most
+  std::vector<float> lower_;          // [rows][pieces][k]: the largest of what they are at least
+  std::vector<float> packed_;
 };
 
 }  // namespace hearth::kernels::cpu

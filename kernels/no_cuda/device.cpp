@@ -1,4 +1,4 @@
-// Stands where the CUDA backend would: a build without it has no devices.
+// The stub for a build without CUDA: it reports that there are no devices.
 #include "kernels/ops.hpp"
 
 namespace hearth::kernels {

@@ -1,18 +1,16 @@
 // The table, and the actions that need no file of their own.
-#include "lsp/actions.hpp"
+#include "lsp/actions/actions.hpp"
 
 #include <algorithm>
 #include <utility>
 
+#include "lsp/support/characters.hpp"
+
 namespace hearth::lsp {
 namespace {
 
-bool is_blank(std::string_view text) {
-  return text.find_first_not_of(" \t\r\n\f\v") == std::string_view::npos;
-}
-
 std::string_view explain_disabled(const Text& text, ByteRange selection) {
-  if (is_blank(text.str())) return "The document is empty.";
+  if (is_blank(text.view({text.begin(), Byte{text.str().size()}}))) return "The document is empty.";
   if (is_blank(text.view(selection))) return "Select the code to explain.";
   return {};
 }
@@ -26,7 +24,6 @@ Request prepare_explain(const Snapshot& snapshot, const ContextPlan& plan, Promp
   request.options = std::move(options);
   request.targets.push_back({snapshot.uri, snapshot.version, plan.range(),
                              content_hash(snapshot.text->view(plan.range()))});
-  request.delivery = Delivery::answer;
   return request;
 }
 
@@ -36,7 +33,7 @@ Effect apply_explain(const Request& request, std::string_view answer, const Docu
 
 constexpr std::array table{
     Action{"explain", "Explain selection", "hearth.explain", "hearth.server.explain",
-           Delivery::answer, explain_disabled, prepare_explain, apply_explain},
+           explain_disabled, prepare_explain, apply_explain},
 };
 
 const Action* find_by(std::string_view Action::*key, std::string_view wanted) {

@@ -8,9 +8,9 @@
 #include <string_view>
 #include <variant>
 
-#include "lsp/context.hpp"
-#include "lsp/documents.hpp"
-#include "lsp/jobs.hpp"
+#include "lsp/context/context.hpp"
+#include "lsp/document/documents.hpp"
+#include "lsp/jobs/jobs.hpp"
 
 namespace hearth::lsp {
 
@@ -28,7 +28,6 @@ struct Action {
   std::string_view title;    // in the editor's menu
   std::string_view kind;     // of the code action: under "hearth.", so that nothing runs on save
   std::string_view command;  // never one that an editor extension registers itself
-  Delivery delivery;
   // Why it cannot be chosen here, for people; empty: it can.
   std::string_view (*disabled)(const Text& text, ByteRange selection);
   Request (*prepare)(const Snapshot& snapshot, const ContextPlan& plan, Prompt prompt,

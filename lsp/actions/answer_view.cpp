@@ -1,50 +1,21 @@
-// The two ways to show an answer, and what remains where both fail.
-#include "lsp/answer_view.hpp"
+// The ways to show an answer, and what remains where all fail.
+#include "lsp/actions/answer_view.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
 
-#include "lsp/actions.hpp"
+#include "lsp/actions/actions.hpp"
+#include "lsp/jobs/text.hpp"
+#include "lsp/protocol/constants.hpp"
+#include "lsp/protocol/uri.hpp"
+#include "lsp/support/failure.hpp"
 
 namespace hearth::lsp {
 namespace {
 
 constexpr std::chrono::milliseconds refresh_interval{1000};
 constexpr std::string_view scheme = "hearth:";
-constexpr int message_error = 1;
-constexpr int message_info = 3;
-
-std::string percent_encoded(std::string_view text) {
-  constexpr std::string_view digits = "0123456789ABCDEF";
-  std::string encoded;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    const bool plain = (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') ||
-                       (byte >= 'A' && byte <= 'Z') || c == '-' || c == '_' || c == '.';
-    if (plain) {
-      encoded += c;
-    } else {
-      encoded += {'%', digits[byte >> 4U], digits[byte & 15U]};
-    }
-  }
-  return encoded;
-}
-
-// The path of a file:// URI; other URIs as they are.
-std::string readable(std::string_view uri) {
-  constexpr std::string_view file = "file://";
-  if (!uri.starts_with(file)) return std::string(uri);
-  std::string path;
-  for (std::size_t i = file.size(); i < uri.size(); ++i) {
-    unsigned byte = 0;
-    const char* digits = uri.data() + i + 1;
-    const bool encoded = uri[i] == '%' && i + 2 < uri.size() &&
-                         std::from_chars(digits, digits + 2, byte, 16).ptr == digits + 2;
-    path += encoded ? static_cast<char>(byte) : uri[i];
-    if (encoded) i += 2;
-  }
-  return valid_utf8(std::move(path));
-}
 
 // hearth:/7/Explain%20average.md: the number says which job, the rest is the tab's title.
 std::string virtual_uri(const Job& job) {
@@ -64,8 +35,19 @@ JobId job_in(std::string_view uri) {
 
 std::string markdown(const Job& job, const Documents& documents) {
   const Action* action = action_with_id(job.request.action);
-  if (action == nullptr || job.request.delivery != Delivery::answer) return job.text;
+  if (action == nullptr) return job.text;
   return std::get<ShowText>(action->apply(job.request, job.text, documents)).markdown;
+}
+
+std::string with_note(std::string text, const std::string& note) {
+  return note.empty() ? text : std::move(text) + "\n*" + note + "*\n";
+}
+
+// Fits a message that an editor shows in a corner or in its last lines.
+bool is_short(std::string_view text) {
+  constexpr std::size_t max_bytes = 500;
+  constexpr std::ptrdiff_t max_lines = 8;
+  return text.size() <= max_bytes && std::ranges::count(text, '\n') < max_lines;
 }
 
 }  // namespace
@@ -77,8 +59,33 @@ AnswerView::AnswerView(Session& session, JobId job)
 
 std::string AnswerView::content(const Session& session, const std::string& uri) {
   const Job* job = session.jobs.find(job_in(uri));
-  if (job == nullptr) throw InvalidParams("there is no answer " + uri + " (any more)");
-  return markdown(*job, session.documents);
+  if (job == nullptr) {
+    throw InvalidParams("there is no answer " + uri + " (any more)",
+                        "there is no such answer (any more)");
+  }
+  return with_note(markdown(*job, session.documents), ending_note(*job));
+}
+
+void AnswerView::finish(const Job& job) {
+  refresh_.cancel();
+  if (job.text.empty()) {
+    if (job.state == JobState::done) {
+      tell(message_type::info, job.request.title + ": " + message_of(job));
+    }
+  } else if (is_virtual()) {
+    refresh_document(job);
+  } else {
+    const std::string uri = write(job, last_text(job, ending_note(job)));
+    if (job.state == JobState::cancelled) return;  // nobody wants to see it
+    if (!uri.empty()) return show(uri, job);
+    tell(message_type::info, with_note(job.text, ending_note(job)));
+  }
+}
+
+void AnswerView::close(const Job& job) {
+  refresh_.cancel();
+  if (is_virtual() || job.text.empty()) return;
+  write(job, last_text(job, "The editor went before the answer was whole."));
 }
 
 bool AnswerView::is_virtual() const {
@@ -91,7 +98,7 @@ void AnswerView::refresh() {
   if (is_virtual()) {
     refresh_document(*job);
   } else {
-    rewrite_file(*job);
+    write(*job, markdown(*job, session_.documents));
   }
 }
 
@@ -104,40 +111,47 @@ void AnswerView::refresh_document(const Job& job) {
   session_.rpc.request("workspace/textDocumentContent/refresh", {{"uri", uri}}, [](const auto&) {});
 }
 
-void AnswerView::rewrite_file(const Job& job) {
-  if (unwritable_) {
-    if (job.state == JobState::done) tell(message_info, job.text);
-    return;
-  }
+std::string AnswerView::write(const Job& job, const std::string& text) {
+  if (unwritable_) return {};
   const std::string name = job.request.action + "-" + std::to_string(job.id) + ".md";
   try {
-    const std::string uri = session_.host.write_answer(name, markdown(job, session_.documents));
-    if (!shown_) show(uri, job);
+    return session_.host.write_answer(name, text);
   } catch (const std::exception& error) {
     unwritable_ = true;
-    tell(message_error, job.request.title + ": the answer cannot be written to a file (" +
-                            valid_utf8(error.what()) + ") and follows as a message.");
-    if (job.state == JobState::done) tell(message_info, job.text);
+    tell(message_type::error, job.request.title + ": the answer cannot be written to a file (" +
+                                  valid_utf8(failure_text(error)) + ") and follows as a message.");
+    return {};
   }
+}
+
+std::string AnswerView::last_text(const Job& job, const std::string& note) const {
+  const std::string text = with_note(markdown(job, session_.documents), note);
+  const std::string day = session_.host.answers_kept_until();
+  return day.empty() ? text : text + "\n---\nhearth keeps this file until " + day + ".\n";
 }
 
 void AnswerView::show(const std::string& uri, const Job& job) {
   shown_ = true;
   const std::string title = job.request.title;
+  const std::string text = with_note(job.text, ending_note(job));
   if (!session_.client.show_document) {
-    tell_where(uri, title);
+    tell_answer(uri, title, text);
     return;
   }
   session_.rpc.request(
       "window/showDocument", {{"uri", uri}, {"external", false}, {"takeFocus", false}},
-      lifetime_.guard([this, uri, title](const std::variant<Json, RpcError>& answer) {
+      lifetime_.guard([this, uri, title, text](const std::variant<Json, RpcError>& answer) {
         const Json* result = std::get_if<Json>(&answer);
-        if (result == nullptr || !flag(*result, {"success"})) tell_where(uri, title);
+        if (result == nullptr || !flag(*result, {"success"})) tell_answer(uri, title, text);
       }));
 }
 
-void AnswerView::tell_where(const std::string& uri, const std::string& title) {
-  tell(message_info, title + ": the answer is in " + readable(uri));
+void AnswerView::tell_answer(const std::string& uri, const std::string& title,
+                             const std::string& text) {
+  const std::string day = session_.host.answers_kept_until();
+  const std::string place = readable_uri(uri) + (day.empty() ? "" : ", kept until " + day);
+  tell(message_type::info, is_short(text) ? title + ": " + text + "\n(also in " + place + ")"
+                                          : title + ": the answer is in " + place);
 }
 
 void AnswerView::tell(int type, const std::string& text) {

@@ -1,21 +1,26 @@
-// Shows a job's answer while it grows, for clients without the hearth/* extension: as a virtual
-// document hearth:/… where the client asks for its content, else as a private file.
+// Shows a job's answer to clients without the hearth/* extension: as a virtual document hearth:/…
+// that grows where the client asks for its content, else as a private file that is shown when it is
+// whole, or in a message where the client shows no documents.
 #pragma once
 
+#include <optional>
 #include <string>
 
-#include "lsp/lifetime.hpp"
-#include "lsp/session.hpp"
-#include "lsp/throttle.hpp"
+#include "lsp/jobs/session.hpp"
+#include "lsp/support/lifetime.hpp"
+#include "lsp/support/throttle.hpp"
 
 namespace hearth::lsp {
 
 class AnswerView {
  public:
   AnswerView(Session& session, JobId job);
-  // The job's text grew, or the job ended: shown at once or within a second.
+  // The job's text grew: shown or written at once or within a second.
   void update() { refresh_.request(); }
-  bool settled() const { return !refresh_.pending(); }
+  // The job ended: all of its text is with the client, or on its way, when this returns.
+  void finish(const Job& job);
+  // The session is going while the job runs: what there is goes to the file. Sends nothing.
+  void close(const Job& job);
 
   // The virtual document of a textDocumentContent request. Throws InvalidParams.
   static std::string content(const Session& session, const std::string& uri);
@@ -24,9 +29,12 @@ class AnswerView {
   bool is_virtual() const;
   void refresh();
   void refresh_document(const Job& job);
-  void rewrite_file(const Job& job);
+  // The file's URI; empty where it cannot be written, which is told once.
+  std::string write(const Job& job, const std::string& text);
+  std::string last_text(const Job& job, const std::string& note) const;
   void show(const std::string& uri, const Job& job);
-  void tell_where(const std::string& uri, const std::string& title);
+  // In words: a short answer itself, and where a long one is.
+  void tell_answer(const std::string& uri, const std::string& title, const std::string& text);
   void tell(int type, const std::string& text);
 
   Session& session_;

@@ -1,15 +1,14 @@
 // From the editor's menu to a job.
-#include "lsp/code_actions.hpp"
+#include "lsp/actions/code_actions.hpp"
 
+#include <algorithm>
 #include <utility>
 
-#include "lsp/extension.hpp"
+#include "lsp/protocol/constants.hpp"
+#include "lsp/protocol/extension.hpp"
 
 namespace hearth::lsp {
 namespace {
-
-constexpr std::int64_t trigger_automatic = 2;
-constexpr int tag_llm_generated = 1;
 
 // As text: JSON numbers of many clients are doubles.
 std::string hash_text(std::uint64_t hash) {
@@ -26,10 +25,17 @@ bool wanted(const Json& context, std::string_view kind) {
   for (const Json& entry : *only) {
     if (!entry.is_string()) continue;
     const auto prefix = entry.get<std::string>();
-    const bool whole = prefix.empty() || kind.size() == prefix.size() || kind[prefix.size()] == '.';
-    if (kind.starts_with(prefix) && whole) return true;
+    if (!kind.starts_with(prefix)) continue;
+    if (prefix.empty() || kind.size() == prefix.size() || kind[prefix.size()] == '.') return true;
   }
   return false;
+}
+
+// What the context is to leave to an answer. A thought has up to a quarter of a small context: it
+// can be cut, but without code before it there is nothing to think about.
+std::int64_t tokens_to_write(const GenerateOptions& options, const ModelProfile& profile) {
+  if (!profile.thinking) return options.max_tokens;
+  return options.max_tokens + std::min(options.thinking_budget, profile.context_tokens / 4);
 }
 
 }  // namespace
@@ -57,9 +63,9 @@ CodeActions::CodeActions(Session& session) : session_(session) {
 }
 
 CodeActions::~CodeActions() {
-  for (const auto& [id, run] : runs_) {
-    session_.jobs.forget_listener(id);
-    if (!run.submitted) session_.jobs.cancel(id);
+  for (const auto& [id, view] : runs_) {
+    view->close();
+    session_.jobs.unsubscribe(id);
   }
 }
 
@@ -81,7 +87,7 @@ Json CodeActions::list(const Json& params) const {
   const ByteRange selection = snapshot->text->bytes(range, session_.documents.encoding());
   const Json& context = member(params, "context");
   const Json* trigger = find(context, "triggerKind");
-  const bool automatic = trigger != nullptr && *trigger == trigger_automatic;
+  const bool automatic = trigger != nullptr && *trigger == code_action_trigger::automatic;
 
   Json listed = Json::array();
   for (const Action& action : actions()) {
@@ -114,18 +120,21 @@ Json CodeActions::code_action(const Action& action, const Snapshot& snapshot,
                      {"hash", hash_text(content_hash(snapshot.text->view(selection)))}}})}};
   if (!session_.client.code_action_literals) return command;
   Json listed{{"title", action.title}, {"kind", action.kind}, {"command", std::move(command)}};
-  if (session_.client.action_tags) listed["tags"] = {tag_llm_generated};
+  if (session_.client.action_tags) listed["tags"] = {code_action_tag::llm_generated};
   return listed;
 }
 
 void CodeActions::execute(const Json& params, Reply& reply) {
   const std::string command = string_member(params, "command");
   const Action* action = action_with_command(command);
-  if (action == nullptr) throw InvalidParams("there is no command " + command);
+  if (action == nullptr) {
+    throw InvalidParams("there is no command " + command, "there is no such command");
+  }
   const Json& arguments = array_member(params, "arguments");
   if (arguments.empty()) throw InvalidParams("\"arguments\" is empty");
   const Json& place = arguments.front();
-  const SnapshotPtr snapshot = session_.documents.required(string_member(place, "uri"));
+  const SnapshotPtr snapshot =
+      session_.documents.required(string_member(place, "uri"), Documents::Telling::always);
   const Range range = range_member(place, "range");
   const ByteRange selection = snapshot->text->bytes(range, session_.documents.encoding());
   const auto now = hash_text(content_hash(snapshot->text->view(selection)));
@@ -149,26 +158,26 @@ void CodeActions::run(const Choice& choice) {
   Request request;
   request.action = choice.action->id;
   request.title = choice.action->title;
-  request.options.max_tokens = session_.options.answer_max_tokens;
+  request.options = generate_options();
   request.targets.push_back({snapshot.uri, snapshot.version, choice.selection,
                              content_hash(snapshot.text->view(choice.selection))});
-  request.delivery = choice.action->delivery;
   using Phase = GenerationProgress::Phase;
-  const JobId id = session_.jobs.announce(std::move(request),
-                                          session_.model_ready ? Phase::queued : Phase::loading,
-                                          [this](const Job& job, std::string_view delta) {
-                                            const auto run = runs_.find(job.id);
-                                            if (run != runs_.end())
-                                              run->second.view->update(job, delta);
-                                          });
-  runs_[id].view = std::make_unique<JobView>(session_, *session_.jobs.find(id), choice.range);
+  const bool loading = session_.model_state == ModelState::loading;
+  const JobId id =
+      session_.jobs.announce(std::move(request), loading ? Phase::loading : Phase::queued,
+                             [this](const Job& job, std::string_view delta) {
+                               const auto run = runs_.find(job.id);
+                               if (run != runs_.end()) run->second->update(job, delta);
+                             });
+  runs_[id] = std::make_unique<JobView>(session_, *session_.jobs.find(id), choice.range);
 
   make_prompt(
       session_.host, session_.model,
       [syntax = session_.syntax, snapshot = choice.snapshot, selection = choice.selection,
-       task = choice.action->id, tokens = session_.options.answer_max_tokens,
-       root = session_.client.root](const ModelProfile& profile) {
-        return plan_task(*syntax, snapshot, selection, profile, task, tokens, root);
+       task = choice.action->id, options = generate_options(),
+       folders = session_.folders](const ModelProfile& profile) {
+        return plan_task(*syntax, snapshot, selection, profile, task,
+                         tokens_to_write(options, profile), folders);
       },
       lifetime_.guard(
           [this, id, choice](Result<Planned> planned) { submit(id, choice, std::move(planned)); }));
@@ -179,19 +188,21 @@ void CodeActions::submit(JobId id, const Choice& choice, Result<Planned> planned
     session_.jobs.fail(id, error->message);
     return;
   }
-  const auto run = runs_.find(id);
-  if (run == runs_.end()) return;  // cancelled and forgotten meanwhile
-  run->second.submitted = true;
   auto& [plan, prompt] = std::get<Planned>(planned);
+  session_.jobs.submit(
+      id, choice.action->prepare(*choice.snapshot, plan, std::move(prompt), generate_options()));
+}
+
+GenerateOptions CodeActions::generate_options() const {
   GenerateOptions options;
   options.max_tokens = session_.options.answer_max_tokens;
-  session_.jobs.submit(
-      id, choice.action->prepare(*choice.snapshot, plan, std::move(prompt), std::move(options)));
+  options.thinking_budget = session_.options.thinking_budget;
+  return options;
 }
 
 // Called before a run is added, so that what is shown stays small in a session of weeks.
 void CodeActions::forget_settled() {
-  std::erase_if(runs_, [](const auto& entry) { return entry.second.view->settled(); });
+  std::erase_if(runs_, [](const auto& entry) { return entry.second->settled(); });
 }
 
 }  // namespace hearth::lsp

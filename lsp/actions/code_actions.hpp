@@ -5,11 +5,11 @@
 #include <map>
 #include <memory>
 
-#include "lsp/actions.hpp"
-#include "lsp/job_view.hpp"
-#include "lsp/lifetime.hpp"
-#include "lsp/planning.hpp"
-#include "lsp/session.hpp"
+#include "lsp/actions/actions.hpp"
+#include "lsp/actions/job_view.hpp"
+#include "lsp/context/planning.hpp"
+#include "lsp/jobs/session.hpp"
+#include "lsp/support/lifetime.hpp"
 
 namespace hearth::lsp {
 
@@ -17,17 +17,13 @@ class CodeActions {
  public:
   // Registers its methods. The session outlives it.
   explicit CodeActions(Session& session);
-  // Jobs go on without this session, except those whose prompt is not made yet.
+  // Cancels the session's jobs that still run; what they wrote so far stays in their files.
   ~CodeActions();
 
   static Json commands();  // for initialize
   static Json kinds();
 
  private:
-  struct Run {
-    std::unique_ptr<JobView> view;
-    bool submitted = false;
-  };
   // What a command's arguments mean, checked against the document as it is now.
   struct Choice {
     const Action* action;
@@ -40,11 +36,12 @@ class CodeActions {
   Json code_action(const Action& action, const Snapshot& snapshot, const Range& range) const;
   void execute(const Json& params, Reply& reply);
   void run(const Choice& choice);
+  GenerateOptions generate_options() const;
   void submit(JobId id, const Choice& choice, Result<Planned> planned);
   void forget_settled();
 
   Session& session_;
-  std::map<JobId, Run> runs_;
+  std::map<JobId, std::unique_ptr<JobView>> runs_;
   Lifetime lifetime_;
 };
 

@@ -1,10 +1,11 @@
 // What a job's changes send to its client.
-#include "lsp/job_view.hpp"
+#include "lsp/actions/job_view.hpp"
 
 #include <algorithm>
 
-#include "lsp/extension.hpp"
-#include "lsp/job_text.hpp"
+#include "lsp/jobs/text.hpp"
+#include "lsp/protocol/constants.hpp"
+#include "lsp/protocol/extension.hpp"
 
 namespace hearth::lsp {
 namespace {
@@ -25,21 +26,28 @@ JobView::JobView(Session& session, const Job& job, Range range)
 }
 
 void JobView::update(const Job& job, std::string_view delta) {
+  // The text first: the end of progress says that it is there.
+  if (answer_ && ended(job.state)) answer_->finish(job);
   if (job.state == state_) {
     report_.request();
   } else {
     state_ = job.state;
     report_.run();
   }
-  if (answer_ && (!delta.empty() || ended(job.state))) answer_->update();
+  if (answer_ && !delta.empty()) answer_->update();
   if (!answer_ && !delta.empty()) {
     session_.rpc.notify(extension::TextDelta::method,
                         extension::TextDelta{job.id, std::string(delta)});
   }
   if (job.state == JobState::failed) {
-    session_.rpc.notify("window/showMessage",
-                        {{"type", 1}, {"message", job.request.title + ": " + job.error}});
+    session_.rpc.notify("window/showMessage", {{"type", message_type::error},
+                                               {"message", job.request.title + ": " + job.error}});
   }
+}
+
+void JobView::close() {
+  const Job* job = session_.jobs.find(job_);
+  if (answer_ && job != nullptr && !ended(job->state)) answer_->close(*job);
 }
 
 void JobView::report() {

@@ -5,10 +5,10 @@
 #include <optional>
 #include <string_view>
 
-#include "lsp/answer_view.hpp"
-#include "lsp/session.hpp"
-#include "lsp/throttle.hpp"
-#include "lsp/work_progress.hpp"
+#include "lsp/actions/answer_view.hpp"
+#include "lsp/jobs/progress.hpp"
+#include "lsp/jobs/session.hpp"
+#include "lsp/support/throttle.hpp"
 
 namespace hearth::lsp {
 
@@ -19,8 +19,10 @@ class JobView {
 
   // The job's listener.
   void update(const Job& job, std::string_view delta);
+  // The session is going: keeps what is written so far. Sends nothing.
+  void close();
   // The job ended and all of it is shown.
-  bool settled() const { return ended(state_) && (!answer_ || answer_->settled()); }
+  bool settled() const { return ended(state_); }
 
  private:
   void report();

@@ -1,23 +1,59 @@
 // Requests, waiting and reuse of inline completions.
-#include "lsp/inline_completion.hpp"
+#include "lsp/completion/inline_completion.hpp"
 
 #include <algorithm>
 #include <utility>
 
-#include "lsp/completion_text.hpp"
-#include "lsp/extension.hpp"
+#include "lsp/completion/text.hpp"
+#include "lsp/protocol/constants.hpp"
+#include "lsp/protocol/extension.hpp"
 
 namespace hearth::lsp {
 namespace {
 
-constexpr std::int64_t trigger_automatic = 2;
 constexpr std::ptrdiff_t remembered = 8;  // ready completions
 // A client that cancels because it will ask again does so within this.
 constexpr std::chrono::milliseconds grace{2000};
+// Nobody notices an editor that blocks for so long; one that does not may speak meanwhile.
+constexpr std::chrono::milliseconds trial{150};
+// Whoever spoke while it waited goes on while it waits, as far as we have seen; if not, it is not
+// held longer than clients bear that block.
+constexpr std::chrono::milliseconds learnt_hold{8000};
+
+// The item selected in a client's popup, which a completion has to begin with.
+struct Hint {
+  std::string text;
+  Range range;
+};
+
+// An array of two positions is how some language clients write their own ranges. A hint that cannot
+// be read, or that takes the place of more than one line's text, is none: the request is still
+// about the cursor.
+std::optional<Hint> read_hint(const Json& params) {
+  const Json* item = find_path(params, {"context", "selectedCompletionInfo"});
+  if (item == nullptr) return std::nullopt;
+  try {
+    const Json& range = member(*item, "range");
+    std::string text = string_member(*item, "text");
+    if (range.is_array() && range.size() != 2) return std::nullopt;
+    const Range place = range.is_array() ? Range{range[0].get<Position>(), range[1].get<Position>()}
+                                         : range.get<Range>();
+    if (place.start.line != place.end.line) return std::nullopt;
+    return Hint{std::move(text), place};
+  } catch (const InvalidParams&) {
+    return std::nullopt;
+  }
+}
 
 bool is_automatic(const Json& params) {
   const Json* trigger = find_path(params, {"context", "triggerKind"});
-  return trigger != nullptr && *trigger == trigger_automatic;
+  return trigger != nullptr && *trigger == inline_completion_trigger::automatic;
+}
+
+bool is_inside_word(const Snapshot& snapshot, Byte cursor) {
+  const Text& text = *snapshot.text;
+  return inside_word(text.view({text.begin(), cursor}),
+                     text.view({cursor, Byte{text.str().size()}}));
 }
 
 extension::CompletionDetail detail_of(const Answer& answer, bool reused) {
@@ -93,15 +129,21 @@ void InlineCompletions::closed(const std::string& uri) {
 void InlineCompletions::request(const Json& params, Reply& reply) {
   const Place place = read_place(params);
   const bool automatic = is_automatic(params);
+  if (automatic && is_inside_word(*place.snapshot, place.cursor)) {
+    reply.result(nullptr);
+    supersede(place.snapshot->uri, 0, ++last_id_);
+    return;
+  }
   const Entry entry = find_or_start(place);
   auto& [id, completion] = *entry;
 
-  Waiter waiter{++last_id_, std::move(reply), !automatic, place, {}, std::nullopt};
+  Waiter waiter{++last_id_, std::move(reply), !automatic, place, session_.host.now(),
+                {},         std::nullopt};
   waiter.typed = completion.typed_toward(*place.snapshot, place.cursor).value_or("");
   const std::uint64_t waiter_id = waiter.id;
   if (completion.answer) {
     answer(std::move(waiter), completion, true);
-  } else if (automatic && !session_.client.async_inline) {
+  } else if (automatic && longest_hold() == std::chrono::milliseconds{0}) {
     completion.keep = true;
     waiter.reply.result(nullptr);
   } else {
@@ -115,18 +157,18 @@ InlineCompletions::Place InlineCompletions::read_place(const Json& params) const
   const Encoding encoding = session_.documents.encoding();
   const Position position = position_member(params, "position");
   const Text& text = *snapshot->text;
-  const Json* item = find_path(params, {"context", "selectedCompletionInfo"});
-  if (item == nullptr) {
+  const std::optional<Hint> hint = read_hint(params);
+  if (!hint) {
     const Byte cursor = text.offset(position, encoding);
     return {snapshot, cursor, {}, text.range({cursor, cursor}, encoding), position};
   }
-  const Range range = range_member(*item, "range");
-  const std::string selected = string_member(*item, "text");
-  const ByteRange replaced = text.bytes(range, encoding);
+  const ByteRange replaced = text.bytes(hint->range, encoding);
+  const std::string selected = valid_utf8(hint->text);
   const auto accepted = std::make_shared<const Snapshot>(
       Snapshot{snapshot->uri, snapshot->language_id, snapshot->version,
                std::make_shared<const Text>(text.edited(replaced, selected))});
-  return {accepted, Byte{replaced.begin.value + selected.size()}, selected, range, position};
+  return {accepted, Byte{replaced.begin.value + selected.size()}, selected,
+          text.range(replaced, encoding), position};
 }
 
 InlineCompletions::Entry InlineCompletions::find_or_start(const Place& place) {
@@ -156,12 +198,44 @@ void InlineCompletions::wait(Entry entry, Waiter waiter) {
   waiter.reply.on_cancel(
       lifetime_.guard([this, completion, id] { client_cancelled(completion, id); }));
   if (waiter.hold) session_.host.cancel_timer(*std::exchange(waiter.hold, std::nullopt));
-  if (!waiter.invoked) {
-    waiter.hold = session_.host.after(
-        session_.options.inline_hold,
-        lifetime_.guard([this, completion, id] { hold_expired(completion, id); }));
-  }
+  if (!waiter.invoked) waiter.hold = hold(completion, waiter);
   entry->second.waiters.push_back(std::move(waiter));
+}
+
+Host::TimerId InlineCompletions::hold(CompletionId completion, const Waiter& waiter) {
+  using std::chrono::milliseconds;
+  const auto waited = std::chrono::floor<milliseconds>(session_.host.now() - waiter.since);
+  return session_.host.after(
+      std::max(longest_hold() - waited, milliseconds{0}),
+      lifetime_.guard([this, completion, id = waiter.id] { hold_expired(completion, id); }));
+}
+
+std::chrono::milliseconds InlineCompletions::longest_hold() const {
+  const std::chrono::milliseconds max = session_.options.inline_hold;
+  switch (session_.client.inline_waiting) {
+    case InlineWaiting::blocks:
+      return std::chrono::milliseconds{0};
+    case InlineWaiting::asynchronous:
+      return max;
+    case InlineWaiting::unknown:
+      break;
+  }
+  return std::min(max, goes_on_waiting_ ? learnt_hold : trial);
+}
+
+void InlineCompletions::heard(std::string_view method) {
+  // A client that blocks may still cancel.
+  const bool tells = session_.client.inline_waiting == InlineWaiting::unknown &&
+                     !goes_on_waiting_ && !method.starts_with("$/");
+  if (!tells) return;
+  for (auto& [id, completion] : completions_) {
+    for (Waiter& waiter : completion.waiters) {
+      if (!waiter.hold) continue;
+      goes_on_waiting_ = true;
+      session_.host.cancel_timer(*waiter.hold);
+      waiter.hold = hold(id, waiter);
+    }
+  }
 }
 
 void InlineCompletions::answer(Waiter waiter, const Completion& completion, bool reused) {
@@ -171,7 +245,11 @@ void InlineCompletions::answer(Waiter waiter, const Completion& completion, bool
     waiter.reply.result(nullptr);
     return;
   }
-  Json item{{"insertText", waiter.place.selected + rest}, {"range", waiter.place.replaced}};
+  std::string text = waiter.place.selected + rest;
+  if (session_.client.adds_line_endings) {
+    text = without_common_ending(*waiter.place.snapshot->text, std::move(text));
+  }
+  Json item{{"insertText", std::move(text)}, {"range", waiter.place.replaced}};
   if (session_.client.has(extension::feature_inline_completion)) {
     item["hearth"] = detail_of(*completion.answer, reused);
   }
@@ -186,12 +264,14 @@ void InlineCompletions::planned(CompletionId id, Result<Planned> result) {
     return;
   }
   Completion& completion = entry->second;
-  const ByteRange after{completion.place.cursor,
-                        Byte{completion.place.snapshot->text->str().size()}};
+  const Text& document = *completion.place.snapshot->text;
+  const Byte cursor = completion.place.cursor;
   GenerateOptions options;
   options.priority = Priority::inline_completion;
   options.max_tokens = session_.options.inline_max_tokens;
-  if (stays_on_line(completion.place.snapshot->text->view(after))) options.stop_strings = {"\n"};
+  const bool one_line = stays_on_line(document.view({document.begin(), cursor}),
+                                      document.view({cursor, Byte{document.str().size()}}));
+  if (one_line) options.stop_strings = {"\n"};
   GenerationEvents events;
   events.on_text = lifetime_.guard([this, id](const std::string& text) { wrote(id, text); });
   events.on_done =
@@ -204,7 +284,9 @@ void InlineCompletions::wrote(CompletionId id, const std::string& text) {
   const Entry entry = completions_.find(id);
   if (entry == completions_.end()) return;
   Completion& completion = entry->second;
-  completion.text += with_line_endings_of(completion.place.snapshot->text->str(), valid_utf8(text));
+  const Place& place = completion.place;
+  completion.text +=
+      with_line_endings(place.snapshot->text->line_ending(place.cursor), valid_utf8(text));
 
   std::vector<Waiter> parted;
   std::vector<Waiter> along;
@@ -226,15 +308,23 @@ void InlineCompletions::finished(CompletionId id, Result<Answer> result) {
     fail(entry, *error);
     return;
   }
-  Completion& completion = entry->second;
-  completion.answer = std::move(std::get<Answer>(result));
-  const Text& text = *completion.place.snapshot->text;
-  const Byte cursor = completion.place.cursor;
-  completion.text =
-      useful_completion(with_line_endings_of(text.str(), valid_utf8(completion.answer->text)),
-                        completion.answer->finish != FinishReason::stop,
-                        text.view({Byte{0}, cursor}), text.view({cursor, Byte{text.str().size()}}));
+  const auto answer = std::make_shared<Answer>(std::move(std::get<Answer>(result)));
+  const auto text = std::make_shared<std::string>();
+  const Place& place = entry->second.place;
+  session_.host.background(
+      [text, answer, syntax = session_.syntax, snapshot = place.snapshot, cursor = place.cursor] {
+        *text = fitted_completion(answer->text, answer->finish != FinishReason::stop, *syntax,
+                                  snapshot, cursor);
+      },
+      lifetime_.guard([this, id, text, answer] { fitted(id, std::move(*text), *answer); }));
+}
 
+void InlineCompletions::fitted(CompletionId id, std::string text, Answer answer_of_model) {
+  const Entry entry = completions_.find(id);
+  if (entry == completions_.end()) return;
+  Completion& completion = entry->second;
+  completion.answer = std::move(answer_of_model);
+  completion.text = std::move(text);
   if (completion.waiters.empty()) announce(completion);
   std::vector<Waiter> parted;
   for (Waiter& waiter : std::exchange(completion.waiters, {})) {

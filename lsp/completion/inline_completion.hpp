@@ -1,8 +1,9 @@
 // Inline completion for one session: which generation answers which request, for how long a request
 // is held, what is reused of what was typed along, and when a generation is stopped. What the model
-// sees is context.hpp's, trimming is completion_text.hpp's.
+// sees is context.hpp's, trimming is text.hpp's.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -10,9 +11,9 @@
 #include <string_view>
 #include <vector>
 
-#include "lsp/lifetime.hpp"
-#include "lsp/planning.hpp"
-#include "lsp/session.hpp"
+#include "lsp/context/planning.hpp"
+#include "lsp/jobs/session.hpp"
+#include "lsp/support/lifetime.hpp"
 
 namespace hearth::lsp {
 
@@ -22,6 +23,9 @@ class InlineCompletions {
   explicit InlineCompletions(Session& session);
   ~InlineCompletions();  // stops what it alone was waiting for
 
+  // To be told of each request and notification of the client, before it is handled: one that
+  // speaks while it waits for an automatic completion does not block.
+  void heard(std::string_view method);
   // To be told of each change, after it was applied.
   void changed(const SnapshotPtr& now);
   void closed(const std::string& uri);
@@ -40,6 +44,7 @@ class InlineCompletions {
     Reply reply;
     bool invoked = false;
     Place place;
+    std::chrono::steady_clock::time_point since;
     std::string typed;  // since the completion's own place
     std::optional<Host::TimerId> hold;
   };
@@ -64,12 +69,15 @@ class InlineCompletions {
   Entry find_or_start(const Place& place);
   Entry start(const Place& place);
   void wait(Entry entry, Waiter waiter);
+  Host::TimerId hold(CompletionId completion, const Waiter& waiter);
+  std::chrono::milliseconds longest_hold() const;  // of an automatic request; 0: not at all
   void answer(Waiter waiter, const Completion& completion, bool reused);
 
   // A completion's way to its text.
   void planned(CompletionId id, Result<Planned> result);
   void wrote(CompletionId id, const std::string& text);
   void finished(CompletionId id, Result<Answer> result);
+  void fitted(CompletionId id, std::string text, Answer answer_of_model);
   void fail(Entry entry, const ModelError& error);
   void restart(std::vector<Waiter> waiters);
   void announce(const Completion& completion);
@@ -90,6 +98,7 @@ class InlineCompletions {
   Session& session_;
   std::map<CompletionId, Completion> completions_;
   std::uint64_t last_id_ = 0;
+  bool goes_on_waiting_ = false;  // learnt of a client whose waiting is unknown
   Lifetime lifetime_;
 };
 

@@ -1,19 +1,16 @@
 // What the planners share.
-#include "lsp/context.hpp"
+#include "lsp/context/context.hpp"
 
 #include <algorithm>
 
-#include "lsp/context_parts.hpp"
-#include "lsp/source_path.hpp"
+#include "lsp/context/parts.hpp"
+#include "lsp/protocol/source_path.hpp"
+#include "lsp/support/characters.hpp"
 
 namespace hearth::lsp {
 namespace {
 
 constexpr std::size_t longest_piece = 512;  // bytes
-
-bool is_blank(std::string_view line) {
-  return line.find_first_not_of(" \t\r\n\f\v") == std::string_view::npos;
-}
 
 // At most longest_piece bytes, to after its line's end, else before a space, else before a
 // character.
@@ -73,7 +70,7 @@ std::string with_newlines(const Text& text, ByteRange range) {
   result.reserve(range.end.value - range.begin.value);
   const std::size_t last = text.line_of(range.end);
   for (std::size_t line = text.line_of(range.begin); line <= last; ++line) {
-    const Byte begin = std::max(text.line_start(line), range.begin);
+    const Byte begin = std::max(text.line_range(line).begin, range.begin);
     const Byte end = std::min(text.line_end(line), range.end);
     if (begin < end) result += text.view({begin, end});
     if (line < last) result += '\n';

@@ -13,10 +13,10 @@
 #include <string_view>
 #include <vector>
 
-#include "lsp/model.hpp"
-#include "lsp/prompt.hpp"
-#include "lsp/syntax.hpp"
-#include "lsp/text.hpp"
+#include "lsp/document/syntax.hpp"
+#include "lsp/support/model.hpp"
+#include "lsp/support/prompt.hpp"
+#include "lsp/support/text.hpp"
 
 namespace hearth::lsp {
 
@@ -45,7 +45,7 @@ class ContextPlan {
 
  private:
   friend ContextPlan plan_task(const Syntax&, const SnapshotPtr&, ByteRange, const ModelProfile&,
-                               std::string_view, std::int64_t, std::string_view);
+                               std::string_view, std::int64_t, std::span<const std::string>);
   friend ContextPlan plan_inline(const Syntax&, const SnapshotPtr&, Byte, const ModelProfile&,
                                  std::int64_t);
   std::string refused_;
@@ -55,14 +55,14 @@ class ContextPlan {
   std::string subject_;
 };
 
-// `task` is a key of profile.tasks. `root` is the workspace folder's URI, to which the file's name
-// in the prompt is relative; without it, or outside of it, only the file's own name is shown.
+// `task` is a key of profile.tasks. `folders` are the workspace's, as URIs: the file's name in the
+// prompt is relative to the one that contains it; outside of them only its own name is shown.
 //
 // An empty selection, or one inside a function or class, means that function or class; one across
 // several of them means its whole lines. Parses: call it off the server's thread.
 ContextPlan plan_task(const Syntax& syntax, const SnapshotPtr& snapshot, ByteRange selection,
                       const ModelProfile& profile, std::string_view task,
-                      std::int64_t answer_tokens, std::string_view root = {});
+                      std::int64_t answer_tokens, std::span<const std::string> folders = {});
 
 // Text before and after the cursor, with '\n' at every line's end whatever the document has. While
 // a person types on, the prefix only grows at its end, except that now and then its start moves on

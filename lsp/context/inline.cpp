@@ -2,9 +2,10 @@
 #include <algorithm>
 #include <optional>
 
-#include "lsp/context.hpp"
-#include "lsp/context_parts.hpp"
-#include "lsp/source_path.hpp"
+#include "lsp/context/context.hpp"
+#include "lsp/context/parts.hpp"
+#include "lsp/protocol/source_path.hpp"
+#include "lsp/support/characters.hpp"
 
 namespace hearth::lsp {
 namespace {
@@ -75,16 +76,14 @@ Prompt InlineParts::fit(const Counts& counts) const {
 // A line that begins a paragraph at the left margin: most often a declaration at top level. Told
 // from the text alone, because a tree changes far and wide while code is being typed.
 bool begins_block(const Text& text, std::size_t line) {
-  const std::string_view here = text.view({text.line_start(line), text.line_end(line)});
+  const std::string_view here = text.view(text.line_range(line));
   if (here.empty() || std::string_view(" \t})]").find(here.front()) != here.npos) return false;
   if (line == 0) return true;
-  const std::string_view above = text.view({text.line_start(line - 1), text.line_end(line - 1)});
-  return above.find_first_not_of(" \t") == above.npos;
+  return is_blank(text.view(text.line_range(line - 1)));
 }
 
-bool is_blank(const Text& text, std::size_t line) {
-  return text.view({text.line_start(line), text.line_end(line)}).find_first_not_of(" \t") ==
-         std::string_view::npos;
+bool is_blank_line(const Text& text, std::size_t line) {
+  return is_blank(text.view(text.line_range(line)));
 }
 
 // Adds the lines [first, last) and notes anchors: the document's start, and one line in each stride
@@ -97,11 +96,11 @@ void add_before(const Text& text, std::size_t first, std::size_t last, std::size
   if (first == 0) parts.anchors.push_back({texts.size(), {0}});
   for (std::size_t line = first; line < last;) {
     const std::size_t begin = line++;
-    while (line < last && is_blank(text, line)) ++line;
+    while (line < last && is_blank_line(text, line)) ++line;
     const Byte place = text.line_start(begin);
     const std::size_t this_stride = place.value / stride;
     const bool block = begins_block(text, begin);
-    if (this_stride != last_stride && !is_blank(text, begin)) {
+    if (this_stride != last_stride && !is_blank_line(text, begin)) {
       parts.anchors.push_back({texts.size(), place});
       at_block = block;
       last_stride = this_stride;
@@ -139,14 +138,14 @@ ContextPlan plan_inline(const Syntax& syntax, const SnapshotPtr& snapshot, Byte 
 
   const std::size_t current = text.line_of(cursor);
   const auto prefix_tokens = static_cast<std::size_t>(profile.fim_prefix_tokens);
-  const std::size_t reach = prefix_tokens * most_bytes_per_token;
+  const std::size_t reach = prefix_tokens * max_bytes_per_token;
   const Byte from{character_start(text.str(), cursor.value - std::min(cursor.value, reach))};
   const std::size_t first = from.value == 0 ? 0 : std::min(text.line_of(from) + 1, current);
   add_before(text, first, current, prefix_tokens / 2 + 1, *parts, plan.texts_);
 
-  const Byte line_start = std::max(text.line_start(current), from);
+  const Byte line_start = std::min(cursor, std::max(text.line_range(current).begin, from));
   parts->line = add_pieces(text.view({line_start, cursor}), plan.texts_);
-  const std::size_t ahead = static_cast<std::size_t>(parts->suffix_room) * most_bytes_per_token;
+  const std::size_t ahead = static_cast<std::size_t>(parts->suffix_room) * max_bytes_per_token;
   const Byte until{character_start(text.str(), cursor.value + ahead)};
   parts->after = add_pieces(with_newlines(text, {cursor, until}), plan.texts_);
 

@@ -8,9 +8,9 @@
 #include <string_view>
 #include <vector>
 
-#include "lsp/context.hpp"
-#include "lsp/prompt.hpp"
-#include "lsp/text.hpp"
+#include "lsp/context/context.hpp"
+#include "lsp/support/prompt.hpp"
+#include "lsp/support/text.hpp"
 
 namespace hearth::lsp {
 
@@ -43,7 +43,7 @@ struct ContextPlan::Parts {
 };
 
 // More text than this per token of a budget is not looked at: code has three or four bytes a token.
-constexpr std::size_t most_bytes_per_token = 8;
+constexpr std::size_t max_bytes_per_token = 8;
 
 // Appends `text` to `texts`, a piece for each line. Blank lines go with the line before them, so
 // that a piece ends where a tokenizer's words end and counts add up; very long lines are split.

@@ -1,9 +1,11 @@
 // The three asynchronous steps to a prompt.
-#include "lsp/planning.hpp"
+#include "lsp/context/planning.hpp"
 
 #include <exception>
 #include <memory>
 #include <utility>
+
+#include "lsp/support/failure.hpp"
 
 namespace hearth::lsp {
 namespace {
@@ -39,7 +41,7 @@ void plan(Work& work, const ModelProfile& profile) {
     work.plan = work.make_plan(profile);
     work.failure = work.plan.refused();
   } catch (const std::exception& error) {
-    work.failure = std::string("the context could not be chosen: ") + error.what();
+    work.failure = "the context could not be chosen: " + failure_text(error);
   }
 }
 

@@ -4,9 +4,9 @@
 
 #include <functional>
 
-#include "lsp/context.hpp"
-#include "lsp/host.hpp"
-#include "lsp/model.hpp"
+#include "lsp/context/context.hpp"
+#include "lsp/support/host.hpp"
+#include "lsp/support/model.hpp"
 
 namespace hearth::lsp {
 

@@ -3,17 +3,17 @@
 #include <optional>
 #include <utility>
 
-#include "lsp/context.hpp"
-#include "lsp/context_parts.hpp"
-#include "lsp/indentation.hpp"
-#include "lsp/source_path.hpp"
+#include "lsp/context/context.hpp"
+#include "lsp/context/parts.hpp"
+#include "lsp/document/indentation.hpp"
+#include "lsp/protocol/source_path.hpp"
+#include "lsp/support/characters.hpp"
 
 namespace hearth::lsp {
 namespace {
 
 // Outline and imports may each take this part of the prompt.
 constexpr std::int64_t surroundings_share = 8;
-constexpr std::string_view blanks = " \t\r\n\f\v";
 
 struct TaskParts final : ContextPlan::Parts {
   std::int64_t room = 0;
@@ -21,7 +21,7 @@ struct TaskParts final : ContextPlan::Parts {
   std::size_t header = 0;
   std::vector<std::size_t> outlines;   // the fuller one first; empty: none is shown
   std::optional<std::size_t> imports;  // empty: none is shown
-  std::size_t label = 0;               // before the code where anything stands above it
+  std::size_t label = 0;               // before the code where anything is above it
   std::size_t fence = 0;
   Pieces code;
   std::optional<std::size_t> gap;  // pieces before and after it do not adjoin: too long to count
@@ -77,7 +77,7 @@ Prompt TaskParts::fit(const Counts& counts) const {
   const std::int64_t needed = total(counts, code);
   const std::int64_t share = room / surroundings_share;
 
-  // What stands above the code: as much as fits beside it, the outline before the imports.
+  // What is above the code: as much as fits beside it, the outline before the imports.
   std::int64_t beside = gap ? 0 : left - needed - counts[label];
   const auto fits = [&](std::size_t text) {
     return counts[text] <= share && counts[text] <= beside;
@@ -104,11 +104,7 @@ Prompt TaskParts::fit(const Counts& counts) const {
 }
 
 std::string_view line(const Text& text, std::size_t index) {
-  return text.view({text.line_start(index), text.line_end(index)});
-}
-
-bool is_blank(std::string_view text) {
-  return text.find_first_not_of(blanks) == text.npos;
+  return text.view(text.line_range(index));
 }
 
 struct Code {
@@ -123,7 +119,7 @@ Code lines_of(const Text& text, std::size_t first, std::size_t last, const std::
   while (last > first && is_blank(line(text, last))) --last;
   std::string subject = file + (first == last ? ", line " : ", lines ") + std::to_string(first + 1);
   if (first != last) subject.append(" to ").append(std::to_string(last + 1));
-  return {{text.line_start(first), text.line_end(last)}, std::move(subject)};
+  return {{text.line_range(first).begin, text.line_end(last)}, std::move(subject)};
 }
 
 // The lines without a blank one around `place`, or the next ones below or above.
@@ -173,8 +169,8 @@ std::string dedented(const Text& text, const Code& code) {
   std::string result;
   for (std::size_t i = first; i <= last; ++i) {
     std::string_view here = line(text, i);
-    if (i == last) here = here.substr(0, code.range.end.value - text.line_start(i).value);
-    const std::size_t before = code.range.begin.value - text.line_start(first).value;
+    if (i == last) here = here.substr(0, code.range.end.value - text.line_range(i).begin.value);
+    const std::size_t before = code.range.begin.value - text.line_range(first).begin.value;
     if (i == first && before > indentation(here).size()) {
       here.remove_prefix(before);
     } else if (here.starts_with(outer)) {
@@ -221,7 +217,7 @@ std::string outline_lines(const Text& text, std::span<const Declaration> outline
   return lines;
 }
 
-void add_surroundings(const SyntaxTree& tree, std::string_view name, std::size_t most_bytes,
+void add_surroundings(const SyntaxTree& tree, std::string_view name, std::size_t max_bytes,
                       TaskParts& parts, std::vector<std::string>& texts) {
   const Text& text = *tree.snapshot().text;
   const auto add = [&](std::string_view title, const std::string& lines) {
@@ -232,12 +228,12 @@ void add_surroundings(const SyntaxTree& tree, std::string_view name, std::size_t
   if (outline.size() > 1) {
     for (const int deepest : {1, 0}) {
       const std::string lines = outline_lines(text, outline, deepest);
-      if (lines.size() > most_bytes) continue;
+      if (lines.size() > max_bytes) continue;
       parts.outlines.push_back(add("Outline of the file:", lines));
     }
   }
   const std::string imports = import_lines(text, tree.imports());
-  if (!imports.empty() && imports.size() <= most_bytes) {
+  if (!imports.empty() && imports.size() <= max_bytes) {
     parts.imports = add("Its imports:", imports);
   }
 }
@@ -246,7 +242,7 @@ void add_surroundings(const SyntaxTree& tree, std::string_view name, std::size_t
 
 ContextPlan plan_task(const Syntax& syntax, const SnapshotPtr& snapshot, ByteRange selection,
                       const ModelProfile& profile, std::string_view task,
-                      std::int64_t answer_tokens, std::string_view root) {
+                      std::int64_t answer_tokens, std::span<const std::string> folders) {
   ContextPlan plan;
   const Text& text = *snapshot->text;
   selection.begin.value = std::min(selection.begin.value, text.str().size());
@@ -258,7 +254,7 @@ ContextPlan plan_task(const Syntax& syntax, const SnapshotPtr& snapshot, ByteRan
     plan.refused_ = secret_refusal(snapshot->uri);
   } else if (instruction == profile.tasks.end()) {
     plan.refused_ = "The model " + profile.name + " has no task '" + std::string(task) + "'.";
-  } else if (is_blank(text.str())) {
+  } else if (is_blank(text.view({text.begin(), Byte{text.str().size()}}))) {
     plan.refused_ = plan.subject_ + " is empty: there is nothing to ask about.";
   }
   if (!plan.refused_.empty()) return plan;
@@ -270,7 +266,7 @@ ContextPlan plan_task(const Syntax& syntax, const SnapshotPtr& snapshot, ByteRan
 
   auto parts = std::make_shared<TaskParts>();
   parts->room = std::max<std::int64_t>(profile.context_tokens - answer_tokens - template_tokens, 0);
-  const std::size_t most_bytes = static_cast<std::size_t>(parts->room) * most_bytes_per_token;
+  const std::size_t max_bytes = static_cast<std::size_t>(parts->room) * max_bytes_per_token;
   const auto add = [&](std::string added) {
     plan.texts_.push_back(std::move(added));
     return plan.texts_.size() - 1;
@@ -287,19 +283,19 @@ ContextPlan plan_task(const Syntax& syntax, const SnapshotPtr& snapshot, ByteRan
   const std::string fence = fence_for(shown);
 
   parts->system = add(profile.system_chat);
-  parts->header = add(std::string("File: ") + display_path(snapshot->uri, root) +
+  parts->header = add(std::string("File: ") + display_path(snapshot->uri, folders) +
                       (name.empty() ? "" : " (" + name + ")") + "\n\n");
-  if (profile.surroundings) add_surroundings(*tree, name, most_bytes, *parts, plan.texts_);
+  if (profile.surroundings) add_surroundings(*tree, name, max_bytes, *parts, plan.texts_);
   parts->label = add("The code in question:\n\n");
   parts->fence = add(fence + name + "\n");
   parts->lines = count_lines(shown);
-  if (shown.size() <= 2 * most_bytes) {
+  if (shown.size() <= 2 * max_bytes) {
     parts->code = add_pieces(shown, plan.texts_);
   } else {
     const std::string_view all = shown;
-    std::size_t head = all.rfind('\n', most_bytes) + 1;  // npos + 1 is 0
-    if (head == 0) head = character_start(all, most_bytes);
-    const std::size_t tail = all.find('\n', all.size() - most_bytes - 1) + 1;
+    std::size_t head = all.rfind('\n', max_bytes) + 1;  // npos + 1 is 0
+    if (head == 0) head = character_start(all, max_bytes);
+    const std::size_t tail = all.find('\n', all.size() - max_bytes - 1) + 1;
     parts->code = add_pieces(all.substr(0, head), plan.texts_);
     parts->gap = parts->code.end;
     parts->code.end = add_pieces(all.substr(tail), plan.texts_).end;

@@ -1,40 +1,28 @@
 // Blocks by indentation: a line and those below it that stand further to the right.
-#include "lsp/indentation.hpp"
+#include "lsp/document/indentation.hpp"
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <string>
 #include <string_view>
+#include <utility>
+
+#include "lsp/support/characters.hpp"
 
 namespace hearth::lsp {
 namespace {
 
-constexpr std::string_view blanks = " \t\r\n\f\v";
-
-bool is_word(char c) {
-  return std::isalnum(static_cast<unsigned char>(c)) || c == '_';
-}
+constexpr std::size_t tab_width = 4;
 
 std::string_view line(const Text& text, std::size_t index) {
-  return text.view({text.line_start(index), text.line_end(index)});
-}
-
-bool is_blank(std::string_view line) {
-  return line.find_first_not_of(blanks) == line.npos;
-}
-
-std::string_view trimmed(std::string_view line) {
-  const std::size_t first = line.find_first_not_of(blanks);
-  return first == line.npos ? std::string_view{}
-                            : line.substr(first, line.find_last_not_of(blanks) - first + 1);
+  return text.view(text.line_range(index));
 }
 
 std::size_t indent(std::string_view line) {
   return std::min(line.find_first_not_of(blanks), line.size());
 }
 
-// A line that goes on with the block above it though it stands no further to the right.
+// A line that goes on with the block above it though it is indented no further.
 bool goes_on(std::string_view line) {
   const std::string_view code = trimmed(line);
   return !code.empty() && (std::string_view("{})]").find(code.front()) != code.npos ||
@@ -50,11 +38,11 @@ std::string head_name(std::string_view line) {
   const std::size_t parenthesis = code.find('(');
   if (parenthesis == code.npos) return {};
   if (std::string_view("{:(),").find(code.back()) == code.npos) return {};
-  const auto first_word_end = std::ranges::find_if_not(code, is_word);
+  const auto first_word_end = std::ranges::find_if_not(code, is_word_byte);
   const std::string_view first_word(code.begin(), first_word_end);
   if (std::ranges::find(others, first_word) != others.end()) return {};
   std::size_t begin = parenthesis;
-  while (begin > 0 && is_word(code[begin - 1])) --begin;
+  while (begin > 0 && is_word_byte(code[begin - 1])) --begin;
   return std::string(code.substr(begin, parenthesis - begin));
 }
 
@@ -74,7 +62,51 @@ std::size_t block_end(const Text& text, std::size_t head) {
 
 }  // namespace
 
+std::string_view indentation(std::string_view line) {
+  return line.substr(0, line.find_first_not_of(" \t"));
+}
+
+std::size_t indentation_width(std::string_view line) {
+  std::size_t width = 0;
+  for (const char c : indentation(line)) width += c == '\t' ? tab_width - width % tab_width : 1;
+  return width;
+}
+
+bool same_indentation(std::string_view one, std::string_view other) {
+  one = indentation(one);
+  other = indentation(other);
+  if (one == other) return true;
+  if (one.find('\t') == one.npos) std::swap(one, other);
+  const bool comparable = one.find(' ') == one.npos && other.find('\t') == other.npos;
+  if (!comparable || one.empty() || other.size() % one.size() != 0) return false;
+  const std::size_t tab = other.size() / one.size();
+  return tab == 2 || tab == 4 || tab == 8;
+}
+
+std::string indentation_step(std::string_view text) {
+  constexpr std::size_t lines_looked_at = 200;
+  std::string_view below;  // the indentation of the line below the one that is looked at
+  for (std::size_t line = 0; line < lines_looked_at && !text.empty(); ++line) {
+    const std::size_t end = text.find_last_of("\r\n");
+    const std::string_view here = end == text.npos ? text : text.substr(end + 1);
+    text = end == text.npos ? std::string_view{} : text.substr(0, end);
+    if (is_blank(here)) continue;
+    const std::string_view left = indentation(here);
+    if (below.size() > left.size() && below.starts_with(left)) {
+      const std::string_view step = below.substr(left.size());
+      if (step == "\t") return "\t";
+      if (step.find('\t') == step.npos && step.size() >= 2 && step.size() <= 8) {
+        return std::string(step);
+      }
+    }
+    below = left;
+  }
+  return std::string(below.find('\t') == below.npos ? "    " : "\t");
+}
+
 ByteRange on_text(const Text& text, ByteRange range) {
+  range.begin = std::max(range.begin, text.begin());
+  range.end = std::max(range.end, range.begin);
   const std::string_view inside = text.view(range);
   const std::size_t first = inside.find_first_not_of(blanks);
   if (first != inside.npos) {
@@ -84,7 +116,7 @@ ByteRange on_text(const Text& text, ByteRange range) {
   const std::size_t index = text.line_of(range.begin);
   const std::string_view whole = line(text, index);
   if (is_blank(whole)) return {range.begin, range.begin};
-  const std::size_t start = text.line_start(index).value;
+  const std::size_t start = text.line_range(index).begin.value;
   const std::size_t place = std::clamp(range.begin.value, start + whole.find_first_not_of(blanks),
                                        start + whole.find_last_not_of(blanks));
   return {{place}, {place + 1}};
@@ -101,7 +133,7 @@ std::optional<Declaration> enclosing_by_indentation(const Text& text, ByteRange 
       std::string name = goes_on(here) ? "" : head_name(here);
       const std::size_t last = block_end(text, head);
       if (!name.empty() && last > head && text.line_end(last) >= range.end) {
-        const Byte begin{text.line_start(head).value + indent(here)};
+        const Byte begin{text.line_range(head).begin.value + indent(here)};
         return Declaration{DeclarationRule::Kind::function,
                            std::move(name),
                            {begin, text.line_end(last)},

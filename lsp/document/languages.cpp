@@ -1,8 +1,11 @@
 // The rows of the table in languages.hpp. Node types are those of the pinned grammars.
-#include "lsp/languages.hpp"
+#include "lsp/document/languages.hpp"
 
 #include <algorithm>
 #include <array>
+#include <string>
+
+#include "lsp/protocol/source_path.hpp"
 
 extern "C" {
 const TSLanguage* tree_sitter_bash();
@@ -256,7 +259,8 @@ const Language* find_language(std::string_view language_id, std::string_view uri
   const auto by_id = std::ranges::find_if(
       table, [&](const Language& row) { return contains(row.ids, language_id); });
   if (by_id != table.end()) return &*by_id;
-  const auto ends = [&](std::string_view extension) { return uri.ends_with(extension); };
+  const std::string path = path_of(uri);
+  const auto ends = [&](std::string_view extension) { return path.ends_with(extension); };
   const auto by_name = std::ranges::find_if(
       table, [&](const Language& row) { return std::ranges::any_of(row.extensions, ends); });
   return by_name != table.end() ? &*by_name : nullptr;

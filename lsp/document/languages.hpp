@@ -46,7 +46,7 @@ struct Language {
   std::span<const ImportRule> imports;
   std::span<const std::string_view> wrappers;    // belong to the one declaration inside: `export`
   std::span<const std::string_view> containers;  // what is inside counts as top level: namespaces
-  std::string_view attribute = {};               // stands before the declaration that it belongs to
+  std::string_view attribute = {};               // comes before the declaration that it belongs to
 };
 
 std::span<const Language> languages();

@@ -7,8 +7,8 @@
 #include <string_view>
 #include <utility>
 
-#include "lsp/indentation.hpp"
-#include "lsp/syntax.hpp"
+#include "lsp/document/indentation.hpp"
+#include "lsp/document/syntax.hpp"
 
 namespace hearth::lsp {
 namespace {
@@ -232,7 +232,7 @@ class View {
   bool leads(TSNode node) const {
     if (!is_comment(node) && !is_attribute(node)) return false;
     const Byte begin = range(node).begin;
-    const Byte line = text_.line_start(text_.line_of(begin));
+    const Byte line = text_.line_range(text_.line_of(begin)).begin;
     return text_.view({line, begin}).find_first_not_of(" \t") == std::string_view::npos;
   }
 
@@ -332,7 +332,7 @@ std::optional<Declaration> SyntaxTree::enclosing(ByteRange selection) const {
   bool in_function = false;
   for (std::size_t i = 0; i < path.size(); ++i) {
     if (ts_node_is_error(path[i])) error = i + 1;
-    // What a wrapper wraps may lie further on the path, or beside it: `export` was selected.
+    // What a wrapper wraps may be further on the path, or beside it: `export` was selected.
     const TSNode declared = view.declared(path[i]);
     if (ts_node_is_null(declared)) continue;
     const Rule& rule = *view.rule(declared);
@@ -404,6 +404,37 @@ std::string SyntaxTree::dump() const {
   }
   ts_tree_cursor_delete(&cursor);
   return dump;
+}
+
+bool SyntaxTree::in_comment(Byte place) const {
+  if (!tree_ || place.value == 0) return false;
+  const auto last = static_cast<std::uint32_t>(place.value - 1);
+  const TSNode node = ts_node_descendant_for_byte_range(ts_tree_root_node(tree_), last, last + 1);
+  if (!is_comment(node)) return false;
+  // Behind a comment that was closed is not in it.
+  const std::string_view text = snapshot_->text->view(range(node));
+  const bool closed = text.ends_with("*/") || text.ends_with("-->");
+  return range(node).end > place || !closed;
+}
+
+std::size_t SyntaxTree::errors() const {
+  if (!tree_) return 0;
+  std::size_t count = 0;
+  TSTreeCursor cursor = ts_tree_cursor_new(ts_tree_root_node(tree_));
+  for (bool more = true; more;) {
+    const TSNode node = ts_tree_cursor_current_node(&cursor);
+    const bool wrong = ts_node_is_error(node) || ts_node_is_missing(node);
+    count += wrong ? 1 : 0;
+    if (!wrong && ts_node_has_error(node) && ts_tree_cursor_goto_first_child(&cursor)) continue;
+    while (!ts_tree_cursor_goto_next_sibling(&cursor)) {
+      if (!ts_tree_cursor_goto_parent(&cursor)) {
+        more = false;
+        break;
+      }
+    }
+  }
+  ts_tree_cursor_delete(&cursor);
+  return count;
 }
 
 }  // namespace hearth::lsp

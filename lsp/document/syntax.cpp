@@ -1,5 +1,5 @@
 // Keeps the tree of each open document: notes edits at once, parses when a tree is asked for.
-#include "lsp/syntax.hpp"
+#include "lsp/document/syntax.hpp"
 
 #include <tree_sitter/api.h>
 
@@ -90,6 +90,15 @@ TreePtr parse(const std::string& text, const Language& language, const TSTree* o
   return TreePtr(ts_parser_parse_with_options(parser.get(), old, input, options));
 }
 
+// Null also where the guard refuses.
+TreePtr parse_guarded(const Snapshot& snapshot, const Language& language, const TSTree* old,
+                      std::chrono::milliseconds timeout, ParseGuard* guard) {
+  if (guard != nullptr && !guard->begin(snapshot.uri)) return nullptr;
+  TreePtr tree = parse(snapshot.text->str(), language, old, timeout);
+  if (guard != nullptr) guard->end(snapshot.uri);
+  return tree;
+}
+
 const Language* parsed_language(const Snapshot& snapshot) {
   if (snapshot.text->str().size() > max_parsed_bytes) return nullptr;
   return find_language(snapshot.language_id, snapshot.uri);
@@ -103,7 +112,8 @@ struct Syntax::Entry {
   TreePtr stale;       // an earlier tree, with the edits since then noted in it; may be null
 };
 
-Syntax::Syntax(std::chrono::milliseconds parse_timeout) : timeout_(parse_timeout) {}
+Syntax::Syntax(std::chrono::milliseconds parse_timeout, ParseGuard* guard)
+    : timeout_(parse_timeout), guard_(guard) {}
 Syntax::~Syntax() = default;
 
 void Syntax::open(const SnapshotPtr& snapshot) {
@@ -150,7 +160,7 @@ SyntaxTreePtr Syntax::tree(const SnapshotPtr& snapshot) const {
   // Without the lock: a person types on meanwhile. Two threads that ask at once both parse.
   const Language* language = parsed_language(*snapshot);
   TreePtr parsed =
-      language ? parse(snapshot->text->str(), *language, old.get(), timeout_) : nullptr;
+      language ? parse_guarded(*snapshot, *language, old.get(), timeout_, guard_) : nullptr;
   auto tree = std::make_shared<const SyntaxTree>(snapshot, language, parsed.release());
 
   const std::lock_guard lock(mutex_);
@@ -160,6 +170,23 @@ SyntaxTreePtr Syntax::tree(const SnapshotPtr& snapshot) const {
     found->second.stale.reset();
   }
   return tree;
+}
+
+std::optional<std::size_t> Syntax::errors_with(const SyntaxTree& tree, Byte place,
+                                               std::string_view inserted) const {
+  if (!tree.parsed()) return std::nullopt;
+  if (inserted.empty()) return tree.errors();
+  const Snapshot& snapshot = tree.snapshot();
+  const auto with = std::make_shared<const Snapshot>(
+      Snapshot{snapshot.uri, snapshot.language_id, snapshot.version,
+               std::make_shared<const Text>(snapshot.text->edited({place, place}, inserted))});
+  const std::string& before = snapshot.text->str();
+  const std::string& after = with->text->str();
+  const TreePtr old(ts_tree_copy(tree.tree_));
+  apply(old.get(), {place, place, Byte{place.value + after.size() - before.size()}}, before, after);
+  TreePtr parsed = parse_guarded(*with, *tree.language(), old.get(), timeout_, guard_);
+  if (!parsed) return std::nullopt;
+  return SyntaxTree(with, tree.language(), parsed.release()).errors();
 }
 
 }  // namespace hearth::lsp

@@ -4,28 +4,23 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
-#include "lsp/languages.hpp"
-#include "lsp/text.hpp"
+#include "lsp/document/languages.hpp"
+#include "lsp/support/parse_guard.hpp"
+#include "lsp/support/text.hpp"
 
 struct TSTree;
 
 namespace hearth::lsp {
-
-// One change of a document: [start, old_end) became [start, new_end). Several are applied in order,
-// each with the offsets of the text that it is applied to.
-struct ByteEdit {
-  Byte start;
-  Byte old_end;
-  Byte new_end;
-};
 
 // A function, method, class, section: what an action is about.
 struct Declaration {
@@ -37,8 +32,8 @@ struct Declaration {
 };
 
 // The structure of one snapshot. Immutable; share it between threads. Where no tree can be had
-// (no grammar, a parse that took too long) or the tree is broken around the place that is asked
-// about, indentation decides what encloses it.
+// (no grammar, a parse that took too long or ended a process) or the tree is broken around the
+// place that is asked about, indentation decides what encloses it.
 class SyntaxTree {
  public:
   // Takes ownership of `tree`, which may be null.
@@ -53,12 +48,16 @@ class SyntaxTree {
 
   // The innermost named declaration around all of `range`.
   std::optional<Declaration> enclosing(ByteRange range) const;
-  // The statement at top level around `place`; for a comment, what stands right below it.
+  // The statement at top level around `place`; for a comment, the one right below it.
   std::optional<ByteRange> statement(Byte place) const;
   // In the order of the text: declarations at top level and the members of its types.
   std::vector<Declaration> outline() const;
   // Imports at top level, in order, each without its line's end.
   std::vector<ByteRange> imports() const;
+  // Whether `place` is in a comment, or at the end of one that ends with its line.
+  bool in_comment(Byte place) const;
+  // Places where the text is not what its grammar expects.
+  std::size_t errors() const;
   // The tree as an S-expression with the byte range of each node; for tests and logs.
   std::string dump() const;
 
@@ -76,8 +75,12 @@ using SyntaxTreePtr = std::shared_ptr<const SyntaxTree>;
 // order. tree() does the parsing, on its caller's thread, so call it off the server's thread.
 class Syntax {
  public:
-  // A parse that takes longer is given up; its snapshot is plain text then.
-  explicit Syntax(std::chrono::milliseconds parse_timeout = std::chrono::milliseconds{300});
+  static constexpr std::chrono::milliseconds usual_timeout{300};
+
+  // A parse that takes longer is given up; its snapshot is plain text then. `guard`, if there is
+  // one, outlives the trees' users.
+  explicit Syntax(std::chrono::milliseconds parse_timeout = usual_timeout,
+                  ParseGuard* guard = nullptr);
   ~Syntax();
 
   void open(const SnapshotPtr& snapshot);
@@ -88,10 +91,15 @@ class Syntax {
   // Never null. The newest snapshot of an open document is parsed incrementally and remembered;
   // any other one is parsed whole.
   SyntaxTreePtr tree(const SnapshotPtr& snapshot) const;
+  // The errors that the text of `tree` has with `inserted` at `place`; nothing where no tree can be
+  // had. Parses as tree() does.
+  std::optional<std::size_t> errors_with(const SyntaxTree& tree, Byte place,
+                                         std::string_view inserted) const;
 
  private:
   struct Entry;
   std::chrono::milliseconds timeout_;
+  ParseGuard* guard_;
   mutable std::mutex mutex_;
   mutable std::unordered_map<std::string, Entry> entries_;
 };

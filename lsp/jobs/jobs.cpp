@@ -1,20 +1,20 @@
 // The list of jobs and their way through the model.
-#include "lsp/jobs.hpp"
+#include "lsp/jobs/jobs.hpp"
 
 #include <algorithm>
 #include <utility>
 
-#include "lsp/host.hpp"
-#include "lsp/json.hpp"
+#include "lsp/protocol/json.hpp"
+#include "lsp/protocol/prompt_json.hpp"
+#include "lsp/support/host.hpp"
 
 namespace hearth::lsp {
 namespace {
 
 constexpr std::ptrdiff_t remembered = 100;  // ended jobs
 
-constexpr std::array<std::string_view, 6> states{"queued", "reading", "writing",
-                                                 "done",   "failed",  "cancelled"};
-constexpr std::array<std::string_view, 2> deliveries{"answer", "edit"};
+constexpr std::array<std::string_view, 7> states{"queued", "prefilling", "thinking", "generating",
+                                                 "done",   "failed",     "cancelled"};
 constexpr std::array<std::string_view, 3> priorities{"explicit_request", "inline_completion",
                                                      "background"};
 
@@ -23,10 +23,12 @@ JobState state_in(GenerationProgress::Phase phase) {
     case GenerationProgress::Phase::loading:
     case GenerationProgress::Phase::queued:
       return JobState::queued;
-    case GenerationProgress::Phase::reading:
-      return JobState::reading;
-    case GenerationProgress::Phase::writing:
-      return JobState::writing;
+    case GenerationProgress::Phase::prefilling:
+      return JobState::prefilling;
+    case GenerationProgress::Phase::thinking:
+      return JobState::thinking;
+    case GenerationProgress::Phase::generating:
+      return JobState::generating;
   }
   return JobState::queued;
 }
@@ -52,6 +54,7 @@ GenerateOptions read_options(const Json& json) {
   GenerateOptions options;
   options.priority = enum_member<Priority>(priorities, json, "priority");
   options.max_tokens = integer_member(json, "maxTokens");
+  options.thinking_budget = integer_member(json, "thinkingBudget");
   for (const Json& text : array_member(json, "stopStrings")) {
     if (!text.is_string()) throw InvalidParams("\"stopStrings\" holds what is not a string");
     options.stop_strings.push_back(text.get<std::string>());
@@ -68,9 +71,9 @@ void to_json(Json& json, const Request& request) {
           {"options",
            {{"priority", enum_name(priorities, request.options.priority)},
             {"maxTokens", request.options.max_tokens},
+            {"thinkingBudget", request.options.thinking_budget},
             {"stopStrings", request.options.stop_strings}}},
-          {"targets", Json::array()},
-          {"delivery", enum_name(deliveries, request.delivery)}};
+          {"targets", Json::array()}};
   for (const Target& target : request.targets) json["targets"].push_back(target_json(target));
 }
 
@@ -83,7 +86,6 @@ void from_json(const Json& json, Request& request) {
   for (const Json& target : array_member(json, "targets")) {
     request.targets.push_back(read_target(target));
   }
-  request.delivery = enum_member<Delivery>(deliveries, json, "delivery");
 }
 
 std::string_view name(JobState state) {
@@ -94,7 +96,10 @@ bool ended(JobState state) {
   return state == JobState::done || state == JobState::failed || state == JobState::cancelled;
 }
 
-Jobs::Jobs(Host& host, Model& model) : host_(host), model_(model) {}
+Jobs::Jobs(Host& host, Model& model, std::function<JobId()> next_id)
+    : host_(host), model_(model), next_id_(std::move(next_id)) {
+  if (!next_id_) next_id_ = [last = JobId{0}]() mutable { return ++last; };
+}
 
 Jobs::~Jobs() {
   for (const auto& [id, entry] : entries_) {
@@ -110,7 +115,7 @@ JobId Jobs::start(Request request, Listener listener) {
 
 JobId Jobs::announce(Request request, GenerationProgress::Phase phase, Listener listener) {
   forget_oldest();
-  const JobId id = ++last_;
+  const JobId id = next_id_();
   Entry& entry = entries_[id];
   entry.job.id = id;
   entry.job.request = std::move(request);
@@ -142,8 +147,9 @@ void Jobs::fail(JobId id, std::string error) {
   end(*entry, JobState::failed);
 }
 
-void Jobs::forget_listener(JobId id) {
+void Jobs::unsubscribe(JobId id) {
   if (Entry* entry = running(id)) entry->listener = nullptr;
+  cancel(id);
 }
 
 void Jobs::cancel(JobId id) {
@@ -185,8 +191,8 @@ void Jobs::wrote(JobId id, std::string text) {
   Entry* entry = running(id);
   if (entry == nullptr) return;
   text = valid_utf8(std::move(text));
-  entry->job.state = JobState::writing;
-  entry->job.progress.phase = GenerationProgress::Phase::writing;
+  entry->job.state = JobState::generating;
+  entry->job.progress.phase = GenerationProgress::Phase::generating;
   entry->job.text += text;
   if (entry->listener) entry->listener(entry->job, text);
 }
@@ -201,11 +207,14 @@ void Jobs::finished(JobId id, Result<Answer> result) {
   }
   const Answer& answer = std::get<Answer>(result);
   GenerationProgress& progress = entry->job.progress;
-  progress.phase = GenerationProgress::Phase::writing;
+  progress.phase = GenerationProgress::Phase::generating;
   progress.prompt_tokens = answer.prompt_tokens;
   progress.cached_tokens = answer.cached_tokens;
   progress.prompt_done = static_cast<double>(answer.prompt_tokens);
+  progress.thought_tokens = answer.thought_tokens;
   progress.answer_tokens = answer.answer_tokens;
+  entry->job.finish = answer.finish;
+  entry->job.thought_cut = answer.thought_cut;
   entry->job.text = valid_utf8(answer.text);
   entry->job.prompt_time = answer.prompt_time;
   entry->job.answer_time = answer.answer_time;

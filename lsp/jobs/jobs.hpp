@@ -1,5 +1,6 @@
 // Jobs: actions that were chosen and take long. Process-wide: a session holds ids only, so what a
-// job needs is in its Request, which is a value that can be written down.
+// job needs is in its Request, which is a value that can be written down. A job runs for its
+// subscriber, the session that started it, and is cancelled when that goes.
 #pragma once
 
 #include <chrono>
@@ -12,16 +13,16 @@
 #include <string_view>
 #include <vector>
 
-#include "lsp/lifetime.hpp"
-#include "lsp/model.hpp"
-#include "lsp/prompt.hpp"
-#include "lsp/text.hpp"
+#include "lsp/support/lifetime.hpp"
+#include "lsp/support/model.hpp"
+#include "lsp/support/prompt.hpp"
+#include "lsp/support/text.hpp"
 
 namespace hearth::lsp {
 
 class Host;
 
-// A place in a document that an action is about, and what stood there when it was prepared.
+// A place in a document that an action is about, and the text there when it was prepared.
 struct Target {
   std::string uri;
   std::int64_t version = 0;
@@ -30,8 +31,6 @@ struct Target {
   bool operator==(const Target&) const = default;
 };
 
-enum class Delivery : std::uint8_t { answer, edit };  // text to read, or an edit to apply
-
 // What an action's prepare() makes; with the answer it is all that apply() gets.
 struct Request {
   std::string action;  // the action's id: "explain"
@@ -39,14 +38,21 @@ struct Request {
   Prompt prompt;
   GenerateOptions options;
   std::vector<Target> targets;
-  Delivery delivery = Delivery::answer;
 };
 void to_json(nlohmann::json& json, const Request& request);
 // Throws a std::exception that says what is wrong on a value of another form.
 void from_json(const nlohmann::json& json, Request& request);
 
 using JobId = std::uint64_t;
-enum class JobState : std::uint8_t { queued, reading, writing, done, failed, cancelled };
+enum class JobState : std::uint8_t {
+  queued,
+  prefilling,
+  thinking,
+  generating,
+  done,
+  failed,
+  cancelled
+};
 std::string_view name(JobState state);
 bool ended(JobState state);
 
@@ -56,6 +62,8 @@ struct Job {
   JobState state = JobState::queued;
   GenerationProgress progress;
   std::string text;                          // the answer so far
+  FinishReason finish = FinishReason::stop;  // of a done job
+  bool thought_cut = false;                  // as the Answer says
   std::string error;                         // why it failed
   std::chrono::milliseconds prompt_time{0};  // of a done job: what the two parts took
   std::chrono::milliseconds answer_time{0};
@@ -66,7 +74,8 @@ struct Job {
 // All methods on the Host's thread.
 class Jobs {
  public:
-  Jobs(Host& host, Model& model);
+  // `next_id` gives each job its number, greater than all before; without it they count from 1.
+  Jobs(Host& host, Model& model, std::function<JobId()> next_id = {});
   ~Jobs();
 
   // What changed: the state or progress (empty delta), or text that was added.
@@ -77,8 +86,10 @@ class Jobs {
   JobId announce(Request request, GenerationProgress::Phase phase, Listener listener);
   void submit(JobId id, Request request);
   void fail(JobId id, std::string error);
-  void forget_listener(JobId id);  // the session is going; the job itself goes on
-  void cancel(JobId id);           // unknown or ended ids are ignored
+  // The session is going: its listener is not called any more, and as nobody else waits for the
+  // job, it is cancelled.
+  void unsubscribe(JobId id);
+  void cancel(JobId id);  // unknown or ended ids are ignored
   const Job* find(JobId id) const;
   std::vector<const Job*> all() const;  // by id; the last 100 ended ones are kept
 
@@ -98,7 +109,7 @@ class Jobs {
 
   Host& host_;
   Model& model_;
-  JobId last_ = 0;
+  std::function<JobId()> next_id_;
   std::map<JobId, Entry> entries_;
   Lifetime lifetime_;
 };

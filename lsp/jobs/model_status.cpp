@@ -1,7 +1,8 @@
 // The model's state as clients see it.
-#include "lsp/model_status.hpp"
+#include "lsp/jobs/model_status.hpp"
 
-#include "lsp/job_text.hpp"
+#include "lsp/jobs/text.hpp"
+#include "lsp/protocol/constants.hpp"
 
 namespace hearth::lsp {
 
@@ -11,21 +12,36 @@ ModelStatus::ModelStatus(Session& session) : session_(session) {
   session.rpc.on_request(std::string(extension::Status::method),
                          [this](const Json&, Reply& reply) { reply.result(status()); });
   notify();
+  loading_.emplace(session, [this](const LoadingProgress& progress) { loads(progress); });
   session.model.describe(lifetime_.guard(
       [this](const Result<ModelDescription>& description) { described(description); }));
 }
 
+void ModelStatus::loads(const LoadingProgress& progress) {
+  const auto eta = progress.eta ? std::optional(progress.eta->count()) : std::nullopt;
+  if (model_.model_percentage == progress.percentage && model_.model_eta_ms == eta) return;
+  model_.model_percentage = progress.percentage;
+  model_.model_eta_ms = eta;
+  notify();
+}
+
 void ModelStatus::described(const Result<ModelDescription>& description) {
   if (const auto* error = std::get_if<ModelError>(&description)) {
+    session_.model_state = ModelState::failed;
     model_.model_state = "failed";
     model_.model_error = valid_utf8(error->message);
-    session_.rpc.notify("window/showMessage",
-                        {{"type", 1}, {"message", "hearth: " + *model_.model_error}});
+    loading_->end("failed");
+    session_.rpc.notify("window/showMessage", {{"type", message_type::error},
+                                               {"message", "hearth: " + *model_.model_error}});
   } else {
-    session_.model_ready = true;
+    loading_->end("ready");
+    session_.model_state = ModelState::ready;
     model_.model_state = "ready";
     model_.model_name = valid_utf8(std::get<ModelDescription>(description).profile.name);
   }
+  loading_.reset();
+  model_.model_percentage.reset();
+  model_.model_eta_ms.reset();
   notify();
 }
 

@@ -1,10 +1,13 @@
-// What a session says about the model: loading, ready or failed, as hearth/status; and, once, why
-// it failed, to everyone.
+// What a session says about the model: loading and how far, ready or failed, as hearth/status; that
+// it loads and, once, why it failed, to everyone.
 #pragma once
 
-#include "lsp/extension.hpp"
-#include "lsp/lifetime.hpp"
-#include "lsp/session.hpp"
+#include <optional>
+
+#include "lsp/jobs/loading_view.hpp"
+#include "lsp/jobs/session.hpp"
+#include "lsp/protocol/extension.hpp"
+#include "lsp/support/lifetime.hpp"
 
 namespace hearth::lsp {
 
@@ -14,12 +17,14 @@ class ModelStatus {
   explicit ModelStatus(Session& session);
 
  private:
+  void loads(const LoadingProgress& progress);
   void described(const Result<ModelDescription>& description);
   void notify();
   extension::Status status() const;
 
   Session& session_;
-  extension::Status model_;  // its part about the model
+  extension::Status model_;             // its part about the model
+  std::optional<LoadingView> loading_;  // until the model is there
   Lifetime lifetime_;
 };
 

@@ -1,11 +1,13 @@
 // create → begin → report* → end, once for each job.
-#include "lsp/work_progress.hpp"
+#include "lsp/jobs/progress.hpp"
 
 #include <algorithm>
 #include <charconv>
 #include <utility>
 
-#include "lsp/job_text.hpp"
+#include "lsp/jobs/text.hpp"
+#include "lsp/protocol/constants.hpp"
+#include "lsp/protocol/extension.hpp"
 
 namespace hearth::lsp {
 namespace {
@@ -21,12 +23,14 @@ std::string token_of(JobId job) {
 WorkProgress::WorkProgress(Session& session, JobId job) : session_(session), job_(job) {
   if (!session.client.work_done_progress) {
     state_ = State::refused;
+    tell_begun();
     return;
   }
   session.rpc.request("window/workDoneProgress/create", {{"token", token_of(job)}},
                       lifetime_.guard([this](const std::variant<Json, RpcError>& answer) {
                         if (std::holds_alternative<RpcError>(answer)) {
                           state_ = State::refused;
+                          tell_begun();
                           return;
                         }
                         state_ = State::created;
@@ -71,6 +75,16 @@ void WorkProgress::advance(const Job& job) {
   percentage_ = percentage;
   message_ = std::move(message);
   send({{"kind", "report"}, {"message", message_}, {"percentage", percentage_}});
+}
+
+void WorkProgress::tell_begun() {
+  const Job* job = session_.jobs.find(job_);
+  if (job == nullptr || ended(job->state) || session_.client.has(extension::feature_jobs)) return;
+  if (session_.model_state == ModelState::failed) return;  // which is what it will say at once
+  session_.rpc.notify("window/showMessage",
+                      {{"type", message_type::info},
+                       {"message", job->request.title + ": " + message_of(*job) +
+                                       " (`hearth jobs` shows how far it is)"}});
 }
 
 void WorkProgress::send(Json value) {

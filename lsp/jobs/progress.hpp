@@ -1,11 +1,12 @@
 // Standard progress of one job (window/workDoneProgress), for clients that support it. Where none
-// is supported, or the client refuses the token, nothing is sent.
+// is supported, or the client refuses the token, a message says that the work has begun; clients
+// with the hearth/* extension see it anyway.
 #pragma once
 
 #include <string>
 
-#include "lsp/lifetime.hpp"
-#include "lsp/session.hpp"
+#include "lsp/jobs/session.hpp"
+#include "lsp/support/lifetime.hpp"
 
 namespace hearth::lsp {
 
@@ -19,6 +20,7 @@ class WorkProgress {
 
  private:
   enum class State { waiting, refused, created, begun, ended };
+  void tell_begun();
   void send(Json value);
   void advance(const Job& job);
 

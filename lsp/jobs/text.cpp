@@ -1,24 +1,52 @@
 // Wording and percentages of jobs.
-#include "lsp/job_text.hpp"
+#include "lsp/jobs/text.hpp"
 
 #include <algorithm>
+#include <vector>
 
 namespace hearth::lsp {
 namespace {
 
-std::string phase_message(const GenerationProgress& progress) {
+std::string phase_message(const Job& job) {
+  const GenerationProgress& progress = job.progress;
   switch (progress.phase) {
     case GenerationProgress::Phase::loading:
       return "loading the model";
     case GenerationProgress::Phase::queued:
       return "queued";
-    case GenerationProgress::Phase::reading:
-      return "reading " + std::to_string(static_cast<std::int64_t>(progress.prompt_done)) + " of " +
-             std::to_string(progress.prompt_tokens) + " tokens";
-    case GenerationProgress::Phase::writing:
-      return "writing";
+    case GenerationProgress::Phase::prefilling:
+      return "prefilling " + std::to_string(static_cast<std::int64_t>(progress.prompt_done)) +
+             " of " + std::to_string(progress.prompt_tokens) + " tokens";
+    case GenerationProgress::Phase::thinking:
+      return "thinking, " + std::to_string(progress.thought_tokens) + " of at most " +
+             std::to_string(job.request.options.thinking_budget) + " tokens";
+    case GenerationProgress::Phase::generating:
+      return "generating";
   }
   return "queued";
+}
+
+std::string tokens(std::int64_t count) {
+  return std::to_string(count) + (count == 1 ? " token" : " tokens");
+}
+
+// Why a done job's text is not all that the model had to say; empty: it is.
+std::string shortcomings(const Job& job) {
+  std::vector<std::string> all;
+  if (job.thought_cut) {
+    all.push_back("the thought was cut after " + tokens(job.progress.thought_tokens) +
+                  " (thinking.budget)");
+  }
+  if (job.finish == FinishReason::length) {
+    all.push_back("the answer was cut after " + tokens(job.progress.answer_tokens) +
+                  " (answer.max_tokens)");
+  } else if (job.finish == FinishReason::context_full) {
+    all.push_back("the answer was cut, as the model's context is full");
+  }
+  if (job.text.empty()) all.push_back("the answer is empty");
+  std::string joined;
+  for (const std::string& each : all) joined += (joined.empty() ? "" : ", and ") + each;
+  return joined;
 }
 
 std::string remaining(std::chrono::milliseconds eta) {
@@ -33,9 +61,26 @@ double share(double part, double whole) {
 
 }  // namespace
 
+std::string loading_message(const LoadingProgress& progress) {
+  return "loading the model" + (progress.eta ? remaining(*progress.eta) : "");
+}
+
+std::string ending_note(const Job& job) {
+  if (job.state == JobState::cancelled) return "Cancelled before the answer was whole.";
+  if (job.state == JobState::failed) return "Failed before the answer was whole: " + job.error;
+  std::string note = job.state == JobState::done ? shortcomings(job) : "";
+  if (note.empty()) return note;
+  note.front() = 'T';  // "the …"
+  return note + ".";
+}
+
 std::string message_of(const Job& job) {
+  if (job.state == JobState::done) {
+    const std::string but = shortcomings(job);
+    return but.empty() ? "done" : "done, but " + but;
+  }
   if (ended(job.state)) return std::string(name(job.state));
-  std::string message = phase_message(job.progress);
+  std::string message = phase_message(job);
   if (job.progress.eta) message += remaining(*job.progress.eta);
   return message;
 }
@@ -43,16 +88,27 @@ std::string message_of(const Job& job) {
 std::int64_t percentage_of(const Job& job) {
   if (job.state == JobState::done) return 100;
   constexpr double half = 50;
-  constexpr double before_end = 49;
+  constexpr double quarter = 25;
+  constexpr double end = 99;
   const GenerationProgress& progress = job.progress;
-  if (progress.phase == GenerationProgress::Phase::reading) {
-    return static_cast<std::int64_t>(
-        half * share(progress.prompt_done, static_cast<double>(progress.prompt_tokens)));
+  const GenerateOptions& options = job.request.options;
+  const double written =
+      share(static_cast<double>(progress.answer_tokens), static_cast<double>(options.max_tokens));
+  switch (progress.phase) {
+    case GenerationProgress::Phase::prefilling:
+      return static_cast<std::int64_t>(
+          half * share(progress.prompt_done, static_cast<double>(progress.prompt_tokens)));
+    case GenerationProgress::Phase::thinking:
+      return static_cast<std::int64_t>(
+          half + quarter * share(static_cast<double>(progress.thought_tokens),
+                                 static_cast<double>(options.thinking_budget)));
+    case GenerationProgress::Phase::generating: {
+      const double begin = progress.thought_tokens > 0 ? half + quarter : half;
+      return static_cast<std::int64_t>(begin + (end - begin) * written);
+    }
+    default:
+      return 0;
   }
-  if (progress.phase != GenerationProgress::Phase::writing) return 0;
-  return static_cast<std::int64_t>(
-      half + before_end * share(static_cast<double>(progress.answer_tokens),
-                                static_cast<double>(job.request.options.max_tokens)));
 }
 
 extension::JobState job_state(const Job& job, std::optional<Range> range) {
@@ -68,6 +124,7 @@ extension::JobState job_state(const Job& job, std::optional<Range> range) {
   if (job.progress.eta) state.eta_ms = job.progress.eta->count();
   state.prompt_tokens = job.progress.prompt_tokens;
   state.cached_tokens = job.progress.cached_tokens;
+  state.thought_tokens = job.progress.thought_tokens;
   state.answer_tokens = job.progress.answer_tokens;
   if (job.state == JobState::done) {
     state.prompt_ms = job.prompt_time.count();

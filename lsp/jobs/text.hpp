@@ -5,14 +5,19 @@
 #include <optional>
 #include <string>
 
-#include "lsp/extension.hpp"
-#include "lsp/jobs.hpp"
+#include "lsp/jobs/jobs.hpp"
+#include "lsp/protocol/extension.hpp"
 
 namespace hearth::lsp {
 
-// "reading 120 of 340 tokens, about 12 s left"
+// "prefilling 120 of 340 tokens, about 12 s left"
 std::string message_of(const Job& job);
-// 0 … 100. Reading is the first half and writing the second, whatever they cost.
+// "loading the model, about 12 s left"
+std::string loading_message(const LoadingProgress& progress);
+// What keeps an ended job's text from being the whole answer, as a sentence; empty: nothing.
+std::string ending_note(const Job& job);
+// 0 … 100. Prefill is the first half and generation the second, whatever they cost; a thought takes
+// half of the second.
 std::int64_t percentage_of(const Job& job);
 extension::JobState job_state(const Job& job, std::optional<Range> range);
 

@@ -1,16 +1,16 @@
 // Negotiation of capabilities and of the hearth/* extension.
-#include "lsp/client.hpp"
+#include "lsp/protocol/client.hpp"
 
 #include <algorithm>
 #include <charconv>
 
-#include "lsp/extension.hpp"
+#include "lsp/protocol/constants.hpp"
+#include "lsp/protocol/extension.hpp"
 
 namespace hearth::lsp {
 namespace {
 
 constexpr std::array<std::string_view, 3> encodings{"utf-8", "utf-16", "utf-32"};
-constexpr std::int64_t llm_generated = 1;  // CodeActionTag
 
 bool contains(const Json* array, const Json& value) {
   return array != nullptr && array->is_array() &&
@@ -46,8 +46,7 @@ std::string text_at(const Json& object, std::initializer_list<const char*> path)
 }
 
 // Editors known to ask for inline completions without waiting for the answer.
-bool asks_asynchronously(const Json& params) {
-  const std::string name = text_at(params, {"clientInfo", "name"});
+bool asks_asynchronously(const Json& params, const std::string& name) {
   for (const std::string_view editor : {"Visual Studio Code", "VSCodium", "Code - OSS"}) {
     if (name.starts_with(editor)) return true;
   }
@@ -55,12 +54,38 @@ bool asks_asynchronously(const Json& params) {
          major_minor(text_at(params, {"clientInfo", "version"})) >= std::pair{0, 12};
 }
 
-std::string first_folder(const Json& params) {
-  const Json* folders = find(params, "workspaceFolders");
-  if (folders != nullptr && folders->is_array() && !folders->empty()) {
-    return text_at(folders->front(), {"uri"});
+InlineWaiting read_inline_waiting(const Json& params, const Client& client) {
+  // As lsp-mode calls itself: from version 9 on it asks, and Emacs blocks for up to ten
+  // seconds.
+  constexpr std::string_view lsp_mode = "emacs";
+  if (const Json* told = find_path(params, {"initializationOptions", "asyncInline"})) {
+    if (!told->is_boolean()) throw InvalidParams("\"asyncInline\" is neither true nor false");
+    return told->get<bool>() ? InlineWaiting::asynchronous : InlineWaiting::blocks;
   }
-  return text_at(params, {"rootUri"});
+  const std::string name = text_at(params, {"clientInfo", "name"});
+  if (name == lsp_mode) return InlineWaiting::blocks;
+  const bool announced =
+      find_path(params, {"capabilities", "textDocument", "inlineCompletion"}) != nullptr;
+  return announced || client.has(extension::feature_inline_completion) ||
+                 asks_asynchronously(params, name)
+             ? InlineWaiting::asynchronous
+             : InlineWaiting::unknown;
+}
+
+bool adds_line_endings(const Json& params) {
+  return text_at(params, {"clientInfo", "name"}) == "Neovim";
+}
+
+std::vector<std::string> read_folders(const Json& params) {
+  std::vector<std::string> uris;
+  const Json* folders = find(params, "workspaceFolders");
+  if (folders != nullptr && folders->is_array()) {
+    for (const Json& folder : *folders) uris.push_back(text_at(folder, {"uri"}));
+  } else {
+    uris.push_back(text_at(params, {"rootUri"}));
+  }
+  std::erase(uris, "");
+  return uris;
 }
 
 void read_extension(const Json& params, Client& client) {
@@ -68,6 +93,10 @@ void read_extension(const Json& params, Client& client) {
   if (wish == nullptr) return;
   const std::int64_t protocol = integer_member(*wish, "protocol");
   if (protocol < 1) throw InvalidParams("\"protocol\" of \"hearth\" is less than 1");
+  if (protocol < extension::oldest_protocol_version) {
+    client.refused_protocol = protocol;
+    return;
+  }
   client.protocol = std::min(protocol, extension::protocol_version);
   const Json* features = find(*wish, "features");
   for (const std::string_view feature : extension::all_features) {
@@ -81,6 +110,7 @@ Client read_client(const Json& params) {
   const Json& capabilities = member(params, "capabilities");
   Client client;
   client.encoding = choose_encoding(capabilities);
+  client.adds_line_endings = adds_line_endings(params);
   client.work_done_progress = flag(capabilities, {"window", "workDoneProgress"});
   client.show_document = flag(capabilities, {"window", "showDocument", "support"});
   client.text_document_content =
@@ -89,29 +119,43 @@ Client read_client(const Json& params) {
   if (action != nullptr) {
     client.code_action_literals = find(*action, "codeActionLiteralSupport") != nullptr;
     client.disabled_actions = flag(*action, {"disabledSupport"});
-    client.action_tags =
-        contains(find_path(*action, {"tagSupport", "valueSet"}), Json(llm_generated));
+    client.action_tags = contains(find_path(*action, {"tagSupport", "valueSet"}),
+                                  Json(code_action_tag::llm_generated));
   }
-  client.root = first_folder(params);
+  client.folders = read_folders(params);
+  client.workspace_folders = flag(capabilities, {"workspace", "workspaceFolders"});
   read_extension(params, client);
-  client.async_inline =
-      client.has(extension::feature_inline_completion) || asks_asynchronously(params);
+  client.inline_waiting = read_inline_waiting(params, client);
   return client;
+}
+
+void change_folders(const Json& params, std::vector<std::string>& folders) {
+  const Json& event = member(params, "event");
+  for (const Json& removed : array_member(event, "removed")) {
+    std::erase(folders, string_member(removed, "uri"));
+  }
+  for (const Json& added : array_member(event, "added")) {
+    std::string uri = string_member(added, "uri");
+    if (std::ranges::find(folders, uri) == folders.end()) folders.push_back(std::move(uri));
+  }
 }
 
 Json initialize_result(const Client& client, std::string_view version, const Json& commands,
                        const Json& kinds) {
-  constexpr int incremental = 2;
   Json capabilities{
       {"positionEncoding", enum_name(encodings, client.encoding)},
-      {"textDocumentSync", {{"openClose", true}, {"change", incremental}}},
+      {"textDocumentSync", {{"openClose", true}, {"change", text_document_sync::incremental}}},
       {"codeActionProvider", {{"codeActionKinds", kinds}, {"resolveProvider", false}}},
       {"executeCommandProvider", {{"commands", commands}}},
       // Static: Neovim 0.12 takes no dynamic registration. `true`, because some clients read {} as
       // nothing.
       {"inlineCompletionProvider", true}};
   if (client.text_document_content) {
-    capabilities["workspace"] = {{"textDocumentContent", {{"schemes", Json::array({"hearth"})}}}};
+    capabilities["workspace"]["textDocumentContent"] = {{"schemes", Json::array({"hearth"})}};
+  }
+  if (client.workspace_folders) {
+    capabilities["workspace"]["workspaceFolders"] = {{"supported", true},
+                                                     {"changeNotifications", true}};
   }
   if (client.protocol > 0) {
     capabilities["experimental"] = {

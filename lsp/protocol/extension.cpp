@@ -1,7 +1,7 @@
 // The hearth/* payloads as JSON.
-#include "lsp/extension.hpp"
+#include "lsp/protocol/extension.hpp"
 
-#include "lsp/json.hpp"
+#include "lsp/protocol/json.hpp"
 
 namespace hearth::lsp::extension {
 namespace {
@@ -33,6 +33,7 @@ void to_json(Json& json, const JobState& value) {
           {"percentage", value.percentage},
           {"promptTokens", value.prompt_tokens},
           {"cachedTokens", value.cached_tokens},
+          {"thoughtTokens", value.thought_tokens},
           {"answerTokens", value.answer_tokens}};
   put(json, "range", value.range);
   put(json, "etaMs", value.eta_ms);
@@ -54,6 +55,7 @@ void from_json(const Json& json, JobState& value) {
   value.eta_ms = maybe<std::int64_t>(json, "etaMs");
   value.prompt_tokens = integer_member(json, "promptTokens");
   value.cached_tokens = integer_member(json, "cachedTokens");
+  value.thought_tokens = integer_member(json, "thoughtTokens");
   value.answer_tokens = integer_member(json, "answerTokens");
   value.prompt_ms = maybe<std::int64_t>(json, "promptMs");
   value.answer_ms = maybe<std::int64_t>(json, "answerMs");
@@ -89,6 +91,8 @@ void to_json(Json& json, const Status& value) {
   Json model{{"state", value.model_state}};
   put(model, "name", value.model_name);
   put(model, "error", value.model_error);
+  put(model, "percentage", value.model_percentage);
+  put(model, "etaMs", value.model_eta_ms);
   json = {{"version", value.version},
           {"protocol", value.protocol},
           {"model", std::move(model)},
@@ -102,6 +106,8 @@ void from_json(const Json& json, Status& value) {
   value.model_state = string_member(model, "state");
   value.model_name = maybe<std::string>(model, "name");
   value.model_error = maybe<std::string>(model, "error");
+  value.model_percentage = maybe<std::int64_t>(model, "percentage");
+  value.model_eta_ms = maybe<std::int64_t>(model, "etaMs");
   value.jobs = array_member(json, "jobs").get<std::vector<JobState>>();
 }
 

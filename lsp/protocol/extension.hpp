@@ -1,5 +1,5 @@
 // The hearth/* extension of LSP, whole: names, payloads, version. Editor plugins are written
-// against this file; other clients never see any of it. Who sends what, and when, stands beside
+// against this file; other clients never see any of it. Who sends what, and when, is beside
 // each payload.
 #pragma once
 
@@ -11,19 +11,22 @@
 #include <string_view>
 #include <vector>
 
-#include "lsp/text.hpp"
+#include "lsp/support/text.hpp"
 
 namespace hearth::lsp::extension {
 
 // ── Negotiation ──────────────────────────────────────────────────────────────────────────────────
 // The client, in InitializeParams:
-//   "initializationOptions": {"hearth": {"protocol": 1, "features": ["jobs", "inlineCompletion",
+//   "initializationOptions": {"hearth": {"protocol": 2, "features": ["jobs", "inlineCompletion",
 //                                                                     "status"]}}
 // The server, in InitializeResult.capabilities:
-//   "experimental": {"hearth": {"protocol": 1, "features": [those it grants]}}
+//   "experimental": {"hearth": {"protocol": 2, "features": [those it grants]}}
 // `protocol` in the reply is the lower of both sides' versions. Nothing is sent that was not
-// granted. The requests hearth/status and hearth/cancelJob are always served.
-inline constexpr std::int64_t protocol_version = 1;
+// granted. A client older than oldest_protocol_version is granted nothing, and told so by
+// window/showMessage. The requests hearth/status and hearth/cancelJob are always served.
+// Version 2 renamed the job states "reading" and "writing" of version 1.
+inline constexpr std::int64_t protocol_version = 2;
+inline constexpr std::int64_t oldest_protocol_version = 2;
 
 // The client shows jobs and their answers itself: it gets hearth/jobState and hearth/textDelta, and
 // no virtual document, file or window/showDocument. (Where it also announces
@@ -49,7 +52,7 @@ inline constexpr std::array all_features{feature_jobs, feature_inline_completion
 //
 // executeCommand is answered with null at once. Then, in this order, a client with "jobs" gets
 //   hearth/jobState  {"id": 7, "state": "queued", …}    straight after the reply
-//   hearth/jobState  {"id": 7, "state": "reading", …}   as it goes on, at most four a second
+//   hearth/jobState  {"id": 7, "state": "prefilling", …}   as it goes on, at most four a second
 //   hearth/textDelta {"id": 7, "text": "Adds "}         the answer, piece by piece: append them
 //   hearth/jobState  {"id": 7, "state": "done", "text": "Adds the values.", …}   the last one
 // A session hears of the jobs that it started.
@@ -57,17 +60,21 @@ inline constexpr std::array all_features{feature_jobs, feature_inline_completion
 // hearth/jobState, notification from the server:
 //   {"id": 7, "action": "explain", "title": "Explain average", "uri": "file:///stats.py",
 //    "range": {"start": {…}, "end": {…}},
-//    "state": "queued" | "reading" | "writing" | "done" | "failed" | "cancelled",
-//    "message": "reading 120 of 340 tokens, about 12 s left",    for people, never empty
-//    "percentage": 17,            0 … 100, never falls
-//    "etaMs": 12000,              until the end, at the measured speed; absent: unknown
-//    "promptTokens": 340, "cachedTokens": 80, "answerTokens": 0,
-//    "promptMs": 900, "answerMs": 4100,   with "done": the time each part took
-//    "text": "…",                 with "done": the whole answer, in Markdown
+//    "state": "queued" | "prefilling" | "thinking" | "generating" | "done" | "failed" |
+//    "cancelled", "message": "prefilling 120 of 340 tokens, about 12 s left",    for people, never
+//    empty "percentage": 17,            0 … 100, never falls "etaMs": 12000,              until the
+//    end, at the measured speed; absent: unknown "promptTokens": 340, "cachedTokens": 80,
+//    "thoughtTokens": 0, "answerTokens": 0, "promptMs": 900, "answerMs": 4100,   with "done": the
+//    time each part took "text": "…",                 with "done": the whole answer, in Markdown
 //    "error": "…"}                with "failed": why; window/showMessage has said it too
+// "thinking": a thinking model writes its thought, whose text is not shown; the answer follows.
+// With "done", the message also says what was cut: "done, but the answer was cut after 512 tokens
+// (answer.max_tokens)".
 // Three states end a job: done, failed, cancelled; nothing follows them. `range` is where the
 // selection lay when the job was started (not in hearth/status, which lists all sessions' jobs). A
-// job that waits for the model to load is "queued" and its message says "loading the model".
+// job that waits for the model to load is "queued" and its message says "loading the model". No two
+// jobs of a user have the same id, whichever daemon they ran in. A job is cancelled when the
+// session that started it ends.
 struct JobState {
   static constexpr std::string_view method = "hearth/jobState";
   std::uint64_t id = 0;
@@ -81,6 +88,7 @@ struct JobState {
   std::optional<std::int64_t> eta_ms;
   std::int64_t prompt_tokens = 0;
   std::int64_t cached_tokens = 0;
+  std::int64_t thought_tokens = 0;
   std::int64_t answer_tokens = 0;
   std::optional<std::int64_t> prompt_ms;
   std::optional<std::int64_t> answer_ms;
@@ -107,10 +115,12 @@ struct CancelJobResult {
 
 // hearth/status, request from the client (no params) and, with "status", notification from the
 // server after `initialized` and whenever the model's state changes:
-//   {"version": "0.1.0", "protocol": 1,
-//    "model": {"state": "loading" | "ready" | "failed", "name": "ember", "error": "…"},
+//   {"version": "0.1.0", "protocol": 2,
+//    "model": {"state": "loading" | "ready" | "failed", "name": "ember", "error": "…",
+//              "percentage": 17, "etaMs": 12000},
 //    "jobs": [JobState of every job the daemon remembers, without "text"]}
-// `name` is there once the model is ready, `error` where it failed.
+// `name` is there once the model is ready, `error` where it failed, the last two while it loads:
+// the notification comes about twice a second then.
 struct Status {
   static constexpr std::string_view method = "hearth/status";
   std::string version;
@@ -118,11 +128,13 @@ struct Status {
   std::string model_state;
   std::optional<std::string> model_name;
   std::optional<std::string> model_error;
+  std::optional<std::int64_t> model_percentage;
+  std::optional<std::int64_t> model_eta_ms;
   std::vector<JobState> jobs;
 };
 
 // hearth/inlineCompletionReady, notification from the server: a completion whose request was
-// answered with null before it was ready is there now. A client whose cursor still stands at
+// answered with null before it was ready is there now. A client whose cursor is still at
 // `position` of `version` asks again (textDocument/inlineCompletion) and is answered at once.
 //   {"uri": "file:///stats.py", "version": 4, "position": {"line": 2, "character": 11}}
 struct InlineCompletionReady {

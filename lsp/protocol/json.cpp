@@ -1,5 +1,5 @@
 // Members of client messages, checked.
-#include "lsp/json.hpp"
+#include "lsp/protocol/json.hpp"
 
 #include <cmath>
 #include <limits>

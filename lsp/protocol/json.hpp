@@ -11,7 +11,7 @@
 #include <string>
 #include <string_view>
 
-#include "lsp/text.hpp"
+#include "lsp/support/text.hpp"
 
 namespace hearth::lsp {
 
@@ -20,7 +20,24 @@ using Json = nlohmann::json;
 // A message's params are not what its method takes. Answered with -32602 by the dispatcher.
 class InvalidParams : public std::runtime_error {
  public:
-  using std::runtime_error::runtime_error;
+  // A sentence that names members and quotes no value: it may be logged.
+  explicit InvalidParams(const std::string& fault) : InvalidParams(fault, fault) {}
+  // One with a value in it, for the client that sent it, and one without for the log.
+  InvalidParams(const std::string& fault, const std::string& without_value)
+      : std::runtime_error(fault), without_value_(without_value) {}
+  const char* without_value() const { return without_value_.what(); }
+
+ private:
+  std::runtime_error without_value_;  // a string that copies without throwing
+};
+
+// A request that nothing is wrong with cannot be served. Answered with RequestFailed and the reason
+// or, where the person knows it already, with null.
+class CannotServe : public std::runtime_error {
+ public:
+  CannotServe(const std::string& reason, bool is_known)
+      : std::runtime_error(reason), known(is_known) {}
+  bool known;
 };
 
 // Absent and null are the same: null pointer. Also where `object` is no object.
@@ -49,7 +66,8 @@ Enum enum_member(const std::array<std::string_view, count>& names, const Json& o
   const std::string text = string_member(object, name);
   const auto found = std::find(names.begin(), names.end(), text);
   if (found == names.end()) {
-    throw InvalidParams("\"" + std::string(name) + "\" has the unknown value \"" + text + "\"");
+    const std::string fault = "\"" + std::string(name) + "\" has the unknown value";
+    throw InvalidParams(fault + " \"" + text + "\"", fault);
   }
   return static_cast<Enum>(found - names.begin());
 }

@@ -1,9 +1,13 @@
 // Prompts as JSON: {"kind": "chat", "messages": [{"role", "segments"}]} or
 // {"kind": "fill_in_the_middle", "prefix": […], "suffix": […]}; a segment is
 // {"text", "provenance"} with "boundary": true where one lies.
-#include "lsp/prompt.hpp"
+#include "lsp/protocol/prompt_json.hpp"
 
-#include "lsp/json.hpp"
+#include <array>
+#include <string_view>
+#include <utility>
+
+#include "lsp/protocol/json.hpp"
 
 namespace hearth::lsp {
 namespace {
@@ -33,12 +37,6 @@ std::vector<Segment> segments_member(const Json& object, const char* name) {
 }
 
 }  // namespace
-
-std::string text_of(const std::vector<Segment>& segments) {
-  std::string text;
-  for (const Segment& segment : segments) text += segment.text;
-  return text;
-}
 
 void to_json(Json& json, const Prompt& prompt) {
   json = {{"kind", enum_name(kinds, prompt.kind)}};

@@ -1,70 +1,29 @@
 // Messages in and out of one session.
-#include "lsp/rpc.hpp"
+#include "lsp/protocol/rpc.hpp"
 
-#include <algorithm>
+#include <cmath>
 #include <utility>
+
+#include "lsp/protocol/json_text.hpp"
+#include "lsp/support/failure.hpp"
 
 namespace hearth::lsp {
 namespace {
 
-// Values are copied and destroyed recursively: what is nested deeper than any client nests would
-// end the process by its stack.
-constexpr std::size_t max_nesting = 200;
-
-std::size_t nesting(std::string_view json) {
-  std::size_t depth = 0;
-  std::size_t deepest = 0;
-  bool in_string = false;
-  for (std::size_t i = 0; i < json.size(); ++i) {
-    const char c = json[i];
-    if (in_string) {
-      if (c == '\\') ++i;
-      if (c == '"') in_string = false;
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '[' || c == '{') {
-      deepest = std::max(deepest, ++depth);
-    } else if ((c == ']' || c == '}') && depth > 0) {
-      --depth;
-    }
-  }
-  return deepest;
+// Clients whose numbers are all floats write ids as 3.0.
+std::optional<std::int64_t> whole_number(const Json& id) {
+  constexpr double max = 9e15;  // beyond it not every whole number is one of a double
+  if (id.is_number_integer()) return id.get<std::int64_t>();
+  if (!id.is_number_float()) return std::nullopt;
+  const auto number = id.get<double>();
+  if (std::floor(number) != number || std::abs(number) > max) return std::nullopt;
+  return static_cast<std::int64_t>(number);
 }
 
-// The code unit that a \uXXXX at `at` stands for.
-std::optional<unsigned> escaped_unit(std::string_view json, std::size_t at) {
-  if (at + 6 > json.size() || json[at] != '\\' || json[at + 1] != 'u') return std::nullopt;
-  unsigned unit = 0;
-  for (const char c : json.substr(at + 2, 4)) {
-    const bool digit = c >= '0' && c <= '9';
-    const char lower = static_cast<char>(c | 0x20);
-    if (!digit && (lower < 'a' || lower > 'f')) return std::nullopt;
-    unit = unit * 16 + static_cast<unsigned>(digit ? c - '0' : lower - 'a' + 10);
-  }
-  return unit;
-}
-
-// Editors that keep text in UTF-16 may send half a surrogate pair as an escape, which is no JSON;
-// refusing the message would lose an edit. U+FFFD counts as many units.
-void replace_lone_surrogates(std::string& json) {
-  for (std::size_t at = 0; at < json.size(); ++at) {
-    if (json[at] != '\\') continue;
-    const auto unit = escaped_unit(json, at);
-    if (!unit) {
-      ++at;  // another escape, of one character
-      continue;
-    }
-    const bool high = *unit >= 0xD800 && *unit < 0xDC00;
-    const bool low = *unit >= 0xDC00 && *unit < 0xE000;
-    const auto next = high ? escaped_unit(json, at + 6) : std::nullopt;
-    const bool pair = next && *next >= 0xDC00 && *next < 0xE000;
-    if ((high && !pair) || low) json.replace(at + 2, 4, "FFFD");
-    at += pair ? 11 : 5;
-  }
-}
-
-std::string json_of(const Json& id) {
-  return id.dump();
+// By which a request is found again: 3 and 3.0 are the same.
+std::string key_of(const Json& id) {
+  const auto number = whole_number(id);
+  return number && id.is_number_float() ? std::to_string(*number) : id.dump();
 }
 
 }  // namespace
@@ -79,12 +38,21 @@ struct Reply::State {
   std::function<void()> stop;
 
   void answer(const char* kind, Json value) {
-    if (std::exchange(answered, true)) return;
-    stop = nullptr;
-    if (const auto out = send.lock()) {
-      Json message{{"jsonrpc", "2.0"}, {"id", id}};
+    if (answered) return;
+    const auto out = send.lock();
+    Json message;
+    if (out) {
+      message = {{"jsonrpc", "2.0"}, {"id", id}};
       message[kind] = std::move(value);
+    }
+    answered = true;
+    stop = nullptr;
+    if (!out) return;
+    try {
       (*out)(message);
+    } catch (...) {
+      answered = false;  // where this answer has no memory, a shorter one may have
+      throw;
     }
   }
   void fail(int code, std::string text) {
@@ -135,28 +103,30 @@ void Rpc::on_notification(std::string method, NotificationHandler handler) {
   notifications_.emplace(std::move(method), std::move(handler));
 }
 
+Rpc::Parsed Rpc::parse(std::string body) {
+  try {
+    return parse_json(body);
+  } catch (BadJson& bad) {
+    return std::move(bad);
+  } catch (const std::exception& error) {
+    return BadJson(BadJson::Kind::not_json,
+                   std::string("the message cannot be read: ") + error.what(), nullptr);
+  }
+}
+
 void Rpc::receive(std::string body) {
-  if (!is_valid_utf8(body)) {
-    refuse(error_code::parse_error, "the message is not valid UTF-8");
+  take(parse(std::move(body)));
+}
+
+void Rpc::take(Parsed message) {
+  if (const auto* bad = std::get_if<BadJson>(&message)) {
+    if (lost_) lost_(*bad->begun, bad->what());
+    refuse(bad->kind == BadJson::Kind::too_much ? error_code::invalid_request
+                                                : error_code::parse_error,
+           bad->what());
     return;
   }
-  if (nesting(body) > max_nesting) {
-    refuse(error_code::invalid_request,
-           "the message is nested deeper than " + std::to_string(max_nesting) + " levels");
-    return;
-  }
-  Json message = Json::parse(body, nullptr, false);
-  if (message.is_discarded()) {
-    replace_lone_surrogates(body);
-    try {
-      message = Json::parse(body);
-    } catch (const Json::parse_error& error) {
-      refuse(error_code::parse_error,
-             "the message is not valid JSON (at byte " + std::to_string(error.byte) + ")");
-      return;
-    }
-  }
-  dispatch(std::move(message));
+  dispatch(std::move(std::get<Json>(message)));
 }
 
 void Rpc::dispatch(Json message) {
@@ -179,12 +149,12 @@ void Rpc::dispatch(Json message) {
     refuse(error_code::invalid_request, "\"method\" is not a string");
     return;
   }
-  static const Json no_params = Json::object();
-  const Json* params = find(message, "params");
-  if (params == nullptr) params = &no_params;
+  Json none = Json::object();
+  const auto found = message.find("params");
+  Json* params = found == message.end() || found->is_null() ? &none : &*found;
   if (id == message.end()) {
     handle_notification(method->get<std::string>(), *params);
-  } else if (id->is_number_integer() || id->is_string()) {
+  } else if (whole_number(*id) || id->is_string()) {
     handle_request(method->get<std::string>(), *params, *id);
   } else {
     refuse(error_code::invalid_request, "\"id\" is neither an integer nor a string");
@@ -206,59 +176,72 @@ void Rpc::handle_request(const std::string& method, const Json& params, const Js
     state->fail(error_code::method_not_found, "no such method: " + method);
     return;
   }
-  if (!open_.emplace(json_of(id), state).second) {
+  if (!open_.emplace(key_of(id), state).second) {
     state->fail(error_code::invalid_request, "a request with this id is still open");
     return;
   }
+  if (std::exchange(release_with_request_, false)) release();
   Reply reply(state);
   try {
     handler->second(params, reply);
   } catch (const InvalidParams& error) {
     state->fail(error_code::invalid_params, method + ": " + error.what());
+  } catch (const CannotServe& reason) {
+    reason.known ? state->answer("result", nullptr)
+                 : state->fail(error_code::request_failed, reason.what());
   } catch (const std::exception& error) {
-    state->fail(error_code::internal_error, method + ": " + error.what());
+    state->fail(error_code::internal_error, method + ": " + failure_text(error));
   }
 }
 
-void Rpc::handle_notification(const std::string& method, const Json& params) {
+void Rpc::handle_notification(const std::string& method, Json& params) {
   if (guard_(method)) return;
   const auto handler = notifications_.find(method);
   if (handler == notifications_.end()) {
-    host_.log(LogLevel::debug, "ignored notification " + method);
+    host_.log(LogLevel::debug, "ignored a notification of an unknown method");
+    host_.log(LogLevel::trace, "the unknown method is " + method);
     return;
   }
   try {
     handler->second(params);
+  } catch (const InvalidParams& error) {
+    host_.log(LogLevel::warn, method + ": " + error.without_value());
   } catch (const std::exception& error) {
-    host_.log(LogLevel::warn, method + ": " + error.what());
+    // What others say of it may quote the message.
+    host_.log(LogLevel::warn, method + ": could not be handled");
+    host_.log(LogLevel::trace, error.what());
   }
 }
 
 void Rpc::handle_response(Json message) {
-  const Json& id = message["id"];
-  const auto awaited =
-      id.is_number_integer() ? awaited_.find(id.get<std::int64_t>()) : awaited_.end();
+  const auto id = whole_number(message["id"]);
+  const auto awaited = id ? awaited_.find(*id) : awaited_.end();
   if (awaited == awaited_.end()) {
     host_.log(LogLevel::debug, "a response to no request of ours");
     return;
   }
   const ResponseHandler handler = std::move(awaited->second);
   awaited_.erase(awaited);
-  const Json* error = find(message, "error");
-  if (error == nullptr) {
-    const auto result = message.find("result");
-    handler(result == message.end() ? Json() : std::move(*result));
-    return;
+  std::variant<Json, RpcError> answer;
+  if (const Json* error = find(message, "error")) {
+    const Json* code = find(*error, "code");
+    const Json* text = find(*error, "message");
+    answer = RpcError{
+        code != nullptr && code->is_number_integer() ? code->get<int>() : 0,
+        text != nullptr && text->is_string() ? text->get<std::string>() : "no reason given"};
+  } else if (const auto result = message.find("result"); result != message.end()) {
+    answer = std::move(*result);
   }
-  const Json* code = find(*error, "code");
-  const Json* text = find(*error, "message");
-  handler(RpcError{
-      code != nullptr && code->is_number_integer() ? code->get<int>() : 0,
-      text != nullptr && text->is_string() ? text->get<std::string>() : "no reason given"});
+  try {
+    handler(answer);
+  } catch (const std::exception& failed) {
+    host_.log(LogLevel::warn, "a response could not be handled");
+    host_.log(LogLevel::trace, failed.what());
+  }
 }
 
 void Rpc::cancel(const Json& params) {
-  const auto found = open_.find(json_of(member(params, "id")));
+  const auto found = open_.find(key_of(member(params, "id")));
   const auto state = found == open_.end() ? nullptr : found->second.lock();
   if (!state || state->answered) return;  // too late, or never there: nothing to do
   const std::function<void()> stop = std::move(state->stop);

@@ -11,21 +11,12 @@
 #include <variant>
 #include <vector>
 
-#include "lsp/host.hpp"
-#include "lsp/json.hpp"
+#include "lsp/protocol/constants.hpp"
+#include "lsp/protocol/json.hpp"
+#include "lsp/protocol/json_text.hpp"
+#include "lsp/support/host.hpp"
 
 namespace hearth::lsp {
-
-namespace error_code {
-inline constexpr int parse_error = -32700;
-inline constexpr int invalid_request = -32600;
-inline constexpr int method_not_found = -32601;
-inline constexpr int invalid_params = -32602;
-inline constexpr int internal_error = -32603;
-inline constexpr int server_not_initialized = -32002;
-inline constexpr int request_cancelled = -32800;
-inline constexpr int request_failed = -32803;
-}  // namespace error_code
 
 struct RpcError {
   int code = 0;
@@ -59,7 +50,10 @@ class Rpc {
  public:
   using Send = std::function<void(const Json&)>;
   using RequestHandler = std::function<void(const Json& params, Reply& reply)>;
-  using NotificationHandler = std::function<void(const Json& params)>;
+  // May take out of the params what is large.
+  using NotificationHandler = std::function<void(Json& params)>;
+  // What could be read of a message that is no JSON, and why no more of it.
+  using LossHandler = std::function<void(const Json& begun, const std::string& reason)>;
   using ResponseHandler = std::function<void(const std::variant<Json, RpcError>&)>;
   // Whether a message may be handled now: an error refuses it (a notification silently).
   using Guard = std::function<std::optional<RpcError>(std::string_view method)>;
@@ -70,19 +64,26 @@ class Rpc {
 
   void on_request(std::string method, RequestHandler handler);
   void on_notification(std::string method, NotificationHandler handler);
+  void on_loss(LossHandler handler) { lost_ = std::move(handler); }
 
-  // A message's body. Throws nothing: what is wrong with it is answered or logged.
+  // A message's body. What is wrong with it is answered or logged; only std::bad_alloc is thrown.
   void receive(std::string body);
+  // The same in two parts, the first of which may run on any thread.
+  using Parsed = std::variant<Json, BadJson>;
+  static Parsed parse(std::string body);
+  void take(Parsed message);
 
   void notify(std::string_view method, Json params);
   void request(std::string_view method, Json params, ResponseHandler handler);
   // What the server sends of its own accord waits for this (the client's `initialized`).
   void release();
+  // Or for the next request that is accepted: there are clients that never say `initialized`.
+  void release_with_request() { release_with_request_ = !released_; }
 
  private:
   void dispatch(Json message);
   void handle_request(const std::string& method, const Json& params, const Json& id);
-  void handle_notification(const std::string& method, const Json& params);
+  void handle_notification(const std::string& method, Json& params);
   void handle_response(Json message);
   void cancel(const Json& params);
   void refuse(int code, std::string message);  // an answer to what has no id
@@ -93,10 +94,12 @@ class Rpc {
   Guard guard_;
   std::map<std::string, RequestHandler, std::less<>> requests_;
   std::map<std::string, NotificationHandler, std::less<>> notifications_;
-  std::map<std::string, std::weak_ptr<Reply::State>> open_;  // by the id's JSON text
+  LossHandler lost_;
+  std::map<std::string, std::weak_ptr<Reply::State>> open_;  // by key_of() its id
   std::map<std::int64_t, ResponseHandler> awaited_;
   std::int64_t last_id_ = 0;
   bool released_ = false;
+  bool release_with_request_ = false;
   std::vector<Json> held_;
 };
 

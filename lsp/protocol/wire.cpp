@@ -1,23 +1,27 @@
 // Content-Length framing. Headers are checked strictly: after one that lies nothing that follows
-// can be trusted.
-#include "lsp/wire.hpp"
+// can be trusted, and anything may be the text of a document, so that errors quote nothing.
+#include "lsp/protocol/wire.hpp"
 
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <utility>
 
 namespace hearth::lsp {
 namespace {
 
 constexpr std::string_view header_end = "\r\n\r\n";
 
-std::string printable(std::string_view bytes) {
-  constexpr std::size_t shown = 40;
-  std::string text;
-  for (const char byte : bytes.substr(0, shown)) {
-    text += std::isprint(static_cast<unsigned char>(byte)) != 0 ? byte : '?';
+// Bytes up to and with the empty line that ends a header; npos where it is not there yet. Lines may
+// end in LF alone, as hand-written clients end them.
+std::size_t header_size(std::string_view bytes) {
+  for (std::size_t line = 0;;) {
+    const std::size_t end = bytes.find('\n', line);
+    if (end == std::string_view::npos) return std::string_view::npos;
+    const std::size_t length = end - line;
+    if (length == 0 || (length == 1 && bytes[line] == '\r')) return end + 1;
+    line = end + 1;
   }
-  return bytes.size() > shown ? text + "…" : text;
 }
 
 std::string_view trimmed(std::string_view text) {
@@ -39,10 +43,10 @@ std::size_t parse_length(std::string_view value) {
   const auto [parsed, error] = std::from_chars(value.data(), end, length);
   if (error == std::errc::result_out_of_range) length = MessageReader::max_body_bytes + 1;
   if (parsed != end || value.empty() || error == std::errc::invalid_argument) {
-    throw WireError("Content-Length is not a number of bytes: \"" + printable(value) + "\"");
+    throw WireError("Content-Length is not a number of bytes");
   }
   if (length > MessageReader::max_body_bytes) {
-    throw WireError("Content-Length " + printable(value) + " is more than the " +
+    throw WireError("Content-Length is more than the " +
                     std::to_string(MessageReader::max_body_bytes) + " bytes that are accepted");
   }
   return length;
@@ -52,13 +56,15 @@ std::size_t parse_length(std::string_view value) {
 std::size_t content_length(std::string_view header) {
   std::optional<std::size_t> length;
   while (!header.empty()) {
-    const std::size_t end = std::min(header.find("\r\n"), header.size());
-    const std::string_view line = header.substr(0, end);
-    header.remove_prefix(std::min(end + 2, header.size()));
+    const std::size_t end = std::min(header.find('\n'), header.size());
+    std::string_view line = header.substr(0, end);
+    header.remove_prefix(std::min(end + 1, header.size()));
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    if (line.empty()) continue;  // the last one
     const std::size_t colon = line.find(':');
     if (colon == std::string_view::npos) {
-      throw WireError("not a message header: \"" + printable(line) +
-                      "\" (a Content-Length too small for the message before it?)");
+      throw WireError(
+          "a line is no message header (a Content-Length too small for the message before it?)");
     }
     if (!is_content_length(trimmed(line.substr(0, colon)))) continue;
     if (length) throw WireError("a message has two Content-Length headers");
@@ -76,6 +82,7 @@ bool could_start_header(char first) {
 }  // namespace
 
 void MessageReader::push(std::string_view bytes) {
+  collect(bytes);
   // What was handed out is dropped once it is the larger part, so that moving costs O(1) a byte.
   if (begin_ > buffer_.size() / 2) {
     buffer_.erase(0, begin_);
@@ -84,25 +91,52 @@ void MessageReader::push(std::string_view bytes) {
   buffer_.append(bytes);
 }
 
+// Takes from the front of `bytes` what belongs to a body that was refused, or to a large one.
+void MessageReader::collect(std::string_view& bytes) {
+  const std::size_t dropped = std::min(left_out_, bytes.size());
+  if (refusal_ && !answer_known_) answer_known_ = refusal_->read(bytes.substr(0, dropped));
+  left_out_ -= dropped;
+  bytes.remove_prefix(dropped);
+  if (!large_) return;
+  const std::size_t taken = std::min(missing(), bytes.size());
+  body_.append(bytes.substr(0, taken));
+  bytes.remove_prefix(taken);
+}
+
+void MessageReader::refuse(std::unique_ptr<Refusal> refusal) {
+  answer_known_ = refusal->read(body_);
+  refusal_ = std::move(refusal);
+  left_out_ = missing();
+  body_ = std::string();
+  length_.reset();
+  large_ = false;
+}
+
 std::optional<std::string> MessageReader::next() {
+  if (refusal_) {
+    if (!answer_known_ && left_out_ > 0) return std::nullopt;
+    throw std::exchange(refusal_, nullptr)->reason();
+  }
   if (!length_) {
     const std::string_view pending = std::string_view(buffer_).substr(begin_);
     if (pending.empty()) return std::nullopt;
     if (!could_start_header(pending.front())) {
-      throw WireError("a message does not begin with a header but with \"" + printable(pending) +
-                      "\" (a Content-Length that does not match its body?)");
+      throw WireError(
+          "a message does not begin with a header (a Content-Length that does not match its "
+          "body?)");
     }
-    const std::size_t end = pending.substr(0, max_header_bytes).find(header_end);
-    if (end == std::string_view::npos) {
+    const std::size_t size = header_size(pending.substr(0, max_header_bytes));
+    if (size == std::string_view::npos) {
       if (pending.size() >= max_header_bytes) {
         throw WireError("a message's header is longer than " + std::to_string(max_header_bytes) +
-                        " bytes: \"" + printable(pending) + "\"");
+                        " bytes");
       }
       return std::nullopt;
     }
-    length_ = content_length(pending.substr(0, end));
-    begin_ += end + header_end.size();
+    length_ = content_length(pending.substr(0, size));
+    begin_ += size;
   }
+  if (*length_ > max_unscreened_bytes) return next_large();
   if (buffer_.size() - begin_ < *length_) return std::nullopt;
   std::string body = buffer_.substr(begin_, *length_);
   begin_ += *length_;
@@ -114,10 +148,37 @@ std::optional<std::string> MessageReader::next() {
   return body;
 }
 
+std::optional<std::string> MessageReader::next_large() {
+  if (!std::exchange(large_, true)) {
+    screened_ = screen_ == nullptr;
+    std::string_view come = std::string_view(buffer_).substr(begin_);
+    const std::size_t before = come.size();
+    collect(come);
+    begin_ += before - come.size();
+  }
+  if (!screened_ && body_.size() < max_unscreened_bytes) return std::nullopt;
+  if (!std::exchange(screened_, true)) {
+    if (auto refusal = screen_(body_, *length_)) {
+      refuse(std::move(refusal));
+      return next();
+    }
+  }
+  body_.reserve(*length_);
+  if (missing() > 0) return std::nullopt;
+  length_.reset();
+  large_ = false;
+  return std::exchange(body_, std::string());
+}
+
 std::string frame(std::string_view body) {
-  std::string message = "Content-Length: " + std::to_string(body.size());
-  message.reserve(message.size() + header_end.size() + body.size());
-  return message.append(header_end).append(body);
+  std::string message;
+  append_framed(message, body);
+  return message;
+}
+
+void append_framed(std::string& stream, std::string_view body) {
+  stream.append("Content-Length: ").append(std::to_string(body.size())).append(header_end);
+  stream.append(body);
 }
 
 }  // namespace hearth::lsp

@@ -26,9 +26,12 @@ class Host {
   virtual std::chrono::steady_clock::time_point now() const = 0;
 
   // Writes a private file (0600) in the state directory, whole or not at all, and returns its
-  // file:// URI. Throws std::runtime_error with the reason (a full disk) and leaves the old one.
+  // file:// URI, whose name may be a longer one. Throws std::runtime_error with the reason (a full
+  // disk) and leaves the old one.
   virtual std::string write_answer(std::string_view name, std::string_view text) = 0;
-  // Document text only ever at LogLevel::trace.
+  // The day on which a file written now is removed, "2026-12-06"; empty: never.
+  virtual std::string answers_kept_until() const = 0;
+  // What a client's message holds, document text above all, only ever at LogLevel::trace.
   virtual void log(LogLevel level, std::string_view message) = 0;
 };
 

@@ -15,7 +15,7 @@
 #include <variant>
 #include <vector>
 
-#include "lsp/prompt.hpp"
+#include "lsp/support/prompt.hpp"
 
 namespace hearth::lsp {
 
@@ -37,35 +37,36 @@ struct ModelProfile {
   std::int64_t fim_prefix_tokens = 0;
   std::int64_t fim_suffix_tokens = 0;
   bool surroundings = true;  // imports and outline belong beside a selection
-};
-
-// What an implementation can do; a remote server will have fewer.
-struct Capabilities {
-  bool exact_token_counts = false;  // else counts are estimates
-  bool parking = false;             // a running answer makes room for a more urgent one at once
-  bool prefix_state = false;        // what was read before is not read again
+  bool thinking = false;     // writes a thought, which is not shown, before its answer
 };
 
 struct ModelDescription {
   ModelProfile profile;
-  Capabilities capabilities;
+};
+
+// How far the model is on its way into memory.
+struct LoadingProgress {
+  std::int64_t percentage = 0;
+  std::optional<std::chrono::milliseconds> eta;  // empty: unknown
 };
 
 enum class Priority : std::uint8_t { explicit_request, inline_completion, background };
 
 struct GenerateOptions {
   Priority priority = Priority::explicit_request;
-  std::int64_t max_tokens = 256;
+  std::int64_t max_tokens = 256;  // of the answer
   std::vector<std::string> stop_strings;
+  std::int64_t thinking_budget = 2048;  // most tokens of a thinking model's thought
 };
 
 struct GenerationProgress {
-  enum class Phase : std::uint8_t { loading, queued, reading, writing };
+  enum class Phase : std::uint8_t { loading, queued, prefilling, thinking, generating };
   Phase phase = Phase::queued;
   std::int64_t prompt_tokens = 0;
   std::int64_t cached_tokens = 0;  // of the prompt, not read again
   double prompt_done = 0;          // tokens of the prompt behind us, cached ones too
-  std::int64_t answer_tokens = 0;
+  std::int64_t thought_tokens = 0;
+  std::int64_t answer_tokens = 0;                // without the thought
   std::optional<std::chrono::milliseconds> eta;  // until done at the measured speed; empty: unknown
 };
 
@@ -76,9 +77,11 @@ struct Answer {
   FinishReason finish = FinishReason::stop;
   std::int64_t prompt_tokens = 0;
   std::int64_t cached_tokens = 0;
-  std::int64_t answer_tokens = 0;
+  std::int64_t thought_tokens = 0;
+  bool thought_cut = false;        // closed at thinking_budget, so that the answer could follow
+  std::int64_t answer_tokens = 0;  // without the thought
   std::chrono::milliseconds prompt_time{0};
-  std::chrono::milliseconds answer_time{0};
+  std::chrono::milliseconds answer_time{0};  // the thought's too
 };
 
 struct Estimate {
@@ -100,6 +103,8 @@ class Model {
   virtual ~Model() = default;
   // Answered once the model is loaded; the error says why it cannot be.
   virtual void describe(Callback<ModelDescription> done) = 0;
+  // At once, and only as long as describe() is unanswered.
+  virtual LoadingProgress loading() const = 0;
   // One count per text.
   virtual void count_tokens(std::vector<std::string> texts,
                             Callback<std::vector<std::int64_t>> done) = 0;

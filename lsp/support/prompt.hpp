@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -42,9 +41,5 @@ struct Prompt {
 };
 
 std::string text_of(const std::vector<Segment>& segments);
-
-void to_json(nlohmann::json& json, const Prompt& prompt);
-// Throws a std::exception that says what is wrong on a value of another form.
-void from_json(const nlohmann::json& json, Prompt& prompt);
 
 }  // namespace hearth::lsp

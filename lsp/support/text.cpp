@@ -1,5 +1,7 @@
 // Line index and position arithmetic over valid UTF-8.
-#include "lsp/text.hpp"
+#include "lsp/support/text.hpp"
+
+#include <xxhash.h>
 
 #include <algorithm>
 #include <utility>
@@ -74,14 +76,23 @@ std::size_t valid_prefix(std::string_view bytes) {
   return good;
 }
 
+bool ends_line(std::string_view text, std::size_t at) {
+  return text[at] == '\n' || (text[at] == '\r' && (at + 1 == text.size() || text[at + 1] != '\n'));
+}
+
 // Appends the starts of the lines that begin in (begin, end] of `text`.
 void index_lines(std::string_view text, std::size_t begin, std::size_t end,
-                 std::vector<std::size_t>& starts) {
+                 std::vector<std::uint32_t>& starts) {
   for (std::size_t i = begin; i < end; ++i) {
-    const bool ends =
-        text[i] == '\n' || (text[i] == '\r' && (i + 1 == text.size() || text[i + 1] != '\n'));
-    if (ends) starts.push_back(i + 1);
+    if (ends_line(text, i)) starts.push_back(static_cast<std::uint32_t>(i + 1));
   }
+}
+
+// So that the index of a large text is not copied as it grows.
+std::size_t count_line_ends(std::string_view text) {
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) count += ends_line(text, i) ? 1 : 0;
+  return count;
 }
 
 }  // namespace
@@ -102,7 +113,9 @@ std::string valid_utf8(std::string bytes) {
   return text;
 }
 
-Text::Text(std::string utf8) : text_(valid_utf8(std::move(utf8))), starts_{0} {
+Text::Text(std::string utf8) : text_(valid_utf8(std::move(utf8))) {
+  starts_.reserve(count_line_ends(text_) + 1);
+  starts_.push_back(0);
   index_lines(text_, 0, text_.size(), starts_);
 }
 
@@ -121,6 +134,24 @@ Byte Text::line_end(std::size_t line) const {
   std::size_t end = starts_[line + 1] - 1;
   if (text_[end] == '\n' && end > starts_[line] && text_[end - 1] == '\r') --end;
   return Byte{end};
+}
+
+ByteRange Text::line_range(std::size_t line) const {
+  return {std::max(line_start(line), begin()), line_end(line)};
+}
+
+std::string_view Text::line_ending(Byte offset) const {
+  std::size_t line = line_of(offset);
+  if (line + 1 == starts_.size() && line > 0) --line;
+  return view({line_end(line), line_start(line + 1)});
+}
+
+std::string_view Text::common_line_ending() const {
+  const std::string_view first = line_ending(Byte{0});
+  for (std::size_t line = 1; line + 1 < starts_.size(); ++line) {
+    if (line_ending(line_start(line)) != first) return {};
+  }
+  return first;
 }
 
 std::size_t Text::line_of(Byte offset) const {
@@ -193,18 +224,13 @@ Text Text::edited(ByteRange range, std::string_view replacement) const {
       moved == starts_.end() ? after.text_.size() : *moved - end + begin + inserted.size() - 1;
   index_lines(after.text_, starts_[first], scanned, after.starts_);
   for (auto start = moved; start != starts_.end(); ++start) {
-    after.starts_.push_back(*start - end + begin + inserted.size());
+    after.starts_.push_back(static_cast<std::uint32_t>(*start - end + begin + inserted.size()));
   }
   return after;
 }
 
 std::uint64_t content_hash(std::string_view text) {
-  std::uint64_t hash = 0xcbf29ce484222325U;
-  for (const char byte : text) {
-    hash ^= static_cast<unsigned char>(byte);
-    hash *= 0x100000001b3U;
-  }
-  return hash;
+  return XXH3_64bits(text.data(), text.size());
 }
 
 }  // namespace hearth::lsp

@@ -37,6 +37,14 @@ struct ByteRange {
   bool operator==(const ByteRange&) const = default;
 };
 
+// One change of a text: [start, old_end) became [start, new_end). Several are applied in order,
+// each with the offsets of the text that it is applied to.
+struct ByteEdit {
+  Byte start;
+  Byte old_end;
+  Byte new_end;
+};
+
 // Immutable; share it freely between threads.
 class Text {
  public:
@@ -46,8 +54,17 @@ class Text {
   const std::string& str() const { return text_; }
   std::string_view view(ByteRange range) const;
   std::size_t lines() const { return starts_.size(); }  // at least 1
+  std::size_t index_bytes() const { return starts_.size() * sizeof starts_[0]; }
   Byte line_start(std::size_t line) const;
   Byte line_end(std::size_t line) const;  // before its line ending
+  // Where the text begins for a reader: after a byte order mark, which counts in positions only.
+  Byte begin() const { return Byte{text_.starts_with("\xEF\xBB\xBF") ? std::size_t{3} : 0}; }
+  // From there, or from the line's start, to the line's end.
+  ByteRange line_range(std::size_t line) const;
+  // The line ending of the line that `offset` is in; of the one above where it is the last one.
+  std::string_view line_ending(Byte offset) const;
+  // The ending that all lines share; empty where they differ or there is only one line.
+  std::string_view common_line_ending() const;
   std::size_t line_of(Byte offset) const;
   // A line past the end means the end of the text; a character past the end of its line (line
   // ending excluded) or inside a sequence is clamped.
@@ -62,7 +79,7 @@ class Text {
   Text() = default;
 
   std::string text_;
-  std::vector<std::size_t> starts_;
+  std::vector<std::uint32_t> starts_;  // of lines; no text is larger than 4 GiB
 };
 
 // One version of one document. Immutable.
@@ -78,7 +95,7 @@ bool is_valid_utf8(std::string_view bytes);
 // The bytes with every invalid sequence replaced by U+FFFD.
 std::string valid_utf8(std::string bytes);
 
-// FNV-1a, for "is this still the text that I saw?".
+// XXH3, for "is this still the text that I saw?".
 std::uint64_t content_hash(std::string_view text);
 
 }  // namespace hearth::lsp

@@ -5,7 +5,7 @@
 #include <functional>
 #include <optional>
 
-#include "lsp/host.hpp"
+#include "lsp/support/host.hpp"
 
 namespace hearth::lsp {
 

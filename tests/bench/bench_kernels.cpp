@@ -1,9 +1,12 @@
 // How fast the products read their weights, beside how fast this machine reads memory at all:
-//   bench-kernels [threads] [--isa NAME] [--beside-busy | --screen]
+//   bench-kernels [threads] [--isa NAME] [--beside-busy | --shortlist]
 // B is the best of several ways to read with as many threads from the same kind of memory, measured
-// in turns with each product. Weights are copies enough that no cache holds them. --beside-busy
+// in turns with each product. Weights are copies enough that no cache holds them, distributed as a
+// model's are: F8 as blocks of normally distributed values with a scale each. How many of its codes
+// are subnormal is printed, since there are processors that stop for each; further rows have more
+// of them, on AVX2 in both forms of its product (kernels/cpu/rows/f8_choice.hpp). --beside-busy
 // runs a layer's products of decoding alone, then beside a thread that computes without end;
-// --screen the published lm_head, whole and screened.
+// --shortlist the published lm_head, whole and through the shortlist.
 #include <sched.h>
 
 #include <algorithm>
@@ -23,13 +26,19 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/cpu/backend.hpp"
+#include "kernels/cpu/rows/f8_choice.hpp"
 #include "kernels/measure.hpp"
 #include "kernels/ops.hpp"
 #include "kernels/pool.hpp"
+#include "tests/bench/model_codes.hpp"
 
 namespace {
 
 using namespace hearth::kernels;
+using hearth::bench::model_codes;
+using hearth::bench::Normal;
+using hearth::bench::subnormal;
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t working_set = std::size_t{256} << 20;
@@ -139,16 +148,18 @@ struct Shape {
 // Copies of one matrix, cold in the caches when their turn comes, and room for x and y.
 class Weights {
  public:
-  // `offset`: bytes from a multiple of 64 to the first matrix.
-  Weights(Backend& backend, DType type, Shape shape, std::size_t offset = 0)
+  // `offset`: bytes from a multiple of 64 to the first matrix. `share`: as in model_codes.
+  Weights(Backend& backend, DType type, Shape shape, std::size_t offset = 0, double share = -1)
       : type_(type), shape_(shape), offset_(offset) {
     copies_ = std::max<std::size_t>(1, working_set / bytes());
     codes_ = backend.allocate(copies_ * bytes() + offset_);
-    std::uint32_t seed = 1;
-    for (std::byte& code : backend.map(codes_)) {
-      seed = seed * 1664525u + 1013904223u;
-      code = static_cast<std::byte>(seed >> 24 & 0xbbu);  // never NaN, |f16| and |f32| small
-    }
+    const std::vector<std::byte> codes = model_codes(type, share);
+    if (type == DType::f8_e4m3)
+      subnormal_ = static_cast<double>(std::count_if(codes.begin(), codes.end(), subnormal)) /
+                   static_cast<double>(codes.size());
+    const std::span<std::byte> all = backend.map(codes_).subspan(offset);
+    for (std::size_t at = 0; at < all.size(); at += codes.size())
+      std::memcpy(all.data() + at, codes.data(), std::min(codes.size(), all.size() - at));
     const auto blocks = [](std::int64_t n) { return static_cast<std::size_t>((n + 127) / 128); };
     scales_ = backend.allocate(blocks(shape.rows) * blocks(shape.cols) * sizeof(float));
     backend.write(slice(scales_), std::vector<float>(scales_.bytes() / sizeof(float), 0.5f));
@@ -157,6 +168,7 @@ class Weights {
   std::size_t bytes() const {
     return static_cast<std::size_t>(shape_.rows * shape_.cols) * size_of(type_);
   }
+  double subnormal_share() const { return subnormal_; }  // of F8 codes
   Matrix next() {
     const std::size_t at = offset_ + turn_++ % copies_ * bytes();
     return {codes_,      at,          type_,
@@ -167,6 +179,7 @@ class Weights {
   DType type_;
   Shape shape_;
   std::size_t offset_;
+  double subnormal_ = 0;
   std::size_t copies_ = 0;
   std::size_t turn_ = 0;
   Buffer codes_;
@@ -187,15 +200,17 @@ struct Case {
   int rows = 1;   // of activations
   int group = 1;  // products in one call
   std::size_t offset = 0;
+  double subnormal = -1;  // share of F8's codes; negative: as a model's are
 };
 
 struct Measured {
+  double subnormal;
   Speed product;
   Speed reading;  // B, in turns with it
 };
 
 Measured measure(Backend& backend, const Case& c, Reading& reading) {
-  Weights weights(backend, c.type, c.shape, c.offset);
+  Weights weights(backend, c.type, c.shape, c.offset, c.subnormal);
   const Buffer x = values(backend, c.rows * c.shape.cols);
   const Buffer y = values(backend, c.rows * c.shape.rows * c.group);
   const auto size = static_cast<std::size_t>(c.rows * c.shape.rows);
@@ -206,10 +221,21 @@ Measured measure(Backend& backend, const Case& c, Reading& reading) {
     products.push_back(sample(weights.bytes() * group.size(), [&] {
       for (std::size_t k = 0; k < group.size(); ++k)
         group[k] = {weights.next(), slice(x), slice(y).sub(k * size, size), c.rows};
-      backend.matmul(group, ProductForm::canonical);
+      backend.matmul(group, ProductForm::gemv);
     }));
   }
-  return {.product = summary(products), .reading = summary(reads)};
+  return {.subnormal = weights.subnormal_share(),
+          .product = summary(products),
+          .reading = summary(reads)};
+}
+
+std::vector<Case> subnormal_cases() {
+  std::vector<Case> result;
+  for (const int rows : {1, 4})
+    for (const double share : {0.0, 1e-4, 1e-3, 1e-2})
+      result.push_back(
+          {.type = DType::f8_e4m3, .shape = {8192, 2048}, .rows = rows, .subnormal = share});
+  return result;
 }
 
 std::vector<Case> cases(Isa isa) {
@@ -232,7 +258,39 @@ std::vector<Case> cases(Isa isa) {
   result.push_back({.type = DType::f8_e4m3, .shape = {512, 2048}, .group = 20});
   result.push_back({.type = DType::f8_e4m3, .shape = {512, 2048}, .group = 20, .offset = 8});
   result.push_back({.type = DType::f8_e4m3, .shape = {2048, 512}, .group = 10});
+  for (const Case& c : subnormal_cases()) result.push_back(c);
   return result;
+}
+
+void print_cases(Backend& backend, const std::vector<Case>& all, Reading& reading) {
+  for (const Case& c : all) {
+    const Measured m = measure(backend, c, reading);
+    std::printf("  %-8s %6ld x %-5ld %d row%s", name(c.type), static_cast<long>(c.shape.rows),
+                static_cast<long>(c.shape.cols), c.rows, c.rows == 1 ? " " : "s");
+    std::printf("  group of %-2d  offset %zu  best %5.1f  median %5.1f GB/s", c.group, c.offset,
+                m.product.best, m.product.median);
+    std::printf("  B best %5.1f  median %5.1f  share %3.0f, %3.0f %%", m.reading.best,
+                m.reading.median, 100 * m.product.best / m.reading.best,
+                100 * m.product.median / m.reading.median);
+    if (c.type == DType::f8_e4m3) std::printf("  subnormal %5.3f %%", 100 * m.subnormal);
+    std::printf("\n");
+  }
+}
+
+// Both forms of AVX2's F8 product, beside each other.
+void print_f8_forms(int threads, Reading& reading) {
+  const cpu::F8Times times = cpu::time_f8(cpu::avx2_table);
+  std::printf("AVX2's F8 product: 0.1 %% of subnormal codes cost %.0f %% in the cache, so it %s\n",
+              100 * (times.with / times.without - 1),
+              cpu::subnormals_are_dear(times) ? "goes through F16" : "takes them as they are");
+  const cpu::GemmChoice gemm{&cpu::avx2_gemm, "f32", "avx2 f32"};
+  const auto print = [&](const char* name, const cpu::Table& table) {
+    std::printf("%s\n", name);
+    print_cases(*cpu::make_backend(table, gemm, 1 << 21, threads, name), subnormal_cases(),
+                reading);
+  };
+  print("codes as subnormal numbers", cpu::avx2_table);
+  print("codes through F16", cpu::avx2_f16_table);
 }
 
 void print_products(Isa isa, int threads, Reading& reading) {
@@ -240,16 +298,8 @@ void print_products(Isa isa, int threads, Reading& reading) {
   const std::unique_ptr<Backend> backend = open_cpu(threads, isa, choice);
   std::printf("%s\n", backend->description().c_str());
   for (const std::string& note : choice.notes) std::printf("note: %s\n", note.c_str());
-  for (const Case& c : cases(isa)) {
-    const Measured m = measure(*backend, c, reading);
-    std::printf("  %-8s %6ld x %-5ld %d row%s", name(c.type), static_cast<long>(c.shape.rows),
-                static_cast<long>(c.shape.cols), c.rows, c.rows == 1 ? " " : "s");
-    std::printf("  group of %-2d  offset %zu  best %5.1f  median %5.1f GB/s", c.group, c.offset,
-                m.product.best, m.product.median);
-    std::printf("  B best %5.1f  median %5.1f  share %3.0f, %3.0f %%\n", m.reading.best,
-                m.reading.median, 100 * m.product.best / m.reading.best,
-                100 * m.product.median / m.reading.median);
-  }
+  print_cases(*backend, cases(isa), reading);
+  if (isa == Isa::avx2) print_f8_forms(threads, reading);
 }
 
 // --- Beside a busy thread ------------------------------------------------------------------------
@@ -273,12 +323,12 @@ class Layer {
     backend_.matmul(out_.next(), x, y, 1);
     std::vector<MatMul> group;
     for (std::size_t i = 0; i < 20; ++i) group.push_back({up_.next(), x, y.sub(512 * i, 512), 1});
-    backend_.matmul(group, ProductForm::canonical);
+    backend_.matmul(group, ProductForm::gemv);
     backend_.silu_mul(y.sub(0, 5120), y.sub(5120, 5120), y.sub(10240, 5120));
     group.clear();
     for (std::size_t i = 0; i < 10; ++i)
       group.push_back({down_.next(), x.sub(0, 512), y.sub(2048 * i, 2048), 1});
-    backend_.matmul(group, ProductForm::canonical);
+    backend_.matmul(group, ProductForm::gemv);
     backend_.add(x.sub(0, 2048), x.sub(2048, 2048), y.sub(0, 2048));
   }
 
@@ -332,22 +382,15 @@ void print_beside_busy(Isa isa, int threads) {
   }
 }
 
-// --- Screening -----------------------------------------------------------------------------------
+// --- Shortlist -----------------------------------------------------------------------------------
 
-// Of weights and activations with a normal distribution, nearly: sums of four uniform values.
-void print_screen(Isa isa, int threads) {
+// Of weights and activations with a normal distribution.
+void print_shortlist(Isa isa, int threads) {
   constexpr Shape shape = {151936, 2048};
   CpuChoice choice;
   const std::unique_ptr<Backend> backend = open_cpu(threads, isa, choice);
-  std::uint32_t seed = 1;
-  const auto next = [&] {
-    float sum = 0;
-    for (int i = 0; i < 4; ++i) {
-      seed = seed * 1664525u + 1013904223u;
-      sum += static_cast<float>(seed >> 8) * 0x1p-24f - 0.5f;
-    }
-    return sum;
-  };
+  Normal normal;
+  const auto next = [&] { return normal.next(); };
   const Buffer codes = backend->allocate(static_cast<std::size_t>(shape.rows * shape.cols) * 2);
   const std::span<std::byte> bytes = backend->map(codes);
   for (std::size_t i = 0; i < bytes.size(); i += 2) {
@@ -355,19 +398,20 @@ void print_screen(Isa isa, int threads) {
     std::memcpy(bytes.data() + i, reinterpret_cast<const char*>(&value) + 2, 2);
   }
   const Matrix w(codes, 0, DType::bf16, shape.rows, shape.cols);
-  constexpr int most_rows = 8;
-  const Buffer x = backend->allocate(most_rows * shape.cols * sizeof(float));
-  std::vector<float> activations(static_cast<std::size_t>(most_rows * shape.cols));
+  constexpr int max_rows = 8;
+  const Buffer x = backend->allocate(max_rows * shape.cols * sizeof(float));
+  std::vector<float> activations(static_cast<std::size_t>(max_rows * shape.cols));
   for (float& value : activations) value = next();
   backend->write(slice(x), activations);
   const Buffer y = backend->allocate(shape.rows * sizeof(float));
 
   const auto begin = Clock::now();
-  const Screen screen = backend->make_screen(w);
-  std::printf(
-      "%s: a screen of %ld x %ld in %.2f s, %.0f MB beside %.0f\n", backend->description().c_str(),
-      static_cast<long>(shape.rows), static_cast<long>(shape.cols), seconds_since(begin),
-      static_cast<double>(screen.bytes()) * 1e-6, static_cast<double>(codes.bytes()) * 1e-6);
+  const Shortlist shortlist = backend->make_shortlist(w);
+  std::printf("%s: a shortlist of %ld x %ld in %.2f s, %.0f MB beside %.0f\n",
+              backend->description().c_str(), static_cast<long>(shape.rows),
+              static_cast<long>(shape.cols), seconds_since(begin),
+              static_cast<double>(shortlist.bytes()) * 1e-6,
+              static_cast<double>(codes.bytes()) * 1e-6);
   const auto milliseconds = [](const auto& work) {
     std::vector<double> all;
     for (int i = 0; i < 15; ++i) {
@@ -383,17 +427,19 @@ void print_screen(Isa isa, int threads) {
   const auto print = [&](int rows, int k) {
     std::vector<Candidates> out(static_cast<std::size_t>(rows));
     const auto some =
-        milliseconds([&] { backend->screened_top(screen, w, slice(x), rows, k, {}, out); });
-    std::printf("  %d screened, k %-3d best %6.2f  median %6.2f ms  %4.1f GB/s  %zu candidates\n",
-                rows, k, some.first, some.second,
-                static_cast<double>(screen.bytes()) * 1e-6 / some.first, out[0].ids.size());
+        milliseconds([&] { backend->shortlist_top(shortlist, w, slice(x), rows, k, {}, out); });
+    std::printf(
+        "  %d shortlisted, k %-3d best %6.2f  median %6.2f ms  %4.1f GB/s  %zu candidates\n", rows,
+        k, some.first, some.second, static_cast<double>(shortlist.bytes()) * 1e-6 / some.first,
+        out[0].ids.size());
   };
   for (const int k : {1, 20, 64}) print(1, k);
-  for (const int rows : {2, 5, most_rows}) print(rows, 1);
+  for (const int rows : {2, 5, max_rows}) print(rows, 1);
 }
 
 int usage() {
-  std::fprintf(stderr, "usage: bench-kernels [threads] [--isa NAME] [--beside-busy | --screen]\n");
+  std::fprintf(stderr,
+               "usage: bench-kernels [threads] [--isa NAME] [--beside-busy | --shortlist]\n");
   return 2;
 }
 
@@ -403,13 +449,13 @@ int main(int argc, char** argv) try {
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
   int threads = static_cast<int>(std::thread::hardware_concurrency());
   std::optional<Isa> only;
-  bool beside_busy = false, screen = false;
+  bool beside_busy = false, shortlist = false;
   for (int i = 1; i < argc; ++i) {
     const std::string_view argument = argv[i];
     if (argument == "--beside-busy") {
       beside_busy = true;
-    } else if (argument == "--screen") {
-      screen = true;
+    } else if (argument == "--shortlist") {
+      shortlist = true;
     } else if (argument == "--isa" && i + 1 < argc) {
       only = parse_isa(argv[++i]);
       if (!only) return usage();
@@ -421,7 +467,7 @@ int main(int argc, char** argv) try {
   CpuChoice choice;
   const std::unique_ptr<Backend> memory = open_cpu(1, {}, choice);
   Reading reading(*memory, threads);
-  const bool products = !beside_busy && !screen;
+  const bool products = !beside_busy && !shortlist;
   if (products) reading.print_all();
   for (const Isa isa : {Isa::scalar, Isa::avx2, Isa::avx512}) {
     if (only && *only != isa) continue;
@@ -431,7 +477,7 @@ int main(int argc, char** argv) try {
     else if (products)
       print_products(isa, threads, reading);
     else if (isa != Isa::scalar)
-      screen ? print_screen(isa, threads) : print_beside_busy(isa, threads);
+      shortlist ? print_shortlist(isa, threads) : print_beside_busy(isa, threads);
   }
   return 0;
 } catch (const std::exception& error) {

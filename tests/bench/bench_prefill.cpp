@@ -1,8 +1,10 @@
 // How fast prefill's operations are, beside what this machine could do at all:
 //   bench-prefill [threads] [amx|avx512|avx2|scalar] [shared]
-// First the peak of F32 multiply-adds and the read bandwidth, then blocked products of the real
-// shapes, attention and the delta rule. Every figure is the median of several runs. "shared" is for
-// a machine that others use: it counts the CPU time of all threads divided by their number, so that
+// First the peak of F32 multiply-adds and the read bandwidth, then GEMMs of the real
+// shapes, attention and the delta rule. Every figure is the median of several runs. On AMX, whose
+// products are computed in three parts of BF16, each product is measured by turns with the same in
+// two parts, and what the third costs is printed, at last for a whole layer. "shared" is for a
+// machine that others use: it counts the CPU time of all threads divided by their number, so that
 // waiting for a core does not count (and waiting for each other does not either).
 #include <immintrin.h>
 #include <time.h>
@@ -20,14 +22,16 @@
 #include <thread>
 #include <vector>
 
+#include "kernels/cpu/backend.hpp"
 #include "kernels/measure.hpp"
 #include "kernels/ops.hpp"
+#include "tests/kernels/gemm/amx_two_parts.hpp"
 
 namespace {
 
 using namespace hearth::kernels;
 
-constexpr double least_seconds = 0.02;  // of one run
+constexpr double min_seconds = 0.02;  // of one run
 constexpr int runs = 5;
 
 // 0: by the clock on the wall; otherwise by the CPU time of that many threads.
@@ -47,18 +51,30 @@ double seconds_of(const std::function<void()>& work) {
   return now() - begin;
 }
 
-// Seconds of one call of work(), the median of `runs` runs.
-double measure(const std::function<void()>& work) {
-  const double once = seconds_of(work);
-  const int calls = once > least_seconds ? 1 : static_cast<int>(least_seconds / once) + 1;
-  std::vector<double> times;
+// Seconds of one call of each of some works, by turns, the medians of `runs` runs.
+std::vector<double> measure(const std::vector<std::function<void()>>& works) {
+  std::vector<int> calls;
+  for (const auto& work : works) {
+    const double once = seconds_of(work);
+    calls.push_back(once > min_seconds ? 1 : static_cast<int>(min_seconds / once) + 1);
+  }
+  std::vector<std::vector<double>> times(works.size());
   for (int run = 0; run < runs; ++run)
-    times.push_back(seconds_of([&] {
-                      for (int call = 0; call < calls; ++call) work();
-                    }) /
-                    calls);
-  std::nth_element(times.begin(), times.begin() + runs / 2, times.end());
-  return times[runs / 2];
+    for (std::size_t i = 0; i < works.size(); ++i)
+      times[i].push_back(seconds_of([&] {
+                           for (int call = 0; call < calls[i]; ++call) works[i]();
+                         }) /
+                         calls[i]);
+  std::vector<double> medians;
+  for (std::vector<double>& all : times) {
+    std::nth_element(all.begin(), all.begin() + runs / 2, all.end());
+    medians.push_back(all[runs / 2]);
+  }
+  return medians;
+}
+
+double measure(const std::function<void()>& work) {
+  return measure(std::vector{work})[0];
 }
 
 void on_threads(int threads, const std::function<void(int)>& work) {
@@ -159,6 +175,35 @@ struct Machine {
   double bandwidth = 0;  // bytes a second
 };
 
+// Seconds of products as they are, and in two parts where that is something else.
+struct Times {
+  double now = 0;
+  double in_two_parts = 0;
+
+  void add(const Times& more, double times = 1) {
+    now += times * more.now;
+    in_two_parts += times * more.in_two_parts;
+  }
+  void print() const {
+    if (in_two_parts > 0)
+      std::printf("  two parts %8.3f ms: %.1f %% lost", in_two_parts * 1e3,
+                  100 * (1 - in_two_parts / now));
+  }
+};
+
+// The backend to be measured and, on AMX, the same with products in two parts.
+struct Backends {
+  std::unique_ptr<Backend> now;
+  std::unique_ptr<Backend> in_two_parts;
+
+  Times measure_products(const std::function<void(Backend&)>& work) const {
+    std::vector<std::function<void()>> works = {[&] { work(*now); }};
+    if (in_two_parts) works.emplace_back([&] { work(*in_two_parts); });
+    const std::vector<double> seconds = measure(works);
+    return {.now = seconds.front(), .in_two_parts = in_two_parts ? seconds.back() : 0};
+  }
+};
+
 void print_share(double multiply_adds, double seconds, const Machine& machine) {
   std::printf(" %8.3f ms %8.1f GFLOP/s", seconds * 1e3, 2e-9 * multiply_adds / seconds);
   if (machine.peak > 0) std::printf(" %5.1f %%", 100 * multiply_adds / seconds / machine.peak);
@@ -166,7 +211,10 @@ void print_share(double multiply_adds, double seconds, const Machine& machine) {
 
 // --- Operations ----------------------------------------------------------------------------------
 
-void dense(Backend& backend, const Machine& machine) {
+// Returns the time of a layer's products of 2048 rows.
+Times dense(const Backends& backends, const Machine& machine) {
+  constexpr int layer_rows = 2048;
+  Times layer;
   struct Shape {
     const char* name;
     DType type;
@@ -177,32 +225,37 @@ void dense(Backend& backend, const Machine& machine) {
                             Shape{"out f8 2048x4096", DType::f8_e4m3, 2048, 4096},
                             Shape{"k f8 512x2048", DType::f8_e4m3, 512, 2048},
                             Shape{"router bf16 512x2048", DType::bf16, 512, 2048}})
-    for (const int rows : {64, 512, 2048}) {
-      Operands operands(backend);
+    for (const int rows : {64, 512, layer_rows}) {
+      Operands operands(*backends.now);
       const Matrix w = operands.matrix(shape.type, shape.rows, shape.cols);
       const Slice x = operands.values(rows * shape.cols), y = operands.values(rows * shape.rows);
-      const double seconds = measure([&] { backend.matmul(w, x, y, rows, ProductForm::blocked); });
+      const Times times = backends.measure_products(
+          [&](Backend& backend) { backend.matmul(w, x, y, rows, ProductForm::gemm); });
       std::printf("%-28s %6d", shape.name, rows);
-      print_share(static_cast<double>(rows * shape.rows * shape.cols), seconds, machine);
+      print_share(static_cast<double>(rows * shape.rows * shape.cols), times.now, machine);
+      times.print();
       std::printf("\n");
+      if (rows == layer_rows) layer.add(times);
     }
+  return layer;
 }
 
 // 32 experts: gate and up, then down, as a layer runs them. Several layers' worth of weights take
-// turns, so that no cache holds them.
-void experts(Backend& backend, const Machine& machine) {
-  constexpr int count = 32, layers = 3;
+// turns, so that no cache holds them. Returns the time of a layer's 512 experts for 2048 rows.
+Times experts(const Backends& backends, const Machine& machine) {
+  constexpr int count = 32, layers = 3, layer_rows = 40;
+  Times layer_times;
   constexpr std::int64_t hidden = 2048, width = 512;
   std::printf("\n%-28s %6s %11s %16s %7s %10s %9s\n", "32 experts, rows of each", "rows", "time",
               "speed", "peak", "read", "of memory");
-  Operands operands(backend);
+  Operands operands(*backends.now);
   std::vector<Matrix> gate, up, down;
   for (int e = 0; e < count * layers; ++e) {
     gate.push_back(operands.matrix(DType::f8_e4m3, width, hidden));
     up.push_back(operands.matrix(DType::f8_e4m3, width, hidden));
     down.push_back(operands.matrix(DType::f8_e4m3, hidden, width));
   }
-  for (const int rows : {1, 2, 4, 10, 40, 160}) {
+  for (const int rows : {1, 2, 4, 10, layer_rows, 160}) {
     std::vector<MatMul> in, out;
     for (int e = 0; e < count * layers; ++e) {
       const auto index = static_cast<std::size_t>(e);
@@ -212,18 +265,22 @@ void experts(Backend& backend, const Machine& machine) {
       out.push_back({down[index], h, operands.values(rows * hidden), rows});
     }
     int layer = 0;
-    const double seconds = measure([&] {
+    const Times times = backends.measure_products([&](Backend& backend) {
       const auto first = static_cast<std::size_t>(layer * count);
-      backend.matmul(std::span(in).subspan(2 * first, 2 * count), ProductForm::blocked);
-      backend.matmul(std::span(out).subspan(first, count), ProductForm::blocked);
+      backend.matmul(std::span(in).subspan(2 * first, 2 * count), ProductForm::gemm);
+      backend.matmul(std::span(out).subspan(first, count), ProductForm::gemm);
       layer = (layer + 1) % layers;
     });
     const double weights = 3.0 * count * hidden * width;
     std::printf("%-28s %6d", "gate, up; down", rows);
-    print_share(weights * rows, seconds, machine);
-    std::printf(" %5.1f GB/s %7.1f %%\n", weights / seconds * 1e-9,
-                100 * weights / seconds / machine.bandwidth);
+    print_share(weights * rows, times.now, machine);
+    std::printf(" %5.1f GB/s %7.1f %%", weights / times.now * 1e-9,
+                100 * weights / times.now / machine.bandwidth);
+    times.print();
+    std::printf("\n");
+    if (rows == layer_rows) layer_times.add(times, 512.0 / count);
   }
+  return layer_times;
 }
 
 void attention(Backend& backend, const Machine& machine) {
@@ -262,7 +319,9 @@ void attention(Backend& backend, const Machine& machine) {
     }
 }
 
-void delta_rule(Backend& backend, const Machine& machine) {
+// Returns the time of 2048 rows.
+double delta_rule(Backend& backend, const Machine& machine) {
+  double last = 0;
   constexpr int key_heads = 16, value_heads = 32, dim = 128;
   std::printf("\n%-28s %6s %11s %16s %7s\n", "delta rule", "rows", "time", "speed", "peak");
   for (const int rows : {512, 2048}) {
@@ -297,7 +356,9 @@ void delta_rule(Backend& backend, const Machine& machine) {
     std::printf("%-28s %6d", "chunked", rows);
     print_share(per_row * rows * value_heads, seconds, machine);
     std::printf("\n");
+    last = seconds;
   }
+  return last;
 }
 
 // What a layer does to every row beside its products.
@@ -339,10 +400,10 @@ void rows(Backend& backend, const Machine& machine) {
   report("split_groups 16 x 768", 12 * all, [&] {
     const Slice qkv = wide_out.sub(0, std::size_t{rows} * channels);
     const Slice z = wide_out.sub(std::size_t{rows} * channels, std::size_t{rows} * 4096);
-    const Part parts[] = {{qkv, 128, channels, 0},
-                          {qkv, 128, channels, 2048},
-                          {qkv, 256, channels, 4096},
-                          {z, 256, 4096, 0}};
+    const SplitSpec parts[] = {{qkv, 128, channels, 0},
+                               {qkv, 128, channels, 2048},
+                               {qkv, 256, channels, 4096},
+                               {z, 256, 4096, 0}};
     backend.split_groups(wide, rows, 16, parts);
   });
   report("silu_mul 512", 0.75 * all, [&] {
@@ -370,20 +431,30 @@ void rows(Backend& backend, const Machine& machine) {
 
 int run(int threads, std::optional<Isa> forced) {
   CpuChoice choice;
-  const std::unique_ptr<Backend> backend = open_cpu(threads, forced, choice);
+  Backends backends{.now = open_cpu(threads, forced, choice), .in_two_parts = nullptr};
+  const std::unique_ptr<Backend>& backend = backends.now;
+  if (choice.isa == Isa::amx)
+    backends.in_two_parts = cpu::make_backend(
+        cpu::avx512_table, {&test::amx_two_parts, "bf16x2", "amx bf16x2"}, 1 << 21, threads, "");
   for (const std::string& note : choice.notes) std::printf("note: %s\n", note.c_str());
-  std::printf("%s; blocked products: %s\n", backend->description().c_str(), choice.blocked.c_str());
+  std::printf("%s; GEMMs: %s\n", backend->description().c_str(), choice.gemm.c_str());
   const double peak_of_one = peak(choice.isa, 1), bandwidth_of_one = memory_bandwidth(1);
   const Machine machine{.peak = peak(choice.isa, threads), .bandwidth = memory_bandwidth(threads)};
   std::printf("F32 multiply-adds: %.1f GFLOP/s on 1 thread, %.1f on %d\n", 2e-9 * peak_of_one,
               2e-9 * machine.peak, threads);
   std::printf("memory read: %.1f GB/s on 1 thread, %.1f on %d\n", 1e-9 * bandwidth_of_one,
               1e-9 * machine.bandwidth, threads);
-  dense(*backend, machine);
-  experts(*backend, machine);
+  Times layer = dense(backends, machine);
+  layer.add(experts(backends, machine));
   attention(*backend, machine);
-  delta_rule(*backend, machine);
+  const double delta = delta_rule(*backend, machine);
   rows(*backend, machine);
+  if (backends.in_two_parts) {
+    layer.add({.now = delta, .in_two_parts = delta});
+    std::printf("\na DeltaNet layer, 2048 rows: %.1f ms", layer.now * 1e3);
+    layer.print();
+    std::printf("\n");
+  }
   return 0;
 }
 

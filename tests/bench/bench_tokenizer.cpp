@@ -5,8 +5,8 @@
 #include <exception>
 #include <string>
 
-#include "engine/file.hpp"
-#include "engine/tokenizer.hpp"
+#include "engine/support/file.hpp"
+#include "engine/tokenizer/tokenizer.hpp"
 
 namespace {
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
@@ -10,11 +11,12 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
-#include "daemon/client.hpp"
-#include "daemon/scripted_editor.hpp"
-#include "lsp/extension.hpp"
+#include "daemon/commands/scripted_editor.hpp"
+#include "daemon/transport/control_client.hpp"
+#include "lsp/protocol/extension.hpp"
 
 using namespace hearth::daemon;
 using Json = nlohmann::json;
@@ -50,7 +52,7 @@ class Series {
     const auto at = [this](double share) {
       return all_[static_cast<std::size_t>(share * static_cast<double>(all_.size() - 1) + 0.5)];
     };
-    std::printf("%-46s %9.1f %9.1f %9.1f %6zu\n", name_, at(0.5), at(0.95), all_.back(),
+    std::printf("%-52s %9.1f %9.1f %9.1f %6zu\n", name_, at(0.5), at(0.95), all_.back(),
                 all_.size());
   }
 
@@ -68,6 +70,8 @@ struct Measured {
   Series explain_first{"explain, first words"};
   Series explain_done{"explain, whole"};
   Series cancel{"cancel of an explanation, to its end"};
+  Series many_edits{"20,000 edits in one message, to a request's answer"};
+  Series beside_edits{"another session's longest wait meanwhile"};
 };
 
 class Session {
@@ -136,9 +140,40 @@ class Session {
     measured.cancel.add(milliseconds_since(start));
   }
 
+  // A line at the start of which each edit puts a letter.
+  void open_large(int lines) {
+    std::string text;
+    for (int i = 0; i < lines; ++i) text += std::string(184, 'y') + "\n";
+    editor_.open(large, "plaintext", text);
+    editor_.request("textDocument/codeAction", large_actions());
+  }
+  // The id of a request whose answer shows that all edits were made.
+  std::int64_t begin_edits(int lines, std::int64_t version) {
+    Json changes = Json::array();
+    for (int i = lines; i-- > 0;) {
+      const Json place = {{"line", i}, {"character", 0}};
+      changes.push_back({{"range", {{"start", place}, {"end", place}}}, {"text", "x"}});
+    }
+    editor_.notify("textDocument/didChange",
+                   {{"textDocument", {{"uri", large}, {"version", version}}},
+                    {"contentChanges", std::move(changes)}});
+    return editor_.begin("textDocument/codeAction", large_actions());
+  }
+  void wait(std::int64_t id) { editor_.wait(id); }
+  void ping() { editor_.request("hearth/status", nullptr); }
+
   void quit() { editor_.quit(); }
 
  private:
+  static constexpr const char* large = "file:///large.txt";
+  static Json large_actions() {
+    return {
+        {"textDocument", {{"uri", large}}},
+        {"range",
+         {{"start", {{"line", 0}, {"character", 0}}}, {"end", {{"line", 1}, {"character", 0}}}}},
+        {"context", {{"diagnostics", Json::array()}}}};
+  }
+
   static std::vector<std::string> command(const std::string& model) {
     std::vector<std::string> words{HEARTH_BINARY_DIR "/hearth", "lsp"};
     if (!model.empty()) words.insert(words.end(), {"--model", model});
@@ -175,6 +210,27 @@ class Session {
   std::optional<Clock::time_point> first_text_;
 };
 
+// What a message of very many edits costs its own session, and another one that asks all the time.
+void edit_much(Session& session, Session& other, Measured& measured) {
+  constexpr int lines = 20'000;
+  session.open_large(lines);
+  std::atomic<bool> over = false;
+  std::thread beside([&] {
+    double longest = 0;
+    while (!over) {
+      const auto start = Clock::now();
+      other.ping();
+      longest = std::max(longest, milliseconds_since(start));
+    }
+    measured.beside_edits.add(longest);
+  });
+  const auto start = Clock::now();
+  session.wait(session.begin_edits(lines, 2));
+  measured.many_edits.add(milliseconds_since(start));
+  over = true;
+  beside.join();
+}
+
 // One life of a daemon of its own.
 void run_once(const std::string& model, Measured& measured) {
   std::string name = (std::filesystem::temp_directory_path() / "hearth-latency-XXXXXX").string();
@@ -189,9 +245,10 @@ void run_once(const std::string& model, Measured& measured) {
   {
     Session session(environment, model, measured.initialize);
     Session second(environment, model, measured.initialize_again);
-    second.quit();
     session.open(source());
     session.wait_for_model();
+    edit_much(session, second, measured);
+    second.quit();
     session.complete(measured.inline_cold);
     session.complete(measured.inline_same);
     for (const char* more : {"total", " +=", " item.count", "\n        "}) {
@@ -216,10 +273,11 @@ int main(int argc, char** argv) {
     const std::string model = argc > 2 ? std::filesystem::absolute(argv[2]).string() : "";
     Measured measured;
     for (int i = 0; i < runs; ++i) run_once(model, measured);
-    std::printf("%-46s %9s %9s %9s %6s\n", "milliseconds", "p50", "p95", "most", "count");
-    for (Series* series : {&measured.initialize, &measured.initialize_again, &measured.inline_cold,
-                           &measured.inline_same, &measured.inline_typed, &measured.explain_first,
-                           &measured.explain_done, &measured.cancel}) {
+    std::printf("%-52s %9s %9s %9s %6s\n", "milliseconds", "p50", "p95", "most", "count");
+    for (Series* series :
+         {&measured.initialize, &measured.initialize_again, &measured.inline_cold,
+          &measured.inline_same, &measured.inline_typed, &measured.explain_first,
+          &measured.explain_done, &measured.cancel, &measured.many_edits, &measured.beside_edits}) {
       series->print();
     }
     return 0;

@@ -13,10 +13,10 @@
 #include <numeric>
 #include <thread>
 
-#include "engine/checksum.hpp"
-#include "engine/prefix_cache.hpp"
-#include "engine/spread.hpp"
-#include "engine/synth.hpp"
+#include "engine/dummy/dummy.hpp"
+#include "engine/prefix/cache.hpp"
+#include "engine/support/digest.hpp"
+#include "engine/support/parallel_for.hpp"
 
 namespace {
 
@@ -62,11 +62,11 @@ bool restore(kernels::Backend& backend, PrefixCache& cache, std::span<const Toke
              Sequence& into, const std::atomic<bool>* interrupt = nullptr) {
   const auto destination = [&](const PrefixCache::Restored& found) {
     for (kernels::KvCache& kv : into.caches) reserve(backend, kv, 0, tokens_kept);
-    Thaw thaw(backend);
-    for (const auto& stretch : found.stretches)
-      thaw.kv(cache.layout(), stretch.kv, stretch.begin, stretch.from, stretch.to, into.caches);
-    thaw.state(found.state, into.recurrent);
-    return thaw;
+    StateRestore restore(backend);
+    for (const auto& span : found.spans)
+      restore.kv(cache.layout(), span.kv, span.begin, span.from, span.to, into.caches);
+    restore.state(found.state, into.recurrent);
+    return restore;
   };
   const auto restored = cache.take(tokens, 0, 0, destination, interrupt);
   if (restored && restored->position != tokens_kept) std::abort();
@@ -107,7 +107,7 @@ double disk_speed(const std::filesystem::path& directory, std::size_t bytes) {
     if (::pwrite(file, at(i), piece, static_cast<off_t>(i * piece)) < 0) return 0;
   ::fsync(file);
   const double ms = best_of(disk_runs, [&] {
-    spread(pieces, 8, [&](std::size_t i) {
+    parallel_for(pieces, 8, [&](std::size_t i) {
       if (::pread(file, at(i), piece, static_cast<off_t>(i * piece)) < 0) std::abort();
     });
   });
@@ -151,7 +151,7 @@ int main(int argc, char** argv) {
         5, [&] { std::memcpy(copied.bytes().data(), noise.bytes().data(), noise.bytes().size()); });
     show("memory alone: memcpy", copy_ms, kv_bytes);
     std::uint64_t sum = 0;
-    const double sum_ms = best_of(5, [&] { sum ^= checksum(noise.bytes()); });
+    const double sum_ms = best_of(5, [&] { sum ^= digest(noise.bytes()); });
     show("checksum", sum_ms, kv_bytes);
     if (sum == 1) std::printf(" ");
 
@@ -162,10 +162,10 @@ int main(int argc, char** argv) {
       RecurrentState state = copy(*backend, source.recurrent);
       const double ms = best_of(1, [&] {
         cache->add({std::span(tokens).first(static_cast<std::size_t>(end)), CheckpointKind::regular,
-                    freeze_state(*backend, std::move(state)), std::vector<float>(2048),
-                    std::vector<float>(151936),
+                    save_state(*backend, std::move(state)), std::vector<float>(2048),
+                    std::vector<float>(151936), 0,
                     [&](std::int64_t begin, std::int64_t to, const std::atomic<bool>* interrupt) {
-                      return freeze_kv(*backend, layout, source.caches, begin, to, interrupt);
+                      return save_kv(*backend, layout, source.caches, begin, to, interrupt);
                     }});
       });
       keep_ms = std::min(keep_ms, ms);

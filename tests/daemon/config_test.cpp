@@ -2,12 +2,16 @@
 #include "daemon/config.hpp"
 
 #include <doctest/doctest.h>
+#include <sys/stat.h>
 
 #include <cstdlib>
+#include <sstream>
+#include <string>
+#include <vector>
 
-#include "daemon/byte_count.hpp"
-#include "daemon/error.hpp"
-#include "daemon/files.hpp"
+#include "daemon/platform/byte_count.hpp"
+#include "daemon/platform/error.hpp"
+#include "daemon/platform/files.hpp"
 #include "tests/temporary_directory.hpp"
 
 using namespace hearth::daemon;
@@ -50,12 +54,12 @@ context = 8192
 [memory]
 experts = "6G"
 scratch = "64M"
-prefixes = "2G"
-[prefixes]
-distance = 1024
+[prefix_cache]
+ram = "2G"
 disk = "0"
-daily = "5G"
-least = "10s"
+interval = 1024
+daily_write_limit = "5G"
+min_recompute_time = "10s"
 [experts]
 reader = "threads"
 policy = "lru"
@@ -80,11 +84,11 @@ level = "debug"
   CHECK(config.model_context == 8192);
   CHECK(config.memory_experts == std::uint64_t{6} << 30);
   CHECK(config.memory_scratch == std::uint64_t{64} << 20);
-  CHECK(config.memory_prefixes == std::uint64_t{2} << 30);
-  CHECK(config.prefixes_distance == 1024);
-  CHECK(config.prefixes_disk == 0);
-  CHECK(config.prefixes_daily == std::uint64_t{5} << 30);
-  CHECK(config.prefixes_least == milliseconds(10'000));
+  CHECK(config.prefix_cache_ram == std::uint64_t{2} << 30);
+  CHECK(config.prefix_cache_interval == 1024);
+  CHECK(config.prefix_cache_disk == 0);
+  CHECK(config.prefix_cache_daily_write_limit == std::uint64_t{5} << 30);
+  CHECK(config.prefix_cache_min_recompute_time == milliseconds(10'000));
   CHECK(config.experts_reader == "threads");
   CHECK(config.experts_policy == "lru");
   CHECK(config.experts_prefetch);
@@ -94,6 +98,68 @@ level = "debug"
   CHECK(config.answer_max_tokens == 900);
   CHECK(config.idle_exit == milliseconds(1'800'000));
   CHECK(config.log_level == "debug");
+}
+
+namespace {
+
+struct Setting {
+  std::string section;
+  std::string name;
+  std::string value;  // as TOML
+  bool operator==(const Setting&) const = default;
+};
+
+// Those that a description of the configuration holds.
+std::vector<Setting> settings_in(const std::string& described) {
+  std::vector<Setting> found;
+  std::istringstream lines(described);
+  std::string section;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with('[')) section = line.substr(1, line.size() - 2);
+    const std::size_t is = line.find(" = ");
+    if (line.starts_with('#') || is == std::string::npos) continue;
+    found.push_back({section, line.substr(0, is), line.substr(is + 3)});
+  }
+  return found;
+}
+
+// The words that a key takes, where it takes some and no others.
+std::vector<std::string> choices_of(const Setting& key) {
+  const std::string said = complaint("[" + key.section + "]\n" + key.name + " = \"?\"\n");
+  const std::size_t list = said.find("must be one of ");
+  std::vector<std::string> choices;
+  for (std::size_t at = list; (at = said.find('"', at)) != std::string::npos;) {
+    const std::size_t end = said.find('"', at + 1);
+    choices.push_back(said.substr(at, end + 1 - at));
+    at = end + 1;
+  }
+  return choices;
+}
+
+}  // namespace
+
+TEST_CASE("every key that is described sets what it describes, and nothing else") {
+  const auto usual = settings_in(describe_config(Config{}));
+  REQUIRE(usual.size() > 20);
+  for (std::size_t i = 0; i < usual.size(); ++i) {
+    const Setting& key = usual[i];
+    CAPTURE(key.section);
+    CAPTURE(key.name);
+    std::vector<std::string> values = choices_of(key);
+    for (const char* other : {"777", "\"777s\"", "\"777M\"", "true", "false", "\"/other\""}) {
+      values.emplace_back(other);
+    }
+    int taken = 0;
+    for (const std::string& value : values) {
+      const std::string toml = "[" + key.section + "]\n" + key.name + " = " + value + "\n";
+      if (value == key.value || complaint(toml) != "none") continue;
+      ++taken;
+      auto expected = usual;
+      expected[i].value = value;
+      CHECK(settings_in(describe_config(parse_config(toml, "config.toml"))) == expected);
+    }
+    CHECK(taken > 0);
+  }
 }
 
 TEST_CASE("what is described is what is read back") {
@@ -109,9 +175,9 @@ TEST_CASE("what is described is what is read back") {
   CHECK(again.idle_exit == milliseconds(0));
   CHECK(again.inline_hold == milliseconds(90'000));
 
-  CHECK_FALSE(again.memory_prefixes);  // "auto", which is not the same as none
-  config.memory_prefixes = 0;
-  CHECK(parse_config(describe_config(config), "described").memory_prefixes == std::uint64_t{0});
+  CHECK_FALSE(again.prefix_cache_ram);  // "auto", which is not the same as none
+  config.prefix_cache_ram = 0;
+  CHECK(parse_config(describe_config(config), "described").prefix_cache_ram == std::uint64_t{0});
 }
 
 TEST_CASE("a mistake is told with its file, line and key") {
@@ -132,16 +198,40 @@ TEST_CASE("a mistake is told with its file, line and key") {
     CHECK(complaint(std::string("[model]\npath = ") + path + "\n") ==
           "config.toml:2: model.path must be a path that begins with / or ~/");
   }
-  for (const char* time : {"10", "\"ten\"", "\"10 s\"", "\"10d\"", "\"\"", "\"99999999h\""}) {
+  for (const char* time : {"10", "\"ten\"", "\"10 s\"", "\"10d\"", "\"\"", "\"5\"", "\"h\""}) {
     CAPTURE(time);
     CHECK(complaint(std::string("[inline]\nhold = ") + time + "\n") ==
           "config.toml:2: inline.hold must be a time such as \"500ms\", \"10s\", \"5m\" or "
           "\"12h\"");
   }
-  CHECK(complaint("[memory]\nprefixes = \"some\"\n") ==
-        "config.toml:2: memory.prefixes must be a size such as \"512M\" or \"6G\", or \"auto\"");
-  CHECK(complaint("[prefixes]\ndisk = \"auto\"\n") ==
-        "config.toml:2: prefixes.disk must be a size such as \"512M\" or \"6G\"");
+  for (const char* time : {"87601h", "2562048h", "99999999999999999999h", "999999999999999ms"}) {
+    CAPTURE(time);
+    CHECK(complaint(std::string("[daemon]\nidle_exit = \"") + time + "\"\n") ==
+          "config.toml:2: daemon.idle_exit must be at most \"87600h\" (ten years)");
+  }
+  CHECK(complaint("[daemon]\nidle_exit = \"87600h\"\n") == "none");
+  CHECK(complaint("[prefix_cache]\nram = \"some\"\n") ==
+        "config.toml:2: prefix_cache.ram must be a size such as \"512M\" or \"6G\", or \"auto\"");
+  CHECK(complaint("[prefix_cache]\ndisk = \"auto\"\n") ==
+        "config.toml:2: prefix_cache.disk must be a size such as \"512M\" or \"6G\"");
+}
+
+TEST_CASE("a key that was renamed is an error that names the new one") {
+  const auto renamed = [](const std::string& section, const std::string& key) {
+    return complaint("[" + section + "]\n" + key + " = \"1G\"\n");
+  };
+  CHECK(renamed("memory", "prefixes") ==
+        "config.toml:2: memory.prefixes is now called prefix_cache.ram");
+  CHECK(renamed("prefixes", "disk") ==
+        "config.toml:2: prefixes.disk is now called prefix_cache.disk");
+  CHECK(renamed("prefixes", "distance") ==
+        "config.toml:2: prefixes.distance is now called prefix_cache.interval");
+  CHECK(renamed("prefixes", "daily") ==
+        "config.toml:2: prefixes.daily is now called prefix_cache.daily_write_limit");
+  CHECK(renamed("prefixes", "least") ==
+        "config.toml:2: prefixes.least is now called prefix_cache.min_recompute_time");
+  CHECK(complaint("[prefixes]\n") == "config.toml:1: prefixes is now called prefix_cache");
+  CHECK(complaint("prefixes = 1\n") == "config.toml:1: prefixes is now called prefix_cache");
 }
 
 TEST_CASE("text that is no TOML is told with its line") {
@@ -152,7 +242,14 @@ TEST_CASE("text that is no TOML is told with its line") {
 TEST_CASE("a missing file means the defaults, an unreadable one is an error") {
   const hearth::tests::TemporaryDirectory directory;
   CHECK(read_config(directory.path() / "none.toml").answer_max_tokens == 512);
-  CHECK_THROWS_AS(read_config(directory.path()), Error);
+  CHECK_THROWS_WITH(read_config(directory.path()), ("cannot read " + directory.path().string() +
+                                                    ": it is a directory, not a regular file")
+                                                       .c_str());
+  const std::filesystem::path pipe = directory.path() / "pipe.toml";
+  REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+  CHECK_THROWS_WITH(
+      read_config(pipe),
+      ("cannot read " + pipe.string() + ": it is a named pipe, not a regular file").c_str());
 }
 
 TEST_CASE("the model is where the command line, the configuration or the environment says") {

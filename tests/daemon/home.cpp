@@ -3,12 +3,14 @@
 
 #include <doctest/doctest.h>
 #include <poll.h>
+#include <sys/stat.h>
 
 #include <csignal>
+#include <cstdlib>
 
-#include "daemon/error.hpp"
-#include "daemon/files.hpp"
-#include "daemon/lock.hpp"
+#include "daemon/platform/error.hpp"
+#include "daemon/platform/files.hpp"
+#include "daemon/platform/lock.hpp"
 
 namespace hearth::tests {
 
@@ -29,7 +31,7 @@ Home::Home() {
 
 Home::~Home() {
   try {
-    daemon::stop_daemon(paths_);
+    daemon::stop_daemon(paths_, true);
   } catch (const daemon::Error& error) {
     MESSAGE("the daemon did not stop: " << error.what());
   }
@@ -48,16 +50,49 @@ std::map<std::string, std::string> Home::environment() const {
 }
 
 daemon::ScriptedEditor Home::editor(bool quiet) const {
-  return daemon::ScriptedEditor({program(), "lsp"}, environment(), quiet);
+  return editor_of(program(), quiet);
+}
+
+daemon::ScriptedEditor Home::editor_of(const std::string& program, bool quiet) const {
+  return daemon::ScriptedEditor({program, "lsp"}, environment(), quiet);
 }
 
 Finished Home::hearth(const std::string& arguments, const std::string& input) const {
+  return hearth_of(program(), arguments, {}, input);
+}
+
+Finished Home::hearth_of(const std::string& program, const std::string& arguments,
+                         const std::map<std::string, std::string>& more,
+                         const std::string& input) const {
   const auto in = directory_.path() / "stdin";
   const auto err = directory_.path() / "stderr";
   daemon::write_file(in, input);
-  daemon::Child child(
-      {"/bin/sh", "-c", program() + " " + arguments + " < " + in.string() + " 2> " + err.string()},
-      environment());
+  auto variables = environment();
+  variables.insert(more.begin(), more.end());
+  return run(
+      {"/bin/sh", "-c", program + " " + arguments + " < " + in.string() + " 2> " + err.string()},
+      variables);
+}
+
+Finished Home::bash(const std::string& line, const std::string& input) const {
+  const auto home = directory_.path() / "home";
+  std::filesystem::create_directory(home);
+  auto variables = environment();
+  variables["HOME"] = home.string();
+  variables["XDG_STATE_HOME"] = variables["XDG_CONFIG_HOME"] = "";  // as most people have them
+  const auto in = directory_.path() / "stdin";
+  daemon::write_file(in, input);
+  const char* path = std::getenv("PATH");
+  variables["PATH"] = std::string(HEARTH_BINARY_DIR ":") + (path == nullptr ? "" : path);
+  const auto err = directory_.path() / "stderr";
+  return run({"/bin/bash", "-c",
+              "cd && exec < " + in.string() + " 2> " + err.string() + " && eval \"$0\"", line},
+             variables);
+}
+
+Finished Home::run(const std::vector<std::string>& command,
+                   const std::map<std::string, std::string>& environment) const {
+  daemon::Child child(command, environment);
   Finished finished;
   char buffer[4096];
   for (;;) {
@@ -66,7 +101,7 @@ Finished Home::hearth(const std::string& arguments, const std::string& input) co
     finished.out.append(buffer, static_cast<std::size_t>(got));
   }
   finished.code = child.wait();
-  finished.err = daemon::read_file(err, 1 << 20);
+  finished.err = daemon::read_file(directory_.path() / "stderr", 1 << 20);
   return finished;
 }
 
@@ -76,6 +111,7 @@ std::optional<daemon::Connected> Home::control() const {
 
 Json Home::status() const {
   auto connected = control();
+  if (!connected) MESSAGE("its log: " << daemon::read_file(paths_.log(), 1 << 20));
   REQUIRE(connected);
   return daemon::ask(*connected, "status");
 }
@@ -86,6 +122,24 @@ pid_t Home::daemon_pid() const {
 
 void Home::wait_until_gone() const {
   while (daemon::holder(paths_.lock())) ::poll(nullptr, 0, 10);
+}
+
+bool contains(std::string_view text, std::string_view part) {
+  return text.find(part) != std::string_view::npos;
+}
+
+unsigned mode_of(const std::filesystem::path& path) {
+  struct stat info {};
+  REQUIRE(::lstat(path.c_str(), &info) == 0);
+  return info.st_mode & 07777;
+}
+
+std::string unbroken(std::string shown) {
+  const std::string label(11, ' ');
+  for (std::size_t at = 0; (at = shown.find("\n" + label, at)) != std::string::npos;) {
+    shown.replace(at, label.size() + 1, " ");
+  }
+  return shown;
 }
 
 }  // namespace hearth::tests

@@ -9,7 +9,7 @@
 #include <string>
 #include <thread>
 
-#include "lsp/host.hpp"
+#include "lsp/support/host.hpp"
 
 namespace hearth::tests {
 
@@ -36,6 +36,7 @@ class QueueHost : public lsp::Host {
   std::string write_answer(std::string_view, std::string_view) override {
     throw std::runtime_error("no answers here");
   }
+  std::string answers_kept_until() const override { return {}; }
   void log(lsp::LogLevel, std::string_view) override {}
 
   void run_until(const std::function<bool()>& met) {

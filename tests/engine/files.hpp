@@ -9,7 +9,7 @@
 #include <string_view>
 #include <utility>
 
-#include "engine/file.hpp"
+#include "engine/support/file.hpp"
 #include "tests/temporary_directory.hpp"
 
 namespace hearth::engine {

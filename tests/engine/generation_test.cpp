@@ -37,6 +37,28 @@ GenerationRequest explain_request() {
   return request;
 }
 
+// The same of a model that thinks, which ember is not: it goes on without closing its thought.
+GenerationRequest thinking_request(std::int64_t budget) {
+  Profile profile = ember()->profile();
+  profile.thinking = true;
+  const std::vector<ChatMessage> messages = {
+      {"system", profile.system_chat},
+      {"user", "```python\n" + average + "```\n\n" + profile.tasks.at("explain")}};
+  GenerationRequest request;
+  request.prompt = tokenize(ember()->tokenizer(), render_chat(profile, messages));
+  request.stop_ids = profile.chat_stop;
+  request.max_tokens = 8;
+  request.thinking = true;
+  request.thinking_budget = budget;
+  return request;
+}
+
+// The tokens of the thought, with what closed it.
+std::string thought_of(const Generation& generation) {
+  return ember()->tokenizer().decode(
+      std::span(generation.answer()).first(generation.thought_tokens()));
+}
+
 std::string run(Generation& generation) {
   std::string text;
   while (generation.step(nullptr) != Progress::done) text += generation.take_text();
@@ -44,8 +66,7 @@ std::string run(Generation& generation) {
 }
 
 const std::string explanation =
-    "Computes the average of the values: it adds them up and divides the total by their number. "
-    "An empty list gives zero.";
+    "Computes the average of the values: it adds them up and divides the total by their number.";
 
 }  // namespace
 
@@ -77,7 +98,7 @@ TEST_CASE("the embedded checkpoint fills in the middle, and typing on re-uses th
       "        return json.load(handle)\n\n\ndef save_config(path, config):\n"
       "    with open(path, \"w\") as handle:\n        ";
   const auto [first, computed_first] = complete(prefix);
-  CHECK(first == "return default");
+  CHECK(first == "json.dump(config, handle, indent=2)\n");
   const auto [second, computed_second] = complete(prefix + "json.");
   CHECK(!second.empty());
   CHECK(computed_second <= 32);
@@ -93,17 +114,17 @@ TEST_CASE("the same request again computes no prompt token") {
   CHECK(second.cached_tokens() == second.prompt_tokens());
 }
 
-TEST_CASE("guessed tokens and screened logits change no answer; guesses save passes") {
+TEST_CASE("draft tokens and shortlisted logits change no answer; drafts save passes") {
   EngineOptions options;
   options.model = std::filesystem::path(HEARTH_SOURCE_DIR) / "engine/ember";
   options.drafts = 0;
-  options.screening = Screening::off;
+  options.shortlist = ShortlistUse::off;
   const auto plain = Engine::load(options);
   options.drafts = 5;
-  options.screening = Screening::always;
-  const auto screening = Engine::load(options);
-  REQUIRE(screening->screened());
-  REQUIRE_FALSE(plain->screened());
+  options.shortlist = ShortlistUse::always;
+  const auto shortlist = Engine::load(options);
+  REQUIRE(shortlist->has_shortlist());
+  REQUIRE_FALSE(plain->has_shortlist());
   std::uint64_t passes = 0;
   std::size_t tokens = 0;
   for (const float temperature : {0.0F, 0.9F}) {
@@ -111,7 +132,7 @@ TEST_CASE("guessed tokens and screened logits change no answer; guesses save pas
       GenerationRequest request = explain_request();
       if (seed == 2) {  // raw code that repeats itself
         request.prompt.tokens = ember()->tokenizer().encode(average + "\n\n" + average + "\n\n");
-        request.prompt.marks.clear();
+        request.prompt.boundaries.clear();
       }
       request.sampling.temperature = temperature;
       request.sampling.repetition_penalty = seed == 3 ? 1.1F : 1.0F;
@@ -131,10 +152,10 @@ TEST_CASE("guessed tokens and screened logits change no answer; guesses save pas
       CHECK(guessed.reason() == alone.reason());
       CHECK(one.tokens() == other.tokens());
       CHECK(std::ranges::equal(one.logits(), other.logits()));
-      Session third(screening);
-      Generation screened(third, request);
-      CHECK(run(screened) == expected);
-      CHECK(screened.answer() == alone.answer());
+      Session third(shortlist);
+      Generation shortlisted(third, request);
+      CHECK(run(shortlisted) == expected);
+      CHECK(shortlisted.answer() == alone.answer());
       CHECK(third.tokens() == one.tokens());
       CHECK(alone.counts().drafted == 0);
       const DecodeCounts& counts = guessed.counts();
@@ -157,6 +178,87 @@ TEST_CASE("an answer ends at max_tokens") {
   CHECK(generation.reason() == StopReason::max_tokens);
   CHECK(generation.answer_tokens() == 5);
   CHECK(explanation.starts_with(text));
+}
+
+TEST_CASE("a thought that outlasts its budget is closed, and an answer follows") {
+  for (const std::int64_t budget : {0, 1, 12}) {
+    CAPTURE(budget);
+    Session session(ember());
+    Generation generation(session, thinking_request(budget));
+    CHECK(generation.thinking());
+    const std::string text = run(generation);
+    CHECK_FALSE(generation.thinking());
+    CHECK(generation.thought_cut());
+    CHECK(thought_of(generation).ends_with("</think>\n\n"));
+    const auto closing = end_of_thought(ember()->tokenizer(), true).size();
+    const auto thought = static_cast<std::int64_t>(generation.thought_tokens());
+    CHECK(thought > budget);
+    CHECK(thought <= budget + static_cast<std::int64_t>(closing));
+    CHECK(generation.answer_tokens() > 0);
+    CHECK(generation.answer_tokens() <= 8);
+    CHECK_FALSE(text.empty());
+    CHECK(text.find("think>") == std::string::npos);
+  }
+}
+
+TEST_CASE("guesses change neither a thought nor what closes it") {
+  EngineOptions options;
+  options.model = std::filesystem::path(HEARTH_SOURCE_DIR) / "engine/ember";
+  options.drafts = 0;
+  const auto plain = Engine::load(options);
+  Session guessing(ember());
+  Session alone(plain);
+  Generation guessed(guessing, thinking_request(40));
+  Generation expected(alone, thinking_request(40));
+  CHECK(run(guessed) == run(expected));
+  CHECK(guessed.answer() == expected.answer());
+}
+
+TEST_CASE("where the model would stop in its thought, the thought is closed") {
+  Session session(ember());
+  Generation first(session, thinking_request(12));
+  run(first);
+  GenerationRequest request = thinking_request(100);
+  const TokenId stop = first.answer().at(5);
+  request.stop_ids = {stop};
+  Generation generation(session, std::move(request));
+  const std::string text = run(generation);
+  CHECK_FALSE(generation.thought_cut());
+  CHECK(thought_of(generation).ends_with("</think>\n\n"));
+  CHECK(generation.thought_tokens() < 12);
+  const auto thought = std::span(generation.answer()).first(generation.thought_tokens());
+  CHECK(std::ranges::find(thought, stop) == thought.end());
+  CHECK(generation.reason() != std::nullopt);
+}
+
+TEST_CASE("a thought that the model closes is not closed again") {
+  Session session(ember());
+  GenerationRequest request = thinking_request(12);
+  request.sampling.bias[ember()->tokenizer().special("</think>").value()] = 1000;
+  request.max_tokens = 3;
+  Generation generation(session, std::move(request));
+  CHECK(run(generation) == "</think></think></think>");
+  CHECK(generation.thought_tokens() == 1);
+  CHECK(generation.answer_tokens() == 3);
+  CHECK_FALSE(generation.thought_cut());
+}
+
+TEST_CASE("a thought leaves an answer its room in a small context") {
+  EngineOptions options;
+  options.model = std::filesystem::path(HEARTH_SOURCE_DIR) / "engine/ember";
+  GenerationRequest request = thinking_request(std::int64_t{1} << 17);
+  const std::size_t prompt = request.prompt.tokens.size();
+  options.context = static_cast<std::int64_t>(prompt) + 40;
+  request.max_tokens = 512;
+  request.stop_ids.clear();
+  Session session(Engine::load(options));
+  Generation generation(session, std::move(request));
+  const std::string text = run(generation);
+  CHECK(generation.thought_cut());
+  CHECK(generation.thought_tokens() <= 20);
+  CHECK(generation.answer_tokens() == 40 - generation.thought_tokens());
+  CHECK(generation.reason() == StopReason::context_full);
+  CHECK_FALSE(text.empty());
 }
 
 TEST_CASE("an answer ends before a stop string, also across token borders") {

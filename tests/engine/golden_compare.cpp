@@ -2,11 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <set>
 #include <span>
 
-#include "engine/forward.hpp"
-#include "engine/safetensors.hpp"
+#include "engine/checkpoint/safetensors.hpp"
+#include "engine/session_access.hpp"
 
 namespace hearth::tests {
 
@@ -57,13 +58,24 @@ std::vector<Recorded> read_golden(const std::filesystem::path& path) {
   return all;
 }
 
-double largest_difference(std::span<const float> a, std::span<const float> b) {
-  double largest = a.size() == b.size() ? 0 : INFINITY;
+struct Difference {
+  double size = 0;
+  std::size_t at = 0;
+};
+
+Difference largest_difference(std::span<const float> a, std::span<const float> b) {
+  Difference largest{.size = a.size() == b.size() ? 0 : INFINITY};
   for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
-    const double difference = std::abs(static_cast<double>(a[i]) - b[i]);
-    largest = difference <= largest ? largest : difference;  // a NaN stays
+    const double size = std::abs(static_cast<double>(a[i]) - b[i]);
+    if (!(size <= largest.size)) largest = {size, i};  // a NaN stays
   }
   return largest;
+}
+
+std::string in_short(double x) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.2g", x);
+  return text;
 }
 
 TokenId argmax(std::span<const float> logits) {
@@ -91,10 +103,10 @@ class Comparison {
   GoldenReport run() {
     report_.prompts = 1;
     Session session(engine_);
-    const Taps taps = read_prompt(session);
-    compare_rows(taps);
-    compare_router(taps);
-    compare_mtp(session, taps);
+    taps_ = read_prompt(session);
+    compare_rows();
+    compare_router();
+    compare_mtp(session);
     compare_teacher_forced(session);
     compare_free_running();
     return std::move(report_);
@@ -108,9 +120,41 @@ class Comparison {
                              "): " + what);
   }
 
-  void check(double difference, double& largest, const std::string& what) {
-    largest = std::max(largest, std::isnan(difference) ? INFINITY : difference);
-    if (!(difference <= golden_tolerance)) miss(what + " differ by " + std::to_string(difference));
+  // Of values [some rows][width], the last rows of the prompt's or those up to `end`, behind so
+  // many layers.
+  void check(std::span<const float> expected, std::span<const float> found, double& largest,
+             const std::string& what, std::size_t width, std::size_t end, std::size_t layers) {
+    const auto [size, at] = largest_difference(expected, found);
+    largest = std::max(largest, std::isnan(size) ? INFINITY : size);
+    if (size <= golden_tolerance) return;
+    const std::size_t row = end - expected.size() / width + at / width;
+    miss(what + " differ by " + in_short(size) + " in row " + std::to_string(row) +
+         way_to(row, layers));
+  }
+
+  // The router's closest decision before that: whether it was tipped tells a pick that fell the
+  // other way from a product that is not exact enough.
+  std::string way_to(std::size_t row, std::size_t layers) const {
+    if (recorded_.gap.size() < layers * rows() || layers == 0) return "";
+    std::size_t closest = 0;
+    for (std::size_t layer = 0; layer < layers; ++layer)
+      for (std::size_t r = 0; r <= row && r < rows(); ++r)
+        if (const std::size_t index = layer * rows() + r;
+            recorded_.gap[index] < recorded_.gap[closest])
+          closest = index;
+    return "; the smallest router gap on the way is " +
+           in_short(static_cast<double>(recorded_.gap[closest])) + ", in layer " +
+           std::to_string(closest / rows()) + " for row " + std::to_string(closest % rows()) +
+           (same_picks(closest) ? ", where the same experts were picked"
+                                : ", where other experts were picked");
+  }
+
+  // Index: layer · rows + row.
+  bool same_picks(std::size_t index) const {
+    const auto k = static_cast<std::size_t>(engine_->config().num_experts_per_tok);
+    const auto expected = std::span(recorded_.router).subspan(index * k, k);
+    const auto picked = std::span(taps_.router[index / rows()]).subspan(index % rows() * k, k);
+    return std::set(expected.begin(), expected.end()) == std::set(picked.begin(), picked.end());
   }
 
   Taps read_prompt(Session& session) {
@@ -134,44 +178,39 @@ class Comparison {
   }
 
   // Recorded values are of every row, or of the last alone.
-  void compare_rows(const Taps& taps) {
+  void compare_rows() {
     const auto vocab = static_cast<std::size_t>(engine_->config().vocab_size);
     const auto hidden = static_cast<std::size_t>(engine_->config().hidden_size);
     if (!recorded_.logits.empty()) {
       const std::size_t count = std::min(recorded_.logits.size(), rows() * vocab);
-      check(largest_difference(recorded_.logits, std::span(taps.logits).last(count)),
-            report_.logits, "logits");
+      check(recorded_.logits, std::span(taps_.logits).last(count), report_.logits, "logits", vocab,
+            rows(), taps_.router.size());
     }
-    const std::size_t layers = taps.hidden.size();
+    const std::size_t layers = taps_.hidden.size();
     const std::size_t per_layer = recorded_.hidden.size() / layers;
     if (recorded_.hidden.size() != layers * per_layer || per_layer % hidden != 0)
       return miss("hidden.i has another shape");
     for (std::size_t layer = 0; layer < layers && per_layer > 0; ++layer) {
       const auto expected = std::span(recorded_.hidden).subspan(layer * per_layer, per_layer);
-      check(largest_difference(expected, std::span(taps.hidden[layer]).last(per_layer)),
-            report_.hidden, "hidden states " + std::to_string(layer));
+      check(expected, std::span(taps_.hidden[layer]).last(per_layer), report_.hidden,
+            "hidden states " + std::to_string(layer), hidden, rows(),
+            std::min(layer, taps_.router.size()));
     }
   }
 
-  void compare_router(const Taps& taps) {
+  void compare_router() {
     if (recorded_.router.empty()) return;
-    const auto k = static_cast<std::size_t>(engine_->config().num_experts_per_tok);
-    for (std::size_t layer = 0; layer < taps.router.size(); ++layer) {
-      for (std::size_t row = 0; row < rows(); ++row) {
-        const std::size_t index = layer * rows() + row;
-        if (recorded_.gap.at(index) <= router_gap) continue;
-        const auto expected = std::span(recorded_.router).subspan(index * k, k);
-        const auto picked = std::span(taps.router[layer]).subspan(row * k, k);
-        ++report_.router_rows;
-        if (std::set(expected.begin(), expected.end()) != std::set(picked.begin(), picked.end())) {
-          miss("the router of layer " + std::to_string(layer) + " picks other experts for row " +
-               std::to_string(row));
-        }
-      }
+    for (std::size_t index = 0; index < taps_.router.size() * rows(); ++index) {
+      if (recorded_.gap.at(index) <= router_gap) continue;
+      ++report_.router_rows;
+      if (same_picks(index)) continue;
+      miss("the router of layer " + std::to_string(index / rows()) +
+           " picks other experts for row " + std::to_string(index % rows()) +
+           ", where its gap is " + in_short(static_cast<double>(recorded_.gap[index])));
     }
   }
 
-  void compare_mtp(Session& session, const Taps& taps) {
+  void compare_mtp(Session& session) {
     if (!engine_->model().mtp) return;
     const auto vocab = static_cast<std::size_t>(engine_->config().vocab_size);
     const auto hidden = static_cast<std::size_t>(engine_->config().hidden_size);
@@ -180,11 +219,12 @@ class Comparison {
       kv.heads = engine_->config().num_key_value_heads;
       kv.head_dim = engine_->config().head_dim;
       reserve(engine_->backend(), kv, 0, static_cast<std::int64_t>(rows()));
-      const auto states = std::span(taps.hidden.back()).first((rows() - 1) * hidden);
+      const auto states = std::span(taps_.hidden.back()).first((rows() - 1) * hidden);
       const MtpResult result = *run_mtp(
           engine_->model(), engine_->config(), kv, states, std::span(recorded_.prompt).subspan(1),
-          0, recorded_.mtp.size() / vocab, kernels::ProductForm::blocked, nullptr);
-      check(largest_difference(recorded_.mtp, result.logits), report_.mtp, "MTP logits");
+          0, recorded_.mtp.size() / vocab, kernels::ProductForm::gemm, nullptr);
+      check(recorded_.mtp, result.logits, report_.mtp, "MTP logits", vocab, rows() - 1,
+            taps_.router.size());
     }
     if (recorded_.draft.empty()) return;
     const std::vector<TokenId> drafted =
@@ -210,12 +250,12 @@ class Comparison {
     }
   }
 
-  // As a user's answer is made: through sync, prefill with marks and decode.
+  // As a user's answer is made: through sync, prefill with boundaries and decode.
   void compare_free_running() {
     Session session(engine_);
     session.sync(recorded_.prompt);
-    const std::vector<std::size_t> marks = {rows() / 3, rows() / 2};
-    while (session.prefill(recorded_.prompt, marks, nullptr) != Progress::done) {
+    const std::vector<std::size_t> boundaries = {rows() / 3, rows() / 2};
+    while (session.prefill(recorded_.prompt, boundaries, nullptr) != Progress::done) {
     }
     for (std::size_t i = 0; i < recorded_.greedy.size(); ++i) {
       const TokenId token = argmax(session.logits());
@@ -232,6 +272,7 @@ class Comparison {
   std::shared_ptr<const Engine> engine_;
   const Recorded& recorded_;
   const GoldenMode& mode_;
+  Taps taps_;
   GoldenReport report_;
 };
 
@@ -268,10 +309,12 @@ std::shared_ptr<const Engine> load_golden_engine(const std::filesystem::path& ch
 
 GoldenReport compare_golden(const std::shared_ptr<const Engine>& engine,
                             const std::filesystem::path& golden, const GoldenMode& mode,
-                            std::size_t longest) {
+                            const GoldenPrompts& prompts) {
   GoldenReport report;
   for (const Recorded& recorded : read_golden(golden)) {
-    if (recorded.prompt.size() <= longest) report.merge(Comparison(engine, recorded, mode).run());
+    if (recorded.prompt.size() > prompts.longest) continue;
+    if (prompts.only && recorded.index != *prompts.only) continue;
+    report.merge(Comparison(engine, recorded, mode).run());
   }
   return report;
 }

@@ -48,7 +48,8 @@ TEST_CASE("every checkpoint gives the reference's results in every mode") {
       CAPTURE(directory);
       CAPTURE(modes[mode].name());
       const auto engine = load_golden_engine(directory);
-      check(compare_golden(engine, directory / "golden.safetensors", modes[mode], any_length));
+      check(compare_golden(engine, directory / "golden.safetensors", modes[mode],
+                           {.longest = any_length}));
     }
   }
 }
@@ -66,7 +67,7 @@ TEST_CASE("every ISA gives the reference's results") {
       CAPTURE(name);
       const auto engine = load_golden_engine(data / name, options);
       check(compare_golden(engine, data / name / "golden.safetensors", {0, false, false},
-                           longest_for(isa)));
+                           {.longest = longest_for(isa)}));
     }
   }
 }

@@ -9,7 +9,7 @@
 #include <thread>
 
 #include "engine/engine.hpp"
-#include "engine/forward.hpp"
+#include "engine/session_access.hpp"
 
 namespace hearth::tests {
 namespace {
@@ -30,9 +30,9 @@ std::vector<TokenId> some_tokens(std::size_t count, TokenId seed = 1) {
 }
 
 void prefill(Session& session, const std::vector<TokenId>& tokens,
-             const std::vector<std::size_t>& marks = {}) {
+             const std::vector<std::size_t>& boundaries = {}) {
   session.sync(tokens);
-  while (session.prefill(tokens, marks, nullptr) != Progress::done) {
+  while (session.prefill(tokens, boundaries, nullptr) != Progress::done) {
   }
 }
 
@@ -76,7 +76,7 @@ TEST_CASE("a prompt that differs goes back to the last mark before the differenc
   CHECK(session.tokens_computed() == 200);
 
   Session fresh(load());
-  prefill(fresh, tokens, {40, 100});  // the same stretches, so the same bits
+  prefill(fresh, tokens, {40, 100});  // the same spans, so the same bits
   CHECK(logits_of(session) == logits_of(fresh));
 
   tokens[70] ^= 1;
@@ -85,7 +85,7 @@ TEST_CASE("a prompt that differs goes back to the last mark before the differenc
   CHECK(session.sync(tokens) == 0);
 }
 
-TEST_CASE("marks change no result beyond rounding") {
+TEST_CASE("boundaries change no result beyond rounding") {
   const std::vector<TokenId> tokens = some_tokens(130);
   Session plain(load());
   Session marked(load());
@@ -96,7 +96,7 @@ TEST_CASE("marks change no result beyond rounding") {
   }
 }
 
-TEST_CASE("marks at the delta rule's own borders change no bit") {
+TEST_CASE("boundaries at the delta rule's own borders change no bit") {
   const std::vector<TokenId> tokens = some_tokens(200);
   Session plain(load());
   Session marked(load());

@@ -15,8 +15,8 @@
 #include <vector>
 
 #include "engine/engine.hpp"
-#include "engine/expert_cache.hpp"
-#include "engine/model.hpp"
+#include "engine/experts/cache.hpp"
+#include "engine/forward/model.hpp"
 #include "tests/temporary_directory.hpp"
 
 namespace hearth::tests {
@@ -80,7 +80,7 @@ struct Worker {
   bool read = false;     // the prompt is
   bool sampled = false;  // is compared with a fresh engine's
   Tokens prompt{};
-  std::vector<std::size_t> marks{};
+  std::vector<std::size_t> boundaries{};
   Tokens answer{};
   std::vector<Logits> logits{};  // after the prompt and after each token of the answer
   std::size_t passes_left = 0;
@@ -112,9 +112,9 @@ class Soak {
     check_budgets();
     ExpertCache& cache = *engine_->model().experts;
     const std::uint64_t slot = engine_->experts().budget_bytes / engine_->experts().slots;
-    cache.resize(ExpertCache::least_slots * slot);
-    CHECK(engine_->experts().slots == ExpertCache::least_slots);
-    CHECK(engine_->experts().resident <= ExpertCache::least_slots);
+    cache.resize(ExpertCache::min_slots * slot);
+    CHECK(engine_->experts().slots == ExpertCache::min_slots);
+    CHECK(engine_->experts().resident <= ExpertCache::min_slots);
     stop();
   }
 
@@ -171,7 +171,7 @@ class Soak {
     worker.read = false;
     worker.answer.clear();
     worker.logits.clear();
-    worker.marks.clear();
+    worker.boundaries.clear();
     worker.passes_left = 1 + below(worker.random, 4);
     const std::size_t before = worker.session.tokens().size();
     const bool goes_on = chance(worker.random, 15) && before > 0 && before + 2 * tail < longest;
@@ -187,7 +187,7 @@ class Soak {
       for (std::size_t i = 0; i < tail; ++i) {
         worker.prompt.push_back((question * 41 + static_cast<TokenId>(i) * 7) % 250);
       }
-      if (shared > unit) worker.marks = {unit * (1 + below(worker.random, shared / unit - 1))};
+      if (shared > unit) worker.boundaries = {unit * (1 + below(worker.random, shared / unit - 1))};
     }
     // Where a conversation goes on from what was decoded, a fresh prefill rounds differently.
     worker.sampled = !goes_on && chance(worker.random, 5);
@@ -202,7 +202,8 @@ class Soak {
     const std::size_t pieces = 1 + below(worker.random, 40);
     for (std::size_t i = 0; i < pieces && !worker.read; ++i) {
       const std::atomic<bool> interrupt = chance(worker.random, 3);
-      const Progress progress = worker.session.prefill(worker.prompt, worker.marks, &interrupt);
+      const Progress progress =
+          worker.session.prefill(worker.prompt, worker.boundaries, &interrupt);
       if (progress == Progress::interrupted) ++counts_.interrupted;
       worker.read = progress == Progress::done;
     }

@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <string>
 
-#include "engine/config.hpp"
+#include "engine/checkpoint/model_config.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace hearth::engine;

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/safetensors.hpp"
+#include "engine/checkpoint/safetensors.hpp"
 #include "tests/engine/files.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

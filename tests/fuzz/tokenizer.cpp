@@ -8,9 +8,9 @@
 #include <string>
 #include <string_view>
 
-#include "engine/file.hpp"
-#include "engine/tokenizer.hpp"
-#include "engine/utf8.hpp"
+#include "engine/support/file.hpp"
+#include "engine/support/utf8.hpp"
+#include "engine/tokenizer/tokenizer.hpp"
 
 namespace {
 

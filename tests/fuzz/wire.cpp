@@ -15,11 +15,11 @@
 #include <string>
 #include <string_view>
 
-#include "lsp/host.hpp"
-#include "lsp/jobs.hpp"
-#include "lsp/model.hpp"
+#include "lsp/jobs/jobs.hpp"
+#include "lsp/protocol/wire.hpp"
 #include "lsp/server.hpp"
-#include "lsp/wire.hpp"
+#include "lsp/support/host.hpp"
+#include "lsp/support/model.hpp"
 
 namespace {
 
@@ -43,6 +43,7 @@ class QueueHost : public Host {
   std::string write_answer(std::string_view name, std::string_view) override {
     return "file:///" + std::string(name);
   }
+  std::string answers_kept_until() const override { return "2026-12-06"; }
   void log(LogLevel, std::string_view) override {}
 
   void run() {
@@ -80,6 +81,7 @@ class EagerModel : public Model {
     description.profile.fim_suffix_tokens = 100;
     host_.post([done, description] { done(description); });
   }
+  LoadingProgress loading() const override { return {}; }
   void count_tokens(std::vector<std::string> texts,
                     Callback<std::vector<std::int64_t>> done) override {
     std::vector<std::int64_t> counts;

@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "kernels/numeric.hpp"
-#include "support.hpp"
+#include "tests/kernels/support.hpp"
 
 namespace hearth::kernels::test {
 namespace {
@@ -30,7 +30,7 @@ TEST_CASE("every code of every format widens exactly, on every ISA") {
     const std::vector<std::byte> codes = all_codes(type);
     const auto count = static_cast<std::int64_t>(codes.size() / size_of(type));
     const Values scales(type == DType::f8_e4m3 ? 2 : 0, 1.0f);
-    const Values widened = everywhere([&](Device& d) {
+    const Values widened = everywhere([&](TestDevice& d) {
       const Slice out = d.room(count);
       d->embed(d.matrix(type, 1, count, codes, scales), std::vector<std::int32_t>{0}, out);
       return d.get(out);

@@ -8,8 +8,8 @@
 #include <cstring>
 #include <sstream>
 
-#include "kernels/cpu/selfcheck.hpp"
-#include "support.hpp"
+#include "kernels/cpu/rows/selfcheck.hpp"
+#include "tests/kernels/support.hpp"
 
 namespace hearth::kernels::test {
 namespace {
@@ -84,7 +84,7 @@ TEST_CASE("an ISA that the host lacks is an error that lists what it has") {
 
 TEST_CASE("no threads means one per core, fewer are an error") {
   CpuChoice choice;
-  CHECK(open_cpu(0, Isa::scalar, choice)->place() == Place{});
+  CHECK(open_cpu(0, Isa::scalar, choice)->device() == Device{});
   CHECK_THROWS_AS(open_cpu(-1, Isa::scalar, choice), Error);
 }
 
@@ -165,11 +165,11 @@ TEST_CASE("the vector files define nothing that the linker could hand to other f
   std::sort(defined.begin(), defined.end());
   CHECK(defined ==
         std::vector<std::string>{
-            "hearth::kernels::cpu::amx_blocked",
-            "hearth::kernels::cpu::arrange_f8_avx2(float const*, float*, long)",
-            "hearth::kernels::cpu::avx2_blocked", "hearth::kernels::cpu::avx2_table",
-            "hearth::kernels::cpu::avx512_blocked", "hearth::kernels::cpu::avx512_table",
-            "hearth::kernels::cpu::avx512_vbmi_blocked",
+            "hearth::kernels::cpu::amx_gemm", "hearth::kernels::cpu::avx2_f16_table",
+            "hearth::kernels::cpu::avx2_gemm", "hearth::kernels::cpu::avx2_table",
+            "hearth::kernels::cpu::avx512_gemm", "hearth::kernels::cpu::avx512_table",
+            "hearth::kernels::cpu::avx512_vbmi_gemm",
+            "hearth::kernels::cpu::pack_f8_avx2(float const*, float*, long)",
             "hearth::kernels::cpu::product_f8_avx2(hearth::kernels::cpu::Product const&)",
             "hearth::kernels::cpu::product_f8_vbmi(hearth::kernels::cpu::Product const&)"});
 }

@@ -5,7 +5,7 @@
 #include <thread>
 
 #include "kernels/pool.hpp"
-#include "support.hpp"
+#include "tests/kernels/support.hpp"
 
 namespace hearth::kernels::test {
 namespace {
@@ -104,7 +104,7 @@ TEST_CASE("an idle pool sleeps") {
 
 TEST_CASE("an interrupted backend leaves outputs alone until finish") {
   for (const int threads : {1, 3}) {
-    Device d(backend(Isa::scalar, threads), 0);
+    TestDevice d(backend(Isa::scalar, threads), 0);
     const Matrix w = d.matrix(DType::f32, 40, 40, made_up_codes(DType::f32, 1600, 1));
     const Slice x = d.put(made_up(40, 1, 2)), y = d.room(40);
     const Values untouched = d.get(y);
@@ -128,7 +128,7 @@ TEST_CASE("an interrupted backend leaves outputs alone until finish") {
 
 TEST_CASE("an interrupt stops inside one product") {
   constexpr int rows = 512, side = 2048;  // seconds of work by the scalar definition
-  Device d(backend(Isa::scalar, 2), 0);
+  TestDevice d(backend(Isa::scalar, 2), 0);
   const Matrix w = d.matrix(DType::f32, side, side, made_up_codes(DType::f32, side * side, 1));
   const Slice x = d.put(Values(rows * side, 0.5f)), y = d.room(rows * side);
   const float untouched = d.get(y)[0];
@@ -149,7 +149,7 @@ TEST_CASE("an interrupt stops inside one product") {
 }
 
 TEST_CASE("without an interrupt finish says that everything ran") {
-  Device d(backend(Isa::scalar, 2), 0);
+  TestDevice d(backend(Isa::scalar, 2), 0);
   std::atomic<bool> interrupt = false;
   d->begin(&interrupt);
   const Slice x = d.put({1, 2}), y = d.room(2);

@@ -1,10 +1,11 @@
-// Screened products: the candidates against the whole product, on matrices made to mislead.
+// Products through the shortlist: the candidates against the whole product, on matrices made to
+// mislead.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
 
-#include "support.hpp"
+#include "tests/kernels/support.hpp"
 
 namespace hearth::kernels::test {
 namespace {
@@ -48,10 +49,10 @@ bool same_bits(float a, float b) {
 
 struct Found {
   std::vector<Candidates> candidates;
-  std::size_t most = 0;  // candidates of one row of activations
+  std::size_t max = 0;  // candidates of one row of activations
 };
 
-// Screens the problem on every ISA and several thread counts, and checks what is promised.
+// Shortlists the problem on every ISA and several thread counts, and checks what is promised.
 Found check(const Problem& p, int k, const std::vector<std::int32_t>& always = {}) {
   const auto activations = static_cast<int>(p.x.size()) / static_cast<int>(p.cols);
   Found found;
@@ -60,17 +61,17 @@ Found check(const Problem& p, int k, const std::vector<std::int32_t>& always = {
       CAPTURE(name(isa));
       CAPTURE(threads);
       CAPTURE(k);
-      Device d(backend(isa, threads), 1);
+      TestDevice d(backend(isa, threads), 1);
       const Matrix w = d.matrix(p.type, p.rows, p.cols, p.codes, p.scales);
       const Slice x = d.put(p.x);
       const Slice y = d.room(activations * p.rows);
       d->matmul(w, x, y, activations);
       const Values whole = d.get(y);
 
-      const Screen screen = d->make_screen(w);
-      CHECK(screen.bytes() == Backend::screen_bytes(p.rows, p.cols));
+      const Shortlist shortlist = d->make_shortlist(w);
+      CHECK(shortlist.bytes() == Backend::shortlist_bytes(p.rows, p.cols));
       std::vector<Candidates> out(static_cast<std::size_t>(activations));
-      d->screened_top(screen, w, x, activations, k, always, out);
+      d->shortlist_top(shortlist, w, x, activations, k, always, out);
 
       const auto wanted = static_cast<int>(std::min<std::int64_t>(k, p.rows));
       const auto count = static_cast<std::size_t>(activations * wanted);
@@ -93,7 +94,7 @@ Found check(const Problem& p, int k, const std::vector<std::int32_t>& always = {
           different +=
               same_bits(c.scores[i], whole[static_cast<std::size_t>(r * p.rows + c.ids[i])]) ? 0
                                                                                              : 1;
-        found.most = std::max(found.most, c.ids.size());
+        found.max = std::max(found.max, c.ids.size());
       }
       CHECK(missing == 0);
       CHECK(different == 0);
@@ -105,15 +106,15 @@ Found check(const Problem& p, int k, const std::vector<std::int32_t>& always = {
 
 constexpr int ks[] = {1, 20, 64};
 
-TEST_CASE("screening finds what the whole product finds, from a few exact products") {
+TEST_CASE("shortlist finds what the whole product finds, from a few exact products") {
   for (const DType type : {DType::f32, DType::f16, DType::bf16, DType::f8_e4m3})
     for (const int k : ks) {
       const Problem p = made_up_problem(type, 3000, 300, 1);
-      CHECK(check(p, k, {2999, 0, 7, 7}).most < 900);
+      CHECK(check(p, k, {2999, 0, 7, 7}).max < 900);
     }
 }
 
-TEST_CASE("several rows of activations are screened together, each for itself") {
+TEST_CASE("several rows of activations go through the shortlist together, each for itself") {
   const Problem p = made_up_problem(DType::bf16, 700, 130, 5);
   const Found together = check(p, 3);
   for (int r = 0; r < 5; ++r) {
@@ -129,7 +130,7 @@ TEST_CASE("rows that tie are all candidates") {
   for (int copy = 0; copy < 50; ++copy)
     std::copy_n(weights.begin() + 3 * 70, 70, weights.begin() + (100 + copy) * 70);
   const Values x(weights.begin() + 3 * 70, weights.begin() + 4 * 70);  // row 3 is the largest
-  for (const int k : ks) CHECK(check(plain_problem(weights, 70, x), k).most >= 51);
+  for (const int k : ks) CHECK(check(plain_problem(weights, 70, x), k).max >= 51);
 }
 
 TEST_CASE("rows that differ by one bit are told apart by their exact products") {
@@ -189,7 +190,7 @@ TEST_CASE("rows whose sums may overflow or are not numbers are always multiplied
     for (const int row : {10, 11, 12})
       CHECK(
           std::binary_search(found.candidates[0].ids.begin(), found.candidates[0].ids.end(), row));
-    CHECK(found.most < 200);
+    CHECK(found.max < 200);
   }
   Problem f8 = made_up_problem(DType::f8_e4m3, 300, 130, 1);
   f8.codes[130 * 9 + 1] = std::byte{0x7f};
@@ -202,49 +203,49 @@ TEST_CASE("activations that are zero, infinite or not numbers make every row a c
   for (const float odd : {HUGE_VALF, std::numeric_limits<float>::quiet_NaN(), 3e38f}) {
     Values x = made_up(33, 1, 18);
     x[5] = odd;
-    CHECK(check(plain_problem(weights, 33, x), 4).most == 100);
+    CHECK(check(plain_problem(weights, 33, x), 4).max == 100);
   }
-  CHECK(check(plain_problem(weights, 33, Values(33)), 4).most == 100);
+  CHECK(check(plain_problem(weights, 33, Values(33)), 4).max == 100);
 }
 
 TEST_CASE("k beyond the rows gives every row, k of none only those asked for") {
   const Problem p = made_up_problem(DType::bf16, 50, 64, 1);
-  CHECK(check(p, 50).most == 50);
-  CHECK(check(p, 1000).most == 50);
-  CHECK(check(p, 0).most == 0);
+  CHECK(check(p, 50).max == 50);
+  CHECK(check(p, 1000).max == 50);
+  CHECK(check(p, 0).max == 0);
   CHECK(check(p, 0, {4, 2}).candidates[0].ids == std::vector<std::int32_t>{2, 4});
 }
 
-TEST_CASE("an interrupted screening leaves nothing behind") {
-  Device d(backend(host_isas().back(), 2), 0);
+TEST_CASE("an interrupted shortlist leaves nothing behind") {
+  TestDevice d(backend(host_isas().back(), 2), 0);
   const Problem p = made_up_problem(DType::bf16, 300, 64, 1);
   const Matrix w = d.matrix(p.type, p.rows, p.cols, p.codes);
   const Slice x = d.put(p.x);
-  const Screen screen = d->make_screen(w);
+  const Shortlist shortlist = d->make_shortlist(w);
   std::atomic<bool> interrupt = true;
   d->begin(&interrupt);
-  CHECK_FALSE(d->make_screen(w));
+  CHECK_FALSE(d->make_shortlist(w));
   std::vector<Candidates> out(1, Candidates{{1}, {1.0f}});
-  d->screened_top(screen, w, x, 1, 5, {}, out);
+  d->shortlist_top(shortlist, w, x, 1, 5, {}, out);
   CHECK(out[0].ids.empty());
   CHECK_FALSE(d->finish());
 }
 
-TEST_CASE("a screen of another matrix and a matrix that is too wide are errors that say so") {
-  Device d(backend(Isa::scalar, 1), 0);
+TEST_CASE("a shortlist of another matrix and a matrix that is too wide are errors that say so") {
+  TestDevice d(backend(Isa::scalar, 1), 0);
   const Matrix w = d.matrix(DType::bf16, 4, 64, made_up_codes(DType::bf16, 256, 1));
   const Matrix other = d.matrix(DType::bf16, 2, 128, made_up_codes(DType::bf16, 256, 1));
   std::vector<Candidates> out(1);
-  CHECK_THROWS_WITH_AS(d->screened_top(d->make_screen(w), other, d.room(128), 1, 1, {}, out),
-                       "screened_top: the screen is that of another matrix", Error);
+  CHECK_THROWS_WITH_AS(d->shortlist_top(d->make_shortlist(w), other, d.room(128), 1, 1, {}, out),
+                       "shortlist_top: the shortlist is that of another matrix", Error);
   const std::vector<std::int32_t> outside = {4};
-  CHECK_THROWS_AS(d->screened_top(d->make_screen(w), w, d.put(Values(64)), 1, 1, outside, out),
+  CHECK_THROWS_AS(d->shortlist_top(d->make_shortlist(w), w, d.put(Values(64)), 1, 1, outside, out),
                   Error);
   const Matrix wide =
       d.matrix(DType::f8_e4m3, 1, 65537, std::vector<std::byte>(65537), Values(513));
-  CHECK_THROWS_WITH_AS(d->make_screen(wide),
-                       "make_screen: a matrix of 65537 columns; at most 65536 can be screened",
-                       Error);
+  CHECK_THROWS_WITH_AS(
+      d->make_shortlist(wide),
+      "make_shortlist: a matrix of 65537 columns; at most 65536 can have a shortlist", Error);
 }
 
 }  // namespace

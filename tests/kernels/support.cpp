@@ -1,5 +1,5 @@
 // See support.hpp.
-#include "support.hpp"
+#include "tests/kernels/support.hpp"
 
 #include <bit>
 #include <cmath>
@@ -70,13 +70,13 @@ double decoded(DType type, const std::vector<std::byte>& codes, std::int64_t i) 
   return negative ? -value : value;
 }
 
-Slice Device::put(const Values& values) {
+Slice TestDevice::put(const Values& values) {
   const Slice result = room(static_cast<std::int64_t>(values.size()));
   backend_.write(result, values);
   return result;
 }
 
-Slice Device::room(std::int64_t count) {
+Slice TestDevice::room(std::int64_t count) {
   const auto values = static_cast<std::size_t>(count);
   const auto shift = static_cast<std::size_t>(shift_);
   buffers_.push_back(backend_.allocate((values + shift) * sizeof(float)));
@@ -85,14 +85,14 @@ Slice Device::room(std::int64_t count) {
   return result;
 }
 
-Values Device::get(Slice slice) {
+Values TestDevice::get(Slice slice) {
   Values result(slice.size());
   backend_.read(slice, result);
   return result;
 }
 
-Matrix Device::matrix(DType type, std::int64_t rows, std::int64_t cols,
-                      const std::vector<std::byte>& codes, const Values& scales) {
+Matrix TestDevice::matrix(DType type, std::int64_t rows, std::int64_t cols,
+                          const std::vector<std::byte>& codes, const Values& scales) {
   const Slice scale_window = scales.empty() ? Slice{} : put(scales);
   const auto shift = static_cast<std::size_t>(shift_);
   buffers_.push_back(backend_.allocate(codes.size() + shift));
@@ -100,7 +100,7 @@ Matrix Device::matrix(DType type, std::int64_t rows, std::int64_t cols,
   return {buffers_.back(), shift, type, rows, cols, scale_window};
 }
 
-KvCache Device::kv(DType type, std::int64_t capacity, int heads, int head_dim) {
+KvCache TestDevice::kv(DType type, std::int64_t capacity, int heads, int head_dim) {
   const auto bytes = static_cast<std::size_t>(capacity * heads * head_dim) * size_of(type);
   return {.keys = backend_.allocate(bytes),
           .values = backend_.allocate(bytes),
@@ -136,12 +136,12 @@ Backend& backend(Isa isa, int threads) {
 }
 
 Values best(const Computation& compute) {
-  Device device(backend(host_isas().back(), 1), 0);
+  TestDevice device(backend(host_isas().back(), 1), 0);
   return compute(device);
 }
 
 Values everywhere(const Computation& compute) {
-  Device plain(backend(Isa::scalar, 1), 0);
+  TestDevice plain(backend(Isa::scalar, 1), 0);
   const Values expected = compute(plain);
   struct Variant {
     int threads;
@@ -151,7 +151,7 @@ Values everywhere(const Computation& compute) {
     for (const Variant variant : {Variant{1, 1}, Variant{2, 0}, Variant{3, 5}, Variant{5, 3}}) {
       CAPTURE(name(isa));
       CAPTURE(variant.threads);
-      Device device(backend(isa, variant.threads), variant.shift);
+      TestDevice device(backend(isa, variant.threads), variant.shift);
       CHECK(difference(compute(device), expected) == "");
     }
   }

@@ -26,9 +26,9 @@ double decoded(DType type, const std::vector<std::byte>& codes, std::int64_t i);
 
 // A backend and the operands of one computation on it. Windows begin `shift` values into their
 // buffers, so that alignment can be varied.
-class Device {
+class TestDevice {
  public:
-  Device(Backend& backend, std::int64_t shift) : backend_(backend), shift_(shift) {}
+  TestDevice(Backend& backend, std::int64_t shift) : backend_(backend), shift_(shift) {}
 
   Backend& operator*() { return backend_; }
   Backend* operator->() { return &backend_; }
@@ -46,10 +46,10 @@ class Device {
   std::vector<Buffer> buffers_;
 };
 
-using Computation = std::function<Values(Device&)>;
+using Computation = std::function<Values(TestDevice&)>;
 
 // The ISAs of this host that give the same bits in all operations (amx does not: see
-// blocked_amx_test.cpp); says once which ones are skipped.
+// amx_test.cpp); says once which ones are skipped.
 const std::vector<Isa>& host_isas();
 // Opened once; it must use the ISA for every operation.
 Backend& backend(Isa isa, int threads);

@@ -32,7 +32,7 @@ void ScriptedModel::describe(Callback<ModelDescription> done) {
 void ScriptedModel::answer_describe(const Callback<ModelDescription>& done) {
   host_.post([this, done] {
     if (loaded_) {
-      done(ModelDescription{profile, {true, true, true}});
+      done(ModelDescription{profile});
     } else {
       done(ModelError{load_error_});
     }
@@ -97,6 +97,14 @@ void ScriptedModel::step(GenerationId id) {
     schedule(id);
     return;
   }
+  if (running.thought < running.script.thought && !running.thought_cut) {
+    ++running.thought;
+    report(running);
+    running.thought_cut = running.thought == running.options.thinking_budget &&
+                          running.thought < running.script.thought;
+    schedule(id);
+    return;
+  }
   if (running.written < running.script.pieces.size()) {
     const std::string piece = running.script.pieces[running.written++];
     running.text += piece;
@@ -111,17 +119,27 @@ void ScriptedModel::step(GenerationId id) {
     schedule(id);
     return;
   }
-  finish(id, Answer{running.text, full ? FinishReason::length : FinishReason::stop, prompt_tokens,
-                    0, written, step_time * 2, step_time * written});
+  finish(id, Answer{.text = running.text,
+                    .finish = full ? FinishReason::length : FinishReason::stop,
+                    .prompt_tokens = prompt_tokens,
+                    .cached_tokens = 0,
+                    .thought_tokens = running.thought,
+                    .thought_cut = running.thought_cut,
+                    .answer_tokens = written,
+                    .prompt_time = step_time * 2,
+                    .answer_time = step_time * (running.thought + written)});
 }
 
 void ScriptedModel::report(const Running& running) const {
   if (!running.events.on_progress) return;
   GenerationProgress progress;
-  progress.phase = running.written == 0 ? GenerationProgress::Phase::reading
-                                        : GenerationProgress::Phase::writing;
+  using Phase = GenerationProgress::Phase;
+  progress.phase = running.written > 0   ? Phase::generating
+                   : running.thought > 0 ? Phase::thinking
+                                         : Phase::prefilling;
   progress.prompt_tokens = prompt_tokens;
   progress.prompt_done = running.read;
+  progress.thought_tokens = running.thought;
   progress.answer_tokens = static_cast<std::int64_t>(running.written);
   host_.post([on_progress = running.events.on_progress, progress] { on_progress(progress); });
 }

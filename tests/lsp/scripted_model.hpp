@@ -2,16 +2,18 @@
 // counts its steps.
 //
 // Loading lasts until load() or fail_loading(). A prompt is 100 tokens, read 50 a step; then each
-// step writes one piece of the answer, which counts as one token.
+// step writes one token of the thought, where there is one, and then one piece of the answer, which
+// counts as one token. A thought that is longer than its budget is cut.
 #pragma once
 
 #include <chrono>
 #include <deque>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "lsp/model.hpp"
+#include "lsp/support/model.hpp"
 #include "tests/lsp/virtual_host.hpp"
 
 namespace hearth::lsp::test {
@@ -27,10 +29,15 @@ class ScriptedModel : public Model {
   void load();
   void fail_loading(std::string why);
   // The next generation that has no answer yet writes these; without one it writes nothing.
-  void say(std::vector<std::string> pieces) { answers_.push_back({std::move(pieces), {}}); }
-  void fail(std::string why) { answers_.push_back({{}, std::move(why)}); }
+  void say(std::vector<std::string> pieces) {
+    answers_.push_back({std::move(pieces), {}, std::exchange(thought_, 0)});
+  }
+  void fail(std::string why) { answers_.push_back({{}, std::move(why), 0}); }
+  // The generation that is given its answer next thinks so many tokens before.
+  void think(int tokens) { thought_ = tokens; }
 
   void describe(Callback<ModelDescription> done) override;
+  LoadingProgress loading() const override { return loading_progress; }
   void count_tokens(std::vector<std::string> texts,
                     Callback<std::vector<std::int64_t>> done) override;
   void estimate(Prompt prompt, Callback<Estimate> done) override;
@@ -38,6 +45,7 @@ class ScriptedModel : public Model {
   GenerationId generate(Prompt prompt, GenerateOptions options, GenerationEvents events) override;
   void cancel(GenerationId id) override;
 
+  LoadingProgress loading_progress;
   int steps = 0;  // of all generations
   std::vector<Prompt> prompts;
   std::vector<GenerateOptions> options;
@@ -48,12 +56,15 @@ class ScriptedModel : public Model {
   struct Script {
     std::vector<std::string> pieces;
     std::string error;
+    int thought = 0;
   };
   struct Running {
     GenerateOptions options;
     GenerationEvents events;
     Script script;
     int read = 0;
+    int thought = 0;
+    bool thought_cut = false;
     std::size_t written = 0;
     std::string text;
   };
@@ -67,6 +78,7 @@ class ScriptedModel : public Model {
   bool loaded_ = false;
   std::string load_error_;
   std::vector<Callback<ModelDescription>> waiting_;
+  int thought_ = 0;
   std::deque<Script> answers_;
   std::map<GenerationId, Running> running_;
   GenerationId last_ = 0;

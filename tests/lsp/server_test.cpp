@@ -7,11 +7,15 @@
 #include <nlohmann/json.hpp>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "lsp/documents.hpp"
-#include "lsp/extension.hpp"
-#include "lsp/jobs.hpp"
+#include "lsp/document/documents.hpp"
+#include "lsp/document/syntax.hpp"
+#include "lsp/jobs/jobs.hpp"
+#include "lsp/protocol/extension.hpp"
+#include "lsp/support/parse_guard.hpp"
+#include "tests/lsp/document/documents_for_tests.hpp"
 #include "tests/lsp/scripted_model.hpp"
 #include "tests/lsp/virtual_host.hpp"
 
@@ -135,9 +139,103 @@ TEST_CASE("a message nested without end is refused") {
   World world;
   world.server->receive(std::string(100'000, '['));
   world.server->receive("{\"a\":" + std::string(100'000, '[') + std::string(100'000, ']') + "}");
+  world.host.run();
   REQUIRE(world.sent.size() == 2);
   CHECK(world.sent[0]["error"]["code"] == -32600);
   CHECK(world.sent[1]["error"]["code"] == -32600);
+}
+
+// Counts the turns on the server's thread that lie between two of `other`'s.
+class TurnHost : public VirtualHost {
+ public:
+  void background(std::function<void()> work, std::function<void()> then) override {
+    ++backgrounds;
+    VirtualHost::background(std::move(work), [this, then = std::move(then)] {
+      ++since;
+      then();
+    });
+  }
+  void take_turns(const std::function<bool()>& wanted) {
+    longest = std::max(longest, std::exchange(since, 0));
+    if (wanted()) post([this, wanted] { take_turns(wanted); });
+  }
+  int backgrounds = 0;
+  int since = 0;
+  int longest = 0;
+};
+
+TEST_CASE("a large message is worked on elsewhere, and others have their turn meanwhile") {
+  TurnHost host;
+  ScriptedModel model(host);
+  Jobs jobs(host, model);
+  std::vector<json> sent;
+  Server server(host, model, jobs, ServerOptions{},
+                [&](const json& message) { sent.push_back(message); });
+  int ready = 0;
+  server.on_ready([&] { ++ready; });
+  const auto receive = [&](json message) {
+    message["jsonrpc"] = "2.0";
+    const std::string body = message.dump();
+    host.since = host.longest = host.backgrounds = 0;
+    server.receive(body);
+    ++host.since;
+    host.take_turns([&] { return server.busy(); });
+    const bool was_busy = server.busy();
+    host.run();
+    CHECK_FALSE(server.busy());
+    return was_busy;
+  };
+  model.load();
+  receive({{"id", 0}, {"method", "initialize"}, {"params", {{"capabilities", json::object()}}}});
+
+  std::string text;
+  for (int i = 0; i < 20'000; ++i) text += std::string(184, 'y') + "\n";
+  CHECK(receive(
+      {{"method", "textDocument/didOpen"},
+       {"params",
+        {{"textDocument",
+          {{"uri", "file:///a.txt"}, {"languageId", ""}, {"version", 1}, {"text", text}}}}}}));
+  CHECK(host.backgrounds == 2);  // parsing, making
+  CHECK(host.longest <= 2);
+  json changes = json::array();
+  for (int i = 0; i < 20'000; ++i) {
+    const json place = {{"line", i}, {"character", 0}};
+    changes.push_back({{"range", {{"start", place}, {"end", place}}}, {"text", "x"}});
+  }
+  CHECK(receive({{"method", "textDocument/didChange"},
+                 {"params",
+                  {{"textDocument", {{"uri", "file:///a.txt"}, {"version", 2}}},
+                   {"contentChanges", std::move(changes)}}}}));
+  CHECK(host.backgrounds == 2);
+  CHECK(host.longest <= 2);
+  CHECK(ready == 2);
+
+  // What follows sees all of it.
+  model.say({"."});
+  CHECK_FALSE(receive({{"id", 1},
+                       {"method", "textDocument/inlineCompletion"},
+                       {"params",
+                        {{"textDocument", {{"uri", "file:///a.txt"}}},
+                         {"position", {{"line", 0}, {"character", 3}}},
+                         {"context", {{"triggerKind", 1}}}}}}));
+  REQUIRE(model.prompts.size() == 1);
+  CHECK(text_of(model.prompts[0].prefix).ends_with("xyy"));
+
+  SUBCASE("a session that goes meanwhile leaves nothing behind") {
+    auto gone = std::make_unique<Server>(host, model, jobs, ServerOptions{}, [](const json&) {});
+    gone->receive(std::string(1'000'000, ' '));
+    CHECK(gone->busy());
+    gone.reset();
+    host.run();
+  }
+  SUBCASE("what is wrong with a large one is answered like with a small one") {
+    sent.clear();
+    server.receive("[" + std::string(1'000'000, ' '));
+    host.run();
+    REQUIRE(sent.size() == 1);
+    CHECK(sent[0]["error"]["code"] == -32700);
+    CHECK_FALSE(server.busy());
+  }
 }
 
 TEST_CASE("a second request with the id of one that is open is refused") {
@@ -166,17 +264,24 @@ TEST_CASE("a session that goes stops its completion and sends nothing more") {
   CHECK(world.host.timers() == 0);
 }
 
-TEST_CASE("a session that goes leaves its running job to itself") {
+TEST_CASE("a session that goes stops its running job and sends nothing more") {
   World world;
   world.connect();
   world.model.say({"1", "2", "3"});
   world.explain();
   world.host.advance(300ms);
-  world.server.reset();
+  const int steps = world.model.steps;
   world.sent.clear();
+  SUBCASE("with its connection") {
+    world.server.reset();
+  }
+  SUBCASE("by its exit, before its connection") {
+    world.send({{"method", "exit"}});
+  }
   world.host.advance(10s);
-  CHECK(world.jobs.all().at(0)->state == JobState::done);
-  CHECK(world.jobs.all().at(0)->text == "123");
+  CHECK(world.model.steps == steps);
+  CHECK(world.jobs.all().at(0)->state == JobState::cancelled);
+  CHECK(world.jobs.all().at(0)->text == "1");
   CHECK(world.sent.empty());
 }
 
@@ -216,6 +321,58 @@ TEST_CASE("two sessions' documents and request ids are their own") {
   REQUIRE(one.sent.size() == 1);
   CHECK(one.sent[0].contains("result"));
   CHECK(sent.size() == 1);
+}
+
+// Refuses one document, as after a process that ended over it.
+struct OneRefused : ParseGuard {
+  bool begin(const std::string& uri) override {
+    if (uri != refused) ++open;
+    return uri != refused;
+  }
+  void end(const std::string&) override { --open; }
+  bool is_news(const std::string& uri) override {
+    return uri == refused && !std::exchange(told, true);
+  }
+  std::string refused = "file:///p/bad.py";
+  bool told = false;
+  int open = 0;
+};
+
+TEST_CASE("a document that must not be parsed goes by its lines, and its user is told once") {
+  OneRefused guard;
+  const Syntax syntax{timeout, &guard};
+  const std::string text = "def average(values):\n    return sum(values)\n";
+  CHECK(syntax.tree(snapshot("file:///p/good.py", text))->parsed());
+  const SyntaxTreePtr lines = syntax.tree(snapshot(guard.refused, text));
+  CHECK_FALSE(lines->parsed());
+  REQUIRE(lines->enclosing({{30}, {30}}));
+  CHECK(lines->enclosing({{30}, {30}})->name == "average");
+  CHECK(guard.open == 0);
+
+  World world;
+  std::vector<json> sent;
+  ServerOptions options;
+  options.parse_guard = &guard;
+  Server server(world.host, world.model, world.jobs, options,
+                [&](const json& message) { sent.push_back(message); });
+  const auto send = [&](json message) {
+    message["jsonrpc"] = "2.0";
+    server.receive(message.dump());
+  };
+  send({{"id", 0},
+        {"method", "initialize"},
+        {"params", {{"capabilities", json::object()}, {"rootUri", "file:///p"}}}});
+  send({{"method", "initialized"}, {"params", json::object()}});
+  sent.clear();
+  for (const std::string uri : {"file:///p/good.py", "file:///p/bad.py", "file:///p/bad.py"}) {
+    send({{"method", "textDocument/didOpen"},
+          {"params",
+           {{"textDocument",
+             {{"uri", uri}, {"languageId", "python"}, {"version", 1}, {"text", text}}}}}});
+  }
+  REQUIRE(sent.size() == 1);
+  CHECK(sent[0]["method"] == "window/showMessage");
+  CHECK(sent[0]["params"]["message"].get<std::string>().find(" bad.py. ") != std::string::npos);
 }
 
 TEST_CASE("the extension's payloads survive being written down") {

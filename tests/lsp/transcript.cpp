@@ -6,12 +6,14 @@
 #include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "lsp/jobs.hpp"
+#include "lsp/jobs/jobs.hpp"
 #include "lsp/server.hpp"
 #include "tests/lsp/scripted_model.hpp"
 #include "tests/lsp/virtual_host.hpp"
@@ -112,6 +114,7 @@ std::string all_text(const Prompt& prompt) {
 
 class Player {
  public:
+  Player() { start_server({}); }
   void play(const Line& line) {
     for (const auto& [word, handler] : handlers_) {
       if (!line.text.starts_with(word)) continue;
@@ -132,9 +135,14 @@ class Player {
  private:
   using Handler = std::function<void(const std::string& rest, const Line& line)>;
 
+  void start_server(ServerOptions options) {
+    options.version = "1.2.3";
+    server_.emplace(host_, model_, jobs_, std::move(options),
+                    [this](const Json& message) { sent_.push_back(message); });
+  }
   void send(Json message) {
     message["jsonrpc"] = "2.0";
-    server_.receive(message.dump());
+    server_->receive(message.dump());
     host_.run();
   }
   void expect_message(const std::string& pattern) {
@@ -213,8 +221,7 @@ class Player {
   ScriptedModel model_{host_};
   Jobs jobs_{host_, model_};
   std::deque<Json> sent_;
-  Server server_{host_, model_, jobs_, ServerOptions{.version = "1.2.3"},
-                 [this](const Json& message) { sent_.push_back(message); }};
+  std::optional<Server> server_;
   std::string uri_;
   int version_ = 0;
 
@@ -222,14 +229,29 @@ class Player {
       {"client ", [this](const auto& rest, const auto&) { connect(rest); }},
       {"--> ", [this](const auto& rest, const auto&) { send(Json::parse(rest)); }},
       {"<-- ", [this](const auto& rest, const auto&) { expect_message(rest); }},
-      {"raw", [this](const auto& rest, const auto&) { server_.receive(unescaped(rest)); }},
+      {"raw", [this](const auto& rest, const auto&) { server_->receive(unescaped(rest)); }},
       {"open ", [this](const auto& rest, const auto& line) { open(rest, line); }},
       {"type ", [this](const auto& rest, const auto&) { type(rest); }},
+      {"editor goes", [this](const auto&, const auto&) { server_.reset(); }},
       {"clock ", [this](const auto& rest, const auto&) { host_.advance(duration(rest)); }},
       {"model loads", [this](const auto&, const auto&) { model_.load(); }},
+      {"model has loaded ",
+       [this](const auto& rest, const auto&) {
+         std::istringstream words(rest);
+         std::int64_t seconds = 0;
+         words >> model_.loading_progress.percentage >> seconds;
+         model_.loading_progress.eta = std::chrono::seconds(seconds);
+       }},
       {"model cannot load ", [this](const auto& rest, const auto&) { model_.fail_loading(rest); }},
       {"model says ",
        [this](const auto& rest, const auto&) { model_.say(split(unescaped(rest), '|')); }},
+      {"model thinks ", [this](const auto& rest, const auto&) { model_.think(std::stoi(rest)); }},
+      {"thinking budget ",
+       [this](const auto& rest, const auto&) {
+         ServerOptions options;
+         options.thinking_budget = std::stoi(rest);
+         start_server(std::move(options));
+       }},
       {"model fails ", [this](const auto& rest, const auto&) { model_.fail(rest); }},
       {"model steps ",
        [this](const auto& rest, const auto&) {
@@ -248,7 +270,7 @@ class Player {
       {"answer ", [this](const auto& rest, const auto&) { expect_answer(rest); }},
       {"exit code ",
        [this](const auto& rest, const auto&) {
-         expect_count("exit code", std::stoi(rest), server_.exit_code().value_or(-1));
+         expect_count("exit code", std::stoi(rest), server_->exit_code().value_or(-1));
        }},
   };
 };

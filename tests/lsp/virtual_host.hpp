@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "lsp/host.hpp"
+#include "lsp/support/host.hpp"
 
 namespace hearth::lsp::test {
 
@@ -23,6 +23,7 @@ class VirtualHost : public Host {
   void cancel_timer(TimerId id) override;
   std::chrono::steady_clock::time_point now() const override { return now_; }
   std::string write_answer(std::string_view name, std::string_view text) override;
+  std::string answers_kept_until() const override { return "2026-12-06"; }
   void log(LogLevel level, std::string_view message) override;
 
   // Runs what is posted, until nothing is.

@@ -14,8 +14,8 @@
 #include <system_error>
 #include <vector>
 
-#include "engine/file.hpp"
-#include "engine/tokenizer.hpp"
+#include "engine/support/file.hpp"
+#include "engine/tokenizer/tokenizer.hpp"
 
 namespace {
 

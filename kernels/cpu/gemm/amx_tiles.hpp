@@ -1,14 +1,12 @@
-// The blocked products on AMX: in two parts of BF16 where the weights are BF16 or F8, else on
-// AVX-512. All processors with AMX have VBMI.
-#include "kernels/cpu/blocked_avx512_vbmi.hpp"
-
-#include "kernels/cpu/blocked_vector.hpp"
+// The processor's tiles, for what is written over tiles (bf16x3.hpp). Part of
+// amx.cpp; what panels.hpp says of linkage holds here.
+#include <cstdint>
 
 namespace hearth::kernels::cpu {
 namespace {
 
-// The processor's tiles. Instructions name them by number, which the compilers' own functions take
-// as text; hence assembly. It is volatile, so it stays in order, and what touches memory says so.
+// Instructions name the tiles by number, which the compilers' own functions take as text; hence
+// assembly. It is volatile, so it stays in order, and what touches memory says so.
 //   They are set up for every product anew and released behind it. A product is a piece of less
 // than 5 ms, thousands of times what that takes, so nothing is won by leaving them; and a thread
 // whose tiles are released has nothing in them that a switch to another would have to save (8 KiB).
@@ -38,30 +36,18 @@ class Tiles {
     asm volatile("tilezero %%tmm%c0" : : "i"(to));
   }
   template <int to>
-  void load(const char* from, Index stride) {
+  void load(const char* from, std::int64_t stride) {
     asm volatile("tileloadd (%1,%2,1), %%tmm%c0" : : "i"(to), "r"(from), "r"(stride) : "memory");
   }
   template <int from>
-  void store(float* to, Index stride) {
+  void store(float* to, std::int64_t stride) {
     asm volatile("tilestored %%tmm%c0, (%1,%2,1)" : : "i"(from), "r"(to), "r"(stride) : "memory");
   }
-  template <int sums, int x, int w>
+  template <int sums, int left, int right>
   void multiply_add() {
-    asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(sums), "i"(x), "i"(w));
+    asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(sums), "i"(left), "i"(right));
   }
 };
 
 }  // namespace
 }  // namespace hearth::kernels::cpu
-
-#include "kernels/cpu/blocked_bf16x2.hpp"
-
-namespace hearth::kernels::cpu {
-constinit const BlockedTable amx_blocked = {
-    .two_parts = true,
-    .piece_work = blocked_table.piece_work,
-    .pack = {pack, pack, pack_parts, pack_parts},
-    .product = {blocked_product<F32>, blocked_product<F16>, two_part_product<Bf16>,
-                two_part_product<F8>},
-};
-}

@@ -1,10 +1,10 @@
-// Registers of the blocked products as AVX (AVX2, FMA, F16C); blocked_vector.hpp has the products.
+// Registers of the GEMMs as AVX (AVX2, FMA, F16C); vector.hpp has the products.
 #include <immintrin.h>
 
 #include <cstddef>
 #include <cstdint>
 
-#include "kernels/cpu/blocked.hpp"
+#include "kernels/cpu/gemm/gemm.hpp"
 
 namespace hearth::kernels::cpu {
 namespace {
@@ -46,7 +46,7 @@ inline void store_codes(void* p, Codes x) {
 inline Codes load_f16(const void* p) {
   return _mm256_castps_si256(_mm256_cvtph_ps(_mm_loadu_si128(static_cast<const __m128i*>(p))));
 }
-// Of 8 pairs of BF16, the first ones and the second ones.
+// The first numbers, and the second ones, of 8 pairs of BF16.
 inline Floats lower_half(const void* p) {
   return _mm256_castsi256_ps(_mm256_slli_epi32(load_codes(p), 16));
 }
@@ -127,8 +127,8 @@ inline Halves f8_to_bf16(Codes codes) {
 }  // namespace
 }  // namespace hearth::kernels::cpu
 
-#include "kernels/cpu/blocked_vector.hpp"
+#include "kernels/cpu/gemm/vector.hpp"
 
 namespace hearth::kernels::cpu {
-constinit const BlockedTable avx2_blocked = blocked_table;
+constinit const GemmTable avx2_gemm = gemm_table;
 }

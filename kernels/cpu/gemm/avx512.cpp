@@ -1,5 +1,5 @@
-// The blocked products on AVX-512 (F, BW, DQ, VL).
-#include "kernels/cpu/blocked_avx512.hpp"
+// The GEMMs on AVX-512 (F, BW, DQ, VL).
+#include "kernels/cpu/gemm/avx512.hpp"
 
 namespace hearth::kernels::cpu {
 namespace {
@@ -36,8 +36,8 @@ inline Halves f8_to_bf16(Codes codes) {
 }  // namespace
 }  // namespace hearth::kernels::cpu
 
-#include "kernels/cpu/blocked_vector.hpp"
+#include "kernels/cpu/gemm/vector.hpp"
 
 namespace hearth::kernels::cpu {
-constinit const BlockedTable avx512_blocked = blocked_table;
+constinit const GemmTable avx512_gemm = gemm_table;
 }

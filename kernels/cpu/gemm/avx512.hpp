@@ -1,11 +1,11 @@
-// Registers of the blocked products as AVX-512 (F, BW, DQ, VL). Part of blocked_avx512.cpp and
-// blocked_avx512_vbmi.cpp, which add the widening of F8.
+// Registers of the GEMMs as AVX-512 (F, BW, DQ, VL). Part of avx512.cpp and
+// avx512_vbmi.cpp, which add the widening of F8.
 #include <immintrin.h>
 
 #include <cstddef>
 #include <cstdint>
 
-#include "kernels/cpu/blocked.hpp"
+#include "kernels/cpu/gemm/gemm.hpp"
 
 namespace hearth::kernels::cpu {
 namespace {
@@ -36,7 +36,7 @@ inline Floats load_floats(const void* p) {
 inline void store_floats(float* p, Floats x) {
   _mm512_storeu_ps(p, x);
 }
-// Of 16 pairs of BF16, the first ones and the second ones.
+// The first numbers, and the second ones, of 16 pairs of BF16.
 inline Floats lower_half(const void* p) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_loadu_si512(p), 16));
 }
@@ -90,6 +90,12 @@ inline void transpose_lanes(Codes (&rows)[4]) {
   rows[1] = _mm512_shuffle_i32x4(a, c, 0xdd);
   rows[2] = _mm512_shuffle_i32x4(b, d, 0x88);
   rows[3] = _mm512_shuffle_i32x4(b, d, 0xdd);
+}
+
+// Eight bytes of the first half and eight of the second by turns: what unpack_low_8 then takes from
+// all lanes is the first half in order, what unpack_high_8 takes is the second.
+inline Codes spread_halves(Codes x) {
+  return _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7), x);
 }
 
 struct Halves {

@@ -1,6 +1,6 @@
 // The widening of F8 on AVX-512 with VBMI: a lookup in 128 bytes does it in two instructions. Part
-// of blocked_avx512_vbmi.cpp and blocked_amx.cpp.
-#include "kernels/cpu/blocked_avx512.hpp"
+// of avx512_vbmi.cpp and amx.cpp.
+#include "kernels/cpu/gemm/avx512.hpp"
 
 namespace hearth::kernels::cpu {
 namespace {

@@ -1,4 +1,4 @@
-// Panels of weights, which the blocked products multiply with (see blocked.hpp): how they are
+// Panels of weights, which the GEMMs multiply with (see gemm.hpp): how they are
 // unpacked, and the order in which a product goes through them. A file that includes this has
 // defined the registers and their operations. As in vector.hpp, everything has internal linkage and
 // nothing of the standard library is used.
@@ -16,7 +16,7 @@ constexpr Index unit_bytes = panel_rows * 4;
 constexpr int vectors = panel_rows / width;  // of a unit
 
 struct alignas(64) Panel {
-  char units[blocked_columns * unit_bytes];
+  char units[gemm_columns * unit_bytes];
 };
 
 // --- Unpacking -----------------------------------------------------------------------------------
@@ -50,15 +50,21 @@ inline void touch(const char* data, Index bytes) {
 }
 
 // A register consists of 16-byte lanes; lane l of a vector of the panel is rows 4l … 4l + 3 of its
-// `width` rows. In each lane, four rows of four units become four units of four rows, stored one
-// below the other.
-inline void store_units(const Codes (&rows)[4], char* to) {
+// `width` rows. In each lane, four rows of four units become four units of four rows; a panel has
+// them one below the other.
+inline void transpose_in_lanes(const Codes (&rows)[4], Codes (&units)[4]) {
   const Codes a = unpack_low_32(rows[0], rows[1]), b = unpack_low_32(rows[2], rows[3]);
   const Codes c = unpack_high_32(rows[0], rows[1]), d = unpack_high_32(rows[2], rows[3]);
-  store_codes(to, unpack_low_64(a, b));
-  store_codes(to + unit_bytes, unpack_high_64(a, b));
-  store_codes(to + 2 * unit_bytes, unpack_low_64(c, d));
-  store_codes(to + 3 * unit_bytes, unpack_high_64(c, d));
+  units[0] = unpack_low_64(a, b);
+  units[1] = unpack_high_64(a, b);
+  units[2] = unpack_low_64(c, d);
+  units[3] = unpack_high_64(c, d);
+}
+inline void store_units(const Codes (&rows)[4], char* to) {
+  Codes units[4];
+  transpose_in_lanes(rows, units);
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) store_codes(to + i * unit_bytes, units[i]);
 }
 
 // In each lane two units of four rows as F8 codes, widened.
@@ -141,20 +147,30 @@ inline void unpack(const Source& source, char* panel) {
   }
 }
 
-// --- A product
-// -------------------------------------------------------------------------------------
+template <class Format>
+inline void unpack(const Source& source, Index columns, Panel& panel) {
+  if (source.rows == panel_rows && columns == gemm_columns)
+    unpack<Format, true>(source, panel.units);
+  else
+    unpack<Format, false>(source, panel.units);
+}
+
+// --- A product -----------------------------------------------------------------------------------
 
 // Many rows take several panels at once, which share a block of their columns in the core's cache.
 constexpr Index many_rows = 24;
 constexpr Index panels_at_once = 4;
 
-using Totals = float[blocked_rows][panel_rows];
+// Sums for all activation rows and a panel's weight rows, in the order that the adding code
+// chooses.
+using Totals = float[gemm_rows * panel_rows];
 
-// A product; multiply(panel, begin, columns, scale, totals) does what is to be done with a panel of
-// the block of columns that begins at `begin`.
-template <class Format, class Multiply>
-inline void go_through_panels(const BlockedProduct& p, Multiply multiply) {
-  Panel panel;
+// A product. multiply(source, begin, columns, scale, totals) adds what is to be had of a panel's
+// codes in the block of columns that begins at `begin`; finish(totals, first, count) puts away the
+// results of the weight rows from `first` on.
+template <class Format, class Multiply, class Finish>
+inline void go_through_panels(const GemmArguments& p, Index packed_row_bytes, Multiply multiply,
+                              Finish finish) {
   alignas(64) Totals totals[panels_at_once];
   const Weights& w = p.weights;
   const char* const data = static_cast<const char*>(w.data);
@@ -162,34 +178,34 @@ inline void go_through_panels(const BlockedProduct& p, Multiply multiply) {
   for (Index group = p.first; group < p.last; group += step) {
     const Index end = p.last - group < step ? p.last : group + step;
     touch(data + group * w.stride * Format::size, (end - group) * w.stride * Format::size);
-    for (Index begin = 0; begin < w.cols; begin += blocked_columns) {
+    for (Index begin = 0; begin < w.cols; begin += gemm_columns) {
       const Index left = w.cols - begin;
-      const Index columns = left < blocked_columns ? left : blocked_columns;
+      const Index columns = left < gemm_columns ? left : gemm_columns;
       if (p.rows >= many_rows)
-        touch(reinterpret_cast<const char*>(p.x + begin / blocked_columns * p.x_stride),
-              p.rows * packed_bytes);
+        touch(reinterpret_cast<const char*>(p.x + begin / gemm_columns * p.x_stride),
+              p.rows * packed_row_bytes);
       for (Index first = group; first < end; first += panel_rows) {
         const Source source{.data = data + (first * w.stride + begin) * Format::size,
                             .row_bytes = w.stride * Format::size,
                             .rows = end - first < panel_rows ? end - first : panel_rows,
                             .bytes = columns * Format::size};
-        if (source.rows == panel_rows && columns == blocked_columns)
-          unpack<Format, true>(source, panel.units);
-        else
-          unpack<Format, false>(source, panel.units);
         float scale = 1;
         if constexpr (Format::size == 1)
           scale = w.scales[first / scale_block * w.scale_stride + begin / scale_block];
-        multiply(panel, begin, columns, scale, totals[(first - group) / panel_rows]);
+        multiply(source, begin, columns, scale, totals[(first - group) / panel_rows]);
       }
     }
     for (Index first = group; first < end; first += panel_rows)
-      for (Index r = 0; r < p.rows; ++r) {
-        const Index count = end - first < panel_rows ? end - first : panel_rows;
-        __builtin_memcpy(p.y + r * p.y_stride + first, totals[(first - group) / panel_rows][r],
-                         static_cast<std::size_t>(count) * sizeof(float));
-      }
+      finish(totals[(first - group) / panel_rows], first,
+             end - first < panel_rows ? end - first : panel_rows);
   }
+}
+
+// The results of totals that stand as [activation row][panel_rows].
+inline void store_totals(const GemmArguments& p, const Totals& totals, Index first, Index count) {
+  for (Index r = 0; r < p.rows; ++r)
+    __builtin_memcpy(p.y + r * p.y_stride + first, totals + r * panel_rows,
+                     static_cast<std::size_t>(count) * sizeof(float));
 }
 
 }  // namespace

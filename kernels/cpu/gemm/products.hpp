@@ -1,4 +1,4 @@
-// Matrix products on the CPU in the blocked order: checks the operands of a group, packs the
+// Matrix products on the CPU in the GEMM's order: checks the operands of a group, packs the
 // activations, cuts the group into pieces and lets the pool run the table's functions on them.
 #pragma once
 
@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-#include "kernels/cpu/blocked.hpp"
+#include "kernels/cpu/gemm/gemm.hpp"
 #include "kernels/ops.hpp"
 #include "kernels/pool.hpp"
 
@@ -15,9 +15,9 @@ namespace hearth::kernels::cpu {
 
 // One thread at a time, like the Backend. Refers to the table and the pool; keeps up to 8 MiB for
 // packed activations.
-class BlockedProducts {
+class Gemm {
  public:
-  BlockedProducts(const BlockedTable& table, Pool& pool) : table_(table), pool_(pool) {}
+  Gemm(const GemmTable& table, Pool& pool) : table_(table), pool_(pool) {}
 
   void run(std::span<const MatMul> products);
 
@@ -34,7 +34,7 @@ class BlockedProducts {
   // One product on rows that are packed, and how it is cut: `parts` of its rows times groups of
   // panels.
   struct Job {
-    BlockedProduct whole;
+    GemmArguments whole;
     Format format = format_f32;
     std::size_t packed = 0;
     std::int64_t parts = 1;
@@ -42,13 +42,13 @@ class BlockedProducts {
     std::int64_t first_piece = 0;
   };
 
-  void add(const BlockedProduct& product, Format format, const float* x);
+  void add(const GemmArguments& product, Format format, const float* x);
   void flush();
   void forget();
   void pack(std::int64_t unit) const;
   void multiply(std::int64_t piece) const;
 
-  const BlockedTable& table_;
+  const GemmTable& table_;
   Pool& pool_;
   Buffer scratch_;
   std::size_t used_ = 0;  // bytes of scratch_ that packed_ takes

@@ -1,9 +1,9 @@
-// The definition of the blocked products (see blocked.hpp), written to be read. The vector versions
+// The definition of the GEMMs (see gemm.hpp), written to be read. The vector versions
 // are held against it bit for bit. Nothing here is tuned.
 #include <cmath>
 #include <cstring>
 
-#include "kernels/cpu/blocked.hpp"
+#include "kernels/cpu/gemm/gemm.hpp"
 #include "kernels/numeric.hpp"
 
 namespace hearth::kernels::cpu {
@@ -30,24 +30,23 @@ void pack(const Packing& p) {
                 static_cast<std::size_t>(p.columns) * sizeof(float));
 }
 
-float packed(const BlockedProduct& p, std::int64_t row, std::int64_t column) {
+float packed(const GemmArguments& p, std::int64_t row, std::int64_t column) {
   float value;
   std::memcpy(&value,
-              p.x + column / blocked_columns * p.x_stride + row * packed_bytes +
-                  column % blocked_columns * static_cast<std::int64_t>(sizeof value),
+              p.x + column / gemm_columns * p.x_stride + row * packed_bytes +
+                  column % gemm_columns * static_cast<std::int64_t>(sizeof value),
               sizeof value);
   return value;
 }
 
 template <int format>
-void product(const BlockedProduct& p) {
+void product(const GemmArguments& p) {
   const Weights& w = p.weights;
   for (std::int64_t row = p.first; row < p.last; ++row)
     for (std::int64_t r = 0; r < p.rows; ++r) {
       float total = 0;
-      for (std::int64_t begin = 0; begin < w.cols; begin += blocked_columns) {
-        const std::int64_t end =
-            begin + blocked_columns < w.cols ? begin + blocked_columns : w.cols;
+      for (std::int64_t begin = 0; begin < w.cols; begin += gemm_columns) {
+        const std::int64_t end = begin + gemm_columns < w.cols ? begin + gemm_columns : w.cols;
         float sum = 0;
         for (std::int64_t c = begin; c < end; ++c)
           sum = std::fma(weight<format>(w, row, c), packed(p, r, c), sum);
@@ -62,8 +61,8 @@ void product(const BlockedProduct& p) {
 
 }  // namespace
 
-constinit const BlockedTable scalar_blocked = {
-    .two_parts = false,
+constinit const GemmTable scalar_gemm = {
+    .in_parts = false,
     .piece_work = 1 << 19,
     .pack = {pack, pack, pack, pack},
     .product = {product<format_f32>, product<format_f16>, product<format_bf16>, product<format_f8>},

@@ -1,7 +1,7 @@
-// The one vector implementation of the blocked products in F32; blocked.hpp has the definition.
-// blocked_avx2.cpp and blocked_avx512.cpp define the registers and their operations, then include
+// The one vector implementation of the GEMMs in F32; gemm.hpp has the definition.
+// avx2.cpp and avx512.cpp define the registers and their operations, then include
 // this file.
-#include "kernels/cpu/blocked_panels.hpp"
+#include "kernels/cpu/gemm/panels.hpp"
 
 namespace hearth::kernels::cpu {
 namespace {
@@ -19,7 +19,7 @@ template <bool paired, int R, int V>
   const auto add = [&](const Floats(&w)[V], Index c) __attribute__((always_inline)) {
 #pragma GCC unroll 12
     for (int r = 0; r < R; ++r) {
-      const Floats value = set(x[r * blocked_columns + c]);
+      const Floats value = set(x[r * gemm_columns + c]);
 #pragma GCC unroll 8
       for (int v = 0; v < V; ++v) sums[r][v] = fma(w[v], value, sums[r][v]);
     }
@@ -73,23 +73,29 @@ inline void tiles_of(int rows, const char* panel, const float* x, Index columns,
 
 // A panel for all rows, in tiles of almost equal height.
 template <bool paired>
-inline void multiply_panel(const BlockedProduct& p, const Panel& panel, Index begin, Index columns,
+inline void multiply_panel(const GemmArguments& p, const Panel& panel, Index begin, Index columns,
                            float scale, Totals& totals) {
-  const float* const x = reinterpret_cast<const float*>(p.x + begin / blocked_columns * p.x_stride);
+  const float* const x = reinterpret_cast<const float*>(p.x + begin / gemm_columns * p.x_stride);
   const Index tiles = (p.rows + tile_rows - 1) / tile_rows;
   for (Index t = 0; t < tiles; ++t) {
     const Index row = t * p.rows / tiles;
     const int height = static_cast<int>((t + 1) * p.rows / tiles - row);
-    tiles_of<paired, tile_rows>(height, panel.units, x + row * blocked_columns, columns, scale,
-                                begin == 0, totals[row]);
+    tiles_of<paired, tile_rows>(height, panel.units, x + row * gemm_columns, columns, scale,
+                                begin == 0, totals + row * panel_rows);
   }
 }
 
 template <class Format>
-void blocked_product(const BlockedProduct& p) {
+void gemm_product(const GemmArguments& p) {
+  Panel panel;
   go_through_panels<Format>(
-      p, [&](const Panel& panel, Index begin, Index columns, float scale, Totals& totals) {
+      p, packed_bytes,
+      [&](const Source& source, Index begin, Index columns, float scale, Totals& totals) {
+        unpack<Format>(source, columns, panel);
         multiply_panel<Format::paired>(p, panel, begin, columns, scale, totals);
+      },
+      [&](const Totals& totals, Index first, Index count) {
+        store_totals(p, totals, first, count);
       });
 }
 
@@ -99,12 +105,11 @@ void pack(const Packing& p) {
                      static_cast<std::size_t>(p.columns) * sizeof(float));
 }
 
-constexpr BlockedTable blocked_table = {
-    .two_parts = false,
+constexpr GemmTable gemm_table = {
+    .in_parts = false,
     .piece_work = 1 << 26,
     .pack = {pack, pack, pack, pack},
-    .product = {blocked_product<F32>, blocked_product<F16>, blocked_product<Bf16>,
-                blocked_product<F8>},
+    .product = {gemm_product<F32>, gemm_product<F16>, gemm_product<Bf16>, gemm_product<F8>},
 };
 
 }  // namespace

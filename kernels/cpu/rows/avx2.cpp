@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "kernels/cpu/table.hpp"
+#include "kernels/cpu/rows/table.hpp"
 #include "kernels/exp_constants.hpp"
 
 namespace hearth::kernels::cpu {
@@ -189,8 +189,8 @@ inline Lanes load_bf16(const void* p) {
 // An e4m3 code s eeee mmm becomes the f16 s 0eeee mmm0000000, which is its value · 2^-8, subnormals
 // too; the two NaN codes are made f16 NaN.
 inline __m256i f8_to_f16(__m128i bytes) {
-  const __m256i spread = _mm256_slli_epi16(_mm256_cvtepi8_epi16(bytes), 7);
-  const __m256i codes = _mm256_and_si256(spread, _mm256_set1_epi16(static_cast<short>(0xbfff)));
+  const __m256i shifted = _mm256_slli_epi16(_mm256_cvtepi8_epi16(bytes), 7);
+  const __m256i codes = _mm256_and_si256(shifted, _mm256_set1_epi16(static_cast<short>(0xbfff)));
   // Only for eeee mmm = 1111 111 does one unit more carry into the bit above eeee.
   const __m256i carried = _mm256_add_epi16(codes, _mm256_set1_epi16(0x80));
   return _mm256_or_si256(codes, _mm256_and_si256(carried, _mm256_set1_epi16(0x4000)));
@@ -221,7 +221,38 @@ inline Lanes load_paired_bf16(const void* p) {
           _mm256_castsi256_ps(_mm256_and_si256(two, odd))};
 }
 
-// 32 codes of a screen as 16-bit numbers.
+// 64 codes, paired in every 32 as above. As in f8_to_f16, but times 2^-8 and NaN as a number.
+constexpr float f8_packed = f8_down * 256;
+inline void load_paired_f8(const void* p, Lanes (&w)[2]) {
+  const __m256i mask = _mm256_set1_epi16(static_cast<short>(0xbf80));
+  const auto low = [](__m256i x) { return _mm256_cvtph_ps(_mm256_castsi256_si128(x)); };
+  const auto high = [](__m256i x) { return _mm256_cvtph_ps(_mm256_extracti128_si256(x, 1)); };
+#pragma GCC unroll 2
+  for (int i = 0; i < 2; ++i) {
+    const __m256i codes = bytes_32(p, i);
+    const __m256i even = _mm256_and_si256(_mm256_srai_epi16(_mm256_slli_epi16(codes, 8), 1), mask);
+    const __m256i odd = _mm256_and_si256(_mm256_srai_epi16(codes, 1), mask);
+    w[i] = {low(even), high(even), low(odd), high(odd)};
+  }
+}
+
+// Remembers whether one of 64 codes was NaN, 0x7f or 0xff.
+class NanCodes {
+ public:
+  void look(const void* p) {
+    const __m256i sign = _mm256_set1_epi8(static_cast<char>(0x80));
+    for (int i = 0; i < 2; ++i)
+      largest_ = _mm256_max_epu8(largest_, _mm256_or_si256(bytes_32(p, i), sign));
+  }
+  bool seen() const {
+    return _mm256_movemask_epi8(_mm256_cmpeq_epi8(largest_, _mm256_set1_epi8(-1))) != 0;
+  }
+
+ private:
+  __m256i largest_ = _mm256_setzero_si256();
+};
+
+// 32 codes of a shortlist as 16-bit numbers.
 struct WideCodes {
   __m256i low, high;
 };
@@ -232,7 +263,7 @@ inline WideCodes widen_codes(const std::int8_t* codes) {
           _mm256_cvtepi8_epi16(_mm_loadu_si128(from + 1))};
 }
 
-// The sum of products of a screen's codes and a row of activations.
+// The sum of products of a shortlist's codes and a row of activations.
 class CodeSums {
  public:
   void add(const WideCodes& codes, const std::int16_t* x) {
@@ -255,8 +286,11 @@ class CodeSums {
 }  // namespace
 }  // namespace hearth::kernels::cpu
 
-#include "kernels/cpu/vector.hpp"
+#include "kernels/cpu/rows/vector.hpp"
+// In its terms.
+#include "kernels/cpu/rows/vector_f8.hpp"
 
 namespace hearth::kernels::cpu {
-constinit const Table avx2_table = vector_table(arrange_f8_avx2, product_f8_avx2);
-}
+constinit const Table avx2_table = vector_table(pack_f8_avx2, product_f8_avx2);
+constinit const Table avx2_f16_table = vector_table(pack_f8, product_f8);
+}  // namespace hearth::kernels::cpu

@@ -1,14 +1,14 @@
 // The F8 product on AVX2. Without a look-up or a conversion: shifted and masked, a code s eeee mmm
 // in any byte of a 32-bit word becomes the F32 s 0000eeee mmm0…0, which is its value · 2^-120,
 // subnormals too. So of every 32 columns one register takes each fourth, and the activations are
-// arranged likewise. Activations go in times f8_up, and the scale times f8_sum_up makes up for what
+// packed likewise. Activations go in times f8_up, and the scale times f8_sum_up makes up for what
 // the sums lack (table.hpp). What vector.hpp says of linkage holds here.
 #include <immintrin.h>
 
 #include <cstddef>
 #include <cstdint>
 
-#include "kernels/cpu/table.hpp"
+#include "kernels/cpu/rows/table.hpp"
 
 namespace hearth::kernels::cpu {
 namespace {
@@ -18,7 +18,7 @@ using Index = std::int64_t;
 // Lanes of a register; registers that the 32 lanes take: column c is in lane c / 4 of number c % 4.
 constexpr int width = 8;
 constexpr int quarters = 4;
-// Rows of activations that share the widening. Their totals lie in the first cache.
+// Rows of activations that share the widening. Their totals stay in the L1 cache.
 constexpr Index rows_at_once = 8;
 // Runs of 32 codes in a block.
 constexpr int runs = scale_block / lanes;
@@ -40,17 +40,17 @@ class NanCodes {
  public:
   void look(__m256i codes) {
     const __m256i sign = _mm256_set1_epi8(static_cast<char>(0x80));
-    most_ = _mm256_max_epu8(most_, _mm256_or_si256(codes, sign));
+    largest_ = _mm256_max_epu8(largest_, _mm256_or_si256(codes, sign));
   }
   bool seen() const {
-    return _mm256_movemask_epi8(_mm256_cmpeq_epi8(most_, _mm256_set1_epi8(-1))) != 0;
+    return _mm256_movemask_epi8(_mm256_cmpeq_epi8(largest_, _mm256_set1_epi8(-1))) != 0;
   }
 
  private:
-  __m256i most_ = _mm256_setzero_si256();
+  __m256i largest_ = _mm256_setzero_si256();
 };
 
-// A block's codes: where they lie or, behind the last column, zeros in `padded`.
+// A block's codes: in place or, behind the last column, zeros in `padded`.
 inline const char* block_codes(const char* codes, Index left, char* padded) {
   for (Index line = 0; line < scale_block; line += cache_line)
     __builtin_prefetch(codes + prefetch_distance + line, 0, 2);
@@ -211,7 +211,7 @@ inline void multiply_one(const Product& p, Index w, Index row) {
       nan.seen() ? __builtin_nanf("") : fold(totals[0], totals[1], totals[2], totals[3]);
 }
 
-// f8_activation of 8 values, in the order 0 4 1 5 2 6 3 7: what goes to one quarter lies together.
+// f8_activation of 8 values, in the order 0 4 1 5 2 6 3 7: what goes to one quarter is adjacent.
 inline __m256d activations(const float* x) {
   const __m256 value = _mm256_loadu_ps(x);
   const __m256 sign = _mm256_and_ps(value, _mm256_set1_ps(-0.0f));
@@ -223,7 +223,7 @@ inline __m256d activations(const float* x) {
 }
 
 // 32 activations by quarters: pairs of columns, transposed.
-inline void arrange_run(const float* x, float* to) {
+inline void pack_run(const float* x, float* to) {
   const __m256d a = activations(x), b = activations(x + 8);
   const __m256d c = activations(x + 16), d = activations(x + 24);
   const __m256d even_low = _mm256_unpacklo_pd(a, b), odd_low = _mm256_unpackhi_pd(a, b);
@@ -251,15 +251,15 @@ void product_f8_avx2(const Product& p) {
 }
 
 // Behind the last column follows -0, which beside a code of 0 leaves every sum as it was.
-void arrange_f8_avx2(const float* x, float* to, Index cols) {
-  for (Index begin = 0; begin < arranged_size(cols); begin += lanes) {
+void pack_f8_avx2(const float* x, float* to, Index cols) {
+  for (Index begin = 0; begin < packed_size(cols); begin += lanes) {
     float rest[lanes];
     const float* from = x + begin;
     if (begin + lanes > cols) {
       for (Index i = 0; i < lanes; ++i) rest[i] = begin + i < cols ? x[begin + i] : -0.0f;
       from = rest;
     }
-    arrange_run(from, to + begin);
+    pack_run(from, to + begin);
   }
 }
 

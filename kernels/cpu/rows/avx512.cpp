@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "kernels/cpu/table.hpp"
+#include "kernels/cpu/rows/table.hpp"
 #include "kernels/exp_constants.hpp"
 
 namespace hearth::kernels::cpu {
@@ -189,8 +189,8 @@ inline Lanes load_bf16(const void* p) {
 // too; the two NaN codes are made f16 NaN.
 inline Lanes load_f8(const void* p) {
   const __m256i bytes = _mm256_loadu_si256(static_cast<const __m256i*>(p));
-  const __m512i spread = _mm512_slli_epi16(_mm512_cvtepi8_epi16(bytes), 7);
-  const __m512i codes = _mm512_and_si512(spread, _mm512_set1_epi16(static_cast<short>(0xbfff)));
+  const __m512i shifted = _mm512_slli_epi16(_mm512_cvtepi8_epi16(bytes), 7);
+  const __m512i codes = _mm512_and_si512(shifted, _mm512_set1_epi16(static_cast<short>(0xbfff)));
   // Only for eeee mmm = 1111 111 does one unit more carry into the bit above eeee.
   const __m512i carried = _mm512_add_epi16(codes, _mm512_set1_epi16(0x80));
   const __m512i nan = _mm512_and_si512(carried, _mm512_set1_epi16(0x4000));
@@ -210,6 +210,7 @@ inline Lanes load_paired_bf16(const void* p) {
 
 // 64 codes, 32 to each of w, the even columns in a, the odd ones in b. A word holds two codes; one
 // in its high byte becomes an f16 as in load_f8.
+constexpr float f8_packed = f8_down;
 inline void load_paired_f8(const void* p, Lanes (&w)[2]) {
   const __m512i codes = _mm512_loadu_si512(p);
   const __m512i mask = _mm512_set1_epi16(static_cast<short>(0xbf80));
@@ -226,21 +227,21 @@ inline void load_paired_f8(const void* p, Lanes (&w)[2]) {
 class NanCodes {
  public:
   void look(const void* p) {
-    most_ = _mm512_max_epu8(most_, _mm512_or_si512(_mm512_loadu_si512(p), sign()));
+    largest_ = _mm512_max_epu8(largest_, _mm512_or_si512(_mm512_loadu_si512(p), sign()));
   }
-  bool seen() const { return _mm512_cmpeq_epi8_mask(most_, _mm512_set1_epi8(-1)) != 0; }
+  bool seen() const { return _mm512_cmpeq_epi8_mask(largest_, _mm512_set1_epi8(-1)) != 0; }
 
  private:
   static __m512i sign() { return _mm512_set1_epi8(static_cast<char>(0x80)); }
-  __m512i most_ = _mm512_setzero_si512();
+  __m512i largest_ = _mm512_setzero_si512();
 };
 
-// 32 codes of a screen as 16-bit numbers.
+// 32 codes of a shortlist as 16-bit numbers.
 inline __m512i widen_codes(const std::int8_t* codes) {
   return _mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes)));
 }
 
-// The sum of products of a screen's codes and a row of activations.
+// The sum of products of a shortlist's codes and a row of activations.
 class CodeSums {
  public:
   void add(__m512i codes, const std::int16_t* x) {
@@ -262,10 +263,10 @@ class CodeSums {
 }  // namespace
 }  // namespace hearth::kernels::cpu
 
-#include "kernels/cpu/vector.hpp"
+#include "kernels/cpu/rows/vector.hpp"
 // This uses the former.
-#include "kernels/cpu/avx512_f8.hpp"
+#include "kernels/cpu/rows/vector_f8.hpp"
 
 namespace hearth::kernels::cpu {
-constinit const Table avx512_table = vector_table(arrange_f8, product_f8);
+constinit const Table avx512_table = vector_table(pack_f8, product_f8);
 }

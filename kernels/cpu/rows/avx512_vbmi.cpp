@@ -1,12 +1,12 @@
 // The F8 product where the processor has AVX512_VBMI: two look-ups in tables of 128 bytes widen 64
 // codes to BF16 at once, all 256 codes exactly. Gives the bits of the plain AVX-512 product and
-// takes its arrangement of x (vector_products.hpp); what vector.hpp says of linkage holds here.
+// takes its packing of x (vector_products.hpp); what vector.hpp says of linkage holds here.
 #include <immintrin.h>
 
 #include <cstddef>
 #include <cstdint>
 
-#include "kernels/cpu/table.hpp"
+#include "kernels/cpu/rows/table.hpp"
 
 namespace hearth::kernels::cpu {
 namespace {

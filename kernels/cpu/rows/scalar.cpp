@@ -8,7 +8,7 @@
 #include <numeric>
 #include <vector>
 
-#include "kernels/cpu/table.hpp"
+#include "kernels/cpu/rows/table.hpp"
 #include "kernels/numeric.hpp"
 
 namespace hearth::kernels::cpu {
@@ -49,10 +49,10 @@ float sum_of_squares(const float* x, std::int64_t count) {
 }
 
 float largest(const float* x, std::int64_t count) {
-  Lanes most;
-  most.fill(-infinity);
-  for (std::int64_t i = 0; i < count; ++i) most[i % lanes] = larger(most[i % lanes], x[i]);
-  return fold_larger(most);
+  Lanes top;
+  top.fill(-infinity);
+  for (std::int64_t i = 0; i < count; ++i) top[i % lanes] = larger(top[i % lanes], x[i]);
+  return fold_larger(top);
 }
 
 // --- Formats -------------------------------------------------------------------------------------
@@ -126,16 +126,16 @@ void product(const Product& p) {
       p.y[r * p.y_stride + w] = dot<Format>(p.weights, w, p.x + r * p.x_stride);
 }
 
-void arrange(const float* x, float* to, std::int64_t cols) {
+void pack_activations(const float* x, float* to, std::int64_t cols) {
   std::copy_n(x, cols, to);
 }
 
 // As in table.hpp; codes come at their value here.
-void arrange_f8(const float* x, float* to, std::int64_t cols) {
+void pack_f8(const float* x, float* to, std::int64_t cols) {
   for (std::int64_t i = 0; i < cols; ++i) to[i] = f8_activation(x[i]) * f8_down;
 }
 
-void screen(const ScreenSums& s) {
+void shortlist(const ShortlistSums& s) {
   for (std::int64_t w = s.first; w < s.last; ++w)
     for (int v = 0; v < s.count; ++v) {
       std::int64_t sum = 0;
@@ -182,7 +182,7 @@ void rope(float* x, const float* cos, const float* sin, std::int64_t half) {
 
 void conv_silu(const Convolution& a) {
   const std::int64_t past = a.kernel - 1;
-  // Input t of a channel; before 0 lies the history.
+  // Input t of a channel; the history is before 0.
   const auto input = [&](std::int64_t t, std::int64_t c) {
     return t < 0 ? a.history_in[(past + t) * a.channels + c] : a.x[t * a.channels + c];
   };
@@ -294,10 +294,10 @@ void attention_span(const AttentionSpan& a) {
   for (int h = 0; h < a.heads; ++h) {
     const float* const q = a.q + h * a.head_dim;
     float* const values = a.partial + h * (a.head_dim + 2);
-    float& most = values[a.head_dim];
+    float& top = values[a.head_dim];
     float& weight = values[a.head_dim + 1];
     for (int i = 0; i < a.head_dim; ++i) values[i] = 0;
-    most = -infinity;
+    top = -infinity;
     weight = 0;
     for (int begin = 0; begin < a.count; begin += key_block) {
       const int count = a.count - begin < key_block ? a.count - begin : key_block;
@@ -305,10 +305,10 @@ void attention_span(const AttentionSpan& a) {
       float scores[key_block];
       for (int j = 0; j < key_block; ++j)
         scores[j] = j < count ? dot<Format>(keys, begin + j, q) * a.scale : -infinity;
-      const float most_before = most;
-      most = larger(most, largest(scores, key_block));
-      const float fade = exp_f32(most_before - most);
-      for (int j = 0; j < key_block; ++j) scores[j] = exp_f32(scores[j] - most);
+      const float top_before = top;
+      top = larger(top, largest(scores, key_block));
+      const float fade = exp_f32(top_before - top);
+      for (int j = 0; j < key_block; ++j) scores[j] = exp_f32(scores[j] - top);
       weight = std::fma(weight, fade, sum(scores, key_block));
       for (int i = 0; i < a.head_dim; ++i) {
         float value = values[i] * fade;
@@ -321,16 +321,16 @@ void attention_span(const AttentionSpan& a) {
 }
 
 void attention_merge(const AttentionMerge& a) {
-  float& most = a.total[a.head_dim];
+  float& top = a.total[a.head_dim];
   float& weight = a.total[a.head_dim + 1];
-  const float their_most = a.partial[a.head_dim];
-  const float both = larger(most, their_most);
-  const float ours = exp_f32(most - both);
-  const float theirs = exp_f32(their_most - both);
+  const float their_top = a.partial[a.head_dim];
+  const float both = larger(top, their_top);
+  const float ours = exp_f32(top - both);
+  const float theirs = exp_f32(their_top - both);
   for (int i = 0; i < a.head_dim; ++i)
     a.total[i] = std::fma(a.partial[i], theirs, a.total[i] * ours);
   weight = std::fma(a.partial[a.head_dim + 1], theirs, weight * ours);
-  most = both;
+  top = both;
 }
 
 // --- Elementwise and rows ------------------------------------------------------------------------
@@ -357,8 +357,8 @@ void combine(const CombineRow& a) {
 }
 
 void softmax(float* x, std::int64_t dim) {
-  const float most = largest(x, dim);
-  for (std::int64_t i = 0; i < dim; ++i) x[i] = exp_f32(x[i] - most);
+  const float top = largest(x, dim);
+  for (std::int64_t i = 0; i < dim; ++i) x[i] = exp_f32(x[i] - top);
   const float total = sum(x, dim);
   for (std::int64_t i = 0; i < dim; ++i) x[i] = x[i] / total;
 }
@@ -400,10 +400,10 @@ void top_k(const float* x, std::int64_t dim, int k, std::int32_t* ids, float* va
 }
 
 constinit const Table scalar_table = {
-    .arrange = {arrange, arrange, arrange, arrange_f8},
+    .pack_activations = {pack_activations, pack_activations, pack_activations, pack_f8},
     .product = {product<F32>, product<F16>, product<Bf16>, product<F8>},
     .widen = {widen<F32>, widen<F16>, widen<Bf16>, widen<F8>},
-    .screen = screen,
+    .shortlist = shortlist,
     .rms_norm = rms_norm,
     .gated_rms_norm = gated_rms_norm,
     .l2_norm = l2_norm,

@@ -1,6 +1,6 @@
 // The start-up check of selfcheck.hpp: small cases with awkward sizes, one per operation. The tests
 // cover shapes; this catches a processor, a compiler or an emulator that computes something else.
-#include "kernels/cpu/selfcheck.hpp"
+#include "kernels/cpu/rows/selfcheck.hpp"
 
 #include <bit>
 #include <cmath>
@@ -44,10 +44,11 @@ Values product(const Table& table) {
   const auto data = codes(shape_rows * shape_cols * 4);
   const Values x = some(activation_rows * shape_cols, 1, 1);
   const Values scales = {0.5f, 1.25f, 0.7f, 3};
-  constexpr auto stride = static_cast<int>(arranged_size(shape_cols));
-  Values arranged(activation_rows * stride);
+  constexpr auto stride = static_cast<int>(packed_size(shape_cols));
+  Values packed(activation_rows * stride);
   for (int r = 0; r < activation_rows; ++r)
-    table.arrange[format](x.data() + r * shape_cols, arranged.data() + r * stride, shape_cols);
+    table.pack_activations[format](x.data() + r * shape_cols, packed.data() + r * stride,
+                                   shape_cols);
   Values y(activation_rows * shape_rows);
   table.product[format]({.weights = {.data = data.data(),
                                      .cols = shape_cols,
@@ -56,7 +57,7 @@ Values product(const Table& table) {
                                      .scale_stride = 4},
                          .first = 0,
                          .last = shape_rows,
-                         .x = arranged.data(),
+                         .x = packed.data(),
                          .x_stride = stride,
                          .y = y.data(),
                          .y_stride = shape_rows,
@@ -66,7 +67,7 @@ Values product(const Table& table) {
 
 template <int format>
 void take_product(Table& to, const Table& from) {
-  to.arrange[format] = from.arrange[format];
+  to.pack_activations[format] = from.pack_activations[format];
   to.product[format] = from.product[format];
 }
 
@@ -80,8 +81,8 @@ Values widen(const Table& table) {
 }
 
 // More rows of activations than are taken at once, and both ends of all ranges.
-Values screen(const Table& table) {
-  constexpr std::int64_t cols = 3 * screen_unit, rows = 5, count = 13;
+Values shortlist(const Table& table) {
+  constexpr std::int64_t cols = 3 * shortlist_unit, rows = 5, count = 13;
   std::vector<std::int8_t> data(rows * cols);
   std::vector<std::int16_t> x(count * cols);
   for (std::size_t i = 0; i < data.size(); ++i)
@@ -93,13 +94,13 @@ Values screen(const Table& table) {
                                      : i % 4 == 0 ? -32767
                                                   : static_cast<int>(i * 14657 % 65535) - 32767);
   std::vector<std::int64_t> sums(rows * count);
-  table.screen({.codes = data.data(),
-                .cols = cols,
-                .first = 0,
-                .last = rows,
-                .x = x.data(),
-                .count = count,
-                .sums = sums.data()});
+  table.shortlist({.codes = data.data(),
+                   .cols = cols,
+                   .first = 0,
+                   .last = rows,
+                   .x = x.data(),
+                   .count = count,
+                   .sums = sums.data()});
   Values halves;  // below 2^40, in two exact parts
   for (const std::int64_t sum : sums) {
     halves.push_back(static_cast<float>(sum >> 20));
@@ -268,7 +269,8 @@ constexpr Check checks[] = {
     {"matmul f16", product<format_f16>, take_product<format_f16>},
     {"matmul bf16", product<format_bf16>, take_product<format_bf16>},
     {"matmul f8_e4m3", product<format_f8>, take_product<format_f8>},
-    {"screened_top", screen, [](Table& to, const Table& from) { to.screen = from.screen; }},
+    {"shortlist_top", shortlist,
+     [](Table& to, const Table& from) { to.shortlist = from.shortlist; }},
     {"embed f32", widen<format_f32>,
      [](Table& to, const Table& from) { to.widen[format_f32] = from.widen[format_f32]; }},
     {"embed f16", widen<format_f16>,

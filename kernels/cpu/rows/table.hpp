@@ -13,10 +13,10 @@ constexpr int lanes = 32;
 // Side of an f8_e4m3 scale's block.
 constexpr int scale_block = 128;
 // On AVX2 an f8_e4m3 code becomes a number most quickly as its value times 2^-120. Activations
-// beside it are therefore arranged times 2^92, and the sums are 2^-28 of what they stand for: both
+// beside it are therefore packed times 2^92, and the sums are 2^-28 of what they stand for: both
 // exact for activations of 2^-89 and more and less than 2^36, since no sum then has a bit below
 // F32's last. What is smaller counts as zero and what is larger as infinite, on every ISA; where
-// the codes come at their value, the arrangement takes 2^92 back. (2^28 times a block's scale must
+// the codes come at their value, the packing takes 2^92 back. (2^28 times a block's scale must
 // be finite: see ops.hpp.)
 constexpr float f8_up = 0x1p92f;
 constexpr float f8_down = 0x1p-92f;
@@ -48,19 +48,19 @@ struct Weights {
   std::int64_t scale_stride = 0;
 };
 
-// Values that an arranged row of activations takes.
-constexpr std::int64_t arranged_size(std::int64_t cols) {
+// Values that a packed row of activations takes.
+constexpr std::int64_t packed_size(std::int64_t cols) {
   return (cols + scale_block - 1) / scale_block * scale_block;
 }
 
-// From one arranged row to the next. The odd KiB keeps the same columns of a few rows from
+// From one packed row to the next. The odd KiB keeps the same columns of a few rows from
 // competing for the same lines of the first cache.
-constexpr std::int64_t arranged_stride(std::int64_t cols) {
-  return arranged_size(cols) + 256;
+constexpr std::int64_t packed_stride(std::int64_t cols) {
+  return packed_size(cols) + 256;
 }
 
 // y[r][w] = weights[w] · x[r] for w in [first, last) and r in [0, rows). The rows of x have been
-// through the table's `arrange` of the weights' format.
+// through the table's `pack_activations` of the weights' format.
 struct Product {
   Weights weights;
   std::int64_t first = 0;
@@ -72,14 +72,15 @@ struct Product {
   std::int64_t rows = 0;
 };
 
-// Columns of a screen's row come in whole multiples of this; behind the last one its codes are 0.
-constexpr int screen_unit = 64;
+// Columns of a shortlist's row come in whole multiples of this; behind the last one its codes are
+// 0.
+constexpr int shortlist_unit = 64;
 
-// The sums by which a screen's rows [first, last) are judged, exact integers: for each of `count`
-// rows of activations sums[(w - first) · count + v] = Σ_c codes[w][c] · x[v][c].
-struct ScreenSums {
+// The sums by which a shortlist's rows [first, last) are judged, exact integers: for each of
+// `count` rows of activations sums[(w - first) · count + v] = Σ_c codes[w][c] · x[v][c].
+struct ShortlistSums {
   const std::int8_t* codes = nullptr;  // [rows][cols], |code| ≤ 127
-  std::int64_t cols = 0;               // a multiple of screen_unit
+  std::int64_t cols = 0;               // a multiple of shortlist_unit
   std::int64_t first = 0;
   std::int64_t last = 0;
   const std::int16_t* x = nullptr;  // [count][cols], |x| ≤ 32767, anything behind the last column
@@ -160,12 +161,12 @@ enum Format { format_f32, format_f16, format_bf16, format_f8, format_count };
 
 struct Table {
   // Copies one row of activations in the order in which `product` wants it; `to` has room for
-  // arranged_size(cols) values.
-  void (*arrange[format_count])(const float* x, float* to, std::int64_t cols);
+  // packed_size(cols) values.
+  void (*pack_activations[format_count])(const float* x, float* to, std::int64_t cols);
   void (*product[format_count])(const Product&);
   void (*widen[format_count])(const void* from, float* to, std::int64_t count);
 
-  void (*screen)(const ScreenSums&);
+  void (*shortlist)(const ShortlistSums&);
 
   void (*rms_norm)(const float* x, const float* weight, float* out, std::int64_t dim, float eps);
   void (*gated_rms_norm)(const float* x, const float* z, const float* weight, float* out,
@@ -190,12 +191,13 @@ struct Table {
 // scalar.cpp is the definition; the others give its bits.
 extern const Table scalar_table;
 extern const Table avx2_table;
+extern const Table avx2_f16_table;  // the same, but F8's product goes through F16 (f8_choice.hpp)
 extern const Table avx512_table;
 
 // The F8 product of avx2_table.
 void product_f8_avx2(const Product& p);
-void arrange_f8_avx2(const float* x, float* to, std::int64_t cols);
-// A better product[format_f8] for processors with AVX512_VBMI; x arranged by avx512_table.
+void pack_f8_avx2(const float* x, float* to, std::int64_t cols);
+// A better product[format_f8] for processors with AVX512_VBMI; x packed by avx512_table.
 void product_f8_vbmi(const Product& p);
 
 // The same code on every ISA, in scalar.cpp: a few values a row.

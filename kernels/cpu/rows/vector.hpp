@@ -91,9 +91,9 @@ inline float sum_of_squares(const float* x, Index count) {
 }
 
 inline float largest(const float* x, Index count) {
-  Lanes most = set(-__builtin_inff());
-  each(count, [&](Index i, Index n) { most = first(n, larger(most, load(x + i, n)), most); });
-  return fold_larger(most);
+  Lanes top = set(-__builtin_inff());
+  each(count, [&](Index i, Index n) { top = first(n, larger(top, load(x + i, n)), top); });
+  return fold_larger(top);
 }
 
 inline Lanes exp(Lanes x) {
@@ -131,11 +131,11 @@ inline Lanes silu(Lanes x) {
 }  // namespace
 }  // namespace hearth::kernels::cpu
 
-#include "kernels/cpu/vector_products.hpp"
-#include "kernels/cpu/vector_tiles.hpp"
+#include "kernels/cpu/rows/vector_products.hpp"
+#include "kernels/cpu/rows/vector_tiles.hpp"
 // These two use the former.
-#include "kernels/cpu/vector_attention.hpp"
-#include "kernels/cpu/vector_delta.hpp"
+#include "kernels/cpu/rows/vector_attention.hpp"
+#include "kernels/cpu/rows/vector_delta.hpp"
 
 namespace hearth::kernels::cpu {
 namespace {
@@ -230,20 +230,21 @@ void combine(const CombineRow& a) {
 }
 
 void softmax(float* x, Index dim) {
-  const Lanes most = set(largest(x, dim));
-  each(dim, [&](Index i, Index n) { store(x + i, n, exp(sub(load(x + i, n), most))); });
+  const Lanes top = set(largest(x, dim));
+  each(dim, [&](Index i, Index n) { store(x + i, n, exp(sub(load(x + i, n), top))); });
   const Lanes total = set(sum(x, dim));
   each(dim, [&](Index i, Index n) { store(x + i, n, div(load(x + i, n), total)); });
 }
 
 // The F8 product is each instruction set's own.
-constexpr Table vector_table(void (*arrange_f8)(const float*, float*, Index),
+constexpr Table vector_table(void (*pack_f8)(const float*, float*, Index),
                              void (*product_f8)(const Product&)) {
   return {
-      .arrange = {arrange<ProductF32>, arrange<ProductF16>, arrange<ProductBf16>, arrange_f8},
+      .pack_activations = {pack_activations<ProductF32>, pack_activations<ProductF16>,
+                           pack_activations<ProductBf16>, pack_f8},
       .product = {product<ProductF32>, product<ProductF16>, product<ProductBf16>, product_f8},
       .widen = {widen<F32>, widen<F16>, widen<Bf16>, widen<F8>},
-      .screen = screen,
+      .shortlist = shortlist,
       .rms_norm = rms_norm,
       .gated_rms_norm = gated_rms_norm,
       .l2_norm = l2_norm,

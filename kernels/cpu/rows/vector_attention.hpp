@@ -15,7 +15,7 @@ struct Heads {
   const float* q = nullptr;  // [count][head_dim]
   float* partial = nullptr;  // [count][head_dim + 2]
   float scores[heads_together][key_block];
-  float most[heads_together];
+  float top[heads_together];
   float weight[heads_together];
   float fade[heads_together];
 };
@@ -49,11 +49,11 @@ inline void weigh(const AttentionSpan& a, Heads& heads, Index count) {
     float* const scores = heads.scores[h];
     for (Index j = 0; j < count; ++j) scores[j] = scores[j] * a.scale;
     for (Index j = count; j < key_block; ++j) scores[j] = -__builtin_inff();
-    const float before = heads.most[h];
-    heads.most[h] = larger(before, largest(scores, key_block));
-    heads.fade[h] = exp(before - heads.most[h]);
+    const float before = heads.top[h];
+    heads.top[h] = larger(before, largest(scores, key_block));
+    heads.fade[h] = exp(before - heads.top[h]);
     for (Index j = 0; j < key_block; j += lanes)
-      store_f32(scores + j, exp(sub(load_f32(scores + j), set(heads.most[h]))));
+      store_f32(scores + j, exp(sub(load_f32(scores + j), set(heads.top[h]))));
     heads.weight[h] =
         first_lane(fma(set(heads.weight[h]), set(heads.fade[h]), set(sum(scores, key_block))));
   }
@@ -95,7 +95,7 @@ void attention_span(const AttentionSpan& a) {
     heads.q = a.q + first * a.head_dim;
     heads.partial = a.partial + first * size;
     for (int h = 0; h < heads.count; ++h) {
-      heads.most[h] = -__builtin_inff();
+      heads.top[h] = -__builtin_inff();
       heads.weight[h] = 0;
       __builtin_memset(heads.partial + h * size, 0,
                        static_cast<std::size_t>(a.head_dim) * sizeof(float));
@@ -110,26 +110,26 @@ void attention_span(const AttentionSpan& a) {
       if (column < a.head_dim) add_values<Format, false>(a, heads, begin, count, column);
     }
     for (int h = 0; h < heads.count; ++h) {
-      heads.partial[h * size + a.head_dim] = heads.most[h];
+      heads.partial[h * size + a.head_dim] = heads.top[h];
       heads.partial[h * size + a.head_dim + 1] = heads.weight[h];
     }
   }
 }
 
 void attention_merge(const AttentionMerge& a) {
-  float& most = a.total[a.head_dim];
+  float& top = a.total[a.head_dim];
   float& weight = a.total[a.head_dim + 1];
-  const float their_most = a.partial[a.head_dim];
-  const float both = larger(most, their_most);
-  const Lanes ours = set(exp(most - both));
-  const Lanes theirs = set(exp(their_most - both));
+  const float their_top = a.partial[a.head_dim];
+  const float both = larger(top, their_top);
+  const Lanes ours = set(exp(top - both));
+  const Lanes theirs = set(exp(their_top - both));
   each(a.head_dim, [&](Index i, Index n) {
     const Lanes total = mul(load(a.total + i, n), ours);
     store(a.total + i, n, fma(load(a.partial + i, n), theirs, total));
   });
   const Lanes their_weight = set(a.partial[a.head_dim + 1]);
   weight = first_lane(fma(their_weight, theirs, mul(set(weight), ours)));
-  most = both;
+  top = both;
 }
 
 }  // namespace

@@ -103,7 +103,7 @@ inline void decayed_dots(const DeltaHead& a, const float* x, Index x_stride, con
 }
 
 // u_t = beta_t (v_t - e^G_t Sᵀk_t - Σ_{s<t} …u_s), in place of Sᵀk. Rows of a tile first get what
-// lies before the tile, then each other's.
+// is before the tile, then each other's.
 struct SolveU {
   const DeltaHead& a;
   Segment& g;

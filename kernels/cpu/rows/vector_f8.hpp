@@ -1,4 +1,11 @@
-// The F8 product on AVX-512 without VBMI, in the terms of vector.hpp. Part of avx512.cpp.
+// The F8 product in the terms of vector.hpp: codes become numbers through F16, whose subnormals, in
+// which those of F8 are, need no help of the processor's. The product of AVX-512 without VBMI, and
+// of AVX2 where F8's subnormals are dear (f8_choice.hpp). Part of avx512.cpp and avx2.cpp, which
+// define
+//
+//   constexpr float f8_packed;  // what activations are multiplied by to make up for the codes'
+//   void load_paired_f8(const void* p, Lanes (&w)[2]);  // 64 codes, paired in every 32
+//   class NanCodes;  // whether one of the codes looked at was NaN
 
 namespace hearth::kernels::cpu {
 namespace {
@@ -6,10 +13,10 @@ namespace {
 // Columns that one load brings, paired in every 32 (vector_products.hpp).
 constexpr Index run = 2 * lanes;
 
-// Behind the last column follows -0, as in arrange.
-void arrange_f8(const float* x, float* to, Index cols) {
-  arrange<ProductBf16>(x, to, cols);  // the same order
-  for (Index c = 0; c < arranged_size(cols); ++c) to[c] = f8_activation(to[c]) * f8_down;
+// Behind the last column follows -0, as in pack_activations.
+void pack_f8(const float* x, float* to, Index cols) {
+  pack_activations<ProductBf16>(x, to, cols);  // the same order
+  for (Index c = 0; c < packed_size(cols); ++c) to[c] = f8_activation(to[c]) * f8_packed;
 }
 
 template <int R>
@@ -59,7 +66,7 @@ inline void multiply_blocks(Lanes (&one)[1], Lanes (&two)[1], const char* codes,
 }
 
 // Each block of 128 columns has its own sums, which its scale takes to the totals. A NaN code makes
-// its row's sum NaN whatever stands beside it, so it is looked for apart.
+// its row's sum NaN whatever is beside it, so it is looked for apart.
 template <int R>
 void scaled_product_rows(const Product& p, Index row) {
   const Weights& weights = p.weights;

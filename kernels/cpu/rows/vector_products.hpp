@@ -1,5 +1,5 @@
-// The products of the vector table, in the canonical order. Part of vector.hpp, which includes it
-// behind its Lanes and their helpers; what is said there holds here.
+// The products of the vector table, in the reference summation order. Part of vector.hpp, which
+// includes it behind its Lanes and their helpers; what is said there holds here.
 
 namespace hearth::kernels::cpu {
 namespace {
@@ -40,11 +40,11 @@ inline void dots(const void* weights, Index cols, const float* x, Index x_stride
   for (int r = 0; r < R; ++r) out[r * out_stride] = fold_sum(sums[r]);
 }
 
-// --- Products with arranged activations ----------------------------------------------------------
+// --- Products with packed activations ----------------------------------------------------------
 
 // How a product takes a format: its columns in natural order or `paired`, which is the order in
 // which the widening of small codes leaves them: of every 32 columns the even ones, then the odd
-// ones. Lane sums stay what they were; only fold_paired knows where each stands.
+// ones. Lane sums stay what they were; only fold_paired knows the index of each.
 struct ProductF32 {
   static constexpr int size = 4;
   static constexpr bool paired = false;
@@ -64,8 +64,8 @@ struct ProductBf16 {
 // The row in the format's order. Behind the last column follows -0: with a zero for the weight its
 // product is -0, which leaves every sum as it was.
 template <class Format>
-void arrange(const float* x, float* to, Index cols) {
-  for (Index c = 0; c < arranged_size(cols); c += lanes) {
+void pack_activations(const float* x, float* to, Index cols) {
+  for (Index c = 0; c < packed_size(cols); c += lanes) {
     float some[lanes];
     const float* from = x + c;
     if (c + lanes > cols) {
@@ -132,28 +132,28 @@ void product(const Product& p) {
   product_from<Format>(p, 0);
 }
 
-// --- Screens -------------------------------------------------------------------------------------
+// --- Shortlists ----------------------------------------------------------------------------------
 
-// Columns whose products a 32-bit lane of CodeSums can hold: of every screen_unit it takes eight at
-// most, each below 2^22, and it must stay below 2^31.
-constexpr Index screen_run = 64 * screen_unit;
+// Columns whose products a 32-bit lane of CodeSums can hold: of every shortlist_unit it takes eight
+// at most, each below 2^22, and it must stay below 2^31.
+constexpr Index shortlist_run = 64 * shortlist_unit;
 
-// Screens R rows of activations from `row` on. They share the widening of the codes.
+// Sums for R rows of activations from `row` on. They share the widening of the codes.
 template <int R>
-void screen_rows(const ScreenSums& s, int row) {
+void shortlist_rows(const ShortlistSums& s, int row) {
   const std::int16_t* const x = s.x + row * s.cols;
   for (Index w = s.first; w < s.last; ++w) {
     const std::int8_t* const codes = s.codes + w * s.cols;
     std::int64_t* const sums = s.sums + (w - s.first) * s.count + row;
     for (int r = 0; r < R; ++r) sums[r] = 0;
-    for (Index begin = 0; begin < s.cols; begin += screen_run) {
-      const Index end = begin + screen_run < s.cols ? begin + screen_run : s.cols;
+    for (Index begin = 0; begin < s.cols; begin += shortlist_run) {
+      const Index end = begin + shortlist_run < s.cols ? begin + shortlist_run : s.cols;
       CodeSums some[R];
-      for (Index c = begin; c < end; c += screen_unit) {
+      for (Index c = begin; c < end; c += shortlist_unit) {
         __builtin_prefetch(codes + c + prefetch_distance, 0, 2);
 #pragma GCC unroll 2
         for (int half = 0; half < 2; ++half) {
-          const Index at = c + half * (screen_unit / 2);
+          const Index at = c + half * (shortlist_unit / 2);
           const auto widened = widen_codes(codes + at);
 #pragma GCC unroll 8
           for (int r = 0; r < R; ++r) some[r].add(widened, x + r * s.cols + at);
@@ -167,13 +167,13 @@ void screen_rows(const ScreenSums& s, int row) {
 
 // Up to R rows at once: more of them cost more than two calls.
 template <int R = 5>
-void screen_from(const ScreenSums& s, int row) {
-  for (; row + R <= s.count; row += R) screen_rows<R>(s, row);
-  if constexpr (R > 1) screen_from<R - 1>(s, row);
+void shortlist_from(const ShortlistSums& s, int row) {
+  for (; row + R <= s.count; row += R) shortlist_rows<R>(s, row);
+  if constexpr (R > 1) shortlist_from<R - 1>(s, row);
 }
 
-void screen(const ScreenSums& s) {
-  screen_from(s, 0);
+void shortlist(const ShortlistSums& s) {
+  shortlist_from(s, 0);
 }
 
 }  // namespace

@@ -1,13 +1,20 @@
 // The local engine behind lsp::Model, with the embedded checkpoint.
-#include "daemon/local_model.hpp"
+#include "daemon/models/local.hpp"
+#include "daemon/engine_options.hpp"
 
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "daemon/commands/bench_copy.hpp"
+#include "daemon/engine_options.hpp"
+#include "daemon/platform/files.hpp"
 #include "daemon/status.hpp"
+#include "kernels/cpu/gemm/choice.hpp"
 #include "tests/daemon/queue_host.hpp"
 #include "tests/temporary_directory.hpp"
 
@@ -20,8 +27,7 @@ using tests::QueueHost;
 namespace {
 
 constexpr const char* explanation =
-    "Computes the average of the values: it adds them up and divides the total by their number. "
-    "An empty list gives zero.";
+    "Computes the average of the values: it adds them up and divides the total by their number.";
 
 Prompt task_prompt(const std::string& task) {
   const lsp::Segment code{
@@ -53,6 +59,28 @@ engine::EngineOptions ember() {
   options.threads = 2;
   return options;
 }
+
+// Ember as a model that thinks; it never closes its thought by itself.
+class ThinkingEmber {
+ public:
+  ThinkingEmber() {
+    for (const auto& file : std::filesystem::directory_iterator(ember().model)) {
+      if (file.path().filename() == "hearth.json") continue;
+      std::filesystem::create_symlink(file.path(), directory_.path() / file.path().filename());
+    }
+    auto profile = nlohmann::json::parse(read_file(ember().model / "hearth.json", 1 << 20));
+    profile["thinking"] = true;
+    write_file(directory_.path() / "hearth.json", profile.dump());
+  }
+  engine::EngineOptions options() const {
+    engine::EngineOptions options = ember();
+    options.model = directory_.path();
+    return options;
+  }
+
+ private:
+  tests::TemporaryDirectory directory_;
+};
 
 // What came of one generate().
 struct Outcome {
@@ -112,6 +140,38 @@ struct Stage {
 
 }  // namespace
 
+TEST_CASE("a model that thinks answers behind its thought, however long that is") {
+  const ThinkingEmber thinking;
+  Stage stage(thinking.options());
+  Outcome outcome;
+  stage.model.generate(
+      explain_prompt(), {Priority::explicit_request, 16, {}, 10},
+      {[&](const lsp::GenerationProgress& progress) { outcome.progress.push_back(progress); },
+       [&](const std::string& text) { outcome.streamed += text; },
+       [&](lsp::Result<lsp::Answer> result) { outcome.result = std::move(result); }});
+  stage.finish(outcome);
+  const lsp::Answer& answer = outcome.answer();
+  CHECK(answer.thought_cut);
+  CHECK(answer.thought_tokens >= 11);
+  CHECK(answer.answer_tokens > 0);
+  CHECK(answer.answer_tokens <= 16);
+  CHECK_FALSE(answer.text.empty());
+  CHECK(answer.text == outcome.streamed);
+  CHECK(answer.text.find("think>") == std::string::npos);
+  std::int64_t max = 0;
+  for (const auto& progress : outcome.progress) {
+    if (progress.phase != lsp::GenerationProgress::Phase::thinking) continue;
+    CHECK(progress.answer_tokens == 0);
+    max = std::max(max, progress.thought_tokens);
+  }
+  CHECK(max > 0);
+  bool thinks = false;
+  stage.model.describe([&](const lsp::Result<lsp::ModelDescription>& described) {
+    thinks = std::get<lsp::ModelDescription>(described).profile.thinking;
+  });
+  stage.host.run_until([&] { return thinks; });
+}
+
 TEST_CASE("it describes the checkpoint once it is loaded") {
   Stage stage;
   std::optional<lsp::Result<lsp::ModelDescription>> described;
@@ -122,9 +182,42 @@ TEST_CASE("it describes the checkpoint once it is loaded") {
   CHECK(description.profile.name == "ember");
   CHECK(description.profile.tasks.at("explain") == "Explain what this code does.");
   CHECK(description.profile.context_tokens == 2048);
-  CHECK(description.capabilities.exact_token_counts);
-  CHECK(description.capabilities.parking);
-  CHECK(description.capabilities.prefix_state);
+}
+
+// What `hearth status` shows of a model.
+std::string shown(const ModelStatus& status) {
+  return show_status({{"pid", 1},
+                      {"build", "test"},
+                      {"uptimeSeconds", 1},
+                      {"clients", nlohmann::json::array()},
+                      {"jobs", nlohmann::json::array()},
+                      {"log", ""},
+                      {"config", ""},
+                      {"model", to_json(status)}},
+                     1'000);
+}
+
+TEST_CASE("status and bench say where another definition than the plain one is followed") {
+  const std::string note = "numerics gemm bf16x3: reading prompts differs in bits from gemm f32";
+  std::uint64_t other = 0;
+  {
+    const kernels::cpu::ForcedChoice forced(
+        {&kernels::cpu::scalar_gemm, "bf16x3", "as if in parts"});
+    Stage stage;
+    stage.load();
+    CHECK(shown(stage.model.status()).find(note) != std::string::npos);
+    const auto engine = engine::Engine::load(ember());
+    CHECK(show_engine(*engine) == engine->description() + "\n  " + note + "\n");
+    other = engine->fingerprint();
+  }
+  engine::EngineOptions options = ember();
+  options.isa = kernels::Isa::scalar;
+  Stage stage(options);
+  stage.load();
+  CHECK(shown(stage.model.status()).find("numerics") == std::string::npos);
+  const auto engine = engine::Engine::load(options);
+  CHECK(show_engine(*engine) == engine->description() + "\n");
+  CHECK(engine->fingerprint() != other);
 }
 
 TEST_CASE("an answer is the checkpoint's own, streamed and whole") {
@@ -136,7 +229,7 @@ TEST_CASE("an answer is the checkpoint's own, streamed and whole") {
   CHECK(outcome.answer().cached_tokens == 0);
   REQUIRE_FALSE(outcome.progress.empty());
   CHECK(outcome.progress.front().phase == lsp::GenerationProgress::Phase::loading);
-  CHECK(outcome.progress.back().phase == lsp::GenerationProgress::Phase::writing);
+  CHECK(outcome.progress.back().phase == lsp::GenerationProgress::Phase::generating);
   double done = 0;
   for (const auto& progress : outcome.progress) {
     CHECK(progress.prompt_done >= done);
@@ -208,7 +301,7 @@ TEST_CASE("a more urgent want is served in the middle of another, which loses no
   stage.host.keep_in_step(false);
   stage.host.on_post = {};
   CHECK(job.answer().text == explanation);
-  CHECK(completion.answer().text.starts_with("total += item.price"));
+  CHECK(completion.answer().text.starts_with("total += item"));
 }
 
 TEST_CASE("cancelled in the middle, it computes no further") {
@@ -277,7 +370,7 @@ TEST_CASE("a prompt read ahead costs nothing when it is asked for") {
   CHECK(stage.run(explain_prompt()).answer().cached_tokens == total);
 }
 
-TEST_CASE("the status tells what guesses did, and none are made where they are off") {
+TEST_CASE("the status tells what speculation did, and none is made where it is off") {
   const std::filesystem::path model = HEARTH_SOURCE_DIR "/engine/ember";
   Config config;
   for (const char* speculate : {"auto", "copy", "mtp", "off"}) {
@@ -294,7 +387,7 @@ TEST_CASE("the status tells what guesses did, and none are made where they are o
     CHECK(status.decoded.accepted <= status.decoded.drafted);
     if (status.mtp) CHECK(status.decoded.drafted > 0);
     if (said == "off") CHECK(status.decoded.drafted == 0);
-    const auto shown = to_json(status)["guesses"];
+    const auto shown = to_json(status)["speculation"];
     CHECK(shown["passes"] == status.decoded.passes);
     CHECK(shown["accepted"] == status.decoded.accepted);
   }
@@ -316,6 +409,7 @@ TEST_CASE("a prompt beyond the context fails with the numbers") {
   prompt.messages[1].segments[1].text = text;
   const Outcome outcome = stage.run(prompt);
   CHECK(outcome.error().message.find("the context holds 2048") != std::string::npos);
+  CHECK(stage.model.status().state == ModelStatus::State::ready);  // the model is not to blame
   CHECK(stage.run(explain_prompt()).answer().text == explanation);
 }
 
@@ -335,6 +429,49 @@ TEST_CASE("a checkpoint that cannot be loaded fails everything that is asked, wi
   CHECK(std::get<lsp::ModelError>(*described).message.find("config.json") != std::string::npos);
   CHECK(stage.run(explain_prompt()).error().message.find("config.json") != std::string::npos);
   CHECK(stage.model.status().state == ModelStatus::State::failed);
+}
+
+TEST_CASE("a model whose requests fail is not called ready, until one is computed again") {
+  const tests::TemporaryDirectory directory;
+  engine::EngineOptions options = ember();
+  for (const auto& file : std::filesystem::directory_iterator(options.model)) {
+    std::filesystem::copy(file, directory.path() / file.path().filename());
+  }
+  options.model = directory.path();
+  options.experts.memory = 1 << 20;  // so that each request reads some
+  Stage stage(options);
+  const std::string answer = stage.run(explain_prompt()).answer().text;
+  CHECK(stage.model.status().state == ModelStatus::State::ready);
+
+  std::vector<std::filesystem::path> shards;
+  for (const auto& file : std::filesystem::directory_iterator(directory.path())) {
+    if (file.path().extension() == ".safetensors") shards.push_back(file.path());
+  }
+  std::vector<std::filesystem::file_time_type> times;
+  for (const auto& shard : shards) {
+    times.push_back(std::filesystem::last_write_time(shard));
+    std::filesystem::resize_file(shard, 5000);
+  }
+  for (const std::uint64_t failures : {1u, 2u}) {
+    const std::string message = stage.run(explain_prompt()).error().message;
+    CAPTURE(message);
+    CHECK(message.find(".safetensors") != std::string::npos);  // the file at fault
+    const ModelStatus status = stage.model.status();
+    CHECK(status.state == ModelStatus::State::failing);
+    CHECK(status.failed_in_a_row == failures);
+  }
+  CHECK(to_json(stage.model.status())["state"] == "failing");
+  CHECK(shown(stage.model.status())
+            .find("the last 2 requests failed: " + directory.path().string()) != std::string::npos);
+
+  for (std::size_t i = 0; i < shards.size(); ++i) {  // the same files have their bytes again
+    std::ifstream whole(ember().model / shards[i].filename(), std::ios::binary);
+    std::ofstream(shards[i], std::ios::binary) << whole.rdbuf();
+    std::filesystem::last_write_time(shards[i], times[i]);
+  }
+  CHECK(stage.run(explain_prompt()).answer().text == answer);
+  CHECK(stage.model.status().state == ModelStatus::State::ready);
+  CHECK(stage.model.status().failed_in_a_row == 0);
 }
 
 TEST_CASE("its end does not wait for what is under way") {

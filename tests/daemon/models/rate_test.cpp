@@ -1,9 +1,9 @@
 // Measured speeds and what they foretell; numbers as people read them.
-#include "daemon/rate.hpp"
+#include "daemon/models/rate.hpp"
 
 #include <doctest/doctest.h>
 
-#include "daemon/text_layout.hpp"
+#include "daemon/platform/format.hpp"
 
 using namespace hearth::daemon;
 using std::chrono::milliseconds;

@@ -1,11 +1,16 @@
 // Who computes when, with work that only writes down that it was stepped.
-#include "daemon/scheduler.hpp"
+#include "daemon/models/scheduler.hpp"
 
 #include <doctest/doctest.h>
 
 #include <functional>
+#include <new>
 #include <stdexcept>
+#include <system_error>
 #include <utility>
+#include <vector>
+
+#include "lsp/support/failure.hpp"
 
 using namespace hearth::daemon;
 using hearth::lsp::ModelError;
@@ -16,9 +21,9 @@ namespace {
 using Story = std::vector<std::string>;
 
 // Takes `steps` steps, each told in the story; `during` runs in the middle of each.
-class ToldWork : public Work {
+class RecordedTask : public Task {
  public:
-  ToldWork(Story& story, std::string name, int steps, std::function<void()> during = {})
+  RecordedTask(Story& story, std::string name, int steps, std::function<void()> during = {})
       : story_(story), name_(std::move(name)), left_(steps), during_(std::move(during)) {}
 
   Step step(const std::atomic<bool>& interrupt) override {
@@ -51,7 +56,7 @@ struct Stage {
   Scheduler::Id submit(Priority priority, std::string name, int steps,
                        std::function<void()> during = {}) {
     return scheduler.submit(
-        priority, std::make_unique<ToldWork>(story, std::move(name), steps, std::move(during)));
+        priority, std::make_unique<RecordedTask>(story, std::move(name), steps, std::move(during)));
   }
   Story run() {
     while (scheduler.size() > 0) scheduler.advance();
@@ -156,16 +161,28 @@ TEST_CASE("work that fails is told why, and others go on") {
   CHECK(stage.run() == Story{"request abandoned: the disk is gone", "job"});
 }
 
+TEST_CASE("work that memory runs out for is told so in a sentence") {
+  Stage stage;
+  stage.submit(Priority::explicit_request, "request", 1, [] { throw std::bad_alloc(); });
+  stage.submit(Priority::background, "job", 1, [] { std::vector<char>().resize(~std::size_t{0}); });
+  stage.submit(Priority::background, "thread", 1, [] {
+    throw std::system_error(std::make_error_code(std::errc::resource_unavailable_try_again));
+  });
+  const std::string told = std::string(" abandoned: ") + hearth::lsp::out_of_memory;
+  CHECK(stage.run() == Story{"request" + told, "job" + told,
+                             std::string("thread abandoned: ") + hearth::lsp::no_thread});
+}
+
 TEST_CASE("what waits has a bound") {
   Stage stage;
-  for (std::size_t i = 0; i < Scheduler::most_waiting; ++i) {
+  for (std::size_t i = 0; i < Scheduler::max_waiting; ++i) {
     stage.submit(Priority::background, "job", 1);
   }
   CHECK(stage.story.empty());
   stage.submit(Priority::explicit_request, "request", 1);
   CHECK(stage.story ==
         Story{"request abandoned: too many requests are waiting: try again when some are done"});
-  CHECK(stage.scheduler.size() == Scheduler::most_waiting);
+  CHECK(stage.scheduler.size() == Scheduler::max_waiting);
 }
 
 TEST_CASE("a task between steps runs before the next step") {
@@ -181,7 +198,7 @@ TEST_CASE("only work that has not begun is told about its wait") {
   stage.submit(Priority::explicit_request, "begun", 2);
   stage.scheduler.advance();
   stage.submit(Priority::explicit_request, "queued", 1);
-  stage.scheduler.tell_waiting({});
+  stage.scheduler.notify_queued({});
   CHECK(stage.story == Story{"begun", "queued waits"});
 }
 

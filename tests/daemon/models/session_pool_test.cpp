@@ -1,5 +1,5 @@
 // Which sequence serves which prompt.
-#include "daemon/session_pool.hpp"
+#include "daemon/models/session_pool.hpp"
 
 #include <doctest/doctest.h>
 
@@ -33,11 +33,12 @@ Tokens operator+(Tokens a, const Tokens& b) {
 }
 
 // Reads the prompt with a session of the pool; says how many tokens were there already.
-std::size_t read(SessionPool& pool, const Tokens& prompt, std::vector<std::size_t> marks = {}) {
+std::size_t read(SessionPool& pool, const Tokens& prompt,
+                 std::vector<std::size_t> boundaries = {}) {
   const auto lease = pool.acquire(prompt);
   auto& session = lease.session();
   const std::size_t kept = session.sync(prompt);
-  while (session.prefill(prompt, marks, nullptr) == engine::Progress::more) {
+  while (session.prefill(prompt, boundaries, nullptr) == engine::Progress::more) {
   }
   return kept;
 }

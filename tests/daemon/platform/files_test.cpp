@@ -1,6 +1,6 @@
 // Private directories, whole files, addresses of sockets, the log, and what is said when they
 // cannot be had.
-#include "daemon/files.hpp"
+#include "daemon/platform/files.hpp"
 
 #include <doctest/doctest.h>
 #include <sys/resource.h>
@@ -11,24 +11,20 @@
 #include <cstdlib>
 #include <optional>
 
-#include "daemon/error.hpp"
-#include "daemon/lock.hpp"
-#include "daemon/log.hpp"
-#include "daemon/paths.hpp"
-#include "daemon/socket.hpp"
+#include "daemon/platform/error.hpp"
+#include "daemon/platform/lock.hpp"
+#include "daemon/platform/log.hpp"
+#include "daemon/platform/paths.hpp"
+#include "daemon/transport/socket.hpp"
+#include "tests/daemon/home.hpp"
 #include "tests/temporary_directory.hpp"
 
 using namespace hearth::daemon;
+using hearth::tests::mode_of;
 using hearth::tests::TemporaryDirectory;
 namespace fs = std::filesystem;
 
 namespace {
-
-unsigned mode_of(const fs::path& path) {
-  struct stat info {};
-  REQUIRE(::lstat(path.c_str(), &info) == 0);
-  return info.st_mode & 07777;
-}
 
 // As if the disk were full after so many bytes of a file.
 class FullDisk {

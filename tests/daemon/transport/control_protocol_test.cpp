@@ -1,9 +1,9 @@
 // The hellos.
-#include "daemon/protocol.hpp"
+#include "daemon/transport/control_protocol.hpp"
 
 #include <doctest/doctest.h>
 
-#include "daemon/error.hpp"
+#include "daemon/platform/error.hpp"
 
 using namespace hearth::daemon;
 
@@ -31,8 +31,11 @@ TEST_CASE("a welcome is read as it was written") {
 }
 
 TEST_CASE("another protocol is refused with what to do") {
+  CHECK_THROWS_WITH(parse_hello(R"({"protocol": 1, "build": "0.1.0+abc", "kind": "lsp"})"),
+                    "the running daemon speaks protocol 2, not 1: end it with `hearth stop` and "
+                    "try again");
   CHECK_THROWS_WITH(parse_hello(R"({"protocol": 7, "whatever": true})"),
-                    "the running daemon speaks protocol 1, not 7: end it with `hearth stop` and "
+                    "the running daemon speaks protocol 2, not 7: end it with `hearth stop` and "
                     "try again");
 }
 
@@ -42,8 +45,8 @@ TEST_CASE("what is no hello is refused") {
     CHECK_THROWS_WITH(parse_hello(body), "the first message is no hello");
   }
   CHECK_THROWS_AS(
-      parse_hello(R"({"protocol": 1, "build": "x", "kind": "ftp", "pid": 1, "cwd": ""})"), Error);
-  CHECK_THROWS_AS(parse_hello(R"({"protocol": 1, "build": 3, "kind": "lsp", "pid": 1, "cwd": ""})"),
+      parse_hello(R"({"protocol": 2, "build": "x", "kind": "ftp", "pid": 1, "cwd": ""})"), Error);
+  CHECK_THROWS_AS(parse_hello(R"({"protocol": 2, "build": 3, "kind": "lsp", "pid": 1, "cwd": ""})"),
                   Error);
-  CHECK_THROWS_AS(parse_hello(R"({"protocol": 1, "kind": "lsp"})"), Error);
+  CHECK_THROWS_AS(parse_hello(R"({"protocol": 2, "kind": "lsp"})"), Error);
 }

@@ -13,27 +13,58 @@ function M.wait(what, condition)
   end
 end
 
--- Starts it with `lines` as the file `name`, and waits until hearth is attached.
-function M.edit(name, lines)
+-- Starts it with `lines` (or the bytes, as a string) as the file `name`, and waits until hearth is
+-- attached. Options: `init` another init file than init.lua, `arguments` for Neovim, `unattached` do
+-- not wait, `terminal` run it in a terminal of 256 colours whose output is kept (see attributes()).
+function M.edit(name, lines, options)
+  options = options or {}
   count = count + 1
   local folder = ('%s/project-%d'):format(vim.env.HEARTH_SCRATCH, count)
   vim.fn.mkdir(folder .. '/.git', 'p')
-  local self = setmetatable({ path = folder .. '/' .. name }, M)
-  vim.fn.writefile(lines, self.path)
-  local socket = folder .. '/nvim'
-  self.job = vim.fn.jobstart({
-    vim.env.NVIM_UNDER_TEST, '--headless', '-i', 'NONE', '-n', '-u', here .. '/init.lua',
-    '--cmd', 'set lines=24 columns=100', '--listen', socket, self.path,
-  })
+  local self = setmetatable({ path = folder .. '/' .. name, output = {} }, M)
+  if type(lines) == 'string' then
+    local file = assert(io.open(self.path, 'wb'))
+    file:write(lines)
+    file:close()
+  else
+    vim.fn.writefile(lines, self.path)
+  end
+  self.socket = folder .. '/nvim'
+  local command = {
+    vim.env.NVIM_UNDER_TEST, '-i', 'NONE', '-n', '-u', here .. '/' .. (options.init or 'init.lua'),
+    '--cmd', 'set lines=24 columns=100', '--listen', self.socket,
+  }
+  if not options.terminal then
+    table.insert(command, 2, '--headless')
+  end
+  vim.list_extend(command, options.arguments or {})
+  table.insert(command, self.path)
+  self.job = options.terminal and self:in_terminal(command) or vim.fn.jobstart(command)
   M.wait('Neovim listens', function()
-    local ok, channel = pcall(vim.fn.sockconnect, 'pipe', socket, { rpc = true })
+    local ok, channel = pcall(vim.fn.sockconnect, 'pipe', self.socket, { rpc = true })
     self.channel = ok and channel or nil
     return ok
   end)
-  M.wait('hearth is attached', function()
-    return self:lua("return require('hearth.client').of(0) ~= nil")
-  end)
+  if not options.unattached then
+    M.wait('hearth is attached', function()
+      return self:lua(options.init and 'return (vim.lsp.get_clients({ bufnr = 0 })[1] or {}).initialized'
+        or "return require('hearth.client').of(0) ~= nil")
+    end)
+  end
   return self
+end
+
+-- Runs a command in a terminal of 256 colours and keeps what it draws.
+function M:in_terminal(command)
+  return vim.fn.jobstart(command, {
+    pty = true,
+    width = 100,
+    height = 24,
+    env = { TERM = 'xterm-256color', COLORTERM = '' },
+    on_stdout = function(_, pieces)
+      table.insert(self.output, table.concat(pieces, '\n'))
+    end,
+  })
 end
 
 function M:lua(code, ...)
@@ -43,6 +74,14 @@ end
 -- Keys as a person types them; "<Esc>" and the like are understood.
 function M:type(keys)
   vim.fn.rpcrequest(self.channel, 'nvim_input', keys)
+end
+
+-- The file as it is on the disk.
+function M:bytes()
+  local file = assert(io.open(self.path, 'rb'))
+  local bytes = file:read('*a')
+  file:close()
+  return bytes
 end
 
 function M:lines()
@@ -71,6 +110,41 @@ function M:shows(text)
     end
   end
   return false
+end
+
+-- Looks at a Neovim that runs without a terminal through one (Neovim ≥ 0.12 lets a second one do so).
+function M:look()
+  if #self.output == 0 then
+    self.viewer = self:in_terminal({ vim.env.NVIM_UNDER_TEST, '--server', self.socket, '--remote-ui' })
+  end
+end
+
+-- The colours and so on that `text` was last drawn with in the terminal, as it is told of them: "" is
+-- plain text; nil where it is not drawn yet.
+function M:attributes(text)
+  local drawn, states, state = {}, {}, ''
+  local rest = table.concat(self.output)
+  while rest ~= '' do
+    local sequence = rest:match('^\27%[[0-9;:?<=>]*[^0-9;:?<=>]')
+      or rest:match('^\27%][^\7\27]*[\7\27]')
+      or rest:match('^\27.')
+    if not sequence then
+      table.insert(drawn, rest:sub(1, 1))
+      table.insert(states, state)
+    elseif sequence == '\27[m' or sequence == '\27[0m' then
+      state = ''
+    elseif sequence:find('^\27%[[0-9;:]*m$') then
+      state = state .. sequence:sub(3, -2):gsub('^0;', '') .. ' '
+    end
+    rest = rest:sub(#(sequence or ' ') + 1)
+  end
+  local plain = table.concat(drawn)
+  local found, from = nil, 0
+  repeat
+    from = plain:find(text, from + 1, true)
+    found = from or found
+  until not from
+  return found and states[found]
 end
 
 -- `row` from 1.
@@ -111,6 +185,9 @@ function M:close()
   pcall(vim.fn.rpcnotify, self.channel, 'nvim_command', 'qall!')
   if vim.fn.jobwait({ self.job }, 5000)[1] == -1 then
     vim.fn.jobstop(self.job)
+  end
+  if self.viewer then
+    vim.fn.jobstop(self.viewer)
   end
 end
 

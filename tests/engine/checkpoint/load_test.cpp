@@ -38,7 +38,7 @@ std::uint64_t header_size(const std::string& bytes) {
 
 // A copy of a golden checkpoint to damage.
 struct Copy {
-  explicit Copy(const char* name) {
+  explicit Copy(const std::filesystem::path& name) {  // from golden/, unless it is a whole path
     for (const auto& entry : std::filesystem::directory_iterator(golden / name)) {
       if (entry.path().filename() == "golden.safetensors") continue;
       std::filesystem::copy(entry.path(), directory.path() / entry.path().filename());
@@ -114,6 +114,74 @@ TEST_CASE("a tensor that is missing") {
   const std::string message = copy.refusal();
   CAPTURE(message);
   CHECK(names(message, "model.layers.1.mlp.gate.weight"));
+}
+
+TEST_CASE("fewer layers than the files have, or an output matrix that would not be used") {
+  for (const char* const name : {"fp8", "bf16-tied", "bf16-mtp-single"}) {
+    const Copy copy(name);
+    copy.edit_config([](json& config) {
+      config["num_hidden_layers"] = config["num_hidden_layers"].get<int>() - 1;
+      if (config.contains("layer_types")) config["layer_types"].erase(0);
+    });
+    const std::string message = copy.refusal();
+    CAPTURE(message);
+    CHECK(names(message, copy.directory.path().string()));
+    CHECK(names(message, "num_hidden_layers"));
+    CHECK(names(message, "download config.json again"));
+  }
+  const Copy copy("fp8");
+  copy.edit_config([](json& config) { config["tie_word_embeddings"] = true; });
+  const std::string message = copy.refusal();
+  CAPTURE(message);
+  CHECK(names(message, ".safetensors: there is a tensor lm_head.weight"));
+  CHECK(names(message, "tie_word_embeddings"));
+}
+
+TEST_CASE("a link to a file that is gone is no missing file") {
+  for (const char* const name :
+       {"config.json", "generation_config.json", "hearth.json", "tokenizer.json",
+        "tokenizer_config.json", "chat_template.jinja", "model.safetensors.index.json",
+        "model-00002-of-00002.safetensors"}) {
+    const Copy copy(std::filesystem::path(HEARTH_SOURCE_DIR) / "engine/ember");
+    CHECK(copy.refusal().empty());
+    std::filesystem::remove(copy.file(name));
+    std::filesystem::create_symlink("../blobs/0123abcd", copy.file(name));
+    const std::string message = copy.refusal();
+    CAPTURE(message);
+    CHECK(names(message, copy.file(name).string()));
+    CHECK(names(message, "../blobs/0123abcd"));
+    CHECK(names(message, "Download the file again"));
+  }
+}
+
+TEST_CASE("tensors that nobody asked for are listed, harmless ones aside") {
+  const auto listed = [](const Copy& copy) {
+    EngineOptions options;
+    options.model = copy.directory.path();
+    const auto engine = Engine::load(options);
+    std::string all;
+    for (const std::string& note : engine->notes()) {
+      if (names(note, "does not use")) all += note;
+    }
+    return all;
+  };
+  CHECK(listed(Copy("fp8")) == "");
+  CHECK(listed(Copy("bf16-mtp-single")) == "");  // its head is left out on purpose
+
+  const Copy copy("bf16-mtp-single");
+  copy.edit_header("model.safetensors", [](json& header) {
+    const json tensor = {{"dtype", "F32"}, {"shape", {0}}, {"data_offsets", {0, 0}}};
+    for (const char* const name :
+         {"visual.blocks.0.weight", "model.layers.0.mlp.experts.4000.up_proj.weight",
+          "model.layers.1.mlp.gate.bias", "model.layers.0.self_attn.rotary_emb.inv_freq"})
+      header[name] = tensor;
+  });
+  const std::string note = listed(copy);
+  CAPTURE(note);
+  CHECK(names(note,
+              ": model.layers.0.mlp.experts.4000.up_proj.weight, model.layers.1.mlp.gate.bias, "
+              "visual.blocks.0.weight"));
+  CHECK(!names(note, "inv_freq"));
 }
 
 TEST_CASE("a quantised tensor without its scale") {

@@ -1,5 +1,5 @@
 // config.json and generation_config.json: what is accepted, and what each refusal says.
-#include "engine/config.hpp"
+#include "engine/checkpoint/model_config.hpp"
 
 #include <doctest/doctest.h>
 
@@ -156,7 +156,7 @@ TEST_CASE("text that is no config is refused by name") {
   CHECK(contains(message(""), "DIR/config.json: not valid JSON"));
   CHECK(contains(message("{\"model_type\": "), "not valid JSON at byte"));
   CHECK(contains(message("[1, 2]"), "expected a JSON object"));
-  CHECK(contains(message("{\"a\": 1, \"a\": 2}"), "\"a\" stands twice"));
+  CHECK(contains(message("{\"a\": 1, \"a\": 2}"), "\"a\" is twice"));
   CHECK(contains(message(std::string(100'000, '[')), "nested deeper"));
   CHECK(contains(message("{\"model_type\": \"\xff\"}"), "not valid JSON"));
 }

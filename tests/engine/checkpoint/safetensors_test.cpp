@@ -1,5 +1,5 @@
 // Checkpoint files: what a table holds, and that damage of any kind is an error with a name.
-#include "engine/safetensors.hpp"
+#include "engine/checkpoint/safetensors.hpp"
 
 #include <doctest/doctest.h>
 
@@ -143,7 +143,7 @@ TEST_CASE("a lying header is refused") {
   CHECK(contains(refusal(with_length(2, "[]")), "no JSON object"));
   CHECK(contains(refusal(with_length(2, "{x")), "not valid JSON"));
   CHECK(contains(refusal(with_length(0, "")), "not valid JSON"));
-  CHECK(contains(refusal(file_of(R"({"a": 1, "a": 2})", 0)), "stands twice"));
+  CHECK(contains(refusal(file_of(R"({"a": 1, "a": 2})", 0)), "is twice in one object"));
   CHECK(contains(refusal(nlohmann::json{{"__metadata__", {{"k", 1}}}}), "__metadata__"));
 }
 
@@ -260,7 +260,7 @@ TEST_CASE_FIXTURE(Checkpoint, "a tensor in two shards is refused") {
                              {"b", {{"dtype", "F32"}, {"shape", {2}}, {"data_offsets", {8, 16}}}}}
                   .dump(),
               16));
-  CHECK(contains(refusal(), "tensor \"a\" stands also in"));
+  CHECK(contains(refusal(), "tensor \"a\" is also in"));
 }
 
 TEST_CASE_FIXTURE(Checkpoint, "an index cannot lead out of the directory") {

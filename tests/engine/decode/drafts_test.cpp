@@ -7,7 +7,7 @@
 #include <random>
 #include <vector>
 
-#include "engine/drafts.hpp"
+#include "engine/decode/drafts.hpp"
 
 namespace hearth::tests {
 namespace {

@@ -1,6 +1,6 @@
 // Sampling: each processor by itself, their order, and that chance depends on (seed, position)
 // only.
-#include "engine/sampling.hpp"
+#include "engine/decode/sampling.hpp"
 
 #include <doctest/doctest.h>
 

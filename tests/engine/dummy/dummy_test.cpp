@@ -1,6 +1,6 @@
-// Synthetic checkpoints: laid out like the published ones, deterministic, all or nothing, and a
+// Dummy checkpoints: laid out like the published ones, deterministic, all or nothing, and a
 // model that computes ordinary numbers.
-#include "engine/synth.hpp"
+#include "engine/dummy/dummy.hpp"
 
 #include <doctest/doctest.h>
 #include <sys/stat.h>
@@ -12,12 +12,12 @@
 #include <random>
 #include <set>
 
+#include "engine/checkpoint/safetensors.hpp"
+#include "engine/checkpoint/safetensors_header.hpp"
+#include "engine/dummy/tensors.hpp"
 #include "engine/engine.hpp"
-#include "engine/forward.hpp"
-#include "engine/json.hpp"
-#include "engine/safetensors.hpp"
-#include "engine/safetensors_header.hpp"
-#include "engine/synth_tensors.hpp"
+#include "engine/session_access.hpp"
+#include "engine/support/json_tree.hpp"
 #include "kernels/numeric.hpp"
 #include "tests/engine/files.hpp"
 
@@ -45,8 +45,8 @@ Config small_config(int layers, int experts) {
   return config;
 }
 
-SynthOptions small_options(const fs::path& out) {
-  SynthOptions options;
+DummyOptions small_options(const fs::path& out) {
+  DummyOptions options;
   options.out = out;
   options.config = small_config(4, 12);
   return options;
@@ -125,13 +125,13 @@ std::uint64_t blocks_on_disk(const fs::path& file) {
 
 }  // namespace
 
-TEST_CASE("a synthetic checkpoint has every tensor that the engine asks for, with its shape") {
+TEST_CASE("a dummy checkpoint has every tensor that the engine asks for, with its shape") {
   const ScratchDirectory scratch;
   for (const bool mtp : {false, true}) {
     CAPTURE(mtp);
-    SynthOptions options = small_options(scratch.path() / (mtp ? "mtp" : "plain"));
+    DummyOptions options = small_options(scratch.path() / (mtp ? "mtp" : "plain"));
     options.mtp = mtp;
-    const auto summary = synthesise(options);
+    const auto summary = write_dummy(options);
     REQUIRE(summary);
     const auto engine = load(options.out, mtp);
     CHECK(engine->config().num_layers() == 4);
@@ -141,7 +141,7 @@ TEST_CASE("a synthetic checkpoint has every tensor that the engine asks for, wit
     CHECK(engine->model().mtp.has_value() == mtp);
     CHECK(engine->defaults().eos == std::vector<TokenId>{151645, 151643});
     std::uint64_t expert_bytes = 0;
-    for (const SynthTensor& tensor : list_tensors(options.config, mtp)) {
+    for (const DummyTensor& tensor : list_tensors(options.config, mtp)) {
       if (tensor.expert) expert_bytes += tensor.bytes;
     }
     CHECK(engine->model().dense_bytes + expert_bytes == summary->bytes);  // nothing is left over
@@ -152,18 +152,18 @@ TEST_CASE("the published shapes give the published number of tensors and bytes")
   const Config config = published_config(48, 512);
   CHECK(config.num_experts_per_tok == 10);
   CHECK(std::ranges::count(config.layers, LayerKind::full_attention) == 12);
-  const std::vector<SynthTensor> tensors = list_tensors(config, true);
+  const std::vector<DummyTensor> tensors = list_tensors(config, true);
   CHECK(tensors.size() == 151'479);
   std::uint64_t bytes = 0;
-  for (const SynthTensor& tensor : tensors) bytes += tensor.bytes;
+  for (const DummyTensor& tensor : tensors) bytes += tensor.bytes;
   CHECK(static_cast<double>(bytes) / (1 << 30) == doctest::Approx(76.42).epsilon(0.001));
 }
 
 TEST_CASE("a shard's tensors lie by falling size of type, then by name, without gaps") {
   const ScratchDirectory scratch;
-  SynthOptions options = small_options(scratch.path() / "model");
+  DummyOptions options = small_options(scratch.path() / "model");
   options.shard_bytes = 3'000'000;
-  const auto summary = synthesise(options);
+  const auto summary = write_dummy(options);
   REQUIRE(summary);
   CHECK(summary->shards > 2);
 
@@ -189,9 +189,9 @@ TEST_CASE("a shard's tensors lie by falling size of type, then by name, without 
 
 TEST_CASE("the index names every tensor, and shards follow the order of the layers") {
   const ScratchDirectory scratch;
-  SynthOptions options = small_options(scratch.path() / "model");
+  DummyOptions options = small_options(scratch.path() / "model");
   options.shard_bytes = 3'000'000;
-  const auto summary = synthesise(options);
+  const auto summary = write_dummy(options);
   REQUIRE(summary);
 
   const Tensors tensors = Tensors::open(options.out);
@@ -218,9 +218,9 @@ TEST_CASE("the index names every tensor, and shards follow the order of the laye
 TEST_CASE("the same seed gives the same bytes, another seed others") {
   const ScratchDirectory scratch;
   const auto write = [&](const char* name, std::uint64_t seed) {
-    SynthOptions options = small_options(scratch.path() / name);
+    DummyOptions options = small_options(scratch.path() / name);
     options.seed = seed;
-    REQUIRE(synthesise(options));
+    REQUIRE(write_dummy(options));
     return content(options.out / "model-00001-of-00001.safetensors");
   };
   const std::string first = write("first", 1);
@@ -230,8 +230,8 @@ TEST_CASE("the same seed gives the same bytes, another seed others") {
 
 TEST_CASE("no code is NaN, no two experts are alike, and weights have the spread they should") {
   const ScratchDirectory scratch;
-  const SynthOptions options = small_options(scratch.path() / "model");
-  REQUIRE(synthesise(options));
+  const DummyOptions options = small_options(scratch.path() / "model");
+  REQUIRE(write_dummy(options));
   const Tensors tensors = Tensors::open(options.out);
   std::set<std::string> seen;
   for (const auto& [name, tensor] : tensors.all()) {
@@ -267,11 +267,11 @@ TEST_CASE("activations stay of ordinary size through many layers, with and witho
   const ScratchDirectory scratch;
   for (const bool sparse : {false, true}) {
     CAPTURE(sparse);
-    SynthOptions options = small_options(scratch.path() / (sparse ? "sparse" : "full"));
+    DummyOptions options = small_options(scratch.path() / (sparse ? "sparse" : "full"));
     options.config = small_config(HEARTH_SANITIZED ? 8 : 48, 16);
     options.config.moe_intermediate_size = 64;
     options.sparse = sparse;
-    REQUIRE(synthesise(options));
+    REQUIRE(write_dummy(options));
     const Run result = run(load(options.out), 6);
     CHECK(result.finite);
     CHECK(result.largest > 1);
@@ -281,10 +281,10 @@ TEST_CASE("activations stay of ordinary size through many layers, with and witho
 
 TEST_CASE("the head for drafts computes as well") {
   const ScratchDirectory scratch;
-  SynthOptions options = small_options(scratch.path() / "model");
+  DummyOptions options = small_options(scratch.path() / "model");
   options.mtp = true;
   options.skew = 2;
-  REQUIRE(synthesise(options));
+  REQUIRE(write_dummy(options));
   Session session(load(options.out, true));
   REQUIRE(session.decode(3, nullptr) == Progress::done);
   REQUIRE(session.decode(4, nullptr) == Progress::done);
@@ -294,11 +294,11 @@ TEST_CASE("the head for drafts computes as well") {
 TEST_CASE("a skew of 2 makes a quarter of the experts serve most tokens, a skew of 0 all alike") {
   const ScratchDirectory scratch;
   const auto hits = [&](const char* name, double skew) {
-    SynthOptions options = small_options(scratch.path() / name);
+    DummyOptions options = small_options(scratch.path() / name);
     options.config = small_config(3, 256);
     options.config.moe_intermediate_size = 16;
     options.skew = skew;
-    REQUIRE(synthesise(options));
+    REQUIRE(write_dummy(options));
     return run(load(options.out), HEARTH_SANITIZED ? 100 : 300).hits;
   };
   const double even = hits("even", 0);
@@ -311,12 +311,12 @@ TEST_CASE("a skew of 2 makes a quarter of the experts serve most tokens, a skew 
 
 TEST_CASE("a sparse checkpoint keeps its size and takes no space for experts") {
   const ScratchDirectory scratch;
-  SynthOptions options = small_options(scratch.path() / "full");
+  DummyOptions options = small_options(scratch.path() / "full");
   options.config = small_config(4, 64);
-  const auto full = synthesise(options);
+  const auto full = write_dummy(options);
   options.out = scratch.path() / "sparse";
   options.sparse = true;
-  const auto sparse = synthesise(options);
+  const auto sparse = write_dummy(options);
   REQUIRE(full);
   REQUIRE(sparse);
   CHECK(sparse->bytes == full->bytes);
@@ -344,11 +344,11 @@ TEST_CASE("a sparse checkpoint keeps its size and takes no space for experts") {
 
 TEST_CASE("too little free space is refused with the arithmetic, before anything is written") {
   const ScratchDirectory scratch;
-  SynthOptions options;
+  DummyOptions options;
   options.out = scratch.path() / "model";
   options.config = published_config(8, 512);
   options.free_bytes = 9'000'000'000;
-  const std::string message = error_of([&] { synthesise(options); });
+  const std::string message = error_of([&] { write_dummy(options); });
   CHECK(contains(message, "8 layers with 512 experts take 14.4"));
   CHECK(contains(message, "12.88 GB of them experts' weights"));
   CHECK(contains(message, "has 9.00 GB free"));
@@ -356,7 +356,7 @@ TEST_CASE("too little free space is refused with the arithmetic, before anything
 
   options.sparse = true;
   options.free_bytes = 1'000'000'000;
-  CHECK(contains(error_of([&] { synthesise(options); }), "has 1.00 GB free"));
+  CHECK(contains(error_of([&] { write_dummy(options); }), "has 1.00 GB free"));
 }
 
 TEST_CASE("what exists is never written over") {
@@ -367,7 +367,7 @@ TEST_CASE("what exists is never written over") {
   fs::create_directory(scratch.path() / "empty");
   fs::create_directory(scratch.path() / "begun.partial");
   const auto message = [&](const char* name) {
-    return error_of([&] { synthesise(small_options(scratch.path() / name)); });
+    return error_of([&] { write_dummy(small_options(scratch.path() / name)); });
   };
   CHECK(contains(message("file"), "no empty directory"));
   CHECK(contains(message("full"), "no empty directory"));
@@ -382,28 +382,28 @@ TEST_CASE("what exists is never written over") {
 TEST_CASE("nothing is left of a run that is stopped or fails") {
   const ScratchDirectory scratch;
   const std::atomic<bool> stop{true};
-  CHECK(!synthesise(small_options(scratch.path() / "model"), {}, &stop));
+  CHECK(!write_dummy(small_options(scratch.path() / "model"), {}, &stop));
   CHECK(files_of(scratch.path()).empty());
 
-  SynthOptions options = small_options(scratch.path() / "model");
-  const auto failing = [](const SynthProgress&) { throw Error("the listener failed"); };
-  CHECK(error_of([&] { synthesise(options, failing); }) == "the listener failed");
+  DummyOptions options = small_options(scratch.path() / "model");
+  const auto failing = [](const DummyProgress&) { throw Error("the listener failed"); };
+  CHECK(error_of([&] { write_dummy(options, failing); }) == "the listener failed");
   CHECK(files_of(scratch.path()).empty());
 
   options.config.num_experts_per_tok = 13;  // of 12
-  CHECK(contains(error_of([&] { synthesise(options); }), "num_experts_per_tok"));
+  CHECK(contains(error_of([&] { write_dummy(options); }), "num_experts_per_tok"));
   CHECK(files_of(scratch.path()).empty());
 }
 
 TEST_CASE("progress rises to the whole") {
   const ScratchDirectory scratch;
-  SynthProgress last;
-  const auto watch = [&](const SynthProgress& now) {
+  DummyProgress last;
+  const auto watch = [&](const DummyProgress& now) {
     CHECK(now.bytes_done >= last.bytes_done);
     CHECK(now.bytes_done <= now.bytes_total);
     last = now;
   };
-  REQUIRE(synthesise(small_options(scratch.path() / "model"), watch));
+  REQUIRE(write_dummy(small_options(scratch.path() / "model"), watch));
   CHECK(last.bytes_total > 0);
   CHECK(last.bytes_done == last.bytes_total);
 }
@@ -412,23 +412,23 @@ TEST_CASE("a tokenizer is copied from a directory or a file, and refused when it
   const fs::path ember = fs::path(HEARTH_SOURCE_DIR) / "engine/ember";
   const ScratchDirectory scratch;
   for (const fs::path& source : {ember, ember / "tokenizer.json"}) {
-    SynthOptions options = small_options(scratch.path() / source.filename());
+    DummyOptions options = small_options(scratch.path() / source.filename());
     options.config.vocab_size = 151'936;
     options.config.hidden_size = 128;
     options.tokenizer = source;
-    REQUIRE(synthesise(options));
+    REQUIRE(write_dummy(options));
     CHECK(content(options.out / "tokenizer.json") == content(ember / "tokenizer.json"));
     const auto engine = load(options.out);
     CHECK(engine->config().vocab_size == 151'936);
     CHECK(engine->tokenizer().special("<|im_start|>"));
   }
 
-  SynthOptions options = small_options(scratch.path() / "refused");
+  DummyOptions options = small_options(scratch.path() / "refused");
   options.config.vocab_size = 100;
   options.tokenizer = ember;
-  CHECK(contains(error_of([&] { synthesise(options); }), "more than the model's 100"));
+  CHECK(contains(error_of([&] { write_dummy(options); }), "more than the model's 100"));
   options.tokenizer = scratch.path() / "elsewhere.json";
-  CHECK(contains(error_of([&] { synthesise(options); }), "a file named tokenizer.json"));
+  CHECK(contains(error_of([&] { write_dummy(options); }), "a file named tokenizer.json"));
   CHECK(!fs::exists(options.out));
 }
 

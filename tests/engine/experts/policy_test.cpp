@@ -6,10 +6,10 @@
 #include <random>
 #include <vector>
 
-#include "engine/expert_policy.hpp"
-#include "engine/foresight.hpp"
-#include "engine/routing_trace.hpp"
-#include "files.hpp"
+#include "engine/experts/policy.hpp"
+#include "engine/experts/prefetch_throttle.hpp"
+#include "engine/experts/trace.hpp"
+#include "tests/engine/files.hpp"
 
 namespace hearth::tests {
 namespace {
@@ -72,34 +72,34 @@ TEST_CASE("lrfu gives up the least of all that may go, whatever came and went be
     policy->used(key);
     // Some are in use and must stay.
     const auto may = [&](int other) { return other % 7 != step % 7; };
-    int least = -1;
+    int min = -1;
     for (int other = 0; other < keys; ++other)
-      if (resident[other] && may(other) && (least < 0 || uses[other] < uses[least])) least = other;
+      if (resident[other] && may(other) && (min < 0 || uses[other] < uses[min])) min = other;
     const auto victim = policy->victim(may);
-    REQUIRE(victim.value_or(-1) == least);
-    if (least >= 0 && step % 2 == 0) {
-      policy->dropped(least);
-      resident[least] = false;
+    REQUIRE(victim.value_or(-1) == min);
+    if (min >= 0 && step % 2 == 0) {
+      policy->dropped(min);
+      resident[min] = false;
     }
   }
 }
 
 TEST_CASE("guessing goes on while half of the guesses are right, and is tried again where not") {
-  const auto guess = [](Foresight& foresight, int times, int right_of_four) {
+  const auto guess = [](PrefetchThrottle& throttle, int times, int right_of_four) {
     int made = 0;
     for (int i = 0; i < times; ++i) {
-      if (!foresight.pays()) continue;
+      if (!throttle.pays()) continue;
       ++made;
       for (int k = 0; k < 4; ++k) {
-        foresight.read();
-        if (k < right_of_four) foresight.right();
+        throttle.read();
+        if (k < right_of_four) throttle.right();
       }
     }
     return made;
   };
-  Foresight good;
+  PrefetchThrottle good;
   CHECK(guess(good, 10'000, 2) == 10'000);
-  Foresight bad;
+  PrefetchThrottle bad;
   CHECK(guess(bad, 10'000, 1) < 200);
   CHECK(guess(bad, 10'000, 1) > 100);
   guess(bad, 100'000, 4);  // it has become good

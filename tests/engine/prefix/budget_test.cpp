@@ -5,10 +5,10 @@
 #include <numeric>
 #include <optional>
 
-#include "engine/memory.hpp"
-#include "engine/prefix_cache.hpp"
-#include "engine/prefix_cuts.hpp"
-#include "engine/synth.hpp"
+#include "engine/dummy/dummy.hpp"
+#include "engine/prefix/cache.hpp"
+#include "engine/prefix/positions.hpp"
+#include "engine/support/memory.hpp"
 
 namespace hearth::tests {
 namespace {
@@ -16,7 +16,7 @@ namespace {
 using namespace engine;
 
 using Tokens = std::vector<TokenId>;
-using Marks = std::vector<std::size_t>;
+using Boundaries = std::vector<std::size_t>;
 
 constexpr std::size_t scale = 1024;
 constexpr std::size_t distance = 512;
@@ -33,9 +33,9 @@ PrefixLayout scaled() {
   return layout;
 }
 
-Frozen zeros(const std::vector<std::size_t>& sizes) {
+StateSnapshot zeros(const std::vector<std::size_t>& sizes) {
   const std::size_t bytes = std::accumulate(sizes.begin(), sizes.end(), std::size_t{0});
-  return cut(std::make_shared<HostBlock>(bytes), sizes);
+  return split_block(std::make_shared<HostBlock>(bytes), sizes);
 }
 
 Tokens prompt() {
@@ -59,25 +59,24 @@ struct Reader {
 
   std::size_t computed(const Tokens& tokens) {
     const auto from = static_cast<std::size_t>(cache->take(tokens, 0, 0, {}, nullptr)->position);
-    const std::size_t known =
-        cache->find(std::span(tokens).first(tokens.size() - before_end_least));
+    const std::size_t known = cache->find(std::span(tokens).first(tokens.size() - before_end_min));
     for (std::size_t begin = from; begin < tokens.size();) {
       const std::size_t end = std::min(begin / 64 * 64 + chunk, tokens.size());
-      const CutRange range{from, begin, end, tokens.size()};
-      std::vector<Cut> cuts = wanted_cuts(range, marks, distance, known);
-      const std::size_t granted = cache->reserve_states(cuts.size());
-      limit_cuts(cuts, granted, range);
+      const PositionRange range{from, begin, end, tokens.size()};
+      std::vector<CheckpointPosition> chosen = wanted_positions(range, boundaries, distance, known);
+      const std::size_t granted = cache->reserve_states(chosen.size());
+      limit_positions(chosen, granted, range);
       cache->release_states(granted);
-      for (const Cut& cut : cuts) keep(tokens, cut);
+      for (const CheckpointPosition& each : chosen) keep(tokens, each);
       begin = end;
     }
     return tokens.size() - from;
   }
 
-  void keep(const Tokens& tokens, const Cut& at) {
+  void keep(const Tokens& tokens, const CheckpointPosition& at) {
     const bool is_end = at.kind == CheckpointKind::end;
     cache->add({std::span(tokens).first(at.position), at.kind, zeros(layout.state_parts),
-                std::vector<float>(layout.hidden), std::vector<float>(is_end ? layout.vocab : 0),
+                std::vector<float>(layout.hidden), std::vector<float>(is_end ? layout.vocab : 0), 0,
                 [&](std::int64_t begin, std::int64_t end, const std::atomic<bool>*) {
                   return zeros(layout.kv_parts(begin, end));
                 }});
@@ -85,7 +84,7 @@ struct Reader {
 
   const PrefixLayout layout = scaled();
   std::optional<PrefixCache> cache;
-  Marks marks;
+  Boundaries boundaries;
 };
 
 }  // namespace
@@ -106,7 +105,7 @@ TEST_CASE("under the default budget a long prompt costs what its changes cost") 
   }
   SUBCASE("the last tokens, behind a boundary, and back again") {
     whatever_is_free([](Reader& reader) {
-      reader.marks = {200, 3000, total - tail};
+      reader.boundaries = {200, 3000, total - tail};
       reader.computed(prompt());
       CHECK(reader.computed(changed(prompt(), total - tail)) == tail);
       CHECK(reader.computed(prompt()) == 0);
@@ -121,7 +120,7 @@ TEST_CASE("under the default budget a long prompt costs what its changes cost") 
   }
   SUBCASE("the middle, behind a boundary") {
     whatever_is_free([](Reader& reader) {
-      reader.marks = {200, 3000, 4500};
+      reader.boundaries = {200, 3000, 4500};
       reader.computed(prompt());
       CHECK(reader.computed(changed(prompt(), 3100)) <= total - 3000);
     });
@@ -164,19 +163,21 @@ TEST_CASE("the more memory, the more of a prompt's checkpoints stay") {
 }
 
 TEST_CASE(
-    "where few checkpoints may be taken, the end and marks are, then the closer, the nearer to "
+    "where few checkpoints may be taken, the end and boundaries are, then the closer, the nearer "
+    "to "
     "it") {
-  const CutRange range{0, 0, total, total};
-  std::vector<Cut> cuts = wanted_cuts(range, Marks{200, 3000}, distance, 0);
-  REQUIRE(cuts.size() == total / distance + 4);
-  limit_cuts(cuts, 7, range);
-  Marks positions;
-  for (const Cut& cut : cuts) positions.push_back(cut.position);
-  CHECK(positions == Marks{200, 3000, 4096, 5120, 5632, total - 16, total});
-  limit_cuts(cuts, 3, range);
-  CHECK(cuts[0].position == 3000);
-  limit_cuts(cuts, 0, range);
-  CHECK(cuts.empty());
+  const PositionRange range{0, 0, total, total};
+  std::vector<CheckpointPosition> chosen =
+      wanted_positions(range, Boundaries{200, 3000}, distance, 0);
+  REQUIRE(chosen.size() == total / distance + 4);
+  limit_positions(chosen, 7, range);
+  Boundaries positions;
+  for (const CheckpointPosition& each : chosen) positions.push_back(each.position);
+  CHECK(positions == Boundaries{200, 3000, 4096, 5120, 5632, total - 16, total});
+  limit_positions(chosen, 3, range);
+  CHECK(chosen[0].position == 3000);
+  limit_positions(chosen, 0, range);
+  CHECK(chosen.empty());
 }
 
 }  // namespace hearth::tests

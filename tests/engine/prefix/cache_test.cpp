@@ -1,13 +1,13 @@
 // What the tree of checkpoints finds, holds once, gives up and brings back; with a model that
-// computes nothing (prefix_model.hpp), so that every byte can be checked.
-#include "engine/prefix_cache.hpp"
+// computes nothing (model.hpp), so that every byte can be checked.
+#include "engine/prefix/cache.hpp"
 
 #include <doctest/doctest.h>
 
 #include <atomic>
 #include <random>
 
-#include "tests/engine/prefix_model.hpp"
+#include "tests/engine/prefix/model.hpp"
 #include "tests/temporary_directory.hpp"
 
 namespace hearth::tests {
@@ -48,8 +48,9 @@ void add(PrefixCache& cache, const Tokens& tokens, std::size_t position,
 }
 
 // A prompt as a session computes it: checkpoints in rising order, then the end.
-void compute(PrefixCache& cache, const Tokens& tokens, const std::vector<std::size_t>& marks) {
-  for (const std::size_t mark : marks) add(cache, tokens, mark, CheckpointKind::mark);
+void compute(PrefixCache& cache, const Tokens& tokens, const std::vector<std::size_t>& boundaries) {
+  for (const std::size_t boundary : boundaries)
+    add(cache, tokens, boundary, CheckpointKind::boundary);
   add(cache, tokens, tokens.size(), CheckpointKind::end);
 }
 
@@ -102,8 +103,8 @@ TEST_CASE("KV that the session has already is not handed out again") {
   compute(cache, tokens, {30, 60});
   for (const std::size_t kv_from : {0u, 1u, 29u, 30u, 31u, 75u, 99u, 100u})
     CHECK(taken(cache, tokens, kv_from) == 100);
-  CHECK(cache.take(tokens, 0, 75, {}, nullptr)->stretches.size() == 1);
-  CHECK(cache.take(tokens, 0, 100, {}, nullptr)->stretches.empty());
+  CHECK(cache.take(tokens, 0, 75, {}, nullptr)->spans.size() == 1);
+  CHECK(cache.take(tokens, 0, 100, {}, nullptr)->spans.empty());
   CHECK(cache.take(tokens, 100, 0, {}, nullptr)->position == 0);
 }
 
@@ -162,7 +163,7 @@ TEST_CASE("an inner checkpoint that goes leaves its KV to those that stand on it
   PrefixCache cache(in_ram(bytes_for(400, 3, 1) + layout.state_bytes() / 2), layout, 1);
   const Tokens tokens = numbers(0, 400);
   add(cache, tokens, 20);
-  add(cache, tokens, 200, CheckpointKind::mark);
+  add(cache, tokens, 200, CheckpointKind::boundary);
   compute(cache, tokens, {380});
   CHECK(taken(cache, tokens) == 400);
   CHECK(taken(cache, numbers(0, 30)) == 0);
@@ -243,7 +244,7 @@ TEST_CASE("a restoration that is interrupted gives nothing, and can begin again"
   const auto stopping = [&](const PrefixCache::Restored& found) {
     CHECK(found.position == 500);
     stop = true;
-    return Thaw();
+    return StateRestore();
   };
   for (std::uint64_t hits = 0; hits < 2; ++hits) {  // from disk, then from RAM
     stop = false;
@@ -261,7 +262,7 @@ TEST_CASE("a checkpoint that is interrupted is not kept, and can be added again"
   PrefixCache::Checkpoint checkpoint = checkpoint_of(layout, tokens, CheckpointKind::end);
   checkpoint.kv = [kv = checkpoint.kv](std::int64_t begin, std::int64_t end,
                                        const std::atomic<bool>* interrupt) {
-    return *interrupt ? Frozen() : kv(begin, end, interrupt);
+    return *interrupt ? StateSnapshot() : kv(begin, end, interrupt);
   };
   std::atomic<bool> stop = true;
   CHECK_FALSE(cache.add(checkpoint, &stop));
@@ -320,16 +321,16 @@ TEST_CASE("only what takes seconds to compute is written, and nothing for a keys
   CHECK(cache.statistics().disk_bytes == before);
 }
 
-TEST_CASE("where not all can be written, the end of the prompt is, then marks") {
+TEST_CASE("where not all can be written, the end of the prompt is, then boundaries") {
   const TemporaryDirectory directory;
   const Tokens tokens = numbers(0, 600);
   PrefixOptions options = on_disk(directory);
   options.ram_bytes = 340'000;  // half of it may wait to be written: the KV and three states
   {
     PrefixCache cache(options, layout, 1);
-    add(cache, tokens, 70, CheckpointKind::mark);
+    add(cache, tokens, 70, CheckpointKind::boundary);
     for (const std::size_t at : {100u, 200u}) add(cache, tokens, at);
-    add(cache, tokens, 300, CheckpointKind::mark);
+    add(cache, tokens, 300, CheckpointKind::boundary);
     for (const std::size_t at : {400u, 500u}) add(cache, tokens, at);
     add(cache, tokens, 600, CheckpointKind::end);
     cache.persist(tokens, 600);

@@ -11,9 +11,10 @@
 #include <random>
 #include <thread>
 
-#include "engine/prefix_cache.hpp"
+#include "engine/prefix/cache.hpp"
+#include "engine/support/atomic_file.hpp"
 #include "tests/engine/files.hpp"
-#include "tests/engine/prefix_model.hpp"
+#include "tests/engine/prefix/model.hpp"
 
 namespace hearth::tests {
 namespace {
@@ -44,6 +45,12 @@ struct Place {
     std::ranges::sort(found);
     return found;
   }
+  bool has_unfinished() const {
+    return std::ranges::any_of(fs::directory_iterator(directory), [](const auto& entry) {
+      const std::string name = entry.path().filename().string();
+      return is_unfinished(name) || name.ends_with(".tmp");
+    });
+  }
 };
 
 // The tokens of prompt i; several share their beginning.
@@ -55,7 +62,7 @@ Tokens prompt(int i) {
 
 void write(PrefixCache& cache, const Tokens& tokens) {
   for (const std::size_t at : {64u, 90u, 150u})
-    cache.add(checkpoint_of(layout, std::span(tokens).first(at), CheckpointKind::mark));
+    cache.add(checkpoint_of(layout, std::span(tokens).first(at), CheckpointKind::boundary));
   cache.add(checkpoint_of(layout, tokens, CheckpointKind::end));
   cache.persist(tokens, tokens.size());
 }
@@ -141,7 +148,7 @@ TEST_CASE("every flipped bit and every missing end of a file is seen") {
     try {
       read();
       FAIL_CHECK("byte " << at << " was believed");
-    } catch (const PrefixDamage&) {
+    } catch (const CorruptCheckpoint&) {
       ++seen;
     }
     file.seekp(static_cast<std::streamoff>(at)).put(whole[at]).flush();
@@ -152,16 +159,16 @@ TEST_CASE("every flipped bit and every missing end of a file is seen") {
 
   for (std::size_t size = 0; size < whole.size(); size += 509) {
     fs::resize_file(path, size);
-    CHECK_THROWS_AS(read(), PrefixDamage);
+    CHECK_THROWS_AS(read(), CorruptCheckpoint);
     put(path, whole);
   }
   put(path, whole + "more");
-  CHECK_THROWS_AS(read(), PrefixDamage);
+  CHECK_THROWS_AS(read(), CorruptCheckpoint);
   put(path, whole);
-  CHECK_THROWS_AS(read_prefix_head(path, 12, layout), PrefixDamage);
+  CHECK_THROWS_AS(read_prefix_head(path, 12, layout), CorruptCheckpoint);
   PrefixLayout wider = layout;
   wider.row_bytes += 8;
-  CHECK_THROWS_AS(read_prefix_head(path, 11, wider), PrefixDamage);
+  CHECK_THROWS_AS(read_prefix_head(path, 11, wider), CorruptCheckpoint);
   fs::remove(path);
 }
 
@@ -238,14 +245,33 @@ TEST_CASE("what is not ours stays, what was half written goes") {
   Place place;
   { PrefixCache cache(place.options(), layout, 1); }
   put(place.directory / "notes.txt", "mine");
-  put(place.directory / "0123456789abcdef-0123456789abcdef.prefix.tmp", "half");
+  put(place.directory / "0123456789abcdef-0123456789abcdef.prefix.tmp",
+      "half, of an earlier version");
+  put(place.directory / ".hearth-4711-1", "half");
   put(place.directory / "0123456789abcdef-0123456789abcdeX.prefix", "no name of ours");
   put(place.directory / "0123456789abcdef-0123456789abcdef.prefix", "another checkpoint's");
   PrefixCache cache(place.options(), layout, 1);
   CHECK(fs::exists(place.directory / "notes.txt"));
-  CHECK(place.files(".tmp").empty());
+  CHECK_FALSE(place.has_unfinished());
   CHECK(place.files().size() == 2);
   CHECK(cache.statistics().disk_bytes == std::string("another checkpoint's").size());
+}
+
+TEST_CASE("files of an earlier version go, with one line for all of them") {
+  Place place;
+  { PrefixCache cache(place.options(), layout, 1); }
+  place.notes.clear();
+  const std::string checkpoint = "0123456789abcdef";
+  put(place.directory / (checkpoint + "-0000000000000001.prefix"), "HRHTPFX1 and the rest");
+  put(place.directory / (checkpoint + "-0000000000000002.prefix"), "HRHTPFX1 and the rest");
+  put(place.directory / (checkpoint + ".experts"), "digests");
+  put(place.directory / "fedcba9876543210-0000000000000003.prefix",
+      "HRHTPFX2: another checkpoint's");
+  PrefixCache cache(place.options(), layout, 1);
+  CHECK(place.files().size() == 1);
+  CHECK(place.files(".experts").empty());
+  CHECK(place.notes ==
+        std::vector<std::string>{"prefix checkpoints of an earlier version: 2 files removed"});
 }
 
 TEST_CASE(
@@ -269,7 +295,7 @@ TEST_CASE(
     room = i * 3001;
     write(cache, prompt(i));
     cache.flush();
-    CHECK(place.files(".tmp").empty());
+    CHECK_FALSE(place.has_unfinished());
     CHECK(served(cache, prompt(i)) == 200);
     std::uint64_t bytes = 0;
     for (const fs::path& path : place.files()) bytes += fs::file_size(path);
@@ -284,6 +310,40 @@ TEST_CASE(
   write(cache, prompt(50));
   cache.flush();
   CHECK(place.files().size() == before + 4);
+}
+
+TEST_CASE("the day's budget is charged what came onto the disk, now and after a restart") {
+  Place place;
+  PrefixOptions options = place.options();
+  std::atomic<std::int64_t> room = 5'000;
+  std::atomic<std::uint64_t> put = 0;
+  options.write = [&](int file, const void* data, std::size_t bytes) -> ssize_t {
+    if (room <= 0) {
+      errno = ENOSPC;
+      return -1;
+    }
+    const ssize_t some =
+        ::write(file, data, std::min(bytes, static_cast<std::size_t>(room.load())));
+    room -= some;
+    put += static_cast<std::uint64_t>(some);
+    return some;
+  };
+  {
+    PrefixCache cache(options, layout, 1);
+    for (int i = 0; i < 8; i += 4) write(cache, prompt(i));
+    cache.flush();
+    CHECK(place.files().empty());  // none of them had room
+    CHECK(put == 5'000);
+    CHECK(cache.statistics().written_today == put);
+  }
+  CHECK(PrefixCache(options, layout, 1).statistics().written_today == put);
+
+  room = 1 << 30;
+  PrefixCache cache(options, layout, 1);
+  write(cache, prompt(20));
+  cache.flush();
+  CHECK(place.files().size() == 4);
+  CHECK(cache.statistics().written_today == put);
 }
 
 TEST_CASE("kill -9 at any moment: what is found is right, and nothing half written stays") {
@@ -314,7 +374,7 @@ TEST_CASE("kill -9 at any moment: what is found is right, and nothing half writt
     options = place.options();
     PrefixCache cache(options, layout, 1);
     REQUIRE(cache.statistics().disk);
-    CHECK(place.files(".tmp").empty());
+    CHECK_FALSE(place.has_unfinished());
     for (int i = 0; i < prompts; ++i) {
       const std::size_t promised = cache.find(prompt(i));
       CHECK(served(cache, prompt(i)) == promised);  // no file that was found is damaged

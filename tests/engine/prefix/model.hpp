@@ -7,8 +7,8 @@
 #include <span>
 #include <vector>
 
-#include "engine/checksum.hpp"
-#include "engine/prefix_cache.hpp"
+#include "engine/prefix/cache.hpp"
+#include "engine/support/digest.hpp"
 
 namespace hearth::tests {
 
@@ -27,7 +27,7 @@ inline engine::PrefixLayout small_layout() {
 }
 
 inline std::uint64_t hash_of(std::span<const engine::TokenId> tokens, std::size_t count) {
-  return engine::checksum(std::as_bytes(tokens.first(count)));
+  return engine::digest(std::as_bytes(tokens.first(count)));
 }
 
 // Bytes that follow from a number.
@@ -38,8 +38,9 @@ inline void fill(std::span<std::byte> bytes, std::uint64_t seed) {
   }
 }
 
-inline engine::Frozen frozen(const std::vector<std::size_t>& sizes,
-                             const std::function<void(std::size_t, std::span<std::byte>)>& write) {
+inline engine::StateSnapshot snapshot(
+    const std::vector<std::size_t>& sizes,
+    const std::function<void(std::size_t, std::span<std::byte>)>& write) {
   auto block = std::make_shared<engine::HostBlock>(
       std::accumulate(sizes.begin(), sizes.end(), std::size_t{0}));
   std::span<std::byte> rest = block->bytes();
@@ -47,7 +48,7 @@ inline engine::Frozen frozen(const std::vector<std::size_t>& sizes,
     write(part, rest.first(sizes[part]));
     rest = rest.subspan(sizes[part]);
   }
-  return engine::cut(block, sizes);
+  return engine::split_block(block, sizes);
 }
 
 // Row p of the MTP head's cache follows from the tokens up to p + 1.
@@ -57,10 +58,10 @@ inline void fill_row(const engine::PrefixLayout& layout, std::size_t part, std::
   fill(to, hash_of(tokens, static_cast<std::size_t>(row + ahead)) + part);
 }
 
-inline engine::Frozen kv_of(const engine::PrefixLayout& layout,
-                            std::span<const engine::TokenId> tokens, std::int64_t begin,
-                            std::int64_t end) {
-  return frozen(layout.kv_parts(begin, end), [&](std::size_t part, std::span<std::byte> to) {
+inline engine::StateSnapshot kv_of(const engine::PrefixLayout& layout,
+                                   std::span<const engine::TokenId> tokens, std::int64_t begin,
+                                   std::int64_t end) {
+  return snapshot(layout.kv_parts(begin, end), [&](std::size_t part, std::span<std::byte> to) {
     const auto rows = layout.rows(part / 2, begin, end);
     for (std::int64_t i = 0; i < rows.count; ++i)
       fill_row(layout, part, rows.first + i, tokens,
@@ -75,9 +76,9 @@ inline std::vector<float> floats_of(std::span<const engine::TokenId> tokens, std
   return values;
 }
 
-inline engine::Frozen state_of(const engine::PrefixLayout& layout,
-                               std::span<const engine::TokenId> tokens) {
-  return frozen(layout.state_parts, [&](std::size_t part, std::span<std::byte> to) {
+inline engine::StateSnapshot state_of(const engine::PrefixLayout& layout,
+                                      std::span<const engine::TokenId> tokens) {
+  return snapshot(layout.state_parts, [&](std::size_t part, std::span<std::byte> to) {
     fill(to, hash_of(tokens, tokens.size()) + 100 + part);
   });
 }
@@ -91,6 +92,7 @@ inline engine::PrefixCache::Checkpoint checkpoint_of(const engine::PrefixLayout&
           state_of(layout, tokens),
           floats_of(tokens, layout.hidden),
           end ? floats_of(tokens, layout.vocab) : std::vector<float>{},
+          0,
           [&layout, tokens](std::int64_t from, std::int64_t to, const std::atomic<bool>*) {
             return kv_of(layout, tokens, from, to);
           }};
@@ -106,7 +108,7 @@ inline bool is_right(const engine::PrefixLayout& layout,
                      std::int64_t kv_from) {
   const std::span<const engine::TokenId> all =
       std::span(tokens).first(static_cast<std::size_t>(restored.position));
-  const engine::Frozen state = state_of(layout, all);
+  const engine::StateSnapshot state = state_of(layout, all);
   if (restored.state.parts().size() != state.parts().size()) return false;
   for (std::size_t part = 0; part < state.parts().size(); ++part)
     if (!same(restored.state.parts()[part], state.parts()[part])) return false;
@@ -114,18 +116,17 @@ inline bool is_right(const engine::PrefixLayout& layout,
   if (!restored.logits.empty() && restored.logits != floats_of(all, layout.vocab)) return false;
 
   std::int64_t at = std::min(kv_from, restored.position);
-  for (const auto& stretch : restored.stretches) {
-    if (stretch.from != at || stretch.begin > stretch.from) return false;
-    at = stretch.to;
+  for (const auto& span : restored.spans) {
+    if (span.from != at || span.begin > span.from) return false;
+    at = span.to;
     std::vector<std::byte> expected(layout.row_bytes);
     for (std::size_t part = 0; part < 2 * layout.caches; ++part) {
-      const auto held = layout.rows(part / 2, stretch.begin, stretch.to);
-      const auto wanted = layout.rows(part / 2, stretch.from, stretch.to);
+      const auto held = layout.rows(part / 2, span.begin, span.to);
+      const auto wanted = layout.rows(part / 2, span.from, span.to);
       for (std::int64_t row = wanted.first; row < wanted.first + wanted.count; ++row) {
         fill_row(layout, part, row, tokens, expected);
         const auto offset = static_cast<std::size_t>(row - held.first) * layout.row_bytes;
-        if (!same(stretch.kv.parts()[part].subspan(offset, layout.row_bytes), expected))
-          return false;
+        if (!same(span.kv.parts()[part].subspan(offset, layout.row_bytes), expected)) return false;
       }
     }
   }

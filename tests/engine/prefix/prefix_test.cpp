@@ -9,8 +9,8 @@
 #include <thread>
 
 #include "engine/engine.hpp"
-#include "engine/forward.hpp"
-#include "engine/prefix_cache.hpp"
+#include "engine/forward/forward.hpp"
+#include "engine/prefix/cache.hpp"
 #include "tests/temporary_directory.hpp"
 
 namespace hearth::tests {
@@ -19,7 +19,7 @@ namespace {
 using namespace engine;
 
 using Tokens = std::vector<TokenId>;
-using Marks = std::vector<std::size_t>;
+using Boundaries = std::vector<std::size_t>;
 
 constexpr std::size_t length = HEARTH_SANITIZED ? 700 : 1500;
 constexpr std::size_t distance = HEARTH_SANITIZED ? 128 : 256;
@@ -60,11 +60,11 @@ struct Read {
   std::vector<TokenId> drafted;
 };
 
-Read read(Session& session, const Tokens& tokens, const Marks& marks = {}) {
+Read read(Session& session, const Tokens& tokens, const Boundaries& boundaries = {}) {
   const std::uint64_t before = session.tokens_computed();
   const std::size_t promised = session.common(tokens);
   CHECK(session.sync(tokens) == promised);
-  while (session.prefill(tokens, marks, nullptr) != Progress::done) {
+  while (session.prefill(tokens, boundaries, nullptr) != Progress::done) {
   }
   return {session.tokens_computed() - before,
           {session.logits().begin(), session.logits().end()},
@@ -73,9 +73,9 @@ Read read(Session& session, const Tokens& tokens, const Marks& marks = {}) {
 
 // With a session that knows nothing: all that is not computed comes from checkpoints.
 Read read(const std::shared_ptr<const Engine>& engine, const Tokens& tokens,
-          const Marks& marks = {}) {
+          const Boundaries& boundaries = {}) {
   Session session(engine);
-  return read(session, tokens, marks);
+  return read(session, tokens, boundaries);
 }
 
 bool close(const std::vector<float>& a, const std::vector<float>& b) {
@@ -128,15 +128,17 @@ TEST_CASE("a long prompt costs what its changes cost, with the defaults") {
   options.chunk = 0;
   options.checkpoint_distance = spacing;
   const Tokens tokens = some_tokens(total);
-  const Marks marks{total / 30, total / 2, total - tail};
+  const Boundaries boundaries{total / 30, total / 2, total - tail};
   std::shared_ptr<const Engine> engine = Engine::load(options);
-  read(engine, tokens, marks);
+  read(engine, tokens, boundaries);
   // What a restart would find now: reading the prompt again for it would cost as much as the rest.
   const TemporaryDirectory restarted;
   engine->prefixes().flush();
   std::filesystem::copy(directory.path() / "prefixes", restarted.path() / "prefixes");
 
-  const auto computed = [&](const Tokens& prompt) { return read(engine, prompt, marks).computed; };
+  const auto computed = [&](const Tokens& prompt) {
+    return read(engine, prompt, boundaries).computed;
+  };
   const auto check = [&] {
     CHECK(computed(tokens) == 0);
     CHECK(computed(changed(tokens, total - tail, total)) == tail);
@@ -244,8 +246,8 @@ TEST_CASE("checkpoints are kept one a step; an interruption between two loses no
   Session session(engine);
   session.sync(tokens);
   const auto kept = [&] { return engine->prefix_statistics().ram_checkpoints; };
-  const Marks marks{40};
-  const auto step = [&] { return session.prefill(tokens, marks, &stop); };
+  const Boundaries boundaries{40};
+  const auto step = [&] { return session.prefill(tokens, boundaries, &stop); };
   while (session.position() < static_cast<std::int64_t>(tokens.size()))
     REQUIRE(step() == Progress::more);
   const std::size_t before = kept();  // of the chunks before the last
@@ -297,10 +299,10 @@ TEST_CASE("a prompt whose end differs computes what is behind the boundary befor
 TEST_CASE("an edit in the middle goes back to the last boundary before it") {
   const auto engine = Engine::load(small());
   const Tokens tokens = some_tokens(length);
-  const Marks marks{40, 2 * distance + 100, 3 * distance - 1};
-  read(engine, tokens, marks);
+  const Boundaries boundaries{40, 2 * distance + 100, 3 * distance - 1};
+  read(engine, tokens, boundaries);
   const auto from = [&](std::size_t at) {
-    return length - read(engine, changed(tokens, at, at + 1), marks).computed;
+    return length - read(engine, changed(tokens, at, at + 1), boundaries).computed;
   };
   CHECK(from(3 * distance - 1) == 3 * distance - 1);
   CHECK(from(3 * distance - 2) == 2 * distance + 100);
@@ -326,10 +328,10 @@ TEST_CASE("typing at the end of a prompt computes a few tokens a key") {
 
 TEST_CASE("what goes on from a checkpoint is what had gone on undisturbed") {
   const Tokens tokens = some_tokens(length);
-  const auto check = [&](std::size_t at, const Marks& marks, bool to_the_bit) {
+  const auto check = [&](std::size_t at, const Boundaries& boundaries, bool to_the_bit) {
     CAPTURE(at);
     const auto engine = Engine::load(small());
-    read(engine, tokens, marks);
+    read(engine, tokens, boundaries);
     const Tokens other = changed(tokens, at, at + 20);
     const Read restored = read(engine, other);
     CHECK(restored.computed < length);

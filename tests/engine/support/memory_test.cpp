@@ -6,9 +6,9 @@
 #include <string>
 
 #include "engine/engine.hpp"
-#include "engine/expert_keeper.hpp"
-#include "engine/memory.hpp"
-#include "files.hpp"
+#include "engine/experts/cache_warmer.hpp"
+#include "engine/support/memory.hpp"
+#include "tests/engine/files.hpp"
 
 namespace hearth::tests {
 namespace {
@@ -51,15 +51,15 @@ TEST_CASE("experts get three fifths of what is free, and the others their four g
   MemoryPlan plan;
   plan.dense = 3 * gib;
   MemoryView view{.available = 24 * gib, .machine = 32 * gib};
-  plan_experts(plan, view, {.all_experts = 77 * gib, .least_experts = 1}, "m");
+  plan_experts(plan, view, {.all_experts = 77 * gib, .min_experts = 1}, "m");
   CHECK(plan.experts == view.available / 5 * 3);
 
   view.available = 12 * gib;  // 12 - 3 - 4 and the overhead
-  plan_experts(plan, view, {.all_experts = 77 * gib, .least_experts = 1}, "m");
+  plan_experts(plan, view, {.all_experts = 77 * gib, .min_experts = 1}, "m");
   CHECK(plan.experts < 5 * gib);
   CHECK(plan.experts > 4 * gib);
 
-  plan_experts(plan, view, {.all_experts = gib, .least_experts = 1}, "m");
+  plan_experts(plan, view, {.all_experts = gib, .min_experts = 1}, "m");
   CHECK(plan.experts == gib);
   plan_experts(plan, view, {.experts = 2 * gib, .all_experts = 77 * gib}, "m");
   CHECK(plan.experts == 2 * gib);
@@ -74,10 +74,10 @@ TEST_CASE("checkpoints get an eighth of what is free, within bounds, before the 
   const MemoryView view{.available = 12 * gib, .machine = 16 * gib};
   MemoryPlan plan;
   plan.dense = 3 * gib;
-  plan_experts(plan, view, {.all_experts = 77 * gib, .least_experts = 1}, "m");
+  plan_experts(plan, view, {.all_experts = 77 * gib, .min_experts = 1}, "m");
   const std::uint64_t without = plan.experts;
   plan.prefixes = default_prefixes(view);
-  plan_experts(plan, view, {.all_experts = 77 * gib, .least_experts = 1}, "m");
+  plan_experts(plan, view, {.all_experts = 77 * gib, .min_experts = 1}, "m");
   CHECK(plan.experts + plan.prefixes == without);
 }
 
@@ -86,7 +86,7 @@ TEST_CASE("a checkpoint whose dense weights do not fit is refused with the arith
   plan.dense = 9 * gib;
   plan.kv = gib;
   const std::string error = error_of([&] {
-    plan_experts(plan, {.available = 8 * gib}, {.all_experts = gib, .least_experts = 1}, "big");
+    plan_experts(plan, {.available = 8 * gib}, {.all_experts = gib, .min_experts = 1}, "big");
   });
   CHECK(contains(error, "big"));
   CHECK(contains(error, "9.0 GiB of weights"));
@@ -173,6 +173,21 @@ TEST_CASE("a routing history comes back as it was written, and not when it is da
   }
   CHECK(contains(error_of([&] { write_history(directory.path() / "no/file", 1, uses); }),
                  "cannot write"));
+}
+
+TEST_CASE("routing histories of an earlier version are removed, and nothing else") {
+  const ScratchDirectory directory;
+  directory.write("routing-1", "hehrout1 of one checkpoint");
+  directory.write("routing-2", "hehrout1 of another");
+  directory.write("routing-3", "no history");
+  directory.write("other", "hehrout1");
+  write_history(directory.path() / "routing-4", 11, std::vector<float>{1, 2});
+  CHECK(remove_old_histories(directory.path()) == 2);
+  CHECK_FALSE(std::filesystem::exists(directory.path() / "routing-1"));
+  CHECK(std::filesystem::exists(directory.path() / "routing-3"));
+  CHECK(std::filesystem::exists(directory.path() / "other"));
+  CHECK(read_history(directory.path() / "routing-4", 11, 2) == std::vector<float>{1, 2});
+  CHECK(remove_old_histories(directory.path() / "missing") == 0);
 }
 
 }  // namespace

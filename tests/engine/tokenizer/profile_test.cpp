@@ -1,12 +1,12 @@
 // Profiles and templates: what ember's files make of them, the golden prompts token by token, and
 // what hearth.json may say.
-#include "engine/profile.hpp"
+#include "engine/tokenizer/profile.hpp"
 
 #include <doctest/doctest.h>
 
 #include <algorithm>
 
-#include "engine/safetensors.hpp"
+#include "engine/checkpoint/safetensors.hpp"
 #include "tests/engine/files.hpp"
 
 namespace hearth::engine {
@@ -114,9 +114,9 @@ TEST_CASE("every golden prompt is rendered to its very tokens") {
     }
     const TokenPrompt prompt = tokenize(ember_tokenizer(), rendered);
     CHECK(prompt.tokens == expected);
-    CHECK_FALSE(prompt.marks.empty());
-    CHECK(std::ranges::is_sorted(prompt.marks));
-    CHECK(prompt.marks.back() <= prompt.tokens.size());
+    CHECK_FALSE(prompt.boundaries.empty());
+    CHECK(std::ranges::is_sorted(prompt.boundaries));
+    CHECK(prompt.boundaries.back() <= prompt.tokens.size());
   }
 }
 
@@ -155,13 +155,13 @@ TEST_CASE("text added behind a mark leaves the tokens before it as they are") {
   const TokenPrompt before = tokenize(ember_tokenizer(), render_fim(profile, prefix, suffix));
   const TokenPrompt after =
       tokenize(ember_tokenizer(), render_fim(profile, prefix + "al = 0", suffix));
-  REQUIRE(before.marks.size() == 4);  // system line, suffix, lines above, prefix
+  REQUIRE(before.boundaries.size() == 4);  // system line, suffix, lines above, prefix
   for (std::size_t i = 0; i < 3; ++i) {
-    const auto shared = static_cast<std::ptrdiff_t>(before.marks[i]);
+    const auto shared = static_cast<std::ptrdiff_t>(before.boundaries[i]);
     CHECK(std::equal(before.tokens.begin(), before.tokens.begin() + shared, after.tokens.begin()));
   }
   const Ids& tokens = before.tokens;
-  const auto at = [&](std::size_t mark) { return before.marks[mark]; };
+  const auto at = [&](std::size_t boundary) { return before.boundaries[boundary]; };
   CHECK(ember_tokenizer().decode(std::span(tokens).first(at(1)).subspan(at(0)), true) ==
         "<|im_start|>user\n<|fim_suffix|>" + suffix);
   CHECK(ember_tokenizer().decode(std::span(tokens).first(at(3)).subspan(at(1)), true) ==
@@ -170,20 +170,20 @@ TEST_CASE("text added behind a mark leaves the tokens before it as they are") {
 
 TEST_CASE("a mark inside a word lies before the word's tokens") {
   const Rendered rendered{.pieces = {std::string("def ave"), std::string("rage(values):")},
-                          .marks = {1}};
+                          .boundaries = {1}};
   const TokenPrompt prompt = tokenize(ember_tokenizer(), rendered);
   CHECK(prompt.tokens == ember_tokenizer().encode("def average(values):"));
-  REQUIRE(prompt.marks.size() == 1);
-  CHECK(prompt.marks[0] < ember_tokenizer().encode("def ave").size());
+  REQUIRE(prompt.boundaries.size() == 1);
+  CHECK(prompt.boundaries[0] < ember_tokenizer().encode("def ave").size());
 }
 
-TEST_CASE("marks of a chat lie after each message") {
+TEST_CASE("boundaries of a chat lie after each message") {
   const std::vector<ChatMessage> messages{{"system", "S"}, {"user", "U"}};
   const TokenPrompt prompt = tokenize(ember_tokenizer(), render_chat(ember(), messages));
   const Ids system = ember_tokenizer().encode_with_special("<|im_start|>system\nS<|im_end|>\n");
-  REQUIRE(prompt.marks.size() == 2);
-  CHECK(prompt.marks[0] == system.size());
-  CHECK(prompt.marks[1] ==
+  REQUIRE(prompt.boundaries.size() == 2);
+  CHECK(prompt.boundaries[0] == system.size());
+  CHECK(prompt.boundaries[1] ==
         prompt.tokens.size() -
             ember_tokenizer().encode_with_special("<|im_start|>assistant\n").size());
 }
@@ -295,7 +295,7 @@ TEST_CASE("the filter says when the thought is over") {
 }
 
 }  // namespace
-TEST_CASE("a message's boundaries are marks, and leave its tokens as they are") {
+TEST_CASE("a message's boundaries are boundaries, and leave its tokens as they are") {
   const std::string content = "Outline of the file:\n\nExplain what this code does.";
   const std::size_t outline = content.find("Explain");
   const std::vector<ChatMessage> plain{{"user", content}};
@@ -303,8 +303,8 @@ TEST_CASE("a message's boundaries are marks, and leave its tokens as they are") 
   const TokenPrompt without = tokenize(ember_tokenizer(), render_chat(ember(), plain));
   const TokenPrompt with = tokenize(ember_tokenizer(), render_chat(ember(), bounded));
   CHECK(with.tokens == without.tokens);
-  REQUIRE(with.marks.size() == without.marks.size() + 1);
-  const std::span<const TokenId> before(with.tokens.data(), with.marks.front());
+  REQUIRE(with.boundaries.size() == without.boundaries.size() + 1);
+  const std::span<const TokenId> before(with.tokens.data(), with.boundaries.front());
   CHECK(ember_tokenizer().decode(before, true).ends_with("file:\n\n"));
 }
 

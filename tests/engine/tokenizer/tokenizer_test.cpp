@@ -1,6 +1,6 @@
 // The tokenizer on ember's file and on small ones made here: both ways in, the way back, and
 // damaged files. The published tokenizer is tested by tokenizer-cases.
-#include "engine/tokenizer.hpp"
+#include "engine/tokenizer/tokenizer.hpp"
 
 #include <doctest/doctest.h>
 
@@ -10,7 +10,7 @@
 #include <random>
 #include <thread>
 
-#include "engine/utf8.hpp"
+#include "engine/support/utf8.hpp"
 #include "tests/engine/files.hpp"
 
 namespace hearth::engine {
@@ -227,7 +227,7 @@ TEST_CASE("encoding agrees with the definition on random merges and words") {
   }
 }
 
-TEST_CASE("every stretch of text is a word, matched by the pattern or not") {
+TEST_CASE("all of a text is in some word, matched by the pattern or not") {
   json file = bytes_only();
   file["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = "x*";
   const Tokenizer tokenizer = parse(file);
@@ -292,7 +292,7 @@ TEST_CASE("a damaged tokenizer is refused with file and field") {
   CHECK(contains(refusal_with("/model/vocab/", 500), "not in the byte alphabet"));
   CHECK(contains(refusal_with("/model/merges", "a b"), "\"merges\""));
   CHECK(contains(refusal_with("/model/merges/1", {"a", "q"}), "merges[1] is [\"a\",\"q\"]"));
-  CHECK(contains(refusal_with("/model/merges/1", {"a", "b"}), "it stands twice"));
+  CHECK(contains(refusal_with("/model/merges/1", {"a", "b"}), "it is there twice"));
   CHECK(contains(refusal_with("/model/merges/1", {"a"}), "expected two tokens"));
   CHECK(contains(refusal_with("/model/merges/1", "ab"), "expected two tokens"));
   CHECK(contains(refusal_with("/model/dropout", 0.5), "\"dropout\""));

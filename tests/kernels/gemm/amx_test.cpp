@@ -1,54 +1,41 @@
-// Blocked products in two parts of BF16: with tiles in software on every machine, which is the
+// GEMMs in three parts of BF16: with tiles in software on every machine, which is the
 // algorithm, the layouts and the registers of AVX-512 but not the instructions; with the
 // processor's where it has AMX.
-#include "plain_registers.hpp"
-#include "software_tiles.hpp"
-// After the registers and the tiles that they are written over.
-#include "kernels/cpu/blocked_bf16x2.hpp"
-#include "kernels/cpu/blocked_vector.hpp"
-// And what tests them.
+#include <array>
 #include <bit>
+#include <cstring>
 #include <limits>
 
-#include "blocked_case.hpp"
 #include "kernels/cpu/backend.hpp"
-#include "kernels/cpu/blocked_choice.hpp"
-
-namespace hearth::kernels::cpu {
-namespace {
-
-constexpr BlockedTable software_blocked = {
-    .two_parts = true,
-    .piece_work = blocked_table.piece_work / 64,
-    .pack = {pack, pack, pack_parts, pack_parts},
-    .product = {blocked_product<F32>, blocked_product<F16>, two_part_product<Bf16>,
-                two_part_product<F8>},
-};
-
-}  // namespace
-}  // namespace hearth::kernels::cpu
+#include "kernels/cpu/gemm/choice.hpp"
+#include "kernels/numeric.hpp"
+#include "tests/kernels/gemm/amx_two_parts.hpp"
+#include "tests/kernels/gemm/case.hpp"
+#include "tests/kernels/gemm/software_tables.hpp"
+#include "tests/kernels/gemm/software_tile.hpp"
 
 namespace hearth::kernels::test {
 namespace {
 
-constexpr DType two_part_types[] = {DType::bf16, DType::f8_e4m3};
+constexpr DType types_in_parts[] = {DType::bf16, DType::f8_e4m3};
 constexpr float infinity = std::numeric_limits<float>::infinity();
+constexpr int part_count = 3;  // low, middle, high
 
-std::unique_ptr<Backend> open(const cpu::BlockedTable& table, int threads) {
-  return cpu::make_backend(cpu::scalar_table, {&table, "bf16x2", "bf16x2"}, 1 << 19, threads, "");
+std::unique_ptr<Backend> open(const cpu::GemmTable& table, int threads) {
+  return cpu::make_backend(cpu::scalar_table, {&table, "bf16x3", "bf16x3"}, 1 << 19, threads, "");
 }
 
 struct Implementation {
   const char* name;
-  const cpu::BlockedTable* table;
+  const cpu::GemmTable* table;
 };
 
 // With tiles in software, and on AMX where it is there.
 const std::vector<Implementation>& implementations() {
   static const std::vector<Implementation> all = [] {
-    std::vector<Implementation> result = {{"tiles in software", &cpu::software_blocked}};
+    std::vector<Implementation> result = {{"tiles in software", &software_tiles}};
     if (host_has(Isa::amx))
-      result.push_back({"amx", &cpu::amx_blocked});
+      result.push_back({"amx", &cpu::amx_gemm});
     else
       MESSAGE("skipped amx: this processor does not have it");
     return result;
@@ -57,14 +44,14 @@ const std::vector<Implementation>& implementations() {
 }
 
 // The result, after checking that every implementation, thread count and alignment gives its bits.
-Values everywhere_in_two_parts(const Computation& compute) {
+Values everywhere_in_parts(const Computation& compute) {
   Values expected;
   for (const Implementation& implementation : implementations())
     for (const int threads : {1, 3}) {
       CAPTURE(implementation.name);
       CAPTURE(threads);
       const std::unique_ptr<Backend> backend = open(*implementation.table, threads);
-      Device d(*backend, threads - 1);
+      TestDevice d(*backend, threads - 1);
       const Values y = compute(d);
       if (expected.empty()) expected = y;
       CHECK(difference(y, expected) == "");
@@ -72,27 +59,48 @@ Values everywhere_in_two_parts(const Computation& compute) {
   return expected;
 }
 
-struct Parts {
-  float high;
-  float low;
-};
+using Parts = std::array<float, part_count>;
 
-Parts parts_of(float x) {
-  std::uint16_t high = 0, low = 0;
-  cpu::split(x, high, low);
-  return {widen_bf16(high), widen_bf16(low)};
+// x as the definition cuts it (gemm.hpp).
+Parts defined_parts(float x) {
+  const auto upper = [](float y) {
+    return widen_bf16(static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(y) >> 16));
+  };
+  if (std::isnan(x)) return {0, 0, std::nanf("")};
+  if (std::isinf(x)) return {0, 0, x};
+  const float high = upper(x), middle = upper(x - high);
+  return {upper(x - high - middle), middle, high};
 }
 
-// The definition of blocked.hpp, as it stands there: element by element, without tiles.
-Values defined(const BlockedCase& of) {
+// The packed block of some rows of `columns` values.
+struct PackedBlock {
+  PackedBlock(const Values& x, int rows, int stride, int columns)
+      : bytes(static_cast<std::size_t>((rows + 15) / 16) * 16 * 768 + 64) {
+    std::memset(bytes.data(), 0x7f, bytes.size());
+    to = bytes.data() + (64 - reinterpret_cast<std::uintptr_t>(bytes.data()) % 64) % 64;
+    software_tiles.pack[cpu::format_bf16](
+        {.x = x.data(), .x_stride = stride, .rows = rows, .columns = columns, .to = to});
+  }
+  float at(int row, int column, int part) const {
+    const int tile = (row / 16 * 4 + column / 32) * part_count + part;
+    std::uint16_t code;
+    std::memcpy(&code, to + tile * 1024 + column % 32 / 2 * 64 + row % 16 * 4 + column % 2 * 2, 2);
+    return widen_bf16(code);
+  }
+  std::vector<std::byte> bytes;
+  std::byte* to;
+};
+
+// The definition of gemm.hpp, as it stands there: element by element, without tiles.
+Values defined(const GemmCase& of) {
   const auto part = [&](int row, std::int64_t column, int which) {
     if (column >= of.cols) return 0.0f;
-    const Parts parts = parts_of(of.x[static_cast<std::size_t>(row * of.cols + column)]);
-    return cpu::flushed(which == 0 ? parts.high : parts.low);
+    const float x = of.x[static_cast<std::size_t>(row * of.cols + column)];
+    return flushed(defined_parts(x)[static_cast<std::size_t>(which)]);
   };
   const auto weight = [&](std::int64_t row, std::int64_t column) {
     if (column >= of.cols) return 0.0f;
-    return cpu::flushed(static_cast<float>(decoded(of.type, of.codes, row * of.cols + column)));
+    return flushed(static_cast<float>(decoded(of.type, of.codes, row * of.cols + column)));
   };
   Values y;
   for (int r = 0; r < of.activations; ++r)
@@ -101,12 +109,12 @@ Values defined(const BlockedCase& of) {
       for (std::int64_t begin = 0; begin < of.cols; begin += 128) {
         float sum = 0;
         for (std::int64_t c = begin; c < std::min(of.cols, begin + 128); c += 32)
-          for (const int which : {0, 1}) {
+          for (const int which : {0, 1, 2}) {
             float of_parity[2] = {0, 0};
             for (std::int64_t i = 0; i < 32; ++i)
-              of_parity[i % 2] = cpu::flushed(
-                  std::fma(part(r, c + i, which), weight(row, c + i), of_parity[i % 2]));
-            sum = cpu::flushed(sum + cpu::flushed(of_parity[0] + of_parity[1]));
+              of_parity[i % 2] =
+                  flushed(std::fma(part(r, c + i, which), weight(row, c + i), of_parity[i % 2]));
+            sum = flushed(sum + flushed(of_parity[0] + of_parity[1]));
           }
         total = std::fma(sum, static_cast<float>(of.scale(row, begin)), total);
       }
@@ -115,120 +123,108 @@ Values defined(const BlockedCase& of) {
   return y;
 }
 
-TEST_CASE("a number is cut in two parts of BF16 that leave out 2^-17 of it") {
-  const auto check = [](float x) {
-    CAPTURE(x);
-    const Parts parts = parts_of(x);
-    if (std::isnan(x)) {
-      CHECK(std::isnan(parts.high));
-      CHECK(parts.low == 0);
-      return;
-    }
-    if (std::isinf(x)) {
-      CHECK(parts.high == x);
-      CHECK(parts.low == 0);
-      return;
-    }
-    const double left_out = std::abs(double{x} - double{parts.high} - double{parts.low});
-    // Below 2^-117 the low part is a subnormal number, whose last bit is 2^-133.
-    CHECK(left_out <= std::max(0x1.02p-17 * std::abs(double{x}), 0x1p-134));
-    CHECK(std::abs(double{parts.low}) <= std::max(0x1p-7 * std::abs(double{x}), 0x1p-134));
-    CHECK(std::signbit(parts.high) == std::signbit(x));
-  };
-  const float most = std::numeric_limits<float>::max();
-  const float values[] = {0,
-                          1,
-                          0x1.01p0f,
-                          0x1.03p0f,
-                          0x1.fffffep0f,
-                          0x1p-126f,
-                          0x1p-149f,
-                          0x1.fep127f,
-                          0x1.fefffep127f,
-                          0x1.ffp127f,
-                          most,
-                          infinity,
-                          std::bit_cast<float>(0x7f800001u),
-                          std::bit_cast<float>(0x7fffffffu)};
-  for (const float value : values) {
-    check(value);
-    check(-value);
-  }
+TEST_CASE("a number is cut in three parts of BF16 that leave nothing of it out") {
+  const float max = std::numeric_limits<float>::max();
+  Values values = {0,
+                   1,
+                   0x1.01p0f,
+                   0x1.03p0f,
+                   0x1.fffffep0f,
+                   0x1p-126f,
+                   0x1p-149f,
+                   0x1.fep127f,
+                   0x1.fefffep127f,
+                   0x1.ffp127f,
+                   max,
+                   infinity,
+                   std::bit_cast<float>(0x7f800001u),
+                   std::bit_cast<float>(0x7fffffffu)};
+  for (std::size_t i = 0, count = values.size(); i < count; ++i) values.push_back(-values[i]);
   std::uint32_t seed = 3;
-  for (int i = 0; i < 200'000; ++i) {
+  for (int i = 0; i < 100'000; ++i) {
     seed = seed * 1664525u + 1013904223u;
-    check(std::bit_cast<float>(seed ^ seed >> 13));
+    values.push_back(std::bit_cast<float>(seed ^ seed >> 13));
   }
-  // What BF16 holds goes into the first part alone.
-  for (std::uint32_t code = 0; code < 0x7f80; ++code) {
-    const float x = widen_bf16(static_cast<std::uint16_t>(code));
-    REQUIRE(parts_of(x).high == x);
-    REQUIRE(parts_of(x).low == 0);
-  }
+  constexpr int columns = 128;
+  values.resize((values.size() + columns - 1) / columns * columns);
+  const int rows = static_cast<int>(values.size()) / columns;
+  const PackedBlock packed(values, rows, columns, columns);
+  for (int row = 0; row < rows; ++row)
+    for (int column = 0; column < columns; ++column) {
+      const float x = values[static_cast<std::size_t>(row * columns + column)];
+      CAPTURE(x);
+      const float low = packed.at(row, column, 0), middle = packed.at(row, column, 1);
+      const float high = packed.at(row, column, 2);
+      if (!std::isfinite(x)) {
+        REQUIRE((std::isnan(x) ? std::isnan(high) : high == x));
+        REQUIRE((low == 0 && middle == 0));
+        continue;
+      }
+      // Below 2^-110 the low part may be a subnormal number, whose last bit is 2^-133.
+      const double left_out = double{x} - double{high} - double{middle} - double{low};
+      REQUIRE(std::abs(left_out) <= (std::abs(x) < 0x1p-109f ? 0x1p-133 : 0));
+      REQUIRE(std::signbit(high) == std::signbit(x));
+      const Parts parts = defined_parts(x);
+      REQUIRE((parts[0] == low && parts[1] == middle && parts[2] == high));
+    }
 }
 
-TEST_CASE("packed rows end in zeros behind the last column") {
-  const Values x = made_up(200, 1, 5);
-  alignas(64) std::byte to[2 * cpu::packed_bytes];
-  std::memset(to, 0x7f, sizeof to);
-  cpu::pack_parts({.x = x.data(), .x_stride = 100, .rows = 2, .columns = 37, .to = to});
-  for (int row = 0; row < 2; ++row)
-    for (int part = 0; part < 2; ++part)
-      for (int c = 0; c < cpu::blocked_columns; ++c) {
-        std::uint16_t code;
-        std::memcpy(&code, to + row * cpu::packed_bytes + part * cpu::part_bytes + 2 * c, 2);
+TEST_CASE("packed rows end in zeros behind the last column, and groups behind the last row") {
+  const Values x = made_up(1900, 1, 5);
+  const PackedBlock packed(x, 19, 100, 37);
+  for (int row = 0; row < 32; ++row)
+    for (int c = 0; c < 64; ++c)
+      for (int part = 0; part < part_count; ++part) {
         float expected = 0;
-        if (c < 37) {
-          const Parts parts = parts_of(x[static_cast<std::size_t>(row * 100 + c)]);
-          expected = part == 0 ? parts.high : parts.low;
-        }
-        REQUIRE(widen_bf16(code) == expected);
+        if (row < 19 && c < 37)
+          expected = defined_parts(
+              x[static_cast<std::size_t>(row * 100 + c)])[static_cast<std::size_t>(part)];
+        REQUIRE(packed.at(row, c, part) == expected);
       }
 }
 
-TEST_CASE("a product in two parts has its definition's bits and is as near as that promises") {
-  for (const BlockedShape shape : awkward_shapes)
-    for (const DType type : two_part_types) {
+TEST_CASE("a product in parts has its definition's bits and is as near as that promises") {
+  for (const GemmShape shape : awkward_shapes)
+    for (const DType type : types_in_parts) {
       CAPTURE(shape.rows);
       CAPTURE(shape.cols);
       CAPTURE(shape.activations);
       CAPTURE(static_cast<int>(type));
-      const BlockedCase operands(type, shape.rows, shape.cols, shape.activations);
-      const Values y = everywhere_in_two_parts([&](Device& d) { return operands.product(d); });
+      const GemmCase operands(type, shape.rows, shape.cols, shape.activations);
+      const Values y = everywhere_in_parts([&](TestDevice& d) { return operands.product(d); });
       CHECK(difference(y, defined(operands)) == "");
       const Exact exact = operands.exact(), magnitudes = operands.exact(true);
       double worst = 0;
       for (std::size_t i = 0; i < y.size(); ++i)
         worst = std::max(worst, std::abs(double{y[i]} - exact[i]) / magnitudes[i]);
-      CHECK(worst <= 0x1p-16);
+      CHECK(worst <= 0x1p-17);
     }
 }
 
-TEST_CASE("F32 and F16 weights keep F32's bits beside products in two parts") {
+TEST_CASE("F32 and F16 weights keep F32's bits beside products in parts") {
   for (const DType type : {DType::f32, DType::f16})
-    for (const BlockedShape shape : {BlockedShape{130, 300, 12}, {65, 255, 8}, {5, 40, 70}}) {
-      const BlockedCase operands(type, shape.rows, shape.cols, shape.activations);
-      const Values y = everywhere_in_two_parts([&](Device& d) { return operands.product(d); });
-      Device plain(backend(Isa::scalar, 1), 0);
+    for (const GemmShape shape : {GemmShape{130, 300, 12}, {65, 255, 8}, {5, 40, 70}}) {
+      const GemmCase operands(type, shape.rows, shape.cols, shape.activations);
+      const Values y = everywhere_in_parts([&](TestDevice& d) { return operands.product(d); });
+      TestDevice plain(backend(Isa::scalar, 1), 0);
       CHECK(difference(y, operands.product(plain)) == "");
     }
 }
 
 TEST_CASE("registers as wide as AVX-512's give the bits of F32's definition in all formats") {
-  constexpr cpu::BlockedTable table = cpu::blocked_table;
-  CHECK(cpu::agrees(table));
+  CHECK(cpu::agrees(software_registers));
 }
 
-TEST_CASE("a row's bits in a product in two parts are the same alone and beside any others") {
-  for (const DType type : two_part_types) {
-    const BlockedCase operands(type, 70, 300, 67);
-    const Values together = everywhere_in_two_parts([&](Device& d) { return operands.product(d); });
+TEST_CASE("a row's bits in a product in parts are the same alone and beside any others") {
+  for (const DType type : types_in_parts) {
+    const GemmCase operands(type, 70, 300, 67);
+    const Values together = everywhere_in_parts([&](TestDevice& d) { return operands.product(d); });
     for (const int count : {1, 2, 5, 15, 16, 17, 31, 32, 33, 47, 48, 49, 66})
       for (int first = 0; first + count <= operands.activations; first += count) {
         CAPTURE(count);
         CAPTURE(first);
         const Values some =
-            everywhere_in_two_parts([&](Device& d) { return operands.product(d, first, count); });
+            everywhere_in_parts([&](TestDevice& d) { return operands.product(d, first, count); });
         const auto begin = together.begin() + first * operands.rows;
         CHECK(difference(some, Values(begin, begin + count * operands.rows)) == "");
         if (count < 5 && first >= 10) break;
@@ -236,18 +232,29 @@ TEST_CASE("a row's bits in a product in two parts are the same alone and beside 
   }
 }
 
-TEST_CASE("every code of F8 is widened to its value in a product in two parts") {
-  check_every_code(everywhere_in_two_parts);
+TEST_CASE("more rows in parts than the scratch memory holds have the same bits") {
+  const GemmCase operands(DType::bf16, 3, 8192, 300);
+  const Values together = everywhere_in_parts([&](TestDevice& d) { return operands.product(d); });
+  for (const int row : {0, 149, 160, 299}) {
+    const Values one =
+        everywhere_in_parts([&](TestDevice& d) { return operands.product(d, row, 1); });
+    const auto begin = together.begin() + 3 * row;
+    CHECK(difference(one, Values(begin, begin + 3)) == "");
+  }
 }
 
-TEST_CASE("infinities and NaN stay in their own row of a product in two parts") {
+TEST_CASE("every code of F8 is widened to its value in a product in parts") {
+  check_every_code(everywhere_in_parts);
+}
+
+TEST_CASE("infinities and NaN stay in their own row of a product in parts") {
   for (const int activations : {3, 14, 40}) {
-    BlockedCase operands(DType::f8_e4m3, 20, 200, activations);
+    GemmCase operands(DType::f8_e4m3, 20, 200, activations);
     operands.codes[5] = std::byte{0x7f};
     operands.codes[3 * 200 + 7] = std::byte{0};
     operands.x[7] = infinity;
     operands.x[2 * 200 + 8] = std::nanf("");
-    const Values y = everywhere_in_two_parts([&](Device& d) { return operands.product(d); });
+    const Values y = everywhere_in_parts([&](TestDevice& d) { return operands.product(d); });
     CHECK(std::isnan(y[0]));  // a NaN weight
     CHECK(std::isinf(y[1]));
     CHECK(std::isnan(y[3]));  // infinity times zero
@@ -259,13 +266,13 @@ TEST_CASE("infinities and NaN stay in their own row of a product in two parts") 
   }
 }
 
-TEST_CASE("the largest numbers do not become infinite when they are cut in two") {
-  BlockedCase operands(DType::bf16, 1, 2, 1);
+TEST_CASE("the largest numbers do not become infinite when they are cut") {
+  GemmCase operands(DType::bf16, 1, 2, 1);
   const std::uint16_t half = 0x3f00;
   std::memcpy(operands.codes.data(), &half, 2);
   std::memcpy(operands.codes.data() + 2, &half, 2);
   operands.x = {std::numeric_limits<float>::max(), -0x1p127f};
-  const Values y = everywhere_in_two_parts([&](Device& d) { return operands.product(d); });
+  const Values y = everywhere_in_parts([&](TestDevice& d) { return operands.product(d); });
   CHECK(double{y[0]} == doctest::Approx(0x1p126).epsilon(1e-5));
 }
 
@@ -279,60 +286,65 @@ double relative_error(const Values& y, const Exact& exact) {
   return std::sqrt(error / size);
 }
 
-TEST_CASE("two parts come a thousand times nearer than one, and leave golden results as they are") {
+TEST_CASE("three parts come as near as F32, two are ten times as far") {
   // A column of a hidden layer's width, activations as behind a norm with outliers.
-  BlockedCase operands(DType::f8_e4m3, 64, 2048, 8);
+  GemmCase operands(DType::f8_e4m3, 64, 2048, 8);
   for (std::size_t i = 0; i < operands.x.size(); i += 97) operands.x[i] *= 40;
   const Exact exact = operands.exact();
-  const Values two = everywhere_in_two_parts([&](Device& d) { return operands.product(d); });
-  Device plain(backend(Isa::scalar, 1), 0);
-  const Values f32 = operands.product(plain);
-  BlockedCase rounded = operands;
-  for (float& x : rounded.x) x = parts_of(x).high;
-  const Values one = everywhere_in_two_parts([&](Device& d) { return rounded.product(d); });
-  const double error = relative_error(two, exact);
+  const Values three = everywhere_in_parts([&](TestDevice& d) { return operands.product(d); });
+  TestDevice plain(backend(Isa::scalar, 1), 0);
+  const double f32 = relative_error(operands.product(plain), exact);
+  const auto in_two = [&](const cpu::GemmTable& table) {
+    const std::unique_ptr<Backend> backend = open(table, 1);
+    TestDevice d(*backend, 0);
+    return operands.product(d);
+  };
+  const Values two = in_two(software_two_parts);
+  if (host_has(Isa::amx)) CHECK(difference(in_two(amx_two_parts), two) == "");
+  const double error = relative_error(three, exact);
   CAPTURE(error);
-  CAPTURE(relative_error(f32, exact));
-  CAPTURE(relative_error(one, exact));
-  CHECK(error < 4e-6);  // golden results are compared to 1e-3
-  CHECK(error * 250 < relative_error(one, exact));
+  CAPTURE(f32);
+  CAPTURE(relative_error(two, exact));
+  CHECK(error < f32);
+  CHECK(error * 10 < relative_error(two, exact));
 }
 
 void without_low_parts(const cpu::Packing& p) {
-  cpu::pack_parts(p);
-  for (std::int64_t r = 0; r < p.rows; ++r)
-    std::memset(p.to + r * cpu::packed_bytes + cpu::part_bytes, 0, cpu::part_bytes);
+  software_tiles.pack[cpu::format_f8](p);
+  const int tiles = static_cast<int>((p.rows + 15) / 16 * 4 * part_count);
+  for (int tile = 0; tile < tiles; tile += part_count) std::memset(p.to + tile * 1024, 0, 1024);
 }
 
-void wrong_last(const cpu::BlockedProduct& p) {
-  cpu::software_blocked.product[cpu::format_bf16](p);
+void wrong_last(const cpu::GemmArguments& p) {
+  software_tiles.product[cpu::format_bf16](p);
   p.y[p.last - 1] *= 1.001f;
 }
 
-TEST_CASE("a table in two parts that is not near enough is found out") {
-  cpu::BlockedTable wrong = cpu::software_blocked;
-  CHECK(cpu::agrees(wrong));
+TEST_CASE("a table in parts that is not near enough is found out") {
+  CHECK(cpu::agrees(software_tiles));
+  CHECK_FALSE(cpu::agrees(software_two_parts));
+  cpu::GemmTable wrong = software_tiles;
   wrong.pack[cpu::format_f8] = without_low_parts;
   CHECK_FALSE(cpu::agrees(wrong));
-  wrong = cpu::software_blocked;
+  wrong = software_tiles;
   wrong.product[cpu::format_bf16] = wrong_last;
   CHECK_FALSE(cpu::agrees(wrong));
-  wrong = cpu::software_blocked;
-  wrong.two_parts = false;
+  wrong = software_tiles;
+  wrong.in_parts = false;
   CHECK_FALSE(cpu::agrees(wrong));
 }
 
-TEST_CASE("a backend on AMX says that its blocked products are in two parts") {
+TEST_CASE("a backend on AMX says that its GEMMs are in three parts") {
   if (!host_has(Isa::amx)) {
     MESSAGE("skipped amx: this processor does not have it");
     return;
   }
   CpuChoice choice;
   const std::unique_ptr<Backend> opened = open_cpu(1, Isa::amx, choice);
-  CHECK(choice.blocked == "amx bf16x2");
+  CHECK(choice.gemm == "amx bf16x3");
   CHECK(choice.isa == Isa::amx);
   CHECK(choice.notes.empty());
-  CHECK(opened->numerics() == "blocked bf16x2");
+  CHECK(opened->numerics() == "gemm bf16x3");
 }
 
 }  // namespace

@@ -1,26 +1,26 @@
-// What the tests of the blocked products multiply.
+// What the tests of the GEMMs multiply.
 #pragma once
 
 #include <cmath>
 
-#include "support.hpp"
+#include "tests/kernels/support.hpp"
 
 namespace hearth::kernels::test {
 
-struct BlockedShape {
+struct GemmShape {
   std::int64_t rows, cols;
   int activations;
 };
 
-constexpr BlockedShape awkward_shapes[] = {
+constexpr GemmShape awkward_shapes[] = {
     {1, 1, 1},    {3, 31, 2},    {15, 32, 3},  {16, 33, 4},    {17, 127, 5},
     {63, 128, 6}, {64, 129, 7},  {65, 255, 8}, {129, 256, 11}, {130, 300, 12},
     {7, 511, 13}, {200, 64, 25}, {5, 40, 70},  {67, 1024, 1},  {70, 130, 300}};
 
 // A weight matrix and activations for it.
-struct BlockedCase {
-  BlockedCase(DType weight_type, std::int64_t weight_rows, std::int64_t width, int activation_rows,
-              std::uint32_t seed = 1)
+struct GemmCase {
+  GemmCase(DType weight_type, std::int64_t weight_rows, std::int64_t width, int activation_rows,
+           std::uint32_t seed = 1)
       : type(weight_type),
         rows(weight_rows),
         cols(width),
@@ -40,16 +40,16 @@ struct BlockedCase {
   }
 
   // The rows [first, first + count) of x alone.
-  Values product(Device& d, int first, int count) const {
+  Values product(TestDevice& d, int first, int count) const {
     const auto width = static_cast<std::size_t>(cols);
     const Slice y = d.room(count * rows);
     d->matmul(d.matrix(type, rows, cols, codes, scales),
               d.put(x).sub(static_cast<std::size_t>(first) * width,
                            static_cast<std::size_t>(count) * width),
-              y, count, ProductForm::blocked);
+              y, count, ProductForm::gemm);
     return d.get(y);
   }
-  Values product(Device& d) const { return product(d, 0, activations); }
+  Values product(TestDevice& d) const { return product(d, 0, activations); }
 
   // In double; with `magnitudes`, of the absolute values.
   Exact exact(bool magnitudes = false) const {
@@ -77,12 +77,12 @@ struct BlockedCase {
 
 // One code of F8 a row, times one: the sums are the values themselves.
 inline void check_every_code(Values (&run)(const Computation&)) {
-  BlockedCase operands(DType::f8_e4m3, 256, 1, 1);
+  GemmCase operands(DType::f8_e4m3, 256, 1, 1);
   for (int code = 0; code < 256; ++code)
     operands.codes[static_cast<std::size_t>(code)] = static_cast<std::byte>(code);
   operands.scales = {1, 1};
   operands.x = {1};
-  const Values y = run([&](Device& d) { return operands.product(d); });
+  const Values y = run([&](TestDevice& d) { return operands.product(d); });
   for (int code = 0; code < 256; ++code) {
     const double value = decoded(DType::f8_e4m3, operands.codes, code);
     if (std::isnan(value))

@@ -1,12 +1,12 @@
-// The registers that the blocked products are written over (kernels/cpu/blocked_panels.hpp), as
+// The registers that the GEMMs are written over (kernels/cpu/gemm/panels.hpp), as
 // plain arrays of the size of AVX-512's: with them the vector code of that width runs on any
-// machine. Part of blocked_amx_test.cpp.
+// machine. Part of software_tables.cpp.
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 
-#include "kernels/cpu/blocked.hpp"
+#include "kernels/cpu/gemm/gemm.hpp"
 #include "kernels/numeric.hpp"
 
 namespace hearth::kernels::cpu {
@@ -128,6 +128,15 @@ void transpose_lanes(Codes (&rows)[lane_count]) {
     for (int j = 0; j < lane_count; ++j)
       std::memcpy(result[i].bytes + 16 * j, rows[j].bytes + 16 * i, 16);
   std::memcpy(rows, result, sizeof result);
+}
+
+Codes spread_halves(const Codes& x) {
+  Codes result;
+  for (int i = 0; i < 4; ++i) {
+    std::memcpy(result.bytes + 16 * i, x.bytes + 8 * i, 8);
+    std::memcpy(result.bytes + 16 * i + 8, x.bytes + 32 + 8 * i, 8);
+  }
+  return result;
 }
 
 Halves f8_to_bf16(const Codes& codes) {

@@ -1,26 +1,18 @@
-// The blocked products in two parts of BF16 on tiles; blocked.hpp has the definition. A file that
-// includes this has defined the registers that blocked_panels.hpp asks for, 16 floats wide, and
-//
-//   class Tiles {  // eight tiles of up to 16 rows of 64 bytes
-//     explicit Tiles(int height);  // of the tiles 0 … 5; 6 and 7 have 16 rows
-//     template <int to> void zero();
-//     template <int to> void load(const char* from, Index stride);
-//     template <int from> void store(float* to, Index stride);
-//     template <int sums, int x, int w> void multiply_add();  // TDPBF16PS
-//   };
+// The GEMMs in two parts of BF16: what hearth did on AMX before it took three, kept to
+// show what the third part is for (engine/golden_tiles_test.cpp) and what it costs (bench-prefill).
+// Written over the same registers and tiles as kernels/cpu/gemm/bf16x3.hpp, after which it is
+// included. For BF16 and F8 weights x is cut in high = x rounded to nearest and low = x - high
+// rounded to nearest; 2^-17 |x| is left out.
 //
 // As a tile of weights serves a panel of pairs as it is: 16 units below each other, of each 16
 // weight rows. As a tile of activations serves what is packed here: row by row the high parts of a
 // block's columns, behind them the low parts.
-#include "kernels/cpu/blocked_panels.hpp"
-
 namespace hearth::kernels::cpu {
 namespace {
+namespace two_parts {
 
-constexpr int side = 16;          // rows of a full tile, and F32 of its rows
-constexpr int tile_columns = 32;  // of the weights, that a tile takes up
 constexpr Index part_bytes = packed_bytes / 2;
-static_assert(width == side && packed_bytes == 2 * 2 * blocked_columns);
+static_assert(width == side && packed_bytes == 2 * 2 * gemm_columns);
 
 // --- Packing -------------------------------------------------------------------------------------
 
@@ -48,28 +40,18 @@ inline void split(float x, std::uint16_t& high, std::uint16_t& low) {
 void pack_parts(const Packing& p) {
   for (Index r = 0; r < p.rows; ++r) {
     const float* x = p.x + r * p.x_stride;
-    float padded[blocked_columns];
-    if (p.columns < blocked_columns) {
-      for (Index c = 0; c < blocked_columns; ++c) padded[c] = c < p.columns ? x[c] : 0;
+    float padded[gemm_columns];
+    if (p.columns < gemm_columns) {
+      for (Index c = 0; c < gemm_columns; ++c) padded[c] = c < p.columns ? x[c] : 0;
       x = padded;
     }
     auto* const high = reinterpret_cast<std::uint16_t*>(p.to + r * packed_bytes);
     auto* const low = reinterpret_cast<std::uint16_t*>(p.to + r * packed_bytes + part_bytes);
-    for (Index c = 0; c < blocked_columns; ++c) split(x[c], high[c], low[c]);
+    for (Index c = 0; c < gemm_columns; ++c) split(x[c], high[c], low[c]);
   }
 }
 
 // --- Tiles ---------------------------------------------------------------------------------------
-
-// todo.operator()<i>() for every i from 0 to count - 1: the numbers of tiles are parts of
-// instructions.
-template <int count, int i = 0, class Todo>
-inline __attribute__((always_inline)) void each(const Todo& todo) {
-  if constexpr (i < count) {
-    todo.template operator()<i>();
-    each<count, i + 1>(todo);
-  }
-}
 
 // The activation rows of a product in tiles of equal height: the last one begins early enough to be
 // full, and what it has in common with the one before it is computed twice.
@@ -128,24 +110,38 @@ template <int R, int W>
 }
 
 template <class Format>
-void two_part_product(const BlockedProduct& p) {
+void product(const GemmArguments& p) {
   static_assert(Format::paired && Format::row_bytes % (tile_columns * Format::size) == 0);
   if (p.rows == 0) return;
   const RowTiles rows(p.rows);
+  Panel panel;
   Tiles tiles(static_cast<int>(rows.height));
-  go_through_panels<Format>(p, [&](const Panel& panel, Index begin, Index columns, float scale,
-                                   Totals& totals) {
-    const char* const x = reinterpret_cast<const char*>(p.x + begin / blocked_columns * p.x_stride);
-    const bool fresh = begin == 0;
-    Index tile = 0;
-    for (; tile + 2 <= rows.count; tile += 2)
-      for (int w = 0; w < panel_rows; w += 2 * side)
-        block_of_tiles<2, 2>(tiles, rows, tile, x, panel.units + w * 4, columns, scale, fresh,
-                             totals[0] + w);
-    if (tile < rows.count)
-      block_of_tiles<1, 4>(tiles, rows, tile, x, panel.units, columns, scale, fresh, totals[0]);
-  });
+  go_through_panels<Format>(
+      p, packed_bytes,
+      [&](const Source& source, Index begin, Index columns, float scale, Totals& totals) {
+        unpack<Format>(source, columns, panel);
+        const auto* x = reinterpret_cast<const char*>(p.x + begin / gemm_columns * p.x_stride);
+        const bool fresh = begin == 0;
+        Index tile = 0;
+        for (; tile + 2 <= rows.count; tile += 2)
+          for (int w = 0; w < panel_rows; w += 2 * side)
+            block_of_tiles<2, 2>(tiles, rows, tile, x, panel.units + w * 4, columns, scale, fresh,
+                                 totals + w);
+        if (tile < rows.count)
+          block_of_tiles<1, 4>(tiles, rows, tile, x, panel.units, columns, scale, fresh, totals);
+      },
+      [&](const Totals& totals, Index first, Index count) {
+        store_totals(p, totals, first, count);
+      });
 }
 
+constexpr GemmTable table = {
+    .in_parts = true,
+    .piece_work = gemm_table.piece_work,
+    .pack = {pack, pack, pack_parts, pack_parts},
+    .product = {gemm_product<F32>, gemm_product<F16>, product<Bf16>, product<F8>},
+};
+
+}  // namespace two_parts
 }  // namespace
 }  // namespace hearth::kernels::cpu

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "support.hpp"
+#include "tests/kernels/support.hpp"
 
 namespace hearth::kernels::test {
 namespace {
@@ -28,7 +28,7 @@ struct Context {
   float scale() const { return 1.0f / std::sqrt(static_cast<float>(shape.head_dim)); }
 
   // The cache filled in uneven pieces.
-  KvCache filled(Device& d) const {
+  KvCache filled(TestDevice& d) const {
     KvCache kv = d.kv(type, positions() + 3, shape.kv_heads, shape.head_dim);
     for (std::int64_t begin = 0; begin < positions();) {
       const std::int64_t end = std::min(positions(), begin + 1 + begin / 2);
@@ -42,7 +42,7 @@ struct Context {
   }
 
   // The queries [begin, begin + count) alone.
-  Values attend(Device& d, int begin, int count) const {
+  Values attend(TestDevice& d, int begin, int count) const {
     const KvCache kv = filled(d);
     const Slice out = d.room(count * width());
     d->attention({.rows = count,
@@ -54,7 +54,7 @@ struct Context {
                  kv);
     return d.get(out);
   }
-  Values attend(Device& d) const { return attend(d, 0, rows); }
+  Values attend(TestDevice& d) const { return attend(d, 0, rows); }
 
   Exact exact() const {
     Exact out;
@@ -69,9 +69,9 @@ struct Context {
           for (int i = 0; i < shape.head_dim; ++i) score += double{query[i]} * key[i];
           weights.push_back(score * scale());
         }
-        const double most = *std::max_element(weights.begin(), weights.end());
+        const double max = *std::max_element(weights.begin(), weights.end());
         double total = 0;
-        for (double& weight : weights) total += weight = std::exp(weight - most);
+        for (double& weight : weights) total += weight = std::exp(weight - max);
         for (int i = 0; i < shape.head_dim; ++i) {
           double value = 0;
           for (std::int64_t p = 0; p <= first + r; ++p)
@@ -104,7 +104,7 @@ TEST_CASE("attention is a softmax over what the query may see, with the same bit
       CAPTURE(run.first);
       for (const DType type : {DType::f32, DType::f16}) {
         const Context context(shape, run.first, run.rows, type);
-        const Values out = everywhere([&](Device& d) { return context.attend(d); });
+        const Values out = everywhere([&](TestDevice& d) { return context.attend(d); });
         const double tolerance = type == DType::f32 ? 2e-6 : 2e-3;
         CHECK(deviation(out, context.exact(), tolerance, tolerance) == "");
       }
@@ -113,9 +113,9 @@ TEST_CASE("attention is a softmax over what the query may see, with the same bit
 
 TEST_CASE("a query's bits are the same alone and beside others") {
   const Context context({4, 2, 40}, 250, 9);
-  const Values together = best([&](Device& d) { return context.attend(d); });
+  const Values together = best([&](TestDevice& d) { return context.attend(d); });
   for (int r = 0; r < context.rows; ++r) {
-    const Values alone = best([&](Device& d) { return context.attend(d, r, 1); });
+    const Values alone = best([&](TestDevice& d) { return context.attend(d, r, 1); });
     const auto begin = together.begin() + r * context.width();
     CHECK(difference(alone, Values(begin, begin + context.width())) == "");
   }
@@ -124,9 +124,9 @@ TEST_CASE("a query's bits are the same alone and beside others") {
 TEST_CASE("many queries, which share spans, have the bits of one alone on every thread count") {
   // More rows than one piece takes, more spans than one turn.
   const Context context({4, 2, 64}, 300, 70);
-  const Values together = everywhere([&](Device& d) { return context.attend(d); });
+  const Values together = everywhere([&](TestDevice& d) { return context.attend(d); });
   for (const int r : {0, 31, 32, 69}) {
-    const Values alone = best([&](Device& d) { return context.attend(d, r, 1); });
+    const Values alone = best([&](TestDevice& d) { return context.attend(d, r, 1); });
     const auto begin = together.begin() + r * context.width();
     CHECK(difference(alone, Values(begin, begin + context.width())) == "");
   }
@@ -134,8 +134,8 @@ TEST_CASE("many queries, which share spans, have the bits of one alone on every 
 
 TEST_CASE("more queries than the scratch memory holds spans for have the same bits") {
   const Context context({1024, 512, 8}, 1030, 12);
-  const Values together = best([&](Device& d) { return context.attend(d); });
-  const Values last = best([&](Device& d) { return context.attend(d, 11, 1); });
+  const Values together = best([&](TestDevice& d) { return context.attend(d); });
+  const Values last = best([&](TestDevice& d) { return context.attend(d, 11, 1); });
   CHECK(difference(last, Values(together.end() - context.width(), together.end())) == "");
 }
 
@@ -144,12 +144,12 @@ TEST_CASE("scores far apart give the value of the largest") {
   for (float& value : context.q) value = 1000;
   std::fill(context.k.begin(), context.k.end(), 0.0f);
   std::fill(context.k.begin() + 100 * 4, context.k.begin() + 101 * 4, 1.0f);
-  const Values out = everywhere([&](Device& d) { return context.attend(d); });
+  const Values out = everywhere([&](TestDevice& d) { return context.attend(d); });
   CHECK(difference(out, Values(context.v.begin() + 400, context.v.begin() + 404)) == "");
 }
 
 TEST_CASE("a key or value that f16 cannot hold is an error that says what to do") {
-  Device d(backend(Isa::scalar, 1), 0);
+  TestDevice d(backend(Isa::scalar, 1), 0);
   KvCache kv = d.kv(DType::f16, 4, 1, 2);
   const Slice good = d.put({1, -65504});
   d->kv_append(kv, good, good, 0, 1);
@@ -168,14 +168,14 @@ TEST_CASE("a key or value that f16 cannot hold is an error that says what to do"
 }
 
 TEST_CASE("f32 keeps what f16 cannot hold") {
-  Device d(backend(Isa::scalar, 1), 0);
+  TestDevice d(backend(Isa::scalar, 1), 0);
   KvCache kv = d.kv(DType::f32, 1, 1, 2);
   d->kv_append(kv, d.put({1e30f, -1e30f}), d.put({1, 2}), 0, 1);
   CHECK(d.get(slice(kv.keys)) == Values{1e30f, -1e30f});
 }
 
 TEST_CASE("positions beyond the cache and heads that do not divide are errors") {
-  Device d(backend(Isa::scalar, 1), 0);
+  TestDevice d(backend(Isa::scalar, 1), 0);
   KvCache kv = d.kv(DType::f32, 4, 2, 2);
   const Slice row = d.room(4);
   CHECK_THROWS_AS(d->kv_append(kv, row, row, 4, 1), Error);

@@ -1,7 +1,7 @@
 // The gated delta rule: both forms against the recurrence in double, and what may be cut where.
 #include <cmath>
 
-#include "support.hpp"
+#include "tests/kernels/support.hpp"
 
 namespace hearth::kernels::test {
 namespace {
@@ -41,7 +41,7 @@ struct Sequence {
   }
 
   // Runs rows [begin, end) from the state `before`; the outputs.
-  Values run(Device& d, DeltaForm form, int begin, int end, Slice before, Slice after) const {
+  Values run(TestDevice& d, DeltaForm form, int begin, int end, Slice before, Slice after) const {
     const std::int64_t width = row_width();
     const auto part = [&](const Values& all, std::int64_t each) {
       return d.put({all.begin() + begin * each, all.begin() + end * each});
@@ -71,7 +71,7 @@ struct Sequence {
   }
 
   // Outputs and then the state, in pieces that end at the cuts.
-  Values run(Device& d, DeltaForm form, const std::vector<int>& cuts) const {
+  Values run(TestDevice& d, DeltaForm form, const std::vector<int>& cuts) const {
     Values all;
     Slice before = d.put(state), after = d.room(state_size());
     int begin = 0;
@@ -85,7 +85,7 @@ struct Sequence {
     all.insert(all.end(), last.begin(), last.end());
     return all;
   }
-  Values run(Device& d, DeltaForm form) const { return run(d, form, {rows}); }
+  Values run(TestDevice& d, DeltaForm form) const { return run(d, form, {rows}); }
 
   // S *= e^g; d = (v - Sᵀk)·beta; S += k⊗d; o = Sᵀq, in double.
   Exact exact() const {
@@ -144,7 +144,7 @@ TEST_CASE("both forms follow the recurrence, with the same bits on every ISA") {
       const Sequence sequence(shape, run.rows, run.first);
       const Exact exact = sequence.exact();
       for (const DeltaForm form : {DeltaForm::step, DeltaForm::chunked}) {
-        const Values result = everywhere([&](Device& d) { return sequence.run(d, form); });
+        const Values result = everywhere([&](TestDevice& d) { return sequence.run(d, form); });
         CHECK(deviation(result, exact, 1e-5, 1e-5) == "");
       }
     }
@@ -152,8 +152,8 @@ TEST_CASE("both forms follow the recurrence, with the same bits on every ISA") {
 
 TEST_CASE("the step form has the same bits wherever it is cut") {
   const Sequence sequence({2, 4, 33, 65}, 70, 3);
-  const Values whole = best([&](Device& d) { return sequence.run(d, DeltaForm::step); });
-  const Values parts = best([&](Device& d) {
+  const Values whole = best([&](TestDevice& d) { return sequence.run(d, DeltaForm::step); });
+  const Values parts = best([&](TestDevice& d) {
     return sequence.run(d, DeltaForm::step, {1, 2, 40, 69, 70});
   });
   CHECK(difference(parts, whole) == "");
@@ -161,8 +161,8 @@ TEST_CASE("the step form has the same bits wherever it is cut") {
 
 TEST_CASE("the chunked form has the same bits when cut at multiples of 64 of the sequence") {
   const Sequence sequence({1, 2, 32, 40}, 170, 30);
-  const Values whole = best([&](Device& d) { return sequence.run(d, DeltaForm::chunked); });
-  const Values parts = best([&](Device& d) {
+  const Values whole = best([&](TestDevice& d) { return sequence.run(d, DeltaForm::chunked); });
+  const Values parts = best([&](TestDevice& d) {
     return sequence.run(d, DeltaForm::chunked, {34, 162, 170});
   });
   CHECK(difference(parts, whole) == "");
@@ -172,13 +172,13 @@ TEST_CASE("strong decay neither overflows nor leaves NaN") {
   Sequence sequence({1, 1, 16, 16}, 64, 0);
   for (float& value : sequence.g) value = -300;
   for (const DeltaForm form : {DeltaForm::step, DeltaForm::chunked}) {
-    const Values result = everywhere([&](Device& d) { return sequence.run(d, form); });
+    const Values result = everywhere([&](TestDevice& d) { return sequence.run(d, form); });
     CHECK(deviation(result, sequence.exact(), 1e-5, 1e-6) == "");
   }
 }
 
 TEST_CASE("heads that do not divide and operands too small are errors") {
-  Device d(backend(Isa::scalar, 1), 0);
+  TestDevice d(backend(Isa::scalar, 1), 0);
   Sequence sequence({1, 1, 4, 4}, 2, 0);
   sequence.shape.key_heads = 2;
   CHECK_THROWS_AS(sequence.run(d, DeltaForm::step), Error);

@@ -3,9 +3,9 @@
 #include <cmath>
 #include <random>
 
-#include "kernels/cpu/table.hpp"
+#include "kernels/cpu/rows/table.hpp"
 
-#include "support.hpp"
+#include "tests/kernels/support.hpp"
 
 namespace hearth::kernels::test {
 namespace {
@@ -36,7 +36,7 @@ struct Operands {
   }
 
   // The rows [first, first + count) of x alone.
-  Values product(Device& d, int first, int count) const {
+  Values product(TestDevice& d, int first, int count) const {
     const Matrix w = d.matrix(type, shape.rows, shape.cols, codes, scales);
     const Slice all = d.put(x);
     const Slice y = d.room(count * shape.rows);
@@ -47,7 +47,7 @@ struct Operands {
         y, count);
     return d.get(y);
   }
-  Values product(Device& d) const { return product(d, 0, shape.activations); }
+  Values product(TestDevice& d) const { return product(d, 0, shape.activations); }
 
   DType type;
   Shape shape;
@@ -68,7 +68,7 @@ TEST_CASE("a product of any shape and format has the definition's bits on every 
       CAPTURE(shape.activations);
       CAPTURE(static_cast<int>(type));
       const Operands operands(type, shape);
-      const Values y = everywhere([&](Device& d) { return operands.product(d); });
+      const Values y = everywhere([&](TestDevice& d) { return operands.product(d); });
 
       Exact expected;
       for (int r = 0; r < shape.activations; ++r)
@@ -87,15 +87,15 @@ TEST_CASE("a product of any shape and format has the definition's bits on every 
 
 TEST_CASE("a product larger than the caches has the definition's bits") {
   const Operands operands(DType::f32, {2100, 4099, 1});
-  everywhere([&](Device& d) { return operands.product(d); });
+  everywhere([&](TestDevice& d) { return operands.product(d); });
 }
 
 TEST_CASE("a row's bits are the same alone and beside others") {
   for (const DType type : types) {
     const Operands operands(type, {37, 300, 23});
-    const Values together = best([&](Device& d) { return operands.product(d); });
+    const Values together = best([&](TestDevice& d) { return operands.product(d); });
     for (int r = 0; r < operands.shape.activations; ++r) {
-      const Values alone = best([&](Device& d) { return operands.product(d, r, 1); });
+      const Values alone = best([&](TestDevice& d) { return operands.product(d, r, 1); });
       const auto begin = together.begin() + r * operands.shape.rows;
       CHECK(difference(alone, Values(begin, begin + operands.shape.rows)) == "");
     }
@@ -105,7 +105,7 @@ TEST_CASE("a row's bits are the same alone and beside others") {
 TEST_CASE("lanes without an element keep a negative zero") {
   // Every product rounds to -0, and so does the sum, unless a tail adds +0 to the lanes beside it.
   const Values weights(33, 1e-30f), x(33, -1e-30f);
-  const Values y = everywhere([&](Device& d) {
+  const Values y = everywhere([&](TestDevice& d) {
     const auto* const bytes = reinterpret_cast<const std::byte*>(weights.data());
     const Slice out = d.room(1);
     d->matmul(d.matrix(DType::f32, 1, 33, {bytes, bytes + 33 * 4}), d.put(x), out, 1);
@@ -120,7 +120,7 @@ TEST_CASE("NaN codes and infinities come out as NaN on every ISA") {
   operands.codes[5] = std::byte{0x7f};
   operands.codes[200 + 199] = std::byte{0xff};
   operands.x[7] = HUGE_VALF;
-  const Values y = everywhere([&](Device& d) { return operands.product(d); });
+  const Values y = everywhere([&](TestDevice& d) { return operands.product(d); });
   CHECK(std::isnan(y[0]));
   CHECK(std::isnan(y[1]));
   CHECK(std::isinf(y[2]));
@@ -132,7 +132,7 @@ TEST_CASE("beside F8 an activation of 2^36 and more counts as infinite, and no s
   operands.codes[3] = std::byte{0x38};  // 1
   operands.x[3] = 0x1p36F;
   operands.x[200 + 3] = 0x1.fffffep35F;
-  const Values y = everywhere([&](Device& d) { return operands.product(d); });
+  const Values y = everywhere([&](TestDevice& d) { return operands.product(d); });
   CHECK(std::isinf(y[0]));
   CHECK(std::isfinite(y[5]));
 }
@@ -144,7 +144,7 @@ TEST_CASE("beside F8 an activation below 2^-89 counts as zero, and no larger one
   std::fill(operands.x.begin(), operands.x.end(), 0.0f);
   operands.x[3] = -0x1.fffffep-90F;
   operands.x[200 + 3] = -0x1.000002p-89F;
-  const Values y = everywhere([&](Device& d) { return operands.product(d); });
+  const Values y = everywhere([&](TestDevice& d) { return operands.product(d); });
   CHECK(y[0] == 0.0f);
   CHECK(y[3] == -0x1.000002p-98F);
 }
@@ -158,11 +158,11 @@ TEST_CASE("activations of all magnitudes give every ISA the same bits beside F8"
     operands.x[i] =
         std::ldexp(operands.x[i], i / 385 % 4 == 3 ? -88 + few(random) : exponent(random));
   for (float& scale : operands.scales) scale = std::ldexp(scale, exponent(random));
-  everywhere([&](Device& d) { return operands.product(d); });
+  everywhere([&](TestDevice& d) { return operands.product(d); });
 }
 
 // Every code in a lane and a column of its own, beside activations that are zero but one.
-Values each_code(Device& d, const cpu::Table* table, int activations) {
+Values each_code(TestDevice& d, const cpu::Table* table, int activations) {
   constexpr std::int64_t cols = 256;
   std::vector<std::byte> codes(256 * cols);
   Values x(static_cast<std::size_t>(activations * cols), 1.0f), scale(4, 1.0f);
@@ -173,10 +173,10 @@ Values each_code(Device& d, const cpu::Table* table, int activations) {
     d->matmul(d.matrix(DType::f8_e4m3, 256, cols, codes, scale), d.put(x), y, activations);
     return d.get(y);
   }
-  Values arranged(x.size()), y(static_cast<std::size_t>(activations) * 256);
+  Values packed(x.size()), y(static_cast<std::size_t>(activations) * 256);
   for (int r = 0; r < activations; ++r)
-    table->arrange[cpu::format_f8](&x[static_cast<std::size_t>(r * cols)],
-                                   &arranged[static_cast<std::size_t>(r * cols)], cols);
+    table->pack_activations[cpu::format_f8](&x[static_cast<std::size_t>(r * cols)],
+                                            &packed[static_cast<std::size_t>(r * cols)], cols);
   table->product[cpu::format_f8]({.weights = {.data = codes.data(),
                                               .cols = cols,
                                               .stride = cols,
@@ -184,7 +184,7 @@ Values each_code(Device& d, const cpu::Table* table, int activations) {
                                               .scale_stride = 2},
                                   .first = 0,
                                   .last = 256,
-                                  .x = arranged.data(),
+                                  .x = packed.data(),
                                   .x_stride = cols,
                                   .y = y.data(),
                                   .y_stride = 256,
@@ -200,11 +200,11 @@ TEST_CASE("each of the 256 codes of F8 is widened exactly, by every product that
     for (int r = 0; r < activations; ++r)
       for (std::int64_t i = 0; i < 256; ++i)
         expected.push_back(static_cast<float>(decoded(DType::f8_e4m3, codes, i)) + 0.0f);
-    CHECK(difference(everywhere([&](Device& d) { return each_code(d, nullptr, activations); }),
+    CHECK(difference(everywhere([&](TestDevice& d) { return each_code(d, nullptr, activations); }),
                      expected) == "");
     // What a processor with AVX512_VBMI passes over.
     if (!host_has(Isa::avx512)) continue;
-    Device d(backend(Isa::scalar, 1), 0);
+    TestDevice d(backend(Isa::scalar, 1), 0);
     CHECK(difference(each_code(d, &cpu::avx512_table, activations), expected) == "");
   }
 }
@@ -213,13 +213,14 @@ TEST_CASE("without AVX512_VBMI the products of F8 have the definition's bits too
   if (!host_has(Isa::avx512)) return;
   for (const Shape shape : {Shape{130, 385, 9}, Shape{7, 1000, 1}, Shape{33, 512, 5}}) {
     const Operands operands(DType::f8_e4m3, shape);
-    const std::int64_t stride = cpu::arranged_size(shape.cols);
+    const std::int64_t stride = cpu::packed_size(shape.cols);
     Values results[2];
     for (const cpu::Table* table : {&cpu::scalar_table, &cpu::avx512_table}) {
-      Values arranged(static_cast<std::size_t>(shape.activations * stride));
+      Values packed(static_cast<std::size_t>(shape.activations * stride));
       for (int r = 0; r < shape.activations; ++r)
-        table->arrange[cpu::format_f8](&operands.x[static_cast<std::size_t>(r * shape.cols)],
-                                       &arranged[static_cast<std::size_t>(r * stride)], shape.cols);
+        table->pack_activations[cpu::format_f8](
+            &operands.x[static_cast<std::size_t>(r * shape.cols)],
+            &packed[static_cast<std::size_t>(r * stride)], shape.cols);
       Values& y = results[table == &cpu::scalar_table ? 0 : 1];
       y.resize(static_cast<std::size_t>(shape.activations * shape.rows));
       table->product[cpu::format_f8]({.weights = {.data = operands.codes.data(),
@@ -229,7 +230,7 @@ TEST_CASE("without AVX512_VBMI the products of F8 have the definition's bits too
                                                   .scale_stride = (shape.cols + 127) / 128},
                                       .first = 0,
                                       .last = shape.rows,
-                                      .x = arranged.data(),
+                                      .x = packed.data(),
                                       .x_stride = stride,
                                       .y = y.data(),
                                       .y_stride = shape.rows,
@@ -245,9 +246,9 @@ TEST_CASE("products of a group have the bits that each has alone") {
                               {DType::bf16, {2000, 256, 1}},   {DType::f16, {9, 33, 70}}};
   Values alone;
   for (const Operands& member : members)
-    for (const float value : best([&](Device& d) { return member.product(d); }))
+    for (const float value : best([&](TestDevice& d) { return member.product(d); }))
       alone.push_back(value);
-  const Values together = everywhere([&](Device& d) {
+  const Values together = everywhere([&](TestDevice& d) {
     std::vector<MatMul> group;
     for (const Operands& m : members) {
       // The first and the fifth read the same x.
@@ -256,7 +257,7 @@ TEST_CASE("products of a group have the bits that each has alone") {
                        shares ? group[0].x : d.put(m.x), d.room(m.shape.activations * m.shape.rows),
                        m.shape.activations});
     }
-    d->matmul(group, ProductForm::canonical);
+    d->matmul(group, ProductForm::gemv);
     Values all;
     for (const MatMul& m : group)
       for (const float value : d.get(m.y)) all.push_back(value);
@@ -266,11 +267,11 @@ TEST_CASE("products of a group have the bits that each has alone") {
 }
 
 TEST_CASE("a group of nothing and a product of no rows change nothing") {
-  Device d(backend(host_isas().back(), 2), 0);
+  TestDevice d(backend(host_isas().back(), 2), 0);
   const Matrix w = d.matrix(DType::f32, 4, 2, made_up_codes(DType::f32, 8, 1));
   const Slice y = d.room(4);
   const Values untouched = d.get(y);
-  d->matmul(std::span<const MatMul>(), ProductForm::canonical);
+  d->matmul(std::span<const MatMul>(), ProductForm::gemv);
   d->matmul(w, d.room(2), y, 0);
   CHECK(d.get(y) == untouched);
 }
@@ -279,7 +280,7 @@ TEST_CASE("embedding picks and widens rows of the table, scaled where it has sca
   for (const DType type : types) {
     const Operands operands(type, {131, 257, 1});
     const std::vector<std::int32_t> ids = {130, 0, 7, 130};
-    const Values rows = everywhere([&](Device& d) {
+    const Values rows = everywhere([&](TestDevice& d) {
       const Slice out = d.room(4 * 257);
       d->embed(d.matrix(type, 131, 257, operands.codes, operands.scales), ids, out);
       return d.get(out);
@@ -292,7 +293,7 @@ TEST_CASE("embedding picks and widens rows of the table, scaled where it has sca
 }
 
 TEST_CASE("an id outside the embedding table is an error that names it") {
-  Device d(backend(Isa::scalar, 1), 0);
+  TestDevice d(backend(Isa::scalar, 1), 0);
   const Matrix table = d.matrix(DType::f32, 4, 2, made_up_codes(DType::f32, 8, 1));
   CHECK_THROWS_WITH_AS(d->embed(table, std::vector<std::int32_t>{4}, d.room(2)),
                        "embed: index 4 is outside [0, 4)", Error);
@@ -300,7 +301,7 @@ TEST_CASE("an id outside the embedding table is an error that names it") {
 }
 
 TEST_CASE("operands that are too small for the shape are an error that names them") {
-  Device d(backend(Isa::scalar, 1), 0);
+  TestDevice d(backend(Isa::scalar, 1), 0);
   const Matrix w = d.matrix(DType::f32, 4, 2, made_up_codes(DType::f32, 8, 1));
   CHECK_THROWS_WITH_AS(d->matmul(w, d.room(5), d.room(12), 3),
                        "matmul: x holds 5 values, 6 are needed", Error);

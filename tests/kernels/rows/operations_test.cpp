@@ -4,7 +4,7 @@
 #include <bit>
 #include <cmath>
 
-#include "support.hpp"
+#include "tests/kernels/support.hpp"
 
 namespace hearth::kernels::test {
 namespace {
@@ -26,7 +26,7 @@ TEST_CASE("rms_norm scales by the inverse root of the mean square and by one plu
   for (const int dim : dims) {
     const int in_stride = dim + 2, out_stride = dim + 1;
     const Values x = made_up(rows * in_stride, 3, 1), weight = made_up(dim, 1, 2);
-    const Values out = everywhere([&](Device& d) {
+    const Values out = everywhere([&](TestDevice& d) {
       const Slice to = d.room(rows * out_stride);
       d->rms_norm({d.put(x), in_stride}, d.put(weight), {to, out_stride}, rows, dim, 1e-6f);
       return d.get(to);
@@ -45,14 +45,14 @@ TEST_CASE("rms_norm scales by the inverse root of the mean square and by one plu
 
 TEST_CASE("rms_norm may write over its input") {
   const Values x = made_up(5 * 70, 3, 1), weight = made_up(70, 1, 2);
-  const auto run = [&](Device& d, bool in_place) {
+  const auto run = [&](TestDevice& d, bool in_place) {
     const Slice from = d.put(x);
     const Slice to = in_place ? from : d.room(5 * 70);
     d->rms_norm({from, 70}, d.put(weight), {to, 70}, 5, 70, 1e-6f);
     return d.get(to);
   };
-  const Values apart = everywhere([&](Device& d) { return run(d, false); });
-  CHECK(difference(everywhere([&](Device& d) { return run(d, true); }), apart) == "");
+  const Values apart = everywhere([&](TestDevice& d) { return run(d, false); });
+  CHECK(difference(everywhere([&](TestDevice& d) { return run(d, true); }), apart) == "");
 }
 
 TEST_CASE("gated_rms_norm scales by the plain weight and by silu of the gate") {
@@ -60,7 +60,7 @@ TEST_CASE("gated_rms_norm scales by the plain weight and by silu of the gate") {
   for (const int dim : dims) {
     const Values x = made_up(rows * dim, 3, 3), z = made_up(rows * dim, 6, 4);
     const Values weight = made_up(dim, 1, 5);
-    const Values out = everywhere([&](Device& d) {
+    const Values out = everywhere([&](TestDevice& d) {
       const Slice to = d.room(rows * dim);
       d->gated_rms_norm(d.put(x), d.put(z), d.put(weight), to, rows, dim, 1e-6f);
       return d.get(to);
@@ -79,7 +79,7 @@ TEST_CASE("l2_norm brings every group to length `scale`, and leaves what lies be
   for (const int dim : dims) {
     const int stride = groups * dim + 3;
     const Values x = made_up(rows * stride, 2, 6);
-    const Values out = everywhere([&](Device& d) {
+    const Values out = everywhere([&](TestDevice& d) {
       const Slice values = d.put(x);
       d->l2_norm({values, stride}, rows, groups, dim, 0.25f);
       return d.get(values);
@@ -106,7 +106,7 @@ TEST_CASE("rope turns pairs of the first dims of each head and leaves the rest")
       cos.push_back(std::cos(angle));
       sin.push_back(std::sin(angle));
     }
-    const Values out = everywhere([&](Device& d) {
+    const Values out = everywhere([&](TestDevice& d) {
       const Slice values = d.put(x);
       d->rope(values, d.put(cos), d.put(sin), rows, heads, head_dim, half);
       return d.get(values);
@@ -124,7 +124,7 @@ TEST_CASE("rope turns pairs of the first dims of each head and leaves the rest")
   }
 }
 
-Values convolved(Device& d, const Values& x, const Values& weight, const Values& history,
+Values convolved(TestDevice& d, const Values& x, const Values& weight, const Values& history,
                  int channels, int kernel, int first, int rows, Slice* history_out) {
   const Slice out = d.room(rows * channels);
   const auto begin = x.begin() + first * channels;
@@ -142,7 +142,7 @@ TEST_CASE("conv_silu mixes each channel with its past and hands the last inputs 
     const Values x = made_up(c.rows * c.channels, 2, 9);
     const Values weight = made_up(c.channels * c.kernel, 1, 10);
     const Values history = made_up((c.kernel - 1) * c.channels, 2, 11);
-    const Values result = everywhere([&](Device& d) {
+    const Values result = everywhere([&](TestDevice& d) {
       Slice after = d.room((c.kernel - 1) * c.channels);
       Values all = convolved(d, x, weight, history, c.channels, c.kernel, 0, c.rows, &after);
       const Values last = d.get(after);
@@ -168,11 +168,11 @@ TEST_CASE("conv_silu gives the same bits in one call and row by row with the his
   constexpr int rows = 6, channels = 35, kernel = 4;
   const Values x = made_up(rows * channels, 2, 12), weight = made_up(channels * kernel, 1, 13);
   const Values history = made_up((kernel - 1) * channels, 2, 14);
-  const Values whole = everywhere([&](Device& d) {
+  const Values whole = everywhere([&](TestDevice& d) {
     Slice after = d.room((kernel - 1) * channels);
     return convolved(d, x, weight, history, channels, kernel, 0, rows, &after);
   });
-  const Values steps = everywhere([&](Device& d) {
+  const Values steps = everywhere([&](TestDevice& d) {
     const Slice past = d.put(history);
     Values all;
     for (int t = 0; t < rows; ++t) {
@@ -192,7 +192,7 @@ TEST_CASE("delta_gates: beta is a sigmoid, g a decay that is never positive") {
   constexpr int rows = 5, heads = 7;
   const Values b = made_up(rows * heads, 8, 15), a = made_up(rows * heads, 8, 16);
   const Values a_log = made_up(heads, 2, 17), bias = made_up(heads, 4, 18);
-  const Values result = everywhere([&](Device& d) {
+  const Values result = everywhere([&](TestDevice& d) {
     const Slice beta = d.room(rows * heads), g = d.room(rows * heads);
     d->delta_gates(d.put(b), d.put(a), d.put(a_log), d.put(bias), beta, g, rows, heads);
     Values all = d.get(beta);
@@ -213,7 +213,7 @@ TEST_CASE("the elementwise operations, at sizes from one to more than a cache") 
   for (const std::int64_t count : {1, 31, 33, 1000, 300001}) {
     const Values a = made_up(count, 20, 19), b = made_up(count, 2, 20);
     const auto run = [&](auto operation) {
-      return everywhere([&](Device& d) {
+      return everywhere([&](TestDevice& d) {
         const Slice out = d.room(count);
         ((*d).*operation)(d.put(a), d.put(b), out);
         return d.get(out);
@@ -236,7 +236,7 @@ TEST_CASE("exp has the same bits on every ISA for floats of every kind") {
   for (std::uint64_t bits = 0; bits < (std::uint64_t{1} << 32); bits += 40961)
     x.push_back(std::bit_cast<float>(static_cast<std::uint32_t>(bits)));
   const auto count = static_cast<std::int64_t>(x.size());
-  everywhere([&](Device& d) {
+  everywhere([&](TestDevice& d) {
     const Slice out = d.room(count);
     d->silu_mul(d.put(x), d.put(Values(x.size(), 1.0f)), out);
     return d.get(out);
@@ -249,7 +249,7 @@ TEST_CASE("combine_experts adds the slots in order, the gated shared expert and 
     const Values y = made_up(rows * slots * dim, 2, 21), weights = made_up(rows * slots, 1, 22);
     const Values shared = made_up(rows * dim, 2, 23), gate = made_up(rows, 4, 24);
     const Values residual = made_up(rows * dim, 2, 25);
-    const Values out = everywhere([&](Device& d) {
+    const Values out = everywhere([&](TestDevice& d) {
       const Slice to = d.room(rows * dim);
       d->combine_experts(d.put(y), weights, d.put(shared), d.put(gate), d.put(residual), to, rows,
                          slots, dim);
@@ -274,7 +274,7 @@ TEST_CASE("softmax sums to one and keeps far apart values apart") {
     Values x = made_up(rows * dim, 60, 26);
     x[0] = -HUGE_VALF;
     if (dim == 1) x[0] = 0;
-    const Values out = everywhere([&](Device& d) {
+    const Values out = everywhere([&](TestDevice& d) {
       const Slice values = d.put(x);
       d->softmax(values, rows, dim);
       return d.get(values);
@@ -282,10 +282,10 @@ TEST_CASE("softmax sums to one and keeps far apart values apart") {
     Exact expected;
     for (int r = 0; r < rows; ++r) {
       const auto begin = x.begin() + r * dim;
-      const double most = *std::max_element(begin, begin + dim);
+      const double max = *std::max_element(begin, begin + dim);
       double sum = 0;
-      for (int i = 0; i < dim; ++i) sum += std::exp(begin[i] - most);
-      for (int i = 0; i < dim; ++i) expected.push_back(std::exp(begin[i] - most) / sum);
+      for (int i = 0; i < dim; ++i) sum += std::exp(begin[i] - max);
+      for (int i = 0; i < dim; ++i) expected.push_back(std::exp(begin[i] - max) / sum);
     }
     CHECK(deviation(out, expected, 1e-5, 1e-30) == "");
   }

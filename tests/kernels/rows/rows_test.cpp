@@ -3,7 +3,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "support.hpp"
+#include "tests/kernels/support.hpp"
 
 namespace hearth::kernels::test {
 namespace {
@@ -14,7 +14,7 @@ struct Picked {
 };
 
 Picked top_k(const Values& x, int rows, int dim, int k) {
-  Device d(backend(Isa::scalar, 2), 1);
+  TestDevice d(backend(Isa::scalar, 2), 1);
   const auto count = static_cast<std::size_t>(rows * k);
   Picked result{std::vector<std::int32_t>(count), Values(count)};
   d->top_k(d.put(x), rows, dim, k, result.ids, result.values);
@@ -55,10 +55,10 @@ TEST_CASE("split_groups deals the parts of every group out, group after group") 
   // Two rows of two groups [a a | b | c c c].
   Values in(2 * 2 * 6);
   std::iota(in.begin(), in.end(), 0.0f);
-  Device d(backend(Isa::scalar, 3), 1);
+  TestDevice d(backend(Isa::scalar, 3), 1);
   const Slice both = d.room(2 * 6);  // a and b behind each other in one row
   const Slice c = d.room(2 * 6);
-  const Part parts[] = {{both, 2, 6, 0}, {both, 1, 6, 4}, {c, 3, 6, 0}};
+  const SplitSpec parts[] = {{both, 2, 6, 0}, {both, 1, 6, 4}, {c, 3, 6, 0}};
   d->split_groups(d.put(in), 2, 2, parts);
   CHECK(d.get(both) == Values{0, 1, 6, 7, 2, 8, 12, 13, 18, 19, 14, 20});
   CHECK(d.get(c) == Values{3, 4, 5, 9, 10, 11, 15, 16, 17, 21, 22, 23});
@@ -67,9 +67,9 @@ TEST_CASE("split_groups deals the parts of every group out, group after group") 
 TEST_CASE("split_groups of many rows gives the same on every thread count") {
   constexpr int rows = 200, groups = 16;
   const Values in = made_up(rows * groups * 24, 1, 3);
-  everywhere([&](Device& d) {
+  everywhere([&](TestDevice& d) {
     const Slice q = d.room(rows * groups * 7), v = d.room(rows * groups * 17);
-    const Part parts[] = {{q, 7, groups * 7, 0}, {v, 17, groups * 17, 0}};
+    const SplitSpec parts[] = {{q, 7, groups * 7, 0}, {v, 17, groups * 17, 0}};
     d->split_groups(d.put(in), rows, groups, parts);
     Values all = d.get(q);
     const Values rest = d.get(v);
@@ -81,7 +81,7 @@ TEST_CASE("split_groups of many rows gives the same on every thread count") {
 TEST_CASE("gather_rows and scatter_rows are each other's reverse") {
   const Values x = made_up(4 * 3, 1, 4);
   const std::vector<std::int32_t> rows = {2, 0, 3};
-  Device d(backend(Isa::scalar, 1), 1);
+  TestDevice d(backend(Isa::scalar, 1), 1);
   const Slice picked = d.room(3 * 3);
   d->gather_rows(d.put(x), 3, rows, picked);
   CHECK(d.get(picked) == Values{x[6], x[7], x[8], x[0], x[1], x[2], x[9], x[10], x[11]});
@@ -93,7 +93,7 @@ TEST_CASE("gather_rows and scatter_rows are each other's reverse") {
 }
 
 TEST_CASE("a row outside the source or the target is an error") {
-  Device d(backend(Isa::scalar, 1), 0);
+  TestDevice d(backend(Isa::scalar, 1), 0);
   const std::vector<std::int32_t> rows = {4};
   CHECK_THROWS_WITH_AS(d->gather_rows(d.room(12), 3, rows, d.room(3)),
                        "gather_rows: index 4 is outside [0, 4)", Error);

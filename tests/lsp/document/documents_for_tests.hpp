@@ -10,12 +10,12 @@
 #include <string>
 #include <string_view>
 
-#include "lsp/text.hpp"
+#include "lsp/support/text.hpp"
 
 namespace hearth::lsp::test {
 
 // A parse that takes too long is given up; a test must not depend on how busy its machine is.
-inline constexpr std::chrono::milliseconds patience = std::chrono::minutes{10};
+inline constexpr std::chrono::milliseconds timeout = std::chrono::minutes{10};
 
 inline SnapshotPtr snapshot(std::string uri, std::string text, std::string language_id = "",
                             std::int64_t version = 1) {

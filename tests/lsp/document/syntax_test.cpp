@@ -1,6 +1,6 @@
 // Structure of documents in every language: what encloses a place, the outline, the imports; and
 // trees that follow edits.
-#include "lsp/syntax.hpp"
+#include "lsp/document/syntax.hpp"
 
 #include <doctest/doctest.h>
 
@@ -9,7 +9,7 @@
 #include <random>
 #include <thread>
 
-#include "tests/lsp/documents_for_tests.hpp"
+#include "tests/lsp/document/documents_for_tests.hpp"
 
 using namespace hearth::lsp;
 using namespace hearth::lsp::test;
@@ -47,7 +47,7 @@ std::string code_around(const SyntaxTree& tree, std::string_view words) {
 }
 
 SyntaxTreePtr tree_of(const SnapshotPtr& snapshot) {
-  const Syntax syntax{patience};
+  const Syntax syntax{timeout};
   return syntax.tree(snapshot);
 }
 
@@ -67,6 +67,7 @@ TEST_CASE("every language of the table parses with its grammar and is found by i
     CHECK(tree->parsed());
   }
   CHECK(find_language("ruby", "file:///a.rb") == nullptr);
+  CHECK(find_language("", "git:/p/a.py?{\"ref\":\"~\"}") == find_language("python", ""));
   CHECK(find_language("python", "file:///a.js")->name == "python");
 }
 
@@ -322,7 +323,7 @@ TEST_CASE("trees that follow edits equal trees of the whole text") {
     CAPTURE(name);
     std::mt19937 random(7);
     const Syntax whole{std::chrono::minutes{5}};
-    Syntax syntax{patience};
+    Syntax syntax{timeout};
     SnapshotPtr before = fixture(name);
     syntax.open(before);
     syntax.tree(before);
@@ -354,7 +355,7 @@ TEST_CASE("trees that follow edits equal trees of the whole text") {
 }
 
 TEST_CASE("edits that do not lead to the text cost the tree and nothing else") {
-  Syntax syntax{patience};
+  Syntax syntax{timeout};
   const auto before = snapshot("untitled:1", "def a():\n    pass\n", "python", 1);
   const auto after = snapshot("untitled:1", "def b():\n    return 1\n", "python", 2);
   syntax.open(before);
@@ -367,7 +368,7 @@ TEST_CASE("edits that do not lead to the text cost the tree and nothing else") {
 }
 
 TEST_CASE("a tree is made once for a version, and any version can be asked for") {
-  Syntax syntax{patience};
+  Syntax syntax{timeout};
   const auto first = snapshot("untitled:1", "def a(): pass\n", "python", 1);
   const auto second = snapshot("untitled:1", "def ab(): pass\n", "python", 2);
   syntax.open(first);
@@ -382,7 +383,7 @@ TEST_CASE("a tree is made once for a version, and any version can be asked for")
 }
 
 TEST_CASE("threads ask for trees while the document changes") {
-  Syntax syntax{patience};
+  Syntax syntax{timeout};
   std::string text = fixture("cart.js")->text->str();
   auto current = snapshot("untitled:1", text, "javascript", 0);
   syntax.open(current);

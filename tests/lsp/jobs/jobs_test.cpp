@@ -1,5 +1,5 @@
 // Requests as values, and the life of a job.
-#include "lsp/jobs.hpp"
+#include "lsp/jobs/jobs.hpp"
 
 #include <doctest/doctest.h>
 
@@ -7,8 +7,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "lsp/actions.hpp"
-#include "lsp/job_text.hpp"
+#include "lsp/actions/actions.hpp"
+#include "lsp/jobs/text.hpp"
 #include "tests/lsp/scripted_model.hpp"
 #include "tests/lsp/virtual_host.hpp"
 
@@ -26,9 +26,8 @@ Request example() {
                              {"user",
                               {{"def average", Provenance::selection, false},
                                {"Explain \"it\" 😀\n", Provenance::instruction, false}}}};
-  request.options = {Priority::background, 77, {"\n\n", "```"}};
+  request.options = {Priority::background, 77, {"\n\n", "```"}, 1000};
   request.targets = {{"file:///a.py", 4, {Byte{3}, Byte{9}}, 0xfedcba9876543210U}};
-  request.delivery = Delivery::edit;
   return request;
 }
 
@@ -107,7 +106,7 @@ TEST_CASE("a job is read, written and done, and its listener hears each piece on
   std::string heard;
   for (const auto& [state, delta] : world.heard) heard += delta;
   CHECK(heard == "Adds them.");
-  CHECK(world.heard.front().first == JobState::reading);
+  CHECK(world.heard.front().first == JobState::prefilling);
   CHECK(world.heard.back().first == JobState::done);
 }
 
@@ -127,14 +126,39 @@ TEST_CASE("a cancelled job computes no further step") {
   world.jobs.cancel(999);
 }
 
-TEST_CASE("a job goes on without its listener") {
+TEST_CASE("a job whose only subscriber goes computes no further step") {
   World world;
-  world.model.say({"a"});
+  world.model.say({"a", "b", "c"});
   const JobId id = world.start();
-  world.jobs.forget_listener(id);
+  world.host.advance(300ms);
+  const std::size_t heard = world.heard.size();
+  const int steps = world.model.steps;
+  world.jobs.unsubscribe(id);
+  world.host.advance(10s);
+  CHECK(world.heard.size() == heard);
+  CHECK(world.model.steps == steps);
+  CHECK(world.jobs.find(id)->state == JobState::cancelled);
+  CHECK(world.jobs.find(id)->text == "a");
+  world.jobs.unsubscribe(id);
+}
+
+TEST_CASE("an announced job whose subscriber goes is never computed") {
+  World world;
+  const JobId id = world.jobs.announce(example(), GenerationProgress::Phase::loading, {});
+  world.jobs.unsubscribe(id);
+  world.jobs.submit(id, example());
   world.host.advance(1s);
-  CHECK(world.heard.empty());
-  CHECK(world.jobs.find(id)->state == JobState::done);
+  CHECK(world.jobs.find(id)->state == JobState::cancelled);
+  CHECK(world.model.prompts.empty());
+}
+
+TEST_CASE("jobs have the numbers that they are given") {
+  VirtualHost host;
+  ScriptedModel model(host);
+  Jobs jobs(host, model, [last = JobId{41}]() mutable { return ++last; });
+  CHECK(jobs.start(example(), {}) == 42);
+  CHECK(jobs.start(example(), {}) == 43);
+  CHECK(jobs.find(43)->id == 43);
 }
 
 TEST_CASE("a job that fails keeps the reason") {
@@ -187,19 +211,40 @@ TEST_CASE("jobs that go stop what they compute, and nothing calls them any more"
   CHECK(model.steps == 1);
 }
 
+TEST_CASE("a job says what was cut, and that its answer is empty") {
+  Job job;
+  job.state = JobState::done;
+  job.text = "Adds";
+  CHECK(message_of(job) == "done");
+  CHECK(ending_note(job).empty());
+  job.finish = FinishReason::length;
+  job.progress.answer_tokens = 1;
+  CHECK(message_of(job) == "done, but the answer was cut after 1 token (answer.max_tokens)");
+  job.thought_cut = true;
+  job.progress.thought_tokens = 2048;
+  CHECK(ending_note(job) ==
+        "The thought was cut after 2048 tokens (thinking.budget), and the answer was cut after 1 "
+        "token (answer.max_tokens).");
+  job.thought_cut = false;
+  job.finish = FinishReason::context_full;
+  job.text = "";
+  CHECK(message_of(job) ==
+        "done, but the answer was cut, as the model's context is full, and the answer is empty");
+}
+
 TEST_CASE("a job's wording has its reason and the time that is left") {
   Job job;
-  job.progress.phase = GenerationProgress::Phase::reading;
+  job.progress.phase = GenerationProgress::Phase::prefilling;
   job.progress.prompt_tokens = 340;
   job.progress.prompt_done = 120.7;
-  job.state = JobState::reading;
-  CHECK(message_of(job) == "reading 120 of 340 tokens");
+  job.state = JobState::prefilling;
+  CHECK(message_of(job) == "prefilling 120 of 340 tokens");
   job.progress.eta = 12'400ms;
-  CHECK(message_of(job) == "reading 120 of 340 tokens, about 12 s left");
+  CHECK(message_of(job) == "prefilling 120 of 340 tokens, about 12 s left");
   job.progress.eta = 200'000ms;
-  CHECK(message_of(job) == "reading 120 of 340 tokens, about 3 min left");
+  CHECK(message_of(job) == "prefilling 120 of 340 tokens, about 3 min left");
   job.progress.eta = 0ms;
-  CHECK(message_of(job) == "reading 120 of 340 tokens, about 1 s left");
+  CHECK(message_of(job) == "prefilling 120 of 340 tokens, about 1 s left");
   CHECK(percentage_of(job) == 17);
   CHECK(job_state(job, {}).eta_ms == 0);
 }

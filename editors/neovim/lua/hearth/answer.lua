@@ -1,5 +1,6 @@
 -- The window that an answer streams into: a scratch Markdown buffer for each job, its state and
--- time left in the window bar (the window's status line before Neovim 0.8).
+-- time left in the window bar (the window's status line before Neovim 0.8). A finished answer makes
+-- room for the next one, one that is being written keeps its window.
 local config = require('hearth.config')
 local jobs = require('hearth.jobs')
 
@@ -22,16 +23,35 @@ local function float_options()
   }
 end
 
+-- A window of this tab page whose answer is finished, or nil.
+local function finished_window()
+  for job, buffer in pairs(buffers) do
+    for _, window in ipairs(jobs.has_ended(job) and vim.fn.win_findbuf(buffer) or {}) do
+      if vim.api.nvim_win_get_tabpage(window) == vim.api.nvim_get_current_tabpage() then
+        return window
+      end
+    end
+  end
+end
+
 -- Shows the buffer without taking the cursor away; a float takes it, as nothing else could close it.
 local function show(buffer)
   local options = config.current.answer
+  local window = finished_window()
+  if window then
+    vim.api.nvim_win_set_buf(window, buffer)
+    if vim.api.nvim_win_get_config(window).relative ~= '' then
+      vim.api.nvim_set_current_win(window)
+    end
+    return window
+  end
   if options.view == 'float' then
     return vim.api.nvim_open_win(buffer, true, float_options())
   end
   local back = vim.api.nvim_get_current_win()
   local split = options.view == 'vsplit' and 'vertical botright split' or 'botright %dsplit'
   vim.cmd('noautocmd ' .. split:format(options.size))
-  local window = vim.api.nvim_get_current_win()
+  window = vim.api.nvim_get_current_win()
   vim.api.nvim_win_set_buf(window, buffer)
   vim.api.nvim_set_current_win(back)
   return window

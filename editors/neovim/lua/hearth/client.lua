@@ -6,6 +6,8 @@ local M = {}
 
 local since_0_11 = vim.fn.has('nvim-0.11') == 1
 local started = {} -- project folder → client id
+local ended = {} -- project folder → how its last client ended, where it was not asked to
+local refusal = 'setup() was not called' -- why nothing is attached at all; nil once it may be
 local handlers = {} -- method → function(client_id, params)
 local attach_listeners = {}
 local exit_listeners = {}
@@ -42,6 +44,19 @@ end
 
 local language_ids = { sh = 'shellscript', bash = 'shellscript' }
 
+-- A client that offers nothing says why in its first message, and can do nothing else: the next
+-- attempt is to begin anew.
+local function heed_refusal(root, client, message)
+  if client and not client.server_capabilities.executeCommandProvider then
+    ended[root] = message
+    if since_0_11 then
+      client:stop(true)
+    else
+      client.stop(true)
+    end
+  end
+end
+
 local function client_config(root)
   local wrapped = {}
   for method, handler in pairs(handlers) do
@@ -51,25 +66,32 @@ local function client_config(root)
       end
     end
   end
+  wrapped['window/showMessage'] = function(err, message, ctx, options)
+    heed_refusal(root, vim.lsp.get_client_by_id(ctx.client_id), message.message)
+    return vim.lsp.handlers['window/showMessage'](err, message, ctx, options)
+  end
   return {
     name = 'hearth',
     cmd = config.current.cmd,
     root_dir = root,
     handlers = wrapped,
     init_options = {
-      hearth = { protocol = 1, features = { 'jobs', 'inlineCompletion', 'status' } },
+      hearth = { protocol = 2, features = { 'jobs', 'inlineCompletion', 'status' } },
     },
     get_language_id = function(_, filetype)
       return language_ids[filetype] or filetype
     end,
     on_attach = function(client, buffer)
+      ended[root] = nil
       for _, listener in ipairs(attach_listeners) do
         listener(client.id, buffer)
       end
     end,
-    on_exit = vim.schedule_wrap(function(_, _, client_id)
+    on_exit = vim.schedule_wrap(function(code, signal, client_id)
       if started[root] == client_id then
         started[root] = nil
+        local how = signal ~= 0 and 'signal ' .. signal or 'exit code ' .. code
+        ended[root] = ended[root] or how
       end
       for _, listener in ipairs(exit_listeners) do
         listener(client_id)
@@ -85,6 +107,23 @@ local function start(options)
   return vim.lsp.start_client(options)
 end
 
+-- After setup(): nil, or what was wrong with the options.
+function M.configured(problem)
+  refusal = problem and 'setup() refused the options: ' .. problem
+end
+
+-- Why no buffer is attached at all, or nil.
+function M.refused()
+  return refusal
+end
+
+local function missing_program()
+  local program = config.current.cmd[1]
+  if vim.fn.executable(program) == 0 then
+    return ("there is no program '%s'; set cmd in setup()"):format(program)
+  end
+end
+
 -- Attaches the buffer to its project's client, and starts that where there is none. Says so when
 -- the program is not there; a missing program must not stop a person from editing.
 local warned = false
@@ -92,11 +131,11 @@ function M.attach(buffer)
   if vim.bo[buffer].buftype ~= '' or vim.api.nvim_buf_get_name(buffer) == '' then
     return
   end
-  local program = config.current.cmd[1]
-  if vim.fn.executable(program) == 0 then
+  local missing = missing_program()
+  if missing then
     if not warned then
       warned = true
-      vim.notify(("hearth: there is no program '%s'; set cmd in setup()"):format(program), vim.log.levels.WARN)
+      vim.notify('hearth: ' .. missing, vim.log.levels.WARN)
     end
     return
   end
@@ -109,6 +148,49 @@ function M.attach(buffer)
   if id then
     vim.lsp.buf_attach_client(buffer, id)
   end
+end
+
+-- Why M.of(buffer) finds no client, for a person, and what to do. Where nothing stands against it,
+-- the buffer is attached now.
+function M.why_not(buffer)
+  local options = vim.bo[buffer]
+  if refusal then
+    return refusal
+  end
+  if options.buftype ~= '' then
+    return ("this window shows no file but a buffer of the type '%s'"):format(options.buftype)
+  end
+  if vim.api.nvim_buf_get_name(buffer) == '' then
+    return 'this buffer has no name yet; :write NAME gives it one'
+  end
+  if options.filetype == '' then
+    return "this buffer has no file type; ':set filetype=python', say, gives it one"
+  end
+  if not vim.tbl_contains(config.current.filetypes, options.filetype) then
+    return ("the file type '%s' is not among the filetypes of setup()"):format(options.filetype)
+  end
+  local missing = missing_program()
+  if missing then
+    return missing
+  end
+  local command = table.concat(config.current.cmd, ' ')
+  local how = ended[root_of(buffer)]
+  M.attach(buffer)
+  if how then
+    return ("'%s' has ended and is started again; before: %s"):format(command, how)
+  end
+  return ("'%s' is only starting; try again in a moment"):format(command)
+end
+
+-- The names of the attached buffers' files.
+function M.attached_buffers()
+  local names = {}
+  for _, buffer in ipairs(vim.api.nvim_list_bufs()) do
+    if M.of(buffer) then
+      table.insert(names, vim.fn.fnamemodify(vim.api.nvim_buf_get_name(buffer), ':~:.'))
+    end
+  end
+  return names
 end
 
 -- The client of a buffer (0: the current one), once it has answered `initialize`; else nil.

@@ -1,4 +1,5 @@
--- The plugin's options: defaults, and a check that names what is wrong. Holds no state but theirs.
+-- The plugin's options: defaults, and a check that says in a line what is wrong. Holds no state but
+-- theirs.
 local M = {}
 
 M.defaults = {
@@ -24,20 +25,59 @@ M.defaults = {
   keys = { accept = '<Tab>', accept_word = '<M-Right>', accept_line = '<M-Down>', dismiss = '<C-]>' },
 }
 
+-- How an option that stands for several words, or for none, is written.
+local examples = {
+  cmd = "{ 'hearth', 'lsp' }",
+  filetypes = "{ 'python', 'cpp' }",
+  root_markers = "{ '.git' }",
+}
+
+local function is_list_of_words(value)
+  for key, word in pairs(value) do
+    if type(key) ~= 'number' or type(word) ~= 'string' or word == '' then
+      return false
+    end
+  end
+  return #value > 0
+end
+
+-- What is wrong with an option of the right name; nil when nothing is.
+local function complaint(name, value, default)
+  if name:find('^keys%.') then
+    if value ~= false and (type(value) ~= 'string' or value == '') then
+      return ("%s must be a key such as '%s', or false"):format(name, default)
+    end
+  elseif examples[name] then
+    if type(value) ~= 'table' or not is_list_of_words(value) then
+      return ('%s must be a list of words, such as %s'):format(name, examples[name])
+    end
+  elseif type(value) ~= type(default) then
+    return ('%s must be a %s, not a %s'):format(name, type(default), type(value))
+  elseif type(value) == 'number' and (value < 0 or value ~= math.floor(value)) then
+    return ('%s must be a whole number from 0, not %s'):format(name, value)
+  elseif name == 'answer.view' and not vim.tbl_contains({ 'split', 'vsplit', 'float' }, value) then
+    return ("answer.view must be 'split', 'vsplit' or 'float', not '%s'"):format(value)
+  end
+end
+
+-- `defaults` with `options` over them; or nil and what is wrong.
 local function merge(defaults, options, path)
   local result = vim.deepcopy(defaults)
   for key, value in pairs(options) do
     local default = defaults[key]
     local name = path .. tostring(key)
     if default == nil then
-      error(('hearth.setup: unknown option %s'):format(name), 0)
+      return nil, ('unknown option %s'):format(name)
     end
-    local is_key = path == 'keys.'
-    if type(value) ~= type(default) and not (is_key and value == false) then
-      error(('hearth.setup: %s must be a %s, not a %s'):format(name, type(default), type(value)), 0)
+    local problem = complaint(name, value, default)
+    if problem then
+      return nil, problem
     end
-    if type(default) == 'table' and default[1] == nil then
-      value = merge(default, value, name .. '.')
+    if type(default) == 'table' and not examples[name] then
+      value, problem = merge(default, value, name .. '.')
+      if problem then
+        return nil, problem
+      end
     end
     result[key] = value
   end
@@ -46,12 +86,15 @@ end
 
 M.current = vim.deepcopy(M.defaults)
 
+-- Takes the options over. Nil, or what is wrong with them in one line; nothing is changed then.
 function M.set(options)
-  local merged = merge(M.defaults, options or {}, '')
-  if not vim.tbl_contains({ 'split', 'vsplit', 'float' }, merged.answer.view) then
-    error(("hearth.setup: answer.view must be 'split', 'vsplit' or 'float', not '%s'"):format(merged.answer.view), 0)
+  options = options == nil and {} or options
+  if type(options) ~= 'table' then
+    return ('the options must be a table, not a %s'):format(type(options))
   end
-  M.current = merged
+  local merged, problem = merge(M.defaults, options, '')
+  M.current = merged or M.current
+  return problem
 end
 
 return M

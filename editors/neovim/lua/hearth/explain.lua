@@ -22,7 +22,7 @@ function M.run(first, last)
   local buffer = vim.api.nvim_get_current_buf()
   local connection = client.of(buffer)
   if not connection then
-    return say('this buffer is not attached (yet)')
+    return say(client.why_not(buffer))
   end
   local document = { uri = vim.uri_from_bufnr(buffer) }
   local params = {

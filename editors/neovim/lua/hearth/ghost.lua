@@ -93,7 +93,7 @@ local function take(connection, buffer, result)
     shown = {
       buffer = buffer,
       client_id = connection.id,
-      text = text:gsub('\r\n', '\n'),
+      text = text,
       row = row,
       column = first,
       tail = #line - last,
@@ -214,6 +214,10 @@ client.on_attach(function(_, buffer)
     end
   end)
   on({ 'InsertLeave', 'BufLeave' }, M.dismiss)
+  -- A person may be writing already.
+  if config.current.inline.enabled and buffer == vim.api.nvim_get_current_buf() and inserting() then
+    M.cursor_moved()
+  end
 end)
 
 client.on_exit(function(client_id)

@@ -6,8 +6,6 @@ local M = {}
 local namespace = vim.api.nvim_create_namespace('hearth_ghost')
 local can_push_aside = vim.fn.has('nvim-0.10') == 1
 
-vim.api.nvim_set_hl(0, 'HearthGhost', { default = true, link = 'Comment' })
-
 -- Marks show a tab as one cell: spaces to the next stop instead.
 local function expand(text, column)
   local width = vim.bo.tabstop

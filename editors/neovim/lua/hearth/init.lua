@@ -13,6 +13,15 @@ local function attach_to(filetypes)
       client.attach(event.buf)
     end,
   })
+  -- A buffer gets its name after its file type where a person starts with an empty one.
+  vim.api.nvim_create_autocmd({ 'BufFilePost', 'BufWritePost' }, {
+    group = group,
+    callback = function(event)
+      if not client.of(event.buf) and vim.tbl_contains(filetypes, vim.bo[event.buf].filetype) then
+        client.attach(event.buf)
+      end
+    end,
+  })
   for _, buffer in ipairs(vim.api.nvim_list_bufs()) do
     if vim.api.nvim_buf_is_loaded(buffer) and vim.tbl_contains(filetypes, vim.bo[buffer].filetype) then
       client.attach(buffer)
@@ -20,9 +29,15 @@ local function attach_to(filetypes)
   end
 end
 
--- Options: see hearth.config, or :help hearth-setup.
+-- Options: see hearth.config, or :help hearth-setup. What is wrong with them is said in one line, and
+-- again by what needs them: an error here would show where this was called from, not what to do.
 function M.setup(options)
-  config.set(options)
+  local problem = config.set(options)
+  require('hearth.client').configured(problem)
+  if problem then
+    return vim.notify('hearth.setup: ' .. problem, vim.log.levels.ERROR)
+  end
+  require('hearth.highlight')
   require('hearth.answer')
   local inline = require('hearth.inline')
   for name, key in pairs(config.current.keys) do

@@ -17,18 +17,30 @@ function M.first_line(text)
 end
 
 if native then
+  -- Neovim asks after its own events only.
+  local function ask_now(buffer)
+    if buffer == vim.api.nvim_get_current_buf() and vim.api.nvim_get_mode().mode:sub(1, 1) == 'i' then
+      vim.api.nvim_exec_autocmds('CursorMovedI', { buffer = buffer, modeline = false })
+    end
+  end
+
   client.on_attach(function(client_id, buffer)
     local connection = vim.lsp.get_client_by_id(client_id)
     if config.current.inline.enabled and connection and connection.server_capabilities.inlineCompletionProvider then
       native.enable(true, { bufnr = buffer })
+      -- A person may be writing already. Neovim itself is ready after what it schedules behind this.
+      vim.schedule(function()
+        vim.schedule(function()
+          ask_now(buffer)
+        end)
+      end)
     end
   end)
 
-  -- Neovim asks after its own events only.
   client.on('hearth/inlineCompletionReady', function(_, ready)
     local buffer = vim.api.nvim_get_current_buf()
-    if vim.uri_from_bufnr(buffer) == ready.uri and vim.api.nvim_get_mode().mode:sub(1, 1) == 'i' then
-      vim.api.nvim_exec_autocmds('CursorMovedI', { buffer = buffer, modeline = false })
+    if vim.uri_from_bufnr(buffer) == ready.uri then
+      ask_now(buffer)
     end
   end)
 end
@@ -90,6 +102,9 @@ end
 
 -- Asks now, however short the pause was.
 function M.request()
+  if not client.of(0) then
+    return vim.notify('hearth: ' .. client.why_not(vim.api.nvim_get_current_buf()), vim.log.levels.WARN)
+  end
   if ghost then
     return ghost.request(1)
   end

@@ -76,6 +76,11 @@ function M.has_ended(job)
   return ended[job.state.state] == true
 end
 
+-- How many there were so far.
+function M.count()
+  return #order
+end
+
 -- The youngest job that still runs, or nil.
 function M.running()
   for i = #order, 1, -1 do
@@ -94,22 +99,36 @@ function M.cancel(job)
   end
 end
 
--- "Explain average: reading 120 of 340 tokens, about 12 s left"
+-- "Explain average: prefilling 120 of 340 tokens, about 12 s left"
 function M.describe(job)
   return ('%s: %s'):format(job.state.title, job.state.message)
 end
 
--- "hearth 17% 12 s", "hearth: ember", "hearth: loading", or nothing where no buffer is attached.
+-- "17% 12 s", of a job or of the model while it loads.
+local function progress(state)
+  local eta = state.etaMs and (' %d s'):format(math.ceil(state.etaMs / 1000)) or ''
+  return ('%d%%%s'):format(state.percentage or 0, eta)
+end
+
+-- "ember", "loading", "loading 17% 12 s", "failed".
+local function describe_model(state)
+  if state.state == 'ready' and state.name then
+    return state.name
+  end
+  return state.percentage and state.state .. ' ' .. progress(state) or state.state
+end
+
+-- "hearth 17% 12 s", "hearth: ember", "hearth: loading 17% 12 s", or nothing where no buffer is
+-- attached.
 function M.statusline()
   local job = M.running()
   if job then
-    local eta = job.state.etaMs and (' %d s'):format(math.ceil(job.state.etaMs / 1000)) or ''
-    return ('hearth %d%%%s'):format(job.state.percentage or 0, eta)
+    return 'hearth ' .. progress(job.state)
   end
   if not model or not client.any() then
     return ''
   end
-  return 'hearth: ' .. (model.state == 'ready' and model.name or model.state)
+  return 'hearth: ' .. describe_model(model)
 end
 
 -- Asks the daemon; callback(lines).
@@ -122,13 +141,13 @@ function M.report(callback)
     if err then
       return callback({ 'hearth: ' .. (err.message or 'no answer') })
     end
-    local about = status.model.name or status.model.state
+    local about = describe_model(status.model)
     if status.model.error then
       about = about .. ': ' .. status.model.error
     end
     local lines = { ('hearth %s, model: %s'):format(status.version, about) }
     for _, state in ipairs(status.jobs or {}) do
-      table.insert(lines, ('  %d  %-9s  %s: %s'):format(state.id, state.state, state.title, state.message))
+      table.insert(lines, ('  %d  %-10s  %s: %s'):format(state.id, state.state, state.title, state.message))
     end
     callback(lines)
   end)

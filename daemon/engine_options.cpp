@@ -1,0 +1,45 @@
+// The configuration's words and figures as the engine takes them.
+#include "daemon/engine_options.hpp"
+
+#include <chrono>
+#include <string>
+
+namespace hearth::daemon {
+namespace {
+
+engine::MtpUse mtp_use(const std::string& speculate) {
+  if (speculate == "auto") return engine::MtpUse::where_it_pays;
+  return speculate == "mtp" ? engine::MtpUse::always : engine::MtpUse::off;
+}
+
+}  // namespace
+
+engine::EngineOptions engine_options(const Config& config, const std::filesystem::path& model,
+                                     const std::filesystem::path& state) {
+  engine::EngineOptions options;
+  options.model = model;
+  options.threads = static_cast<int>(config.model_threads);
+  options.isa = kernels::parse_isa(config.model_isa);  // "auto": none of them
+  options.kv = config.model_kv == "f16" ? engine::KvType::f16 : engine::KvType::f32;
+  options.context = config.model_context;
+  options.mtp = mtp_use(config.decode_speculate);
+  if (config.decode_speculate == "off") options.drafts = 0;
+  options.scratch = config.memory_scratch;
+  options.experts.memory = config.memory_experts.value_or(0);
+  options.experts.reader = engine::parse_reader(config.experts_reader);
+  options.experts.policy =
+      engine::parse_policy(config.experts_policy).value_or(engine::PolicyKind::lrfu);
+  options.experts.prefetch = config.experts_prefetch;
+  options.experts.history = state;
+  options.experts.yield_memory = true;
+  options.prefix_ram_bytes = config.prefix_cache_ram;
+  options.checkpoint_distance = config.prefix_cache_interval;
+  if (!state.empty() && config.prefix_cache_disk > 0) options.prefix_directory = state / "prefixes";
+  options.prefix_disk_bytes = config.prefix_cache_disk;
+  options.prefix_daily_bytes = config.prefix_cache_daily_write_limit;
+  options.disk_min_seconds =
+      std::chrono::duration<double>(config.prefix_cache_min_recompute_time).count();
+  return options;
+}
+
+}  // namespace hearth::daemon

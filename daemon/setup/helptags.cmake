@@ -1,0 +1,15 @@
+# Writes the file by which Neovim's :help finds what is between asterisks in a help file, as
+# :helptags does: cmake -DHELP=FILE -DTAGS=FILE -P helptags.cmake
+file(STRINGS ${HELP} lines REGEX "\\*[^* \t]+\\*" ENCODING UTF-8)
+get_filename_component(name ${HELP} NAME)
+set(tags "")
+foreach(line IN LISTS lines)
+  string(REGEX MATCHALL "(^|[ \t])\\*[^* \t|]+\\*" found "${line}")
+  foreach(tag IN LISTS found)
+    string(REGEX REPLACE "[* \t]" "" tag "${tag}")
+    list(APPEND tags "${tag}\t${name}\t/*${tag}*")
+  endforeach()
+endforeach()
+list(SORT tags)
+list(JOIN tags "\n" text)
+file(WRITE ${TAGS} "${text}\n")

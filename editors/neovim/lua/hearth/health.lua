@@ -1,0 +1,144 @@
+-- :checkhealth hearth: the setup, the program, its configuration, the daemon and its model, their
+-- versions, and what this Neovim can do. Asks the program; starts and changes nothing.
+local client = require('hearth.client')
+local config = require('hearth.config')
+
+local M = {}
+
+local timeout_ms = 10000
+
+-- Neovim's own since 0.10, what came before it until then.
+local function reporter(name)
+  return vim.health and vim.health[name] or require('health')['report_' .. name]
+end
+local start, ok, info, warn = reporter('start'), reporter('ok'), reporter('info'), reporter('warn')
+local problem = reporter('error')
+
+-- Runs the program with other words than `lsp`. Its exit code (nil where it did not end in time),
+-- standard output, and its last line on standard error.
+local function ask(...)
+  local command = {}
+  for _, word in ipairs(config.current.cmd) do
+    if word == 'lsp' then
+      break
+    end
+    table.insert(command, word)
+  end
+  vim.list_extend(command, { ... })
+  local out, said
+  local options = { stdout_buffered = true, stderr_buffered = true }
+  function options.on_stdout(_, lines)
+    out = table.concat(lines, '\n')
+  end
+  function options.on_stderr(_, lines)
+    said = vim.trim(table.concat(lines, '\n')):match('[^\n]*$'):gsub('^hearth: ', '')
+  end
+  local job = vim.fn.jobstart(command, options)
+  local code = job > 0 and vim.fn.jobwait({ job }, timeout_ms)[1] or -1
+  if code == -1 then
+    vim.fn.jobstop(job)
+    return nil, '', 'no answer within ten seconds'
+  end
+  vim.wait(1000, function() -- the streams are handed over after the exit code
+    return out and said
+  end, 10)
+  return code, out or '', said or ''
+end
+
+local function check_setup()
+  start('hearth: setup')
+  if client.refused() then
+    return problem(client.refused())
+  end
+  ok('the options of setup() are in order')
+  local attached = client.attached_buffers()
+  info(#attached == 0 and 'no buffer is attached yet' or 'attached: ' .. table.concat(attached, ', '))
+end
+
+-- The build, or nil.
+local function check_program()
+  start('hearth: program')
+  local program = config.current.cmd[1]
+  local path = vim.fn.exepath(program)
+  if path == '' then
+    problem(("there is no program '%s'"):format(program), { 'put hearth on the PATH, or set cmd in setup()' })
+    return nil
+  end
+  local code, said, complaint = ask('--version')
+  local build = said:match('^hearth (%S+)')
+  if code ~= 0 or not build then
+    problem(("'%s --version' failed: %s"):format(path, complaint), { 'is this hearth? cmd of setup() names it' })
+    return nil
+  end
+  ok(('%s, version %s'):format(path, build))
+  code, _, complaint = ask('daemon', '--print-config')
+  if code == 0 then
+    ok('its configuration can be read')
+  else
+    problem('its configuration: ' .. complaint, { "mend it; 'hearth daemon --print-config' shows every key" })
+  end
+  return build
+end
+
+local function check_daemon(build)
+  start('hearth: daemon and model')
+  local code, said, complaint = ask('status', '--json')
+  if code ~= 0 then
+    local advice = { "an attached buffer starts one; 'hearth daemon' does so from a shell" }
+    return warn('the daemon: ' .. (complaint ~= '' and complaint or 'no answer'), advice)
+  end
+  local read, status = pcall(vim.fn.json_decode, said)
+  if not read or type(status) ~= 'table' or type(status.model) ~= 'table' then
+    return problem("the answer of 'hearth status --json' is not understood", { 'does cmd of setup() name hearth?' })
+  end
+  ok(('it runs: process %s, version %s'):format(status.pid, status.build))
+  if status.build ~= build then
+    local advice = { "'hearth stop' ends it; the next editor starts the new one" }
+    warn('it is of another build than the program, ' .. build, advice)
+  end
+  local model = status.model
+  if model.state == 'ready' then
+    ok(('model: %s, from %s'):format(model.name, model.directory))
+  elseif type(model.error) == 'string' and model.error ~= '' then
+    problem('model: ' .. model.error, { 'model.path of the configuration names its folder' })
+  else
+    info(('model: %s, from %s'):format(model.state, model.directory))
+  end
+  info('its log: ' .. tostring(status.log))
+end
+
+local function check_neovim()
+  start('hearth: Neovim')
+  if vim.fn.has('nvim-0.7') == 0 then
+    return problem('hearth needs Neovim 0.7 or later')
+  end
+  local version = vim.version()
+  ok(('Neovim %d.%d.%d'):format(version.major, version.minor, version.patch))
+  if not config.current.inline.enabled then
+    info('ghost text: off (inline.enabled of setup())')
+  elseif vim.lsp.inline_completion then
+    info("ghost text: Neovim's own inline completion")
+  elseif vim.fn.has('nvim-0.10') == 1 then
+    info("ghost text: the plugin's own")
+  else
+    info("ghost text: the plugin's own; in the middle of a line the rest of the line is drawn anew")
+  end
+  info("an answer's state is shown in the window's " .. (vim.fn.exists('+winbar') == 1 and 'bar' or 'status line'))
+  for name, key in pairs(config.current.keys) do
+    local mapping = key and vim.fn.maparg(key, 'i', false, true)
+    if mapping and not client.refused() and not vim.startswith(mapping.desc or '', 'hearth:') then
+      warn(('%s (keys.%s) was mapped to something else after setup()'):format(key, name))
+    end
+  end
+end
+
+function M.check()
+  check_setup()
+  local build = check_program()
+  if build then
+    check_daemon(build)
+  end
+  check_neovim()
+end
+
+return M

@@ -1,0 +1,76 @@
+// What each expert's bytes were when they were first read for work, and whether they are still the
+// same at every later read from disk. State is kept only as long as they are: it was made of them.
+//
+// Threading: any.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/experts/store.hpp"
+
+namespace hearth::engine {
+
+class ExpertDigests {
+ public:
+  // `stamps`: digest_stamps of the files. `note`: for the log, from any thread. Keeps a reference
+  // to the store.
+  ExpertDigests(const ExpertStore& store, std::uint64_t fingerprint, std::uint64_t stamps,
+                std::function<void(const std::string&)> note);
+
+  // An expert that was read into a slot. Empty, or how it differs from before: file and tensor and
+  // what to do. From then on what was computed before is not to be used; see differences().
+  std::string check(ExpertStore::Key key, std::span<const std::byte> slot);
+
+  // How often an expert differed. State that was made before this changed is to be dropped.
+  std::uint64_t differences() const { return differences_; }
+  // The last difference in a sentence, for a request whose state was dropped.
+  std::string last_difference() const;
+  // All of the state on disk was dropped that was made before differences() became so many.
+  void dropped(std::uint64_t differences);
+
+  // To be kept beside the state on disk, and there before any that was made since; empty where
+  // nothing is new, or state that must be dropped is still there.
+  std::optional<std::vector<std::byte>> unsaved();
+  void saved();  // it is there
+  // Before the first check: what another process kept. False: it is not of this checkpoint.
+  bool restore(std::span<const std::byte> bytes);
+  std::uint64_t saved_bytes() const;
+
+  struct Cost {
+    std::uint64_t bytes = 0;
+    double seconds = 0;  // of the threads that read
+  };
+  Cost cost() const;
+
+ private:
+  using Digests = std::array<std::uint64_t, 3>;  // gate, up, down; 0: not read yet
+
+  std::vector<std::byte> encode() const;
+
+  const ExpertStore& store_;
+  const std::uint64_t fingerprint_;
+  const std::uint64_t stamps_;  // of the files as they are
+  const std::function<void(const std::string&)> note_;
+  std::atomic<std::uint64_t> differences_ = 0;
+  std::atomic<std::uint64_t> bytes_ = 0;
+  std::atomic<std::uint64_t> nanoseconds_ = 0;
+
+  mutable std::mutex mutex_;
+  std::vector<Digests> digests_;  // by key
+  std::uint64_t known_under_;     // the files' stamps when the first of these digests was taken
+  std::uint64_t dropped_ = 0;     // of differences_, those whose state is gone
+  std::uint64_t changes_ = 1;     // of digests_; the table itself is the first
+  std::uint64_t saved_ = 0;       // of these
+  std::uint64_t saving_ = 0;
+  std::string last_difference_;
+};
+
+}  // namespace hearth::engine

@@ -1,0 +1,37 @@
+// What the features of one editor's session see of it and of the process around it. The session
+// itself is lsp/session.hpp's, which changes what features only look at.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lsp/document/documents.hpp"
+#include "lsp/document/syntax.hpp"
+#include "lsp/jobs/jobs.hpp"
+#include "lsp/protocol/client.hpp"
+#include "lsp/protocol/rpc.hpp"
+#include "lsp/support/host.hpp"
+#include "lsp/support/model.hpp"
+#include "lsp/support/options.hpp"
+
+namespace hearth::lsp {
+
+enum class ModelState : std::uint8_t { loading, ready, failed };
+
+// Refers to what outlives the features. For the Host's thread.
+struct Session {
+  Host& host;
+  Model& model;
+  Jobs& jobs;
+  Rpc& rpc;
+  const ServerOptions& options;
+  const Client& client;
+  const Documents& documents;
+  const std::vector<std::string>& folders;  // URIs of the workspace's
+  const std::shared_ptr<Syntax> syntax;     // work on other threads keeps it alive
+  ModelState model_state = ModelState::loading;
+};
+
+}  // namespace hearth::lsp

@@ -1,0 +1,16 @@
+// Which messages of a client may be large: those that bring a document. All others are refused
+// before their bytes are kept, in answer to their id wherever that stands in them.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string_view>
+
+#include "lsp/protocol/wire.hpp"
+
+namespace hearth::lsp {
+
+// A MessageReader::Screen for what clients send.
+std::unique_ptr<Refusal> screen_message(std::string_view beginning, std::size_t length);
+
+}  // namespace hearth::lsp

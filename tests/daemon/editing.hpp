@@ -1,0 +1,34 @@
+// What an editor in these tests shows and asks for: a small function, requests about it, and what a
+// person is told meanwhile.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "daemon/commands/scripted_editor.hpp"
+#include "tests/daemon/home.hpp"
+
+namespace hearth::tests {
+
+inline constexpr const char* stats_uri = "file:///stats.py";
+// Five lines that the embedded checkpoint can explain.
+inline constexpr const char* average =
+    "def average(values):\n"
+    "    total = 0\n"
+    "    for value in values:\n"
+    "        total += value\n"
+    "    return total / len(values)\n";
+
+// The params of workspace/executeCommand for an explanation of the first `lines` lines.
+Json explain_command(const std::string& uri, int lines);
+// The code actions that are offered for these lines.
+Json actions(daemon::ScriptedEditor& editor, const std::string& uri, int lines);
+
+// Texts of window/showMessage, from now on; the editor has no other listener meanwhile.
+struct Messages {
+  explicit Messages(daemon::ScriptedEditor& editor);
+  std::size_t with(const std::string& words) const;  // how many have these words
+  std::vector<std::string> shown;
+};
+
+}  // namespace hearth::tests

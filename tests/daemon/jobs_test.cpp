@@ -1,0 +1,180 @@
+// Jobs of a real daemon: who may stop them, when they stop by themselves, and where answers go.
+#include <doctest/doctest.h>
+#include <poll.h>
+
+#include <algorithm>
+#include <csignal>
+
+#include "daemon/platform/error.hpp"
+#include "daemon/platform/files.hpp"
+#include "tests/daemon/editing.hpp"
+#include "tests/daemon/home.hpp"
+
+using namespace hearth::daemon;
+using namespace hearth::tests;
+namespace fs = std::filesystem;
+
+namespace {
+
+// More than can be done before what follows them is handled, some of it by processes that start.
+constexpr std::size_t many = 150;
+
+// The editor then waits for so many explanations, the first of which is being written, and the
+// daemon knows of all.
+void ask_for(const Home& home, ScriptedEditor& editor, std::size_t explanations) {
+  editor.initialize(Json::object(), {{"hearth", {{"protocol", 2}, {"features", {"jobs"}}}}});
+  editor.open(stats_uri, "python", average);
+  bool writes = false;
+  editor.on_notification = [&](const std::string& method, const Json&) {
+    writes = writes || method == "hearth/textDelta";
+  };
+  for (std::size_t i = 0; i < explanations; ++i) {
+    editor.begin("workspace/executeCommand", explain_command(stats_uri, 5));
+  }
+  editor.until([&] { return writes; });
+  while (home.status()["jobs"].size() < explanations) ::poll(nullptr, 0, 5);
+  editor.on_notification = nullptr;
+}
+
+std::size_t jobs_in(const Json& jobs, const char* state) {
+  return static_cast<std::size_t>(std::count_if(
+      jobs.begin(), jobs.end(), [&](const Json& job) { return job["state"] == state; }));
+}
+
+// Once no editor is there and every job has ended.
+Json jobs_at_rest(const Home& home) {
+  for (;;) {
+    const Json status = home.status();
+    const Json& jobs = status["jobs"];
+    const bool ended = std::all_of(jobs.begin(), jobs.end(),
+                                   [](const Json& job) { return job.contains("ended"); });
+    if (ended && status["clients"].empty()) return jobs;
+    ::poll(nullptr, 0, 10);
+  }
+}
+
+std::vector<fs::path> answers(const Home& home) {
+  std::vector<fs::path> files;
+  std::error_code none;
+  for (const auto& entry : fs::directory_iterator(home.paths().answers(), none)) {
+    files.push_back(entry.path());
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+// One explanation for an editor that is shown a file.
+void explain_into_a_file(const Home& home) {
+  auto editor = home.editor(true);
+  bool told = false;
+  editor.on_notification = [&](const std::string& method, const Json& params) {
+    told = told || (method == "window/showMessage" &&
+                    params["message"].get<std::string>().find("also in") != std::string::npos);
+  };
+  editor.initialize(Json::object(), nullptr);
+  editor.open(stats_uri, "python", average);
+  editor.request("workspace/executeCommand", explain_command(stats_uri, 5));
+  editor.until([&] { return told; });
+  CHECK(editor.quit() == 0);
+}
+
+}  // namespace
+
+TEST_CASE("answers that nobody waits for any more are not computed") {
+  const Home home;
+  home.hearth("daemon");
+  auto editor = home.editor(true);
+  ask_for(home, editor, many);
+  SUBCASE("the editor exits") {
+    CHECK(editor.quit() == 0);
+  }
+  SUBCASE("the editor is gone") {
+    editor.process().close_input();
+  }
+  SUBCASE("its language server is killed") {
+    ::kill(editor.process().pid(), SIGKILL);
+  }
+  const Json jobs = jobs_at_rest(home);
+  CHECK(jobs.size() == many);
+  CHECK(jobs_in(jobs, "cancelled") > 0);
+  CHECK(jobs_in(jobs, "cancelled") + jobs_in(jobs, "done") == many);
+  CHECK(home.status()["model"]["cancelled"] > 0);
+}
+
+TEST_CASE("a job is shown and cancelled on the command line") {
+  const Home home;
+  home.hearth("daemon");
+  auto editor = home.editor(true);
+  ask_for(home, editor, many);
+  const Json jobs = home.status()["jobs"];
+  const std::string last = jobs.back()["id"].dump();
+
+  const Finished cancelled = home.hearth("jobs cancel " + last);
+  CHECK(cancelled.out == "job " + last + " is cancelled\n");
+  CHECK(cancelled.code == 0);
+  const Finished again = home.hearth("jobs cancel " + last);
+  CHECK(again.err == "hearth: job " + last + " has ended already (cancelled)\n");
+  CHECK(again.code == 1);
+  const Finished shown = home.hearth("jobs show " + last);
+  CHECK(shown.code == 0);
+  CHECK(shown.out.find("cancelled  Explain average") != std::string::npos);
+  CHECK(shown.out.find("about file:///stats.py") != std::string::npos);
+  // Others go on.
+  CHECK(jobs_in(home.status()["jobs"], "cancelled") == 1);
+
+  const std::string first = jobs.front()["id"].dump();
+  Json job;
+  auto control = home.control();
+  REQUIRE(control);
+  do {
+    job = ask(*control, "job", jobs.front()["id"].get<std::uint64_t>());
+  } while (job["state"] != "done");
+  CHECK(job["text"].get<std::string>().starts_with("Computes the average"));
+  CHECK(home.hearth("jobs show " + first).out.find("\n\nComputes the average") !=
+        std::string::npos);
+  CHECK(Json::parse(home.hearth("jobs show --json " + first).out)["text"] == job["text"]);
+}
+
+TEST_CASE("a job that is not there, or no number, is an error") {
+  const Home home;
+  home.hearth("daemon");
+  for (const char* command : {"jobs show 77", "jobs cancel 77"}) {
+    const Finished finished = home.hearth(command);
+    CHECK(finished.code == 1);
+    CHECK(finished.err == "hearth: there is no job 77 (any more): `hearth jobs` lists them\n");
+  }
+  CHECK(home.hearth("jobs show").code == 2);
+  CHECK(home.hearth("jobs cancel seven").code == 2);
+  auto control = home.control();
+  REQUIRE(control);
+  CHECK_THROWS_WITH(ask(*control, "job"),
+                    "the request names no job: {\"request\": \"job\", \"id\": 7}");
+}
+
+TEST_CASE("no daemon gives a job's number or its answer's name a second time") {
+  const Home home;
+  explain_into_a_file(home);
+  const auto before = answers(home);
+  REQUIRE(before.size() == 1);
+  const std::string text = read_file(before.front(), 1 << 20);
+  CHECK(text.find("Computes the average") != std::string::npos);
+  CHECK(text.find("hearth keeps this file until 20") != std::string::npos);
+  const auto number = home.status()["jobs"].front()["id"].get<std::uint64_t>();
+  CHECK(stop_daemon(home.paths()) == Stopped::itself);
+
+  explain_into_a_file(home);
+  CHECK(home.status()["jobs"].front()["id"].get<std::uint64_t>() > number);
+  CHECK(answers(home).size() == 2);
+  CHECK(read_file(before.front(), 1 << 20) == text);
+}
+
+TEST_CASE("a daemon that starts removes the answers that are too old") {
+  Home home;
+  home.configure("[answer]\nkeep = \"1h\"\n");
+  explain_into_a_file(home);
+  CHECK(stop_daemon(home.paths()) == Stopped::itself);
+  const auto file = answers(home).front();
+  fs::last_write_time(file, fs::file_time_type::clock::now() - std::chrono::hours(2));
+  home.hearth("daemon");
+  CHECK(answers(home).empty());
+}
