@@ -10,6 +10,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <cwchar>
 #include <initializer_list>
 #include <iostream>
 #include <string_view>
@@ -64,10 +65,10 @@ class EditedInput : public ChatInput {
     ::el_set(edit_, EL_PROMPT_ESC, &EditedInput::show_prompt, '\1');
     // Ctrl-C and Ctrl-Z are keys here, so that a line can be dropped without ending the process.
     ::el_set(edit_, EL_SETTY, "-d", "-isig", nullptr);
-    bind("hearth-paste", &EditedInput::paste, {"\\e[200~"});
-    bind("hearth-line-break", &EditedInput::line_break, {"\\e\\r", "\\e\\n"});
-    bind("hearth-drop", &EditedInput::drop, {"^C"});
-    bind("hearth-suspend", &EditedInput::suspend, {"^Z"});
+    bind(L"hearth-paste", &EditedInput::paste, {L"\\e[200~"});
+    bind(L"hearth-line-break", &EditedInput::line_break, {L"\\e\\r", L"\\e\\n"});
+    bind(L"hearth-drop", &EditedInput::drop, {L"^C"});
+    bind(L"hearth-suspend", &EditedInput::suspend, {L"^Z"});
     ::el_set(edit_, EL_BIND, "^R", "em-inc-search-prev", nullptr);
     for (const std::string& message : past) remember(message);
   }
@@ -112,7 +113,7 @@ class EditedInput : public ChatInput {
   }
 
  private:
-  using Function = unsigned char (*)(EditLine*, int);
+  using Function = unsigned char (*)(EditLine*, std::wint_t);
 
   static EditedInput& of(EditLine* edit) {
     void* self = nullptr;
@@ -120,9 +121,10 @@ class EditedInput : public ChatInput {
     return *static_cast<EditedInput*>(self);
   }
 
-  void bind(const char* name, Function function, std::initializer_list<const char*> keys) {
-    ::el_set(edit_, EL_ADDFN, name, "of hearth chat", function);
-    for (const char* key : keys) ::el_set(edit_, EL_BIND, key, name, nullptr);
+  // libedit keeps the name; from the function for narrow strings it would keep a copy for ever.
+  void bind(const wchar_t* name, Function function, std::initializer_list<const wchar_t*> keys) {
+    ::el_wset(edit_, EL_ADDFN, name, L"of hearth chat", function);
+    for (const wchar_t* key : keys) ::el_wset(edit_, EL_BIND, key, name, nullptr);
   }
 
   void show(const char* text) const {
@@ -133,7 +135,7 @@ class EditedInput : public ChatInput {
   static char* show_prompt(EditLine* edit) { return of(edit).prompt_.data(); }
 
   // Everything up to the terminal's mark is text, line breaks too.
-  static unsigned char paste(EditLine* edit, int /*key*/) {
+  static unsigned char paste(EditLine* edit, std::wint_t /*key*/) {
     std::wstring text;
     wchar_t c = 0;
     while (::el_wgetc(edit, &c) == 1) {
@@ -149,17 +151,17 @@ class EditedInput : public ChatInput {
     return ::el_winsertstr(edit, text.c_str()) == 0 || text.empty() ? CC_REFRESH : CC_ERROR;
   }
 
-  static unsigned char line_break(EditLine* edit, int /*key*/) {
+  static unsigned char line_break(EditLine* edit, std::wint_t /*key*/) {
     return ::el_winsertstr(edit, L"\n") == 0 ? CC_REFRESH : CC_ERROR;
   }
 
-  static unsigned char drop(EditLine* edit, int /*key*/) {
+  static unsigned char drop(EditLine* edit, std::wint_t /*key*/) {
     of(edit).dropped_ = true;
     ::el_winsertstr(edit, L" ");  // an empty line would look like the end of input
     return CC_NEWLINE;
   }
 
-  static unsigned char suspend(EditLine* edit, int /*key*/) {
+  static unsigned char suspend(EditLine* edit, std::wint_t /*key*/) {
     ::el_set(edit, EL_PREP_TERM, 0);
     ::raise(SIGTSTP);
     ::el_set(edit, EL_PREP_TERM, 1);

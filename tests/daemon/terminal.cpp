@@ -91,7 +91,9 @@ int Terminal::finish() {
   int status = 0;
   REQUIRE(::waitpid(child_, &status, 0) == child_);
   child_ = -1;
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  if (code != 0) MESSAGE("ended with " << code << ": " << plain(shown_));
+  return code;
 }
 
 void Terminal::signal(int number) const {
