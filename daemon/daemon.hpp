@@ -1,6 +1,24 @@
 // The daemon's life: takes the lock, opens the socket, puts host, model, jobs and sessions
 // together, and takes them apart again.
 //
+// The threads, what each owns, and how others reach it. What two of them touch is guarded by a
+// mutex that clang checks (engine/support/mutex.hpp), or atomic.
+//
+// thread        owns                            others reach it by
+// host          sockets, sessions, documents,   lsp::Host::post; it never waits for any other
+//               jobs, timers; all of lsp/       thread but at the daemon's end
+// background    a copy of what one task needs:  lsp::Host::background: work, and what follows on
+//  (a pool)     a snapshot, texts to count      the host's thread
+// computing     engine::Session, Generation,    Scheduler::submit, cancel, between_steps;
+//               PrefixCache, SessionPool, the   Engine's const methods that say "from any thread"
+//               Backend: all that computes
+// kernel        pieces of one operation         kernels::Pool::run, which waits for them
+//  workers
+// readers       reads under way                 AsyncReader::submit; they tell the expert cache
+// warmer        the history of uses, memory     the expert cache, which is thread-safe
+//               that is given back
+// writer        files of prefix checkpoints     PrefixDisk's queue
+//
 // What is thrown, where, and who catches it:
 //
 // thread        what runs                       who takes an exception

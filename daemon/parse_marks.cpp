@@ -51,6 +51,7 @@ void ParseMarks::take_up() {
       useless += std::filesystem::remove(entry.path(), ignored) ? 1 : 0;
       continue;
     }
+    const engine::Lock lock(mutex_);
     log_.warn("the daemon before this one ended while it parsed " + uri +
               ": it is not parsed until a daemon has been stopped in order");
     refused_.emplace(std::move(uri), false);
@@ -62,14 +63,14 @@ void ParseMarks::take_up() {
 }
 
 bool ParseMarks::begin(const std::string& uri) {
-  const std::lock_guard lock(mutex_);
+  const engine::Lock lock(mutex_);
   if (refused_.contains(uri)) return false;
   if (++parsing_[uri] == 1 && uri.size() <= longest_uri) write_mark(mark_of(uri), uri);
   return true;
 }
 
 void ParseMarks::end(const std::string& uri) {
-  const std::lock_guard lock(mutex_);
+  const engine::Lock lock(mutex_);
   const auto found = parsing_.find(uri);
   if (found == parsing_.end() || --found->second > 0) return;
   parsing_.erase(found);
@@ -77,7 +78,7 @@ void ParseMarks::end(const std::string& uri) {
 }
 
 bool ParseMarks::is_news(const std::string& uri) {
-  const std::lock_guard lock(mutex_);
+  const engine::Lock lock(mutex_);
   const auto found = refused_.find(uri);
   return found != refused_.end() && !std::exchange(found->second, true);
 }

@@ -5,11 +5,11 @@
 
 #include <filesystem>
 #include <map>
-#include <mutex>
 #include <set>
 #include <string>
 
 #include "daemon/platform/log.hpp"
+#include "engine/support/mutex.hpp"
 #include "lsp/support/parse_guard.hpp"
 
 namespace hearth::daemon {
@@ -34,9 +34,10 @@ class ParseMarks : public lsp::ParseGuard {
 
   const std::filesystem::path directory_;
   Log& log_;
-  std::mutex mutex_;
-  std::map<std::string, bool, std::less<>> refused_;  // by URI: whether its user was told
-  std::map<std::string, int, std::less<>> parsing_;   // by URI: how many threads
+  engine::Mutex mutex_;
+  // By URI: whether its user was told; and how many threads parse it.
+  std::map<std::string, bool, std::less<>> refused_ HEARTH_GUARDED_BY(mutex_);
+  std::map<std::string, int, std::less<>> parsing_ HEARTH_GUARDED_BY(mutex_);
 };
 
 }  // namespace hearth::daemon

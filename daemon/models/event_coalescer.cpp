@@ -12,34 +12,42 @@ EventCoalescer::EventCoalescer(lsp::Host& host, lsp::GenerationEvents events)
     : host_(host), events_(std::move(events)) {}
 
 void EventCoalescer::progress(const lsp::GenerationProgress& progress) {
-  std::unique_lock lock(mutex_);
-  progress_ = progress;
-  wake(lock);
+  {
+    const engine::Lock lock(mutex_);
+    progress_ = progress;
+  }
+  wake();
 }
 
 void EventCoalescer::text(std::string_view text) {
   if (text.empty()) return;
-  std::unique_lock lock(mutex_);
-  text_ += text;
-  wake(lock);
+  {
+    const engine::Lock lock(mutex_);
+    text_ += text;
+  }
+  wake();
 }
 
 void EventCoalescer::done(lsp::Result<lsp::Answer> result) {
-  std::unique_lock lock(mutex_);
-  done_ = std::move(result);
-  wake(lock);
+  {
+    const engine::Lock lock(mutex_);
+    done_ = std::move(result);
+  }
+  wake();
 }
 
-void EventCoalescer::wake(std::unique_lock<std::mutex>& lock) {
-  if (std::exchange(on_its_way_, true)) return;
-  lock.unlock();
+void EventCoalescer::wake() {
+  {
+    const engine::Lock lock(mutex_);
+    if (std::exchange(on_its_way_, true)) return;
+  }
   const bool posted =
       insist([this] { host_.post([self = shared_from_this()] { self->deliver(); }); });
   if (!posted) throw std::bad_alloc();
 }
 
 void EventCoalescer::deliver() {
-  std::unique_lock lock(mutex_);
+  engine::Lock lock(mutex_);
   on_its_way_ = false;
   const auto text = std::exchange(text_, {});
   const auto progress = std::exchange(progress_, std::nullopt);

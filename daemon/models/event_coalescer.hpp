@@ -3,11 +3,11 @@
 #pragma once
 
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
 
+#include "engine/support/mutex.hpp"
 #include "lsp/support/host.hpp"
 #include "lsp/support/model.hpp"
 
@@ -23,16 +23,16 @@ class EventCoalescer : public std::enable_shared_from_this<EventCoalescer> {
   void done(lsp::Result<lsp::Answer> result);  // the last event
 
  private:
-  void wake(std::unique_lock<std::mutex>& lock);
+  void wake();
   void deliver();  // on the Host's thread
 
   lsp::Host& host_;
   const lsp::GenerationEvents events_;
-  std::mutex mutex_;
-  bool on_its_way_ = false;
-  std::string text_;
-  std::optional<lsp::GenerationProgress> progress_;
-  std::optional<lsp::Result<lsp::Answer>> done_;
+  engine::Mutex mutex_;
+  bool on_its_way_ HEARTH_GUARDED_BY(mutex_) = false;
+  std::string text_ HEARTH_GUARDED_BY(mutex_);
+  std::optional<lsp::GenerationProgress> progress_ HEARTH_GUARDED_BY(mutex_);
+  std::optional<lsp::Result<lsp::Answer>> done_ HEARTH_GUARDED_BY(mutex_);
 };
 
 }  // namespace hearth::daemon

@@ -28,7 +28,7 @@ lsp::FinishReason finish_reason(engine::StopReason reason) {
 
 // `computing`: the prompt was a good one, so a failure is no fault of the request.
 void count_abandoned(LocalModel::Engine& shared, const lsp::ModelError& error, bool computing) {
-  const std::scoped_lock lock(shared.mutex);
+  const engine::Lock lock(shared.mutex);
   ModelStatus& status = shared.status;
   ++(error.cancelled ? status.cancelled : status.failed);
   if (error.cancelled || !computing) return;
@@ -71,7 +71,7 @@ Task::Step GenerationTask::step(const std::atomic<bool>& interrupt) {
   const engine::DecodeCounts& counts = generation_->counts();
   const std::uint64_t kept = counts.tokens - counts_before.tokens;
   {
-    const std::scoped_lock lock(shared_->mutex);
+    const engine::Lock lock(shared_->mutex);
     ++shared_->status.steps;
     shared_->status.tokens_computed += session.tokens_computed() - computed_before;
     shared_->status.answer_tokens += written;
@@ -103,7 +103,7 @@ void GenerationTask::begin() {
   lease_.emplace(shared_->sessions->acquire(request.prompt.tokens));
   generation_.emplace(lease_->session(), std::move(request));
   computing_ = true;
-  const std::scoped_lock lock(shared_->mutex);
+  const engine::Lock lock(shared_->mutex);
   shared_->status.prompt_tokens += generation_->prompt_tokens();
 }
 
@@ -120,17 +120,16 @@ void GenerationTask::report() {
   progress.thought_tokens = static_cast<std::int64_t>(generation_->thought_tokens());
   progress.answer_tokens = static_cast<std::int64_t>(generation_->answer_tokens());
   {
-    const std::scoped_lock lock(shared_->mutex);
-    const auto& speeds = shared_->speeds;
-    const auto& typical =
-        prompt_.kind == lsp::Prompt::Kind::chat ? speeds.answer : speeds.completion;
+    const engine::Lock lock(shared_->mutex);
+    auto& speeds = shared_->speeds;
+    const auto& typical = speeds.length(prompt_.kind == lsp::Prompt::Kind::chat);
     const auto thought_left =
         speeds.thought.expect(options_.thinking_budget) - progress.thought_tokens;
     const auto left = typical.expect(options_.max_tokens) - progress.answer_tokens +
                       (thinks ? std::max<std::int64_t>(thought_left, 1) : 0);
     const double unread = static_cast<double>(progress.prompt_tokens) - progress.prompt_done;
-    const auto reading =
-        unread > 0 ? speeds.prefill.time_for(unread) : std::optional(std::chrono::milliseconds(0));
+    auto reading = speeds.prefill.time_for(unread);
+    if (unread <= 0) reading = std::chrono::milliseconds(0);
     const auto writing =
         speeds.decode.time_for(static_cast<double>(std::max<std::int64_t>(left, 1)));
     if (reading && writing) progress.eta = *reading + *writing;
@@ -150,7 +149,7 @@ void GenerationTask::finish() {
   answer.prompt_time = whole(prompt_time_);
   answer.answer_time = whole(answer_time_);
   {
-    const std::scoped_lock lock(shared_->mutex);
+    const engine::Lock lock(shared_->mutex);
     auto& speeds = shared_->speeds;
     auto& typical = prompt_.kind == lsp::Prompt::Kind::chat ? speeds.answer : speeds.completion;
     if (answer.finish == lsp::FinishReason::stop) typical.add(answer.answer_tokens);
@@ -194,7 +193,7 @@ Task::Step PrefillTask::step(const std::atomic<bool>& interrupt) {
 
   const std::chrono::duration<double> time = Clock::now() - started;
   {
-    const std::scoped_lock lock(shared_->mutex);
+    const engine::Lock lock(shared_->mutex);
     ++shared_->status.steps;
     shared_->status.tokens_computed += session.tokens_computed() - computed_before;
     const double done = session.prefill_done() - before;
@@ -204,7 +203,7 @@ Task::Step PrefillTask::step(const std::atomic<bool>& interrupt) {
   if (progress == engine::Progress::interrupted) return Step::interrupted;
   if (progress == engine::Progress::more) return Step::more;
   {
-    const std::scoped_lock lock(shared_->mutex);
+    const engine::Lock lock(shared_->mutex);
     count_done(shared_->status);
   }
   const auto total = static_cast<std::int64_t>(tokens_.tokens.size());

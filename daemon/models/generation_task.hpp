@@ -2,12 +2,12 @@
 #pragma once
 
 #include <memory>
-#include <mutex>
 #include <optional>
 
 #include "daemon/models/event_coalescer.hpp"
 #include "daemon/models/local.hpp"
 #include "daemon/models/session_pool.hpp"
+#include "engine/support/mutex.hpp"
 
 namespace hearth::daemon {
 
@@ -17,9 +17,9 @@ struct LocalModel::Engine {
   std::shared_ptr<const engine::Engine> engine;
   std::optional<SessionPool> sessions;
 
-  std::mutex mutex;
-  Speeds speeds;
-  ModelStatus status;
+  engine::Mutex mutex;
+  Speeds speeds HEARTH_GUARDED_BY(mutex);
+  ModelStatus status HEARTH_GUARDED_BY(mutex);
 };
 
 class GenerationTask : public Task {

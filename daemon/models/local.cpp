@@ -67,7 +67,7 @@ void LocalModel::describe(lsp::Callback<lsp::ModelDescription> done) {
 }
 
 lsp::LoadingProgress LocalModel::loading() const {
-  const std::scoped_lock lock(shared_->mutex);
+  const engine::Lock lock(shared_->mutex);
   const engine::LoadProgress& load = shared_->status.load;
   lsp::LoadingProgress progress;
   if (load.bytes_total > 0) {
@@ -102,7 +102,7 @@ void LocalModel::estimate(lsp::Prompt prompt, lsp::Callback<lsp::Estimate> done)
         estimate.prompt_tokens = static_cast<std::int64_t>(tokens.size());
         estimate.uncached_tokens =
             estimate.prompt_tokens - static_cast<std::int64_t>(shared_->sessions->common(tokens));
-        const std::scoped_lock lock(shared_->mutex);
+        const engine::Lock lock(shared_->mutex);
         estimate.first_token =
             shared_->speeds.prefill.time_for(static_cast<double>(estimate.uncached_tokens));
         result = estimate;
@@ -126,7 +126,7 @@ lsp::GenerationId LocalModel::generate(lsp::Prompt prompt, lsp::GenerateOptions 
                                        lsp::GenerationEvents events) {
   auto events_out = std::make_shared<EventCoalescer>(host_, std::move(events));
   {
-    const std::scoped_lock lock(shared_->mutex);
+    const engine::Lock lock(shared_->mutex);
     ++shared_->status.requests;
   }
   events_out->progress(not_begun());
@@ -142,7 +142,7 @@ void LocalModel::cancel(lsp::GenerationId id) {
 
 ModelStatus LocalModel::status() const {
   const std::size_t waiting = scheduler_.size();
-  const std::scoped_lock lock(shared_->mutex);
+  const engine::Lock lock(shared_->mutex);
   ModelStatus status = shared_->status;
   status.waiting = waiting;
   if (status.state == ModelStatus::State::ready && status.failed_in_a_row > 0) {
@@ -204,7 +204,7 @@ std::shared_ptr<const engine::Engine> LocalModel::load() {
   const auto report = [&](const engine::LoadProgress& progress) {
     const auto now = Clock::now();
     {
-      const std::scoped_lock lock(shared_->mutex);
+      const engine::Lock lock(shared_->mutex);
       shared_->status.load = progress;
     }
     if (now - reported < load_report_every) return;
@@ -222,7 +222,7 @@ std::shared_ptr<const engine::Engine> LocalModel::load() {
   host_.log(lsp::LogLevel::info,
             "loaded " + engine->profile().name + " in " + seconds + ": " + engine->description());
   for (const auto& note : engine->notes()) host_.log(lsp::LogLevel::info, note);
-  const std::scoped_lock lock(shared_->mutex);
+  const engine::Lock lock(shared_->mutex);
   auto& status = shared_->status;
   status.state = ModelStatus::State::ready;
   status.name = engine->profile().name;
@@ -239,7 +239,7 @@ void LocalModel::loaded(std::shared_ptr<const engine::Engine> engine, std::strin
   load_error_ = std::move(error);
   if (!engine_) {
     host_.log(lsp::LogLevel::error, "the model cannot be loaded: " + load_error_);
-    const std::scoped_lock lock(shared_->mutex);
+    const engine::Lock lock(shared_->mutex);
     shared_->status.state = ModelStatus::State::failed;
     shared_->status.error = load_error_;
   }

@@ -41,6 +41,8 @@ struct Speeds {
   TypicalLength thought;     // of thinking models
   TypicalLength answer;      // of chats
   TypicalLength completion;  // of fill-in-the-middle
+
+  const TypicalLength& length(bool chat) const { return chat ? answer : completion; }
 };
 
 }  // namespace hearth::daemon

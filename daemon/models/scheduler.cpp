@@ -15,7 +15,7 @@ const lsp::ModelError cancelled_error{"cancelled", true};
 }  // namespace
 
 Scheduler::Id Scheduler::submit(lsp::Priority priority, std::unique_ptr<Task> task) {
-  std::unique_lock lock(mutex_);
+  engine::Lock lock(mutex_);
   const Id id = ++last_;
   if (closed_ || entries_.size() >= max_waiting) {
     const auto reason =
@@ -32,7 +32,7 @@ Scheduler::Id Scheduler::submit(lsp::Priority priority, std::unique_ptr<Task> ta
 }
 
 void Scheduler::cancel(Id id) {
-  std::unique_lock lock(mutex_);
+  engine::Lock lock(mutex_);
   const auto found = std::find_if(entries_.begin(), entries_.end(),
                                   [id](const auto& entry) { return entry->id == id; });
   if (found == entries_.end()) return;
@@ -49,14 +49,14 @@ void Scheduler::cancel(Id id) {
 }
 
 void Scheduler::between_steps(std::function<void()> call) {
-  const std::scoped_lock lock(mutex_);
+  const engine::Lock lock(mutex_);
   if (closed_) return;
   calls_.push_back(std::move(call));
   changed_.notify_one();
 }
 
 void Scheduler::notify_queued(const lsp::GenerationProgress& progress) {
-  const std::scoped_lock lock(mutex_);
+  const engine::Lock lock(mutex_);
   for (const auto& entry : entries_) {
     if (!entry->begun) entry->task->waiting(progress);
   }
@@ -65,7 +65,7 @@ void Scheduler::notify_queued(const lsp::GenerationProgress& progress) {
 void Scheduler::close(const lsp::ModelError& reason) {
   std::vector<std::unique_ptr<Task>> unbegun;
   {
-    const std::scoped_lock lock(mutex_);
+    const engine::Lock lock(mutex_);
     closed_ = std::make_unique<lsp::ModelError>(reason);
     interrupt_ = true;
     calls_.clear();
@@ -79,27 +79,27 @@ void Scheduler::close(const lsp::ModelError& reason) {
 }
 
 std::size_t Scheduler::size() const {
-  const std::scoped_lock lock(mutex_);
+  const engine::Lock lock(mutex_);
   return entries_.size();
 }
 
 bool Scheduler::wait() {
-  std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return closed_ || !entries_.empty() || !calls_.empty(); });
+  engine::Lock lock(mutex_);
+  while (!closed_ && entries_.empty() && calls_.empty()) changed_.wait(lock);
   if (!closed_) return true;
   while (!entries_.empty()) {
     const auto task = take(entries_.front().get());
-    lock.unlock();
-    task->abandon(*closed_);
-    lock.lock();
+    const lsp::ModelError reason = *closed_;
+    const engine::Unlock unlocked(mutex_);
+    task->abandon(reason);
   }
   return false;
 }
 
 void Scheduler::advance() {
-  std::unique_lock lock(mutex_);
-  run_calls(lock);
-  drop_cancelled(lock);
+  engine::Lock lock(mutex_);
+  run_calls();
+  drop_cancelled();
   Entry* entry = most_urgent();
   if (entry == nullptr) return;
   entry->begun = true;
@@ -138,22 +138,20 @@ std::unique_ptr<Task> Scheduler::take(const Entry* entry) {
   return task;
 }
 
-void Scheduler::run_calls(std::unique_lock<std::mutex>& lock) {
+void Scheduler::run_calls() {
   const auto calls = std::exchange(calls_, {});
-  lock.unlock();
+  const engine::Unlock unlocked(mutex_);
   for (const auto& call : calls) call();
-  lock.lock();
 }
 
-void Scheduler::drop_cancelled(std::unique_lock<std::mutex>& lock) {
+void Scheduler::drop_cancelled() {
   std::vector<std::unique_ptr<Task>> dropped;
   for (auto& entry : entries_) {
     if (entry->cancelled) dropped.push_back(std::move(entry->task));
   }
   std::erase_if(entries_, [](const auto& entry) { return !entry->task; });
-  lock.unlock();
+  const engine::Unlock unlocked(mutex_);
   for (const auto& task : dropped) task->abandon(cancelled_error);
-  lock.lock();
 }
 
 }  // namespace hearth::daemon

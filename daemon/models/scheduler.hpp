@@ -3,15 +3,14 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
+#include "engine/support/mutex.hpp"
 #include "lsp/support/model.hpp"
 
 namespace hearth::daemon {
@@ -67,18 +66,20 @@ class Scheduler {
     bool cancelled = false;
   };
 
-  Entry* most_urgent();
-  std::unique_ptr<Task> take(const Entry* entry);
-  void run_calls(std::unique_lock<std::mutex>& lock);
-  void drop_cancelled(std::unique_lock<std::mutex>& lock);
+  Entry* most_urgent() HEARTH_REQUIRES(mutex_);
+  std::unique_ptr<Task> take(const Entry* entry) HEARTH_REQUIRES(mutex_);
+  // These let the mutex go while they call.
+  void run_calls() HEARTH_REQUIRES(mutex_);
+  void drop_cancelled() HEARTH_REQUIRES(mutex_);
 
-  mutable std::mutex mutex_;
-  std::condition_variable changed_;
-  std::vector<std::unique_ptr<Entry>> entries_;  // in the order of their submission
-  std::vector<std::function<void()>> calls_;
-  std::unique_ptr<lsp::ModelError> closed_;
-  Entry* running_ = nullptr;
-  Id last_ = 0;
+  mutable engine::Mutex mutex_;
+  engine::Condition changed_;
+  // In the order of their submission.
+  std::vector<std::unique_ptr<Entry>> entries_ HEARTH_GUARDED_BY(mutex_);
+  std::vector<std::function<void()>> calls_ HEARTH_GUARDED_BY(mutex_);
+  std::unique_ptr<lsp::ModelError> closed_ HEARTH_GUARDED_BY(mutex_);
+  Entry* running_ HEARTH_GUARDED_BY(mutex_) = nullptr;
+  Id last_ HEARTH_GUARDED_BY(mutex_) = 0;
   std::atomic<bool> interrupt_{false};
 };
 

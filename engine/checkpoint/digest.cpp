@@ -5,11 +5,11 @@
 #include <array>
 #include <bit>
 #include <exception>
-#include <mutex>
 #include <span>
 #include <utility>
 
 #include "engine/support/digest.hpp"
+#include "engine/support/mutex.hpp"
 #include "engine/support/parallel_for.hpp"
 
 namespace hearth::engine {
@@ -98,13 +98,13 @@ std::uint64_t digest_samples(const Tensors& tensors) {
     for (const std::uint64_t offset : sample_offsets(tensors, i))
       samples.push_back({&file, offset, 0});
   }
-  std::mutex mutex;
+  Mutex mutex;
   std::string failure;
   parallel_for(samples.size(), reading_threads, [&](std::size_t i) {
     try {
       samples[i].digest = digest_page(*samples[i].file, samples[i].offset);
     } catch (const std::exception& error) {
-      const std::scoped_lock lock(mutex);
+      const Lock lock(mutex);
       failure = error.what();
     }
   });

@@ -52,7 +52,7 @@ std::string ExpertDigests::check(ExpertStore::Key key, std::span<const std::byte
           .count());
   std::string difference;
   {
-    const std::scoped_lock lock(mutex_);
+    const Lock lock(mutex_);
     Digests& before = digests_[static_cast<std::size_t>(key)];
     if (before == now) return {};
     if (before == Digests{}) {
@@ -84,24 +84,24 @@ std::string ExpertDigests::check(ExpertStore::Key key, std::span<const std::byte
 }
 
 std::string ExpertDigests::last_difference() const {
-  const std::scoped_lock lock(mutex_);
+  const Lock lock(mutex_);
   return last_difference_;
 }
 
 void ExpertDigests::dropped(std::uint64_t differences) {
-  const std::scoped_lock lock(mutex_);
+  const Lock lock(mutex_);
   dropped_ = std::max(dropped_, differences);
 }
 
 std::optional<std::vector<std::byte>> ExpertDigests::unsaved() {
-  const std::scoped_lock lock(mutex_);
+  const Lock lock(mutex_);
   if (saved_ == changes_ || dropped_ != differences_) return std::nullopt;
   saving_ = changes_;
   return encode();
 }
 
 void ExpertDigests::saved() {
-  const std::scoped_lock lock(mutex_);
+  const Lock lock(mutex_);
   saved_ = saving_;
 }
 
@@ -117,7 +117,7 @@ std::vector<std::byte> ExpertDigests::encode() const {
 }
 
 std::uint64_t ExpertDigests::saved_bytes() const {
-  return sizeof(Header) + digests_.size() * sizeof(Digests) + sizeof(std::uint64_t);
+  return sizeof(Header) + store_.size() * sizeof(Digests) + sizeof(std::uint64_t);
 }
 
 bool ExpertDigests::restore(std::span<const std::byte> bytes) {
@@ -128,10 +128,10 @@ bool ExpertDigests::restore(std::span<const std::byte> bytes) {
   std::memcpy(&header, bytes.data(), sizeof header);
   std::memcpy(&sum, covered.data() + covered.size(), sizeof sum);
   if (sum != digest(covered) || header.magic != magic || header.fingerprint != fingerprint_ ||
-      header.experts != digests_.size()) {
+      header.experts != store_.size()) {
     return false;
   }
-  const std::scoped_lock lock(mutex_);
+  const Lock lock(mutex_);
   std::memcpy(digests_.data(), covered.data() + sizeof header, covered.size() - sizeof header);
   known_under_ = header.stamps;
   saved_ = changes_;

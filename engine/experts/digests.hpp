@@ -8,13 +8,13 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "engine/experts/store.hpp"
+#include "engine/support/mutex.hpp"
 
 namespace hearth::engine {
 
@@ -53,7 +53,7 @@ class ExpertDigests {
  private:
   using Digests = std::array<std::uint64_t, 3>;  // gate, up, down; 0: not read yet
 
-  std::vector<std::byte> encode() const;
+  std::vector<std::byte> encode() const HEARTH_REQUIRES(mutex_);
 
   const ExpertStore& store_;
   const std::uint64_t fingerprint_;
@@ -63,14 +63,17 @@ class ExpertDigests {
   std::atomic<std::uint64_t> bytes_ = 0;
   std::atomic<std::uint64_t> nanoseconds_ = 0;
 
-  mutable std::mutex mutex_;
-  std::vector<Digests> digests_;  // by key
-  std::uint64_t known_under_;     // the files' stamps when the first of these digests was taken
-  std::uint64_t dropped_ = 0;     // of differences_, those whose state is gone
-  std::uint64_t changes_ = 1;     // of digests_; the table itself is the first
-  std::uint64_t saved_ = 0;       // of these
-  std::uint64_t saving_ = 0;
-  std::string last_difference_;
+  mutable Mutex mutex_;
+  std::vector<Digests> digests_ HEARTH_GUARDED_BY(mutex_);  // by key
+  // The files' stamps when the first of these digests was taken.
+  std::uint64_t known_under_ HEARTH_GUARDED_BY(mutex_);
+  // Of differences_, those whose state is gone.
+  std::uint64_t dropped_ HEARTH_GUARDED_BY(mutex_) = 0;
+  // Of digests_, the table itself the first; and of these, those that are on disk or on their way.
+  std::uint64_t changes_ HEARTH_GUARDED_BY(mutex_) = 1;
+  std::uint64_t saved_ HEARTH_GUARDED_BY(mutex_) = 0;
+  std::uint64_t saving_ HEARTH_GUARDED_BY(mutex_) = 0;
+  std::string last_difference_ HEARTH_GUARDED_BY(mutex_);
 };
 
 }  // namespace hearth::engine

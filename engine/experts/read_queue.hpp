@@ -5,10 +5,10 @@
 #include <atomic>
 #include <list>
 #include <memory>
-#include <mutex>
 #include <string>
 
 #include "engine/experts/reader.hpp"
+#include "engine/support/mutex.hpp"
 
 namespace hearth::engine {
 
@@ -16,9 +16,9 @@ namespace hearth::engine {
 struct ReadPiece {
   struct Job {
     std::function<void(const std::string&)> done;
-    std::mutex mutex;
-    std::size_t left = 0;  // pieces
-    std::string error;     // the first
+    Mutex mutex;
+    std::size_t left HEARTH_GUARDED_BY(mutex) = 0;  // pieces
+    std::string error HEARTH_GUARDED_BY(mutex);     // the first
     const std::atomic<bool>* interrupt = nullptr;
   };
   std::shared_ptr<Job> job;

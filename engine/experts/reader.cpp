@@ -42,7 +42,7 @@ bool ReadPiece::take(std::size_t count) {
 
 void ReadPiece::finish(std::string error) noexcept {
   {
-    const std::scoped_lock lock(job->mutex);
+    const Lock lock(job->mutex);
     if (job->error.empty()) job->error = std::move(error);
     if (--job->left > 0) return;
     error = std::move(job->error);
@@ -71,7 +71,10 @@ void ReadQueue::push(ReadJob job) {
       pieces.push_back(std::make_unique<ReadPiece>(ReadPiece{shared, part, job.urgency}));
     }
   }
-  shared->left = pieces.size();
+  {
+    const Lock lock(shared->mutex);
+    shared->left = pieces.size();
+  }
   Pieces& queue = waiting_[index(job.urgency)];
   queue.splice(queue.end(), pieces);
 }

@@ -1,5 +1,4 @@
 // An AsyncReader of a few threads that each read one piece at a time.
-#include <condition_variable>
 #include <exception>
 #include <memory>
 #include <new>
@@ -8,6 +7,7 @@
 #include <utility>
 
 #include "engine/experts/read_queue.hpp"
+#include "engine/support/mutex.hpp"
 #include "engine/support/out_of_memory.hpp"
 
 namespace hearth::engine {
@@ -33,7 +33,7 @@ class ThreadReader final : public AsyncReader {
 
   void submit(ReadJob job) override {
     {
-      const std::scoped_lock lock(mutex_);
+      const Lock lock(mutex_);
       queue_.push(std::move(job));
     }
     more_.notify_all();
@@ -42,7 +42,7 @@ class ThreadReader final : public AsyncReader {
   void withdraw() override {
     ReadQueue::Pieces wanted;
     {
-      const std::scoped_lock lock(mutex_);
+      const Lock lock(mutex_);
       wanted = queue_.take_wanted();
     }
     for (const auto& piece : wanted) piece->finish(std::string(read_withdrawn));
@@ -56,7 +56,7 @@ class ThreadReader final : public AsyncReader {
   void stop() {
     ReadQueue::Pieces left;
     {
-      const std::scoped_lock lock(mutex_);
+      const Lock lock(mutex_);
       stopping_ = true;
       left = queue_.take_all();
     }
@@ -67,12 +67,12 @@ class ThreadReader final : public AsyncReader {
 
   void work() {
     for (;;) {
-      std::unique_lock lock(mutex_);
+      Lock lock(mutex_);
       std::unique_ptr<ReadPiece> piece;
-      more_.wait(lock, [&] { return stopping_ || (piece = queue_.pop(under_way_)) != nullptr; });
+      while (!stopping_ && (piece = queue_.pop(under_way_)) == nullptr) more_.wait(lock);
       if (!piece) return;
-      int& mine = under_way_[static_cast<std::size_t>(piece->urgency)];
-      ++mine;
+      const auto urgency = static_cast<std::size_t>(piece->urgency);
+      ++under_way_[urgency];
       lock.unlock();
 
       std::string error;
@@ -83,18 +83,18 @@ class ThreadReader final : public AsyncReader {
         error = text_of(failed);
       }
       lock.lock();
-      --mine;
+      --under_way_[urgency];
       lock.unlock();
       more_.notify_all();
       piece->finish(std::move(error));
     }
   }
 
-  std::mutex mutex_;
-  std::condition_variable more_;
-  bool stopping_ = false;
-  ReadQueue queue_;
-  std::array<int, 3> under_way_{};
+  Mutex mutex_;
+  Condition more_;
+  bool stopping_ HEARTH_GUARDED_BY(mutex_) = false;
+  ReadQueue queue_ HEARTH_GUARDED_BY(mutex_);
+  std::array<int, 3> under_way_ HEARTH_GUARDED_BY(mutex_){};
   std::vector<std::thread> threads_;
 };
 

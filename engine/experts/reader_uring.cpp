@@ -26,7 +26,7 @@ class UringReader final : public AsyncReader {
   ~UringReader() override {
     ReadQueue::Pieces left;
     {
-      const std::scoped_lock lock(mutex_);
+      const Lock lock(mutex_);
       stopping_ = true;
       left = queue_.take_all();
       if (total() == 0) wake();
@@ -37,7 +37,7 @@ class UringReader final : public AsyncReader {
   }
 
   void submit(ReadJob job) override {
-    const std::scoped_lock lock(mutex_);
+    const Lock lock(mutex_);
     queue_.push(std::move(job));
     begin_reads();
   }
@@ -45,7 +45,7 @@ class UringReader final : public AsyncReader {
   void withdraw() override {
     ReadQueue::Pieces wanted;
     {
-      const std::scoped_lock lock(mutex_);
+      const Lock lock(mutex_);
       wanted = queue_.take_wanted();
     }
     for (const auto& piece : wanted) piece->finish(std::string(read_withdrawn));
@@ -54,10 +54,12 @@ class UringReader final : public AsyncReader {
   std::string description() const override { return "io_uring"; }
 
  private:
-  int total() const { return under_way_[0] + under_way_[1] + under_way_[2]; }
+  int total() const HEARTH_REQUIRES(mutex_) {
+    return under_way_[0] + under_way_[1] + under_way_[2];
+  }
 
-  // Under the mutex. The ring has room for every piece that may be under way, and for one more.
-  void begin_reads() {
+  // The ring has room for every piece that may be under way, and for one more.
+  void begin_reads() HEARTH_REQUIRES(mutex_) {
     if (stopping_) return;
     bool any = false;
     while (std::unique_ptr<ReadPiece> piece = queue_.pop(under_way_)) {
@@ -68,7 +70,7 @@ class UringReader final : public AsyncReader {
     if (any) io_uring_submit(&ring_);
   }
 
-  void begin(std::unique_ptr<ReadPiece> piece) {
+  void begin(std::unique_ptr<ReadPiece> piece) HEARTH_REQUIRES(mutex_) {
     const Read& read = piece->read;
     io_uring_sqe* const entry = io_uring_get_sqe(&ring_);
     io_uring_prep_read(entry, read.file->direct_descriptor(), read.to.data(),
@@ -77,7 +79,7 @@ class UringReader final : public AsyncReader {
   }
 
   // Makes the waiting thread look at stopping_.
-  void wake() {
+  void wake() HEARTH_REQUIRES(mutex_) {
     io_uring_sqe* const entry = io_uring_get_sqe(&ring_);
     io_uring_prep_nop(entry);
     io_uring_sqe_set_data(entry, nullptr);
@@ -95,7 +97,7 @@ class UringReader final : public AsyncReader {
 
       // Whoever began the piece held the mutex until it was submitted. The kernel handed the piece
       // on, which is an order that only the machine knows; taking the mutex makes it the program's.
-      std::unique_lock lock(mutex_);
+      Lock lock(mutex_);
       std::string error;
       bool more = false;
       try {
@@ -125,11 +127,11 @@ class UringReader final : public AsyncReader {
     }
   }
 
-  std::mutex mutex_;
-  io_uring ring_;
-  bool stopping_ = false;
-  ReadQueue queue_;
-  std::array<int, 3> under_way_{};
+  io_uring ring_;  // filled under the mutex, emptied by the thread
+  Mutex mutex_;
+  bool stopping_ HEARTH_GUARDED_BY(mutex_) = false;
+  ReadQueue queue_ HEARTH_GUARDED_BY(mutex_);
+  std::array<int, 3> under_way_ HEARTH_GUARDED_BY(mutex_){};
   std::thread thread_;
 };
 

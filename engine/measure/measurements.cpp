@@ -5,9 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
-#include <condition_variable>
 #include <functional>
-#include <mutex>
 #include <numeric>
 #include <random>
 #include <thread>
@@ -17,6 +15,7 @@
 #include "engine/forward/forward.hpp"
 #include "engine/forward/model.hpp"
 #include "engine/session_access.hpp"
+#include "engine/support/mutex.hpp"
 #include "kernels/measure.hpp"
 
 namespace hearth::engine {
@@ -65,8 +64,8 @@ double disk_bandwidth(const Engine& engine, double seconds) {
 
   std::mt19937_64 random(1);
   std::uniform_int_distribution<std::size_t> expert(0, store.size() - 1);
-  std::mutex mutex;
-  std::condition_variable done;
+  Mutex mutex;
+  Condition done;
   std::vector<std::size_t> idle;
   for (std::size_t slot = 0; slot < at_once; ++slot) idle.push_back(slot);
   std::string failure;
@@ -76,17 +75,17 @@ double disk_bandwidth(const Engine& engine, double seconds) {
   std::vector<double> speeds;
   auto window_began = Clock::now();
   std::uint64_t bytes_before = 0;
-  std::unique_lock lock(mutex);
+  Lock lock(mutex);
   const auto wants_more = [&] { return speeds.size() < windows && failure.empty(); };
   while (wants_more() || idle.size() < at_once) {
-    done.wait(lock, [&] { return !idle.empty(); });
+    while (idle.empty()) done.wait(lock);
     if (const double passed = since(window_began); passed >= seconds / windows) {
       speeds.push_back(static_cast<double>(bytes - bytes_before) / passed);
       window_began = Clock::now();
       bytes_before = bytes;
     }
     if (!wants_more()) {
-      done.wait(lock, [&] { return idle.size() == at_once; });
+      while (idle.size() < at_once) done.wait(lock);
       break;
     }
     const std::size_t slot = idle.back();
@@ -96,7 +95,7 @@ double disk_bandwidth(const Engine& engine, double seconds) {
         store.reads(static_cast<ExpertStore::Key>(expert(random)),
                     backend.map(memory).subspan(slot * store.slot_bytes(), store.slot_bytes()));
     job.done = [&, slot](const std::string& error) {
-      const std::scoped_lock finished(mutex);
+      const Lock finished(mutex);
       if (failure.empty()) failure = error;
       bytes += store.expert_bytes();
       idle.push_back(slot);

@@ -212,7 +212,7 @@ void PrefixCache::publish() {
     if (node->state) ++now.ram_checkpoints;
     if (node->on_disk() && node->file_has_state) ++now.disk_checkpoints;
   }
-  const std::scoped_lock lock(statistics_mutex_);
+  const Lock lock(statistics_mutex_);
   statistics_.ram_bytes = ram_bytes_ + reserved_bytes_;
   statistics_.ram_limit = options_.ram_bytes;
   statistics_.ram_checkpoints = now.ram_checkpoints;
@@ -225,7 +225,7 @@ void PrefixCache::publish() {
 
 PrefixStatistics PrefixCache::statistics() const {
   const std::uint64_t written = disk_ ? disk_->written_today() : 0;
-  const std::scoped_lock lock(statistics_mutex_);
+  const Lock lock(statistics_mutex_);
   PrefixStatistics copied = statistics_;
   copied.written_today = written;
   return copied;

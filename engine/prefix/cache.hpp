@@ -10,7 +10,6 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -23,6 +22,7 @@
 #include "engine/prefix/disk.hpp"
 #include "engine/prefix/statistics.hpp"
 #include "engine/prefix/tree.hpp"
+#include "engine/support/mutex.hpp"
 #include "engine/support/types.hpp"
 
 namespace hearth::engine {
@@ -166,8 +166,8 @@ class PrefixCache {
   std::uint64_t disk_bytes_ = 0;
   double seconds_per_token_ = 0;
 
-  mutable std::mutex statistics_mutex_;
-  PrefixStatistics statistics_;
+  mutable Mutex statistics_mutex_;
+  PrefixStatistics statistics_ HEARTH_GUARDED_BY(statistics_mutex_);
 };
 
 }  // namespace hearth::engine

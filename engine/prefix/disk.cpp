@@ -121,7 +121,7 @@ PrefixDisk::PrefixDisk(PrefixDiskOptions options, const PrefixLayout& layout,
 
 PrefixDisk::~PrefixDisk() {
   {
-    const std::scoped_lock lock(mutex_);
+    const Lock lock(mutex_);
     stop_ = true;
   }
   changed_.notify_all();
@@ -192,7 +192,7 @@ void PrefixDisk::remove_lone_digests(const Contents& contents) const {
 
 void PrefixDisk::queue(Job job) {
   {
-    const std::scoped_lock lock(mutex_);
+    const Lock lock(mutex_);
     jobs_.push_back(std::move(job));
   }
   changed_.notify_all();
@@ -201,7 +201,7 @@ void PrefixDisk::queue(Job job) {
 bool PrefixDisk::write(PrefixRecord record) {
   const std::uint64_t bytes = prefix_file_bytes(record);
   {
-    const std::scoped_lock lock(mutex_);
+    const Lock lock(mutex_);
     if (bytes > room_now()) return false;
     written_.reserve(written_.size() + jobs_.size() + 2);  // what becomes of it can always be told
     jobs_.emplace_back(Write{std::move(record), bytes});
@@ -212,7 +212,7 @@ bool PrefixDisk::write(PrefixRecord record) {
 }
 
 std::uint64_t PrefixDisk::room() const {
-  const std::scoped_lock lock(mutex_);
+  const Lock lock(mutex_);
   return room_now();
 }
 
@@ -234,30 +234,29 @@ void PrefixDisk::touch(std::uint64_t id) {
 
 void PrefixDisk::remove_all(std::function<void()> done) {
   {
-    const std::scoped_lock lock(mutex_);
-    std::erase_if(jobs_, [this](const Job& job) {
-      const auto* const write = std::get_if<Write>(&job);
-      if (write != nullptr) queued_bytes_ -= write->bytes;
-      return write != nullptr;
-    });
+    const Lock lock(mutex_);
+    for (const Job& job : jobs_) {
+      if (const auto* const write = std::get_if<Write>(&job)) queued_bytes_ -= write->bytes;
+    }
+    std::erase_if(jobs_, [](const Job& job) { return std::holds_alternative<Write>(job); });
     jobs_.emplace_back(RemoveAll{std::move(done)});
   }
   changed_.notify_all();
 }
 
 std::vector<PrefixDisk::Written> PrefixDisk::take_written() {
-  const std::scoped_lock lock(mutex_);
+  const Lock lock(mutex_);
   return std::exchange(written_, {});
 }
 
 std::uint64_t PrefixDisk::written_today() const {
-  const std::scoped_lock lock(mutex_);
+  const Lock lock(mutex_);
   return day_ == options_.today() ? day_bytes_ : 0;
 }
 
 void PrefixDisk::flush() {
-  std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return jobs_.empty() && !busy_; });
+  Lock lock(mutex_);
+  while (!jobs_.empty() || busy_) changed_.wait(lock);
 }
 
 // --- Reading -------------------------------------------------------------------------------------
@@ -277,7 +276,7 @@ bool PrefixDisk::attempt(Request& request, const Task& task) const {
   } catch (const std::exception& error) {
     failure = error.what();
   }
-  const std::scoped_lock lock(mutex_);
+  const Lock lock(mutex_);
   request.failure = std::move(failure);
   request.damaged = request.damaged || damaged;
   return false;
@@ -302,9 +301,9 @@ bool PrefixDisk::finish(Request& request) const {
 // --- The writing thread --------------------------------------------------------------------------
 
 void PrefixDisk::run() {
-  std::unique_lock lock(mutex_);
+  Lock lock(mutex_);
   while (true) {
-    changed_.wait(lock, [this] { return stop_ || !jobs_.empty(); });
+    while (!stop_ && jobs_.empty()) changed_.wait(lock);
     if (jobs_.empty()) return;
     Job job = std::move(jobs_.front());
     jobs_.pop_front();
@@ -360,7 +359,7 @@ void PrefixDisk::perform(Write& job) {
     // No memory to say so: its children are written in vain.
   }
   job.record = {};  // before it counts as written: its memory is then the cache's to give back
-  const std::scoped_lock lock(mutex_);
+  const Lock lock(mutex_);
   queued_bytes_ -= job.bytes;
   written_.push_back({id, done});  // has room: see write()
 }
@@ -415,7 +414,7 @@ void PrefixDisk::save_digests() {
 // Before the bytes are written, so that a crash cannot make them free.
 void PrefixDisk::charge(std::uint64_t bytes) {
   {
-    const std::scoped_lock lock(mutex_);
+    const Lock lock(mutex_);
     const std::int64_t today = options_.today();
     if (day_ != today) day_bytes_ = 0;
     day_ = today;
@@ -427,7 +426,7 @@ void PrefixDisk::charge(std::uint64_t bytes) {
 // What was charged and then not written: the disk was not worn by it.
 void PrefixDisk::give_back(std::uint64_t bytes) {
   {
-    const std::scoped_lock lock(mutex_);
+    const Lock lock(mutex_);
     day_bytes_ -= std::min(day_bytes_, bytes);
   }
   write_charges();
@@ -436,7 +435,7 @@ void PrefixDisk::give_back(std::uint64_t bytes) {
 void PrefixDisk::write_charges() const {
   std::string text;
   {
-    const std::scoped_lock lock(mutex_);
+    const Lock lock(mutex_);
     text = std::to_string(day_) + " " + std::to_string(day_bytes_) + "\n";
   }
   try {
@@ -449,6 +448,7 @@ void PrefixDisk::write_charges() const {
 void PrefixDisk::read_charges() {
   constexpr std::uint64_t longest = 64;
   const auto text = read_own_file(options_.directory / charges_name, longest);
+  const Lock lock(mutex_);
   if (!text || !(std::istringstream(*text) >> day_ >> day_bytes_)) day_ = 0;
   if (day_ != options_.today()) day_bytes_ = 0;
 }

@@ -5,13 +5,11 @@
 // Threading: one thread calls; a thread of this class writes. statistics() is for any thread.
 #pragma once
 
-#include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <filesystem>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <unordered_set>
@@ -20,6 +18,7 @@
 
 #include "engine/experts/digests.hpp"
 #include "engine/prefix/file.hpp"
+#include "engine/support/mutex.hpp"
 
 namespace hearth::engine {
 
@@ -114,7 +113,7 @@ class PrefixDisk {
   std::string name_of(std::uint64_t id) const;
   std::filesystem::path path_of(std::uint64_t id) const;
   void queue(Job job);
-  std::uint64_t room_now() const;  // under the lock
+  std::uint64_t room_now() const HEARTH_REQUIRES(mutex_);
   void run();                      // the writing thread
   void perform(Write& job);
   bool write_now(const PrefixRecord& record, std::uint64_t bytes);
@@ -137,15 +136,15 @@ class PrefixDisk {
   const std::uint64_t fingerprint_;
   const int lock_;
 
-  mutable std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<Job> jobs_;
-  bool busy_ = false;
-  bool stop_ = false;
-  std::uint64_t queued_bytes_ = 0;
-  std::int64_t day_ = 0;
-  std::uint64_t day_bytes_ = 0;
-  std::vector<Written> written_;
+  mutable Mutex mutex_;
+  Condition changed_;
+  std::deque<Job> jobs_ HEARTH_GUARDED_BY(mutex_);
+  bool busy_ HEARTH_GUARDED_BY(mutex_) = false;
+  bool stop_ HEARTH_GUARDED_BY(mutex_) = false;
+  std::uint64_t queued_bytes_ HEARTH_GUARDED_BY(mutex_) = 0;
+  std::int64_t day_ HEARTH_GUARDED_BY(mutex_) = 0;
+  std::uint64_t day_bytes_ HEARTH_GUARDED_BY(mutex_) = 0;
+  std::vector<Written> written_ HEARTH_GUARDED_BY(mutex_);
 
   // The writing thread's own.
   std::unordered_set<std::uint64_t> failed_;  // ids: their descendants cannot be read either

@@ -52,7 +52,7 @@ std::optional<PrefixCache::Restored> PrefixCache::take(Tokens tokens, std::size_
   if (progress == Progress::interrupted) return std::nullopt;
   if (progress == Progress::more) restored = {};  // nothing is left
   {
-    const std::scoped_lock lock(statistics_mutex_);
+    const Lock lock(statistics_mutex_);
     if (restored.position > 0) {
       ++statistics_.hits;
       statistics_.restored_tokens += static_cast<std::size_t>(restored.position) - beyond;

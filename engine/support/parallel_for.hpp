@@ -5,10 +5,11 @@
 #include <atomic>
 #include <cstddef>
 #include <exception>
-#include <mutex>
 #include <thread>
 #include <utility>
 #include <vector>
+
+#include "engine/support/mutex.hpp"
 
 namespace hearth::engine {
 
@@ -18,13 +19,13 @@ namespace hearth::engine {
 template <typename Task>
 void parallel_for(std::size_t count, std::size_t threads, const Task& task) {
   std::atomic<std::size_t> next = 0;
-  std::mutex mutex;
+  Mutex mutex;
   std::exception_ptr failure;
   const auto work = [&] {
     try {
       for (std::size_t i = next++; i < count; i = next++) task(i);
     } catch (...) {
-      const std::scoped_lock lock(mutex);
+      const Lock lock(mutex);
       if (!failure) failure = std::current_exception();
       next = count;
     }

@@ -38,6 +38,7 @@ constexpr std::array engine_faces{
     "engine/hardware.hpp"sv,
     "engine/measure/measurements.hpp"sv,
     "engine/support/atomic_file.hpp"sv,
+    "engine/support/mutex.hpp"sv,
 };
 
 // Libraries, by how their headers begin, and the folders that do without them.
