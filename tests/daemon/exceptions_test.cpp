@@ -207,7 +207,7 @@ TEST_CASE("an allocation that fails costs a session at most, wherever it is") {
                             {"explaining", ConnectionKind::lsp, explain},
                             {"asking", ConnectionKind::control, ask_status}};
   const bool is_long = std::getenv("HEARTH_LONG") != nullptr;
-  const long sessions = is_long ? 2'000 : 60;
+  const long sessions = is_long ? 2'000 : HEARTH_SANITIZED ? 12 : 60;
   for (const Kind& kind : kinds) {
     CAPTURE(std::string(kind.name));
     StarvingHome starving;
