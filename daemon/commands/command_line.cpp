@@ -180,7 +180,7 @@ std::string elsewhere(const std::string& word) {
     const char* word;
     const char* command;
   };
-  constexpr std::array<Pair, 12> pairs{{{"start", "daemon"},
+  constexpr std::array<Pair, 15> pairs{{{"start", "daemon"},
                                         {"serve", "daemon"},
                                         {"server", "daemon"},
                                         {"config", "daemon --print-config"},
@@ -191,7 +191,10 @@ std::string elsewhere(const std::string& word) {
                                         {"complete", "generate"},
                                         {"ps", "jobs"},
                                         {"benchmark", "bench"},
-                                        {"info", "status"}}};
+                                        {"info", "status"},
+                                        {"log", "logs"},
+                                        {"check", "doctor"},
+                                        {"health", "doctor"}}};
   for (const Pair& pair : pairs) {
     if (word == pair.word) return pair.command;
   }
@@ -276,6 +279,9 @@ std::unique_ptr<CLI::App> make_command_line(Command& chosen) {
   add_status(*app, chosen);
   add_jobs(*app, chosen);
   add_stop(*app, chosen);
+  add_restart(*app, chosen);
+  add_logs(*app, chosen);
+  add_doctor(*app, chosen);
   add_daemon(*app, chosen);
   add_plan(*app, chosen);
   add_bench(*app, chosen);

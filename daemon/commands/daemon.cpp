@@ -1,4 +1,4 @@
-// The commands that talk to the daemon: lsp, daemon, status, jobs, stop.
+// The commands that talk to the daemon: lsp, daemon, status, jobs, stop, restart.
 #include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
@@ -154,6 +154,14 @@ int stop(bool force) {
   return 0;
 }
 
+// With the configuration as it is now.
+int restart(const std::string& model) {
+  stop_daemon(find_paths(), false, command_timeout);
+  DaemonFlags flags;
+  flags.model = model;
+  return run_daemon_command(flags);
+}
+
 void add_question(CLI::App& app, Command& chosen, const char* name, const char* help,
                   std::string (*show)(const nlohmann::json&)) {
   auto* command = app.add_subcommand(name, help);
@@ -289,6 +297,16 @@ void add_stop(CLI::App& app, Command& chosen) {
   auto force = std::make_shared<bool>(false);
   command->add_flag("--force", *force, "Kill the process if it does not answer");
   command->callback([&chosen, force] { chosen = [force] { return stop(*force); }; });
+}
+
+void add_restart(CLI::App& app, Command& chosen) {
+  auto* command = app.add_subcommand(
+      "restart",
+      "Stops the daemon and starts it with the configuration as it is now; editors go on with it");
+  auto model = std::make_shared<std::string>();
+  command->add_option("--model", *model, model_help);
+  command->footer("Answers that are being written are cut off.\n");
+  command->callback([&chosen, model] { chosen = [model] { return restart(*model); }; });
 }
 
 }  // namespace hearth::daemon

@@ -8,6 +8,7 @@
 
 #include "engine/engine.hpp"
 #include "engine/experts/trace.hpp"
+#include "engine/measure/checkpoint_files.hpp"
 #include "engine/measure/copy.hpp"
 #include "engine/measure/cost.hpp"
 #include "engine/measure/kernel_speed.hpp"

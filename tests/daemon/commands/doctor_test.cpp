@@ -1,0 +1,127 @@
+// `hearth doctor`: what it sees of a good machine, and of what is wrong.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "daemon/platform/files.hpp"
+#include "tests/daemon/home.hpp"
+#include "tests/temporary_directory.hpp"
+
+using hearth::tests::contains;
+using hearth::tests::Finished;
+using hearth::tests::Home;
+using hearth::tests::Json;
+using hearth::tests::TemporaryDirectory;
+using hearth::tests::unbroken;
+
+namespace fs = std::filesystem;
+
+namespace {
+
+const fs::path ember = HEARTH_SOURCE_DIR "/engine/ember";
+
+// A checkpoint that a test may damage.
+fs::path copy_of_ember(const TemporaryDirectory& directory) {
+  const fs::path copy = directory.path() / "ember";
+  fs::copy(ember, copy, fs::copy_options::recursive);
+  return copy;
+}
+
+fs::path first_shard(const fs::path& model) {
+  for (const auto& entry : fs::directory_iterator(model)) {
+    if (entry.path().extension() == ".safetensors") return entry.path();
+  }
+  FAIL("there is no shard in " << model);
+  return {};
+}
+
+// What it says of a subject: "problem", and so on.
+std::string level_of(const Json& findings, const std::string& subject) {
+  for (const Json& finding : findings) {
+    if (finding["subject"] == subject) return finding["level"];
+  }
+  return "";
+}
+
+}  // namespace
+
+TEST_CASE("doctor sees nothing wrong with a new user's hearth, and leaves nothing behind") {
+  const Home home;
+  const Finished seen = home.hearth("doctor --verify");
+  CAPTURE(seen.out);
+  CHECK(seen.code == 0);
+  for (const char* part : {"program", "processor", "model", "context", "memory", "experts fit",
+                           "disk", "every tensor was read", "state", "none runs", "editors"}) {
+    CAPTURE(part);
+    CHECK(contains(unbroken(seen.out), part));
+  }
+  CHECK_FALSE(contains(seen.out, "problem "));
+  CHECK_FALSE(contains(seen.out, "\x1b"));
+  CHECK_FALSE(fs::exists(home.paths().state));
+  CHECK_FALSE(fs::exists(home.paths().runtime));
+
+  const Json findings = Json::parse(home.hearth("doctor --json").out);
+  CHECK(level_of(findings, "model") == "ok");
+  CHECK(level_of(findings, "weights").empty());  // not asked for
+}
+
+TEST_CASE("doctor names what is wrong with a checkpoint") {
+  const Home home;
+  const TemporaryDirectory directory;
+  const fs::path model = copy_of_ember(directory);
+  const std::string arguments = "doctor --verify --model '" + model.string() + "'";
+  const fs::path shard = first_shard(model);
+
+  // The last weights are no numbers, in whatever format they are.
+  const auto size = fs::file_size(shard);
+  {
+    std::fstream file(shard, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(static_cast<std::streamoff>(size - 64));
+    file << std::string(64, '\xff');
+  }
+  const Finished damaged = home.hearth(arguments);
+  CAPTURE(damaged.out);
+  CHECK(damaged.code == 1);
+  CHECK(contains(damaged.out, "problem "));
+  CHECK(contains(unbroken(damaged.out), "is not a number"));
+  CHECK(contains(unbroken(damaged.out), "tensor "));
+  CHECK(home.hearth("doctor --model '" + model.string() + "'").code == 0);  // only reading tells
+
+  fs::resize_file(shard, size - 64);
+  const Finished cut = home.hearth(arguments);
+  CAPTURE(cut.out);
+  CHECK(cut.code == 1);
+  CHECK(contains(unbroken(cut.out), shard.filename().string()));
+
+  fs::remove(shard);
+  CHECK(home.hearth(arguments).code == 1);
+}
+
+TEST_CASE("doctor names a wrong configuration, and a daemon whose model cannot be loaded") {
+  Home home;
+  home.configure("[model]\nisa = \"amiga\"\n");
+  const Finished wrong = home.hearth("doctor");
+  CAPTURE(wrong.out);
+  CHECK(wrong.code == 1);
+  CHECK(contains(wrong.out, "problem "));
+  CHECK(contains(unbroken(wrong.out), "isa"));
+  CHECK(contains(unbroken(wrong.out), "--print-config"));
+  CHECK(contains(wrong.out, "limits"));  // it goes on
+
+  const TemporaryDirectory directory;
+  const fs::path model = copy_of_ember(directory);
+  home.configure("[model]\npath = \"" + model.string() + "\"\n");
+  fs::resize_file(first_shard(model), 100);
+  auto editor = home.editor(true);  // keeps the daemon whose model fails
+  editor.initialize(Json::object(), Json::object());
+  while (home.status()["model"]["state"] == "loading") {
+  }
+  const Json findings = Json::parse(home.hearth("doctor --json").out);
+  CAPTURE(findings.dump(1));
+  CHECK(level_of(findings, "model") == "problem");
+  CHECK(level_of(findings, "daemon") == "problem");
+}
