@@ -114,7 +114,7 @@ class PrefixDisk {
   std::filesystem::path path_of(std::uint64_t id) const;
   void queue(Job job);
   std::uint64_t room_now() const HEARTH_REQUIRES(mutex_);
-  void run();                      // the writing thread
+  void run();  // the writing thread
   void perform(Write& job);
   bool write_now(const PrefixRecord& record, std::uint64_t bytes);
   void perform(const Remove& job);
