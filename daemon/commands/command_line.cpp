@@ -283,6 +283,7 @@ std::unique_ptr<CLI::App> make_command_line(Command& chosen) {
   add_logs(*app, chosen);
   add_doctor(*app, chosen);
   add_daemon(*app, chosen);
+  add_model(*app, chosen);
   add_plan(*app, chosen);
   add_bench(*app, chosen);
   add_dummy(*app, chosen);

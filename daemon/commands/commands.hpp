@@ -25,6 +25,7 @@ void add_chat(CLI::App& app, Command& chosen);
 void add_tokenize(CLI::App& app, Command& chosen);
 void add_demo(CLI::App& app, Command& chosen);
 void add_trace(CLI::App& app, Command& chosen);
+void add_model(CLI::App& app, Command& chosen);
 void add_plan(CLI::App& app, Command& chosen);
 void add_bench(CLI::App& app, Command& chosen);
 void add_dummy(CLI::App& app, Command& chosen);

@@ -36,10 +36,14 @@ void forget_peak(pid_t pid) {
   std::ofstream("/proc/" + std::to_string(pid) + "/clear_refs") << 5;
 }
 
-// A daemon whose model is loaded.
+// A daemon whose model is loaded, its experts too.
 pid_t started(const Home& home) {
   home.editor().initialize(Json::object(), nullptr);
-  while (home.status()["model"]["state"] != "ready") ::poll(nullptr, 0, 50);
+  const auto loaded = [&] {
+    const Json model = home.status()["model"];
+    return model["state"] == "ready" && model["experts"]["warming"] == false;
+  };
+  while (!loaded()) ::poll(nullptr, 0, 50);
   return home.daemon_pid();
 }
 
