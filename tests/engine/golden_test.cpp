@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "tests/engine/golden_compare.hpp"
 
@@ -31,10 +32,19 @@ bool tried(std::size_t checkpoint, std::size_t mode) {
   return !HEARTH_SANITIZED || mode % count == checkpoint || (mode + 1) % count == checkpoint;
 }
 
-// Sanitizers and the plain definition are slow: long prompts are left to the others.
-constexpr std::size_t any_length = HEARTH_SANITIZED ? 70 : ~std::size_t{0};
+// Sanitizers are slow: with them, prompts go a few tokens beyond a chunk of the delta rule.
+constexpr std::size_t short_length = 70;
+constexpr std::size_t any_length = HEARTH_SANITIZED ? short_length : ~std::size_t{0};
+
+// So is the plain definition, which calls a function for every fused multiply-add (minutes on some
+// processors). Every operation is held against it elsewhere; here it has a checkpoint of each
+// format.
+bool tried(Isa isa, const std::string& checkpoint) {
+  return isa != Isa::scalar || std::getenv("HEARTH_LONG") != nullptr || checkpoint == "fp8" ||
+         checkpoint == "bf16-mtp-single";
+}
 std::size_t longest_for(Isa isa) {
-  return isa == Isa::scalar ? std::min<std::size_t>(any_length, 200) : any_length;
+  return isa == Isa::scalar ? short_length : any_length;
 }
 
 }  // namespace
@@ -63,6 +73,7 @@ TEST_CASE("every ISA gives the reference's results") {
     engine::EngineOptions options;
     options.isa = isa;
     for (const char* name : checkpoints) {
+      if (!tried(isa, name)) continue;
       CAPTURE(kernels::name(isa));
       CAPTURE(name);
       const auto engine = load_golden_engine(data / name, options);
