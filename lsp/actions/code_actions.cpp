@@ -166,13 +166,17 @@ void CodeActions::run(const Choice& choice) {
   const JobId id =
       session_.jobs.announce(std::move(request), loading ? Phase::loading : Phase::queued,
                              [this](const Job& job, std::string_view delta) {
+                               if (job.state == JobState::done) {
+                                 session_.token_counts->learn(bytes_of(job.request.prompt),
+                                                              job.progress.prompt_tokens);
+                               }
                                const auto run = runs_.find(job.id);
                                if (run != runs_.end()) run->second->update(job, delta);
                              });
   runs_[id] = std::make_unique<JobView>(session_, *session_.jobs.find(id), choice.range);
 
   make_prompt(
-      session_.host, session_.model,
+      session_.host, session_.model, session_.token_counts,
       [syntax = session_.syntax, snapshot = choice.snapshot, selection = choice.selection,
        task = choice.action->id, options = generate_options(),
        folders = session_.folders](const ModelProfile& profile) {

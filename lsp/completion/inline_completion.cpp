@@ -181,9 +181,9 @@ InlineCompletions::Entry InlineCompletions::find_or_start(const Place& place) {
 InlineCompletions::Entry InlineCompletions::start(const Place& place) {
   forget_oldest();
   const CompletionId id = ++last_id_;
-  const Entry entry = completions_.emplace(id, Completion{place, {}, {}, {}, false, {}}).first;
+  const Entry entry = completions_.emplace(id, Completion{place, {}, 0, {}, {}, false, {}}).first;
   make_prompt(
-      session_.host, session_.model,
+      session_.host, session_.model, session_.token_counts,
       [syntax = session_.syntax, snapshot = place.snapshot, cursor = place.cursor,
        tokens = session_.options.inline_max_tokens](const ModelProfile& profile) {
         return plan_inline(*syntax, snapshot, cursor, profile, tokens);
@@ -276,8 +276,10 @@ void InlineCompletions::planned(CompletionId id, Result<Planned> result) {
   events.on_text = lifetime_.guard([this, id](const std::string& text) { wrote(id, text); });
   events.on_done =
       lifetime_.guard([this, id](Result<Answer> answer) { finished(id, std::move(answer)); });
-  completion.generation = session_.model.generate(std::move(std::get<Planned>(result).prompt),
-                                                  std::move(options), std::move(events));
+  Prompt& prompt = std::get<Planned>(result).prompt;
+  completion.prompt_bytes = bytes_of(prompt);
+  completion.generation =
+      session_.model.generate(std::move(prompt), std::move(options), std::move(events));
 }
 
 void InlineCompletions::wrote(CompletionId id, const std::string& text) {
@@ -310,6 +312,7 @@ void InlineCompletions::finished(CompletionId id, Result<Answer> result) {
   }
   const auto answer = std::make_shared<Answer>(std::move(std::get<Answer>(result)));
   const auto text = std::make_shared<std::string>();
+  session_.token_counts->learn(entry->second.prompt_bytes, answer->prompt_tokens);
   const Place& place = entry->second.place;
   session_.host.background(
       [text, answer, syntax = session_.syntax, snapshot = place.snapshot, cursor = place.cursor] {

@@ -52,9 +52,10 @@ class InlineCompletions {
   struct Completion {
     Place place;
     std::optional<GenerationId> generation;  // empty: the prompt is not made yet
-    std::string text;                        // so far; once ready, trimmed
-    std::optional<Answer> answer;            // set: ready
-    bool keep = false;                       // goes on with nobody waiting
+    std::size_t prompt_bytes = 0;
+    std::string text;              // so far; once ready, trimmed
+    std::optional<Answer> answer;  // set: ready
+    bool keep = false;             // goes on with nobody waiting
     std::vector<Waiter> waiters;
 
     bool agrees_with(std::string_view typed) const;

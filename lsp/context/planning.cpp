@@ -11,11 +11,12 @@ namespace hearth::lsp {
 namespace {
 
 struct Work {
-  Model& model;
+  std::shared_ptr<TokenCounts> counts;
   std::function<ContextPlan(const ModelProfile&)> make_plan;
   Callback<Planned> done;
-  ContextPlan plan;
-  std::string failure;
+  ModelCapabilities capabilities = {};
+  ContextPlan plan = {};
+  std::string failure = {};
 };
 
 void fit(Work& work, const Result<std::vector<std::int64_t>>& counts) {
@@ -32,7 +33,8 @@ void count(const std::shared_ptr<Work>& work) {
     work->done(ModelError{work->failure});
     return;
   }
-  work->model.count_tokens(work->plan.texts(), [work](const auto& counts) { fit(*work, counts); });
+  work->counts->count(work->capabilities, work->plan.texts(),
+                      [work](const auto& counts) { fit(*work, counts); });
 }
 
 // On another thread, where an exception would end the process.
@@ -47,18 +49,20 @@ void plan(Work& work, const ModelProfile& profile) {
 
 }  // namespace
 
-void make_prompt(Host& host, Model& model,
+void make_prompt(Host& host, Model& model, std::shared_ptr<TokenCounts> counts,
                  std::function<ContextPlan(const ModelProfile&)> make_plan,
                  Callback<Planned> done) {
-  auto work = std::make_shared<Work>(Work{model, std::move(make_plan), std::move(done), {}, {}});
+  auto work =
+      std::make_shared<Work>(Work{std::move(counts), std::move(make_plan), std::move(done)});
   model.describe([&host, work](const Result<ModelDescription>& description) {
     if (const auto* error = std::get_if<ModelError>(&description)) {
       work->done(*error);
       return;
     }
-    host.background(
-        [work, profile = std::get<ModelDescription>(description).profile] { plan(*work, profile); },
-        [work] { count(work); });
+    const auto& model_is = std::get<ModelDescription>(description);
+    work->capabilities = model_is.capabilities;
+    host.background([work, profile = model_is.profile] { plan(*work, profile); },
+                    [work] { count(work); });
   });
 }
 

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 
 #include "lsp/context/context.hpp"
+#include "lsp/context/token_counts.hpp"
 #include "lsp/support/host.hpp"
 #include "lsp/support/model.hpp"
 
@@ -17,7 +19,7 @@ struct Planned {
 
 // `plan` runs on another thread. `done` is called once, unless Host or Model go first; a plan that
 // is refused is an error with its reason.
-void make_prompt(Host& host, Model& model, std::function<ContextPlan(const ModelProfile&)> plan,
-                 Callback<Planned> done);
+void make_prompt(Host& host, Model& model, std::shared_ptr<TokenCounts> counts,
+                 std::function<ContextPlan(const ModelProfile&)> plan, Callback<Planned> done);
 
 }  // namespace hearth::lsp

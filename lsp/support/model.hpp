@@ -40,8 +40,15 @@ struct ModelProfile {
   bool thinking = false;     // writes a thought, which is not shown, before its answer
 };
 
+// What a model can do. Heed it: a remote one cannot all that the local engine can.
+struct ModelCapabilities {
+  // count_tokens() counts. Without it, it is not called.
+  bool exact_counts = true;
+};
+
 struct ModelDescription {
   ModelProfile profile;
+  ModelCapabilities capabilities = {};
 };
 
 // How far the model is on its way into memory.
@@ -105,7 +112,7 @@ class Model {
   virtual void describe(Callback<ModelDescription> done) = 0;
   // At once, and only as long as describe() is unanswered.
   virtual LoadingProgress loading() const = 0;
-  // One count per text.
+  // One count per text. Only where capabilities.exact_counts.
   virtual void count_tokens(std::vector<std::string> texts,
                             Callback<std::vector<std::int64_t>> done) = 0;
   virtual void estimate(Prompt prompt, Callback<Estimate> done) = 0;

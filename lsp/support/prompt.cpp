@@ -9,4 +9,15 @@ std::string text_of(const std::vector<Segment>& segments) {
   return text;
 }
 
+std::size_t bytes_of(const Prompt& prompt) {
+  std::size_t bytes = 0;
+  const auto add = [&](const std::vector<Segment>& segments) {
+    for (const Segment& segment : segments) bytes += segment.text.size();
+  };
+  for (const Message& message : prompt.messages) add(message.segments);
+  add(prompt.prefix);
+  add(prompt.suffix);
+  return bytes;
+}
+
 }  // namespace hearth::lsp

@@ -2,6 +2,7 @@
 // special token and never a template. Rendering belongs to the model behind lsp::Model.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -41,5 +42,7 @@ struct Prompt {
 };
 
 std::string text_of(const std::vector<Segment>& segments);
+// Of all its texts, without what a template adds.
+std::size_t bytes_of(const Prompt& prompt);
 
 }  // namespace hearth::lsp

@@ -32,7 +32,7 @@ void ScriptedModel::describe(Callback<ModelDescription> done) {
 void ScriptedModel::answer_describe(const Callback<ModelDescription>& done) {
   host_.post([this, done] {
     if (loaded_) {
-      done(ModelDescription{profile});
+      done(ModelDescription{profile, capabilities});
     } else {
       done(ModelError{load_error_});
     }
@@ -41,6 +41,8 @@ void ScriptedModel::answer_describe(const Callback<ModelDescription>& done) {
 
 void ScriptedModel::count_tokens(std::vector<std::string> texts,
                                  Callback<std::vector<std::int64_t>> done) {
+  ++count_calls;
+  texts_counted += texts.size();
   std::vector<std::int64_t> counts;
   for (const std::string& text : texts)
     counts.push_back(static_cast<std::int64_t>(text.size() + 3) / 4);

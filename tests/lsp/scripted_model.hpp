@@ -51,6 +51,9 @@ class ScriptedModel : public Model {
   std::vector<GenerateOptions> options;
   std::vector<GenerationId> cancelled;
   ModelProfile profile;
+  ModelCapabilities capabilities;
+  int count_calls = 0;            // of count_tokens
+  std::size_t texts_counted = 0;  // in all of them
 
  private:
   struct Script {
