@@ -68,7 +68,7 @@ std::string SessionReplay::from_client(std::string body) {
     request_from_client(method, message);
   } else {
     notification_from_client(
-        method, message.contains("params") ? std::move(message["params"]) : Json::object());
+        method, message.contains("params") ? std::move(message["params"]) : Json::object(), body);
   }
   return body;
 }
@@ -79,7 +79,7 @@ void SessionReplay::request_from_client(const std::string& method, const Json& m
   if (method != "initialize" || initialize_) return;
   try {
     lsp::Client client = lsp::read_client(params_of(message));
-    documents_ = lsp::Documents(client.encoding);
+    documents_ = DeferredDocuments(client.encoding);
     folders_ = std::move(client.folders);
     initialize_ = message;
   } catch (const lsp::InvalidParams&) {
@@ -87,16 +87,17 @@ void SessionReplay::request_from_client(const std::string& method, const Json& m
   }
 }
 
-void SessionReplay::notification_from_client(const std::string& method, Json params) {
+void SessionReplay::notification_from_client(const std::string& method, Json params,
+                                             std::string_view body) {
   try {
     if (method == "initialized") {
       initialized_ = true;
     } else if (method == "textDocument/didOpen") {
-      uris_.insert(documents_.open(std::move(params))->uri);
+      documents_.open(std::move(params));
     } else if (method == "textDocument/didChange") {
-      documents_.change(std::move(params));
+      documents_.change(std::move(params), body);
     } else if (method == "textDocument/didClose") {
-      uris_.erase(documents_.close(params));
+      documents_.close(params);
     } else if (method == "workspace/didChangeWorkspaceFolders") {
       lsp::change_folders(params, folders_);
       folders_changed_ = true;
@@ -186,8 +187,9 @@ std::vector<std::string> SessionReplay::replay() {
   }
   std::vector<std::string> messages{dump(initialize)};
   if (initialized_) messages.push_back(notification("initialized", Json::object()));
-  for (const auto& uri : uris_) {
-    const auto document = documents_.last_known(uri);
+  const lsp::Documents& documents = documents_.current();
+  for (const std::string& uri : documents_.uris()) {
+    const auto document = documents.last_known(uri);
     messages.push_back(
         notification("textDocument/didOpen", {{"textDocument",
                                                {{"uri", uri},
@@ -195,7 +197,7 @@ std::vector<std::string> SessionReplay::replay() {
                                                 {"version", document->version},
                                                 {"text", document->text->str()}}}}));
     // A change that cannot be applied, as there was one: that daemon has to know of it as well.
-    if (documents_.out_of_step(uri)) {
+    if (documents.out_of_step(uri)) {
       messages.push_back(
           notification("textDocument/didChange", {{"textDocument", {{"uri", uri}}}}));
     }

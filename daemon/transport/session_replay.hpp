@@ -11,9 +11,10 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
-#include "lsp/document/documents.hpp"
+#include "daemon/transport/deferred_documents.hpp"
 #include "lsp/protocol/json.hpp"
 
 namespace hearth::daemon {
@@ -45,7 +46,7 @@ class SessionReplay {
 
  private:
   void request_from_client(const std::string& method, const Json& message);
-  void notification_from_client(const std::string& method, Json params);
+  void notification_from_client(const std::string& method, Json params, std::string_view body);
   std::string response_from_client(Json message) const;
   void response_from_daemon(const Json& id);
   std::string marked(const Json& id) const;
@@ -58,8 +59,7 @@ class SessionReplay {
   std::optional<int> exit_code_;
   std::map<std::string, std::string> open_requests_;  // id's JSON text → method
   std::set<std::string> open_progress_;               // tokens' JSON text
-  lsp::Documents documents_{lsp::Encoding::utf16};
-  std::set<std::string> uris_;
+  DeferredDocuments documents_{lsp::Encoding::utf16};
   std::vector<std::string> folders_;  // of the workspace, by URI
   bool folders_changed_ = false;      // since `initialize`
   // How many daemons came before. The ids of a later one's requests are marked with it: the client
