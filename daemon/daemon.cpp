@@ -157,14 +157,20 @@ class Daemon {
 
   // Discarded for an unknown request.
   json control(const json& message) {
-    const auto request = message["request"].get<std::string>();
-    if (request == "status") return status();
-    if (request == "jobs") return jobs();
-    if (request == "job") return show(requested_job(message));
-    if (request == "cancelJob") return cancel(requested_job(message));
-    if (request == "stop") {
-      host_.post([this] { stop("hearth stop"); });
-      return {{"stopping", true}};
+    const auto request = control_request(message["request"].get<std::string>());
+    if (!request) return json(json::value_t::discarded);
+    switch (*request) {
+      case ControlRequest::status:
+        return status();
+      case ControlRequest::jobs:
+        return jobs();
+      case ControlRequest::job:
+        return show(requested_job(message));
+      case ControlRequest::cancel_job:
+        return cancel(requested_job(message));
+      case ControlRequest::stop:
+        host_.post([this] { stop("hearth stop"); });
+        return {{"stopping", true}};
     }
     return json(json::value_t::discarded);
   }

@@ -74,7 +74,7 @@ nlohmann::json wait_for_model(Connected& control) {
   const bool show = ::isatty(STDERR_FILENO) == 1;
   bool line_open = false;
   for (;;) {
-    nlohmann::json model = ask(control, "status")["model"];
+    nlohmann::json model = ask(control, name(ControlRequest::status))["model"];
     const bool loading = model["state"] == "loading";
     if (show && (loading || line_open)) std::fputs("\r\x1b[K", stderr);
     if (!loading) return model;
@@ -90,7 +90,7 @@ nlohmann::json wait_for_model(Connected& control) {
 
 // A daemon that nobody else uses is of no use without its model.
 [[noreturn]] void give_up(Connected& control, const std::string& reason) {
-  const bool used = !ask(control, "status")["clients"].empty();
+  const bool used = !ask(control, name(ControlRequest::status))["clients"].empty();
   if (!used) stop_daemon(find_paths());
   throw Error("the daemon cannot load its model: " + reason +
               (used ? " (it runs on, as an editor is connected: `hearth stop` ends it)" : ""));
@@ -173,14 +173,14 @@ void add_question(CLI::App& app, Command& chosen, const char* name, const char* 
 
 int show_one_job(std::uint64_t id, bool json) {
   auto control = running_daemon();
-  return show_answer(ask(control, "job", id, command_timeout), json, show_job);
+  return show_answer(ask(control, name(ControlRequest::job), id, command_timeout), json, show_job);
 }
 
 // Waits until the computation has stopped, which takes a moment.
 int cancel_job(std::uint64_t id) {
   constexpr std::chrono::seconds deadline{5};
   auto control = running_daemon();
-  const nlohmann::json answer = ask(control, "cancelJob", id, command_timeout);
+  const nlohmann::json answer = ask(control, name(ControlRequest::cancel_job), id, command_timeout);
   if (!answer["cancelled"].get<bool>()) {
     throw Error("job " + std::to_string(id) + " has ended already (" +
                 answer["job"]["state"].get<std::string>() + ")");
@@ -189,7 +189,7 @@ int cancel_job(std::uint64_t id) {
   nlohmann::json job = answer["job"];
   while (!job.contains("ended") && std::chrono::steady_clock::now() - began < deadline) {
     ::poll(nullptr, 0, 10);
-    job = ask(control, "job", id, command_timeout);
+    job = ask(control, name(ControlRequest::job), id, command_timeout);
   }
   if (!job.contains("ended")) throw Error("job " + std::to_string(id) + " has not stopped yet");
   print("job " + std::to_string(id) + " is " + job["state"].get<std::string>() + "\n");

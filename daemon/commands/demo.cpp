@@ -187,8 +187,9 @@ class Demo {
     text_ = std::string(function) + std::string(begun) + std::string(rest);
     editor_->open(file_uri, "python", text_);
     show_file();
-    editor_->until([&] { return status && status->model_state != "loading"; });
-    if (status->model_state != "ready") throw Error(status->model_error.value_or("no model"));
+    editor_->until([&] { return status && status->model_state != lsp::ModelState::loading; });
+    if (status->model_state != lsp::ModelState::ready)
+      throw Error(status->model_error.value_or("no model"));
     figures("A daemon was started; the editor was answered after " + show_time(answered) +
             ", and the model\n     (" + status->model_name.value_or("") + ") was ready after " +
             show_time(since(started)) + ".");
@@ -227,18 +228,16 @@ class Demo {
             (*chosen)["title"].get<std::string>() + "” chosen");
 
     Paragraph answer(5);
-    std::optional<extension::JobState> end;
+    std::optional<extension::JobStateParams> end;
     const auto started = Clock::now();
     std::optional<std::chrono::milliseconds> first;
     editor_->on_notification = [&](const std::string& method, const Json& params) {
       if (method == extension::TextDelta::method) {
         if (!first) first = since(started);
         answer.add(params.get<extension::TextDelta>().text);
-      } else if (method == extension::JobState::method) {
-        const auto state = params.get<extension::JobState>();
-        if (state.state == "done" || state.state == "failed" || state.state == "cancelled") {
-          end = state;
-        }
+      } else if (method == extension::JobStateParams::method) {
+        const auto state = params.get<extension::JobStateParams>();
+        if (lsp::ended(state.state)) end = state;
       }
     };
     editor_->request("workspace/executeCommand",
@@ -246,7 +245,9 @@ class Demo {
                       {"arguments", (*chosen)["command"]["arguments"]}});
     editor_->until([&] { return end.has_value(); });
     answer.end();
-    if (end->state != "done") throw Error(end->error.value_or("the explanation was " + end->state));
+    if (end->state != lsp::JobState::done) {
+      throw Error(end->error.value_or("the explanation was " + std::string(name(end->state))));
+    }
     figures("first words after " + show_time(first.value_or(since(started))) + ": " +
             cost(end->prompt_tokens, end->cached_tokens, end->prompt_ms.value_or(0),
                  end->answer_tokens, end->answer_ms.value_or(0)));

@@ -5,7 +5,7 @@ namespace hearth::daemon {
 namespace {
 
 engine::ChatMessage chat_message(const lsp::Message& message) {
-  engine::ChatMessage result{message.role, {}, {}};
+  engine::ChatMessage result{std::string(name(message.role)), {}, {}};
   for (const auto& segment : message.segments) {
     result.content += segment.text;
     if (segment.boundary) result.boundaries.push_back(result.content.size());

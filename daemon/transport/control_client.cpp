@@ -190,11 +190,11 @@ nlohmann::json answer_to(Connected& control, const nlohmann::json& message, mill
 
 }  // namespace
 
-nlohmann::json ask(Connected& control, const std::string& request, milliseconds timeout) {
+nlohmann::json ask(Connected& control, std::string_view request, milliseconds timeout) {
   return answer_to(control, {{"request", request}}, timeout);
 }
 
-nlohmann::json ask(Connected& control, const std::string& request, std::uint64_t job,
+nlohmann::json ask(Connected& control, std::string_view request, std::uint64_t job,
                    milliseconds timeout) {
   return answer_to(control, {{"request", request}, {"id", job}}, timeout);
 }
@@ -205,7 +205,7 @@ Stopped stop_daemon(const Paths& paths, bool force, milliseconds timeout) {
     auto control = find_daemon(paths, ConnectionKind::control, timeout);
     if (!control) return Stopped::none;
     pid = control->welcome.pid;
-    ask(*control, "stop", timeout);
+    ask(*control, name(ControlRequest::stop), timeout);
   } catch (const Unreachable& silent) {
     return end_silent(paths, silent, force);
   } catch (const Refused&) {

@@ -53,9 +53,9 @@ Connected connect_or_start(const Paths& paths, ConnectionKind kind,
 
 // One request on a control connection: {"request": NAME} → {"result": …} | {"error": "…"}; with
 // the job's number as "id" where it is about one. Throws Error.
-nlohmann::json ask(Connected& control, const std::string& request,
+nlohmann::json ask(Connected& control, std::string_view request,
                    std::chrono::milliseconds timeout = answer_timeout);
-nlohmann::json ask(Connected& control, const std::string& request, std::uint64_t job,
+nlohmann::json ask(Connected& control, std::string_view request, std::uint64_t job,
                    std::chrono::milliseconds timeout = answer_timeout);
 
 // Asks the daemon to stop and waits until its process has ended. One that does not answer, or not

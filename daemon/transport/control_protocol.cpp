@@ -1,15 +1,21 @@
 // Hello and Welcome as JSON.
 #include "daemon/transport/control_protocol.hpp"
 
+#include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 
 #include "daemon/platform/error.hpp"
+#include "lsp/protocol/json.hpp"
 #include "lsp/protocol/json_text.hpp"
 
 namespace hearth::daemon {
 namespace {
 
 using nlohmann::json;
+
+constexpr std::array<std::string_view, 2> kinds{"lsp", "control"};
+constexpr std::array<std::string_view, 5> requests{"status", "jobs", "job", "cancelJob", "stop"};
 
 // Null where it is no JSON.
 json parsed(std::string_view body) {
@@ -30,10 +36,20 @@ std::string shutdown_notice() {
   return dump({{"jsonrpc", "2.0"}, {"method", shutdown_notice_method}});
 }
 
+std::string_view name(ControlRequest request) {
+  return lsp::enum_name(requests, request);
+}
+
+std::optional<ControlRequest> control_request(std::string_view name) {
+  const auto found = std::ranges::find(requests, name);
+  if (found == requests.end()) return std::nullopt;
+  return static_cast<ControlRequest>(found - requests.begin());
+}
+
 std::string encode(const Hello& hello) {
   return dump({{"protocol", hello.protocol},
                {"build", hello.build},
-               {"kind", hello.kind == ConnectionKind::lsp ? "lsp" : "control"},
+               {"kind", lsp::enum_name(kinds, hello.kind)},
                {"pid", hello.pid},
                {"cwd", hello.cwd}});
 }
@@ -51,9 +67,9 @@ Hello parse_hello(std::string_view body) {
                 ": end it with `hearth stop` and try again");
   }
   try {
-    const auto kind = value.at("kind").get<std::string>();
-    if (kind != "lsp" && kind != "control") throw Error("unknown kind of connection");
-    hello.kind = kind == "lsp" ? ConnectionKind::lsp : ConnectionKind::control;
+    const auto kind = std::ranges::find(kinds, value.at("kind").get<std::string>());
+    if (kind == kinds.end()) throw Error("unknown kind of connection");
+    hello.kind = static_cast<ConnectionKind>(kind - kinds.begin());
     hello.build = value.at("build").get<std::string>();
     hello.pid = value.at("pid").get<pid_t>();
     hello.cwd = value.at("cwd").get<std::string>();

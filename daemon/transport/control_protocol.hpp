@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -25,6 +26,11 @@ inline constexpr std::string_view shutdown_notice_method = "$/hearth/shutdownNot
 std::string shutdown_notice();
 
 enum class ConnectionKind : std::uint8_t { lsp, control };
+
+// What a control connection asks for: {"request": its name}.
+enum class ControlRequest : std::uint8_t { status, jobs, job, cancel_job, stop };
+std::string_view name(ControlRequest request);
+std::optional<ControlRequest> control_request(std::string_view name);  // empty: there is none
 
 struct Hello {
   std::int64_t protocol = protocol_version;

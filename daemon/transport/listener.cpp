@@ -24,7 +24,7 @@
 #include "daemon/platform/fd.hpp"
 #include "daemon/platform/insist.hpp"
 #include "daemon/transport/socket.hpp"
-#include "lsp/protocol/message_screen.hpp"
+#include "lsp/protocol/message_size.hpp"
 #include "lsp/protocol/wire.hpp"
 
 namespace hearth::daemon {
@@ -174,7 +174,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     try {
       auto body = reader_.next();
       if (!body) return false;
-      received_large_ |= body->size() > lsp::MessageReader::max_unscreened_bytes;
+      received_large_ |= body->size() > lsp::MessageReader::max_unchecked_bytes;
       handle(std::move(*body));
     } catch (const lsp::MessageRefused& refused) {
       host_.log(lsp::LogLevel::warn, refused.what());
@@ -242,7 +242,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   lsp::Host::TimerId deadline_ = 0;
   std::array<char, 64 * 1024> incoming_{};
   std::size_t before_hello_ = 0;
-  lsp::MessageReader reader_{lsp::screen_message};
+  lsp::MessageReader reader_{lsp::refuse_if_too_large};
   bool received_large_ = false;
   std::deque<std::string> outgoing_;
   std::size_t unsent_ = 0;

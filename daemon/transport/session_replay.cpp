@@ -1,6 +1,8 @@
 // SessionReplay: what one editor's session needs to be replayed.
 #include "daemon/transport/session_replay.hpp"
 
+#include <algorithm>
+#include <array>
 #include <limits>
 #include <utility>
 
@@ -20,6 +22,31 @@ std::string dump(const Json& value) {
 
 std::string notification(std::string_view method, Json params) {
   return dump({{"jsonrpc", "2.0"}, {"method", method}, {"params", std::move(params)}});
+}
+
+// Those that say something about the session.
+enum class Method : std::uint8_t {
+  initialize,
+  initialized,
+  shutdown,
+  exit,
+  did_open,
+  did_change,
+  did_close,
+  did_change_folders,
+  other
+};
+constexpr std::array<std::string_view, 8> methods{"initialize",
+                                                  "initialized",
+                                                  "shutdown",
+                                                  "exit",
+                                                  "textDocument/didOpen",
+                                                  "textDocument/didChange",
+                                                  "textDocument/didClose",
+                                                  "workspace/didChangeWorkspaceFolders"};
+
+Method known_method(std::string_view name) {
+  return static_cast<Method>(std::ranges::find(methods, name) - methods.begin());
 }
 
 std::string method_of(const Json& message) {
@@ -75,8 +102,9 @@ std::string SessionReplay::from_client(std::string body) {
 
 void SessionReplay::request_from_client(const std::string& method, const Json& message) {
   open_requests_[dump(message["id"])] = method;
-  if (method == "shutdown") shut_down_ = true;
-  if (method != "initialize" || initialize_) return;
+  const Method known = known_method(method);
+  if (known == Method::shutdown) shut_down_ = true;
+  if (known != Method::initialize || initialize_) return;
   try {
     lsp::Client client = lsp::read_client(params_of(message));
     documents_ = DeferredDocuments(client.encoding);
@@ -90,19 +118,30 @@ void SessionReplay::request_from_client(const std::string& method, const Json& m
 void SessionReplay::notification_from_client(const std::string& method, Json params,
                                              std::string_view body) {
   try {
-    if (method == "initialized") {
-      initialized_ = true;
-    } else if (method == "textDocument/didOpen") {
-      documents_.open(std::move(params));
-    } else if (method == "textDocument/didChange") {
-      documents_.change(std::move(params), body);
-    } else if (method == "textDocument/didClose") {
-      documents_.close(params);
-    } else if (method == "workspace/didChangeWorkspaceFolders") {
-      lsp::change_folders(params, folders_);
-      folders_changed_ = true;
-    } else if (method == "exit") {
-      exit_code_ = shut_down_ ? 0 : 1;
+    switch (known_method(method)) {
+      case Method::initialized:
+        initialized_ = true;
+        break;
+      case Method::did_open:
+        documents_.open(std::move(params));
+        break;
+      case Method::did_change:
+        documents_.change(std::move(params), body);
+        break;
+      case Method::did_close:
+        documents_.close(params);
+        break;
+      case Method::did_change_folders:
+        lsp::change_folders(params, folders_);
+        folders_changed_ = true;
+        break;
+      case Method::exit:
+        exit_code_ = shut_down_ ? 0 : 1;
+        break;
+      case Method::initialize:
+      case Method::shutdown:
+      case Method::other:
+        break;
     }
   } catch (const lsp::InvalidParams&) {
     // The daemon sees the same message and logs what is wrong with it.
@@ -150,7 +189,7 @@ std::string SessionReplay::from_daemon(std::string body) {
 void SessionReplay::response_from_daemon(const Json& id) {
   const auto found = open_requests_.find(dump(id));
   if (found == open_requests_.end()) return;
-  if (found->second == "initialize") initialize_answered_ = true;
+  if (known_method(found->second) == Method::initialize) initialize_answered_ = true;
   open_requests_.erase(found);
 }
 
@@ -158,9 +197,10 @@ std::vector<std::string> SessionReplay::daemon_lost() {
   std::vector<std::string> to_client;
   std::map<std::string, std::string> kept;
   for (const auto& [id, method] : std::exchange(open_requests_, {})) {
-    if (method == "initialize") {
+    const Method known = known_method(method);
+    if (known == Method::initialize) {
       kept[id] = method;  // the next daemon answers it
-    } else if (method == "shutdown") {
+    } else if (known == Method::shutdown) {
       to_client.push_back(dump({{"jsonrpc", "2.0"}, {"id", Json::parse(id)}, {"result", nullptr}}));
     } else {
       to_client.push_back(error_response(Json::parse(id), lsp::error_code::request_failed,

@@ -16,7 +16,7 @@
 #include "daemon/transport/session_replay.hpp"
 #include "lsp/protocol/constants.hpp"
 #include "lsp/protocol/json_text.hpp"
-#include "lsp/protocol/message_screen.hpp"
+#include "lsp/protocol/message_size.hpp"
 
 namespace hearth::daemon {
 namespace {
@@ -33,7 +33,7 @@ constexpr std::chrono::milliseconds drain_timeout{2'000};
 class StdioProxy {
  public:
   StdioProxy(const Paths& paths, const std::vector<std::string>& arguments, int in, int out)
-      : paths_(paths), arguments_(arguments), client_(in, out, lsp::screen_message) {}
+      : paths_(paths), arguments_(arguments), client_(in, out, lsp::refuse_if_too_large) {}
 
   int run() {
     try {

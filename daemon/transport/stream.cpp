@@ -27,8 +27,8 @@ bool writable_now(int fd) {
 
 }  // namespace
 
-MessageStream::MessageStream(int in, int out, lsp::MessageReader::Screen screen)
-    : in_(in), out_(out), reader_(std::move(screen)) {}
+MessageStream::MessageStream(int in, int out, lsp::MessageReader::SizeCheck size_check)
+    : in_(in), out_(out), reader_(std::move(size_check)) {}
 MessageStream::MessageStream(Fd socket)
     : owned_(std::move(socket)), in_(owned_.get()), out_(owned_.get()) {}
 

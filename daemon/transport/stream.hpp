@@ -15,8 +15,8 @@ namespace hearth::daemon {
 
 class MessageStream {
  public:
-  // The descriptors are the caller's (stdio). `screen`: see lsp::MessageReader.
-  MessageStream(int in, int out, lsp::MessageReader::Screen screen = nullptr);
+  // The descriptors are the caller's (stdio). `size_check`: see lsp::MessageReader.
+  MessageStream(int in, int out, lsp::MessageReader::SizeCheck size_check = nullptr);
   // One socket for both ways.
   explicit MessageStream(Fd socket);
 
@@ -26,7 +26,7 @@ class MessageStream {
   bool flush();
   // To be called when in() is readable: reads once. False: the other side is gone.
   bool fill();
-  // The next message, if it is complete. Throws lsp::WireError and, with a screen,
+  // The next message, if it is complete. Throws lsp::WireError and, with a size check,
   // lsp::MessageRefused.
   std::optional<std::string> next() { return reader_.next(); }
   bool in_the_middle() const { return reader_.pending(); }  // of a message

@@ -55,9 +55,9 @@ void JobView::report() {
   if (job == nullptr) return;
   progress_.report(*job);
   if (answer_) return;
-  extension::JobState state = job_state(*job, range_);
+  extension::JobStateParams state = job_state_params(*job, range_);
   state.percentage = percentage_ = std::max(percentage_, state.percentage);
-  session_.rpc.notify(extension::JobState::method, state);
+  session_.rpc.notify(extension::JobStateParams::method, state);
 }
 
 }  // namespace hearth::lsp

@@ -1,4 +1,6 @@
 // Tasks about code: what was meant by a selection, and the user turn that shows it to the model.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <optional>
 #include <utility>
@@ -39,12 +41,10 @@ struct TaskParts final : ContextPlan::Parts {
 };
 
 std::string left_out(std::int64_t lines, std::string_view begin, std::string_view end) {
-  std::string text = begin.empty() ? "[" : std::string(begin) + " ";
-  text += "... ";
-  text += std::to_string(lines) + (lines == 1 ? " line" : " lines") + " left out ...";
-  if (begin.empty()) text += "]";
-  if (!end.empty()) text.append(" ").append(end);
-  return text + "\n";
+  const std::string text =
+      fmt::format("... {} {} left out ...", lines, lines == 1 ? "line" : "lines");
+  if (begin.empty()) return fmt::format("[{}]\n", text);
+  return fmt::format("{} {}{}{}\n", begin, text, end.empty() ? "" : " ", end);
 }
 
 std::int64_t count_lines(std::string_view text) {
@@ -89,8 +89,8 @@ Prompt TaskParts::fit(const Counts& counts) const {
   }
   if (imports && fits(*imports)) above.emplace_back(*imports, Provenance::imports);
 
-  Message system_line{"system", {{counts.text(system), Provenance::system, true}}};
-  Message user{"user", {{counts.text(header), Provenance::file, false}}};
+  Message system_line{Role::system, {{counts.text(system), Provenance::system, true}}};
+  Message user{Role::user, {{counts.text(header), Provenance::file, false}}};
   for (const auto& [text, provenance] : above) {
     user.segments.push_back({counts.text(text), provenance, true});
   }

@@ -13,8 +13,6 @@ namespace {
 
 constexpr std::ptrdiff_t remembered = 100;  // ended jobs
 
-constexpr std::array<std::string_view, 7> states{"queued", "prefilling", "thinking", "generating",
-                                                 "done",   "failed",     "cancelled"};
 constexpr std::array<std::string_view, 3> priorities{"explicit_request", "inline_completion",
                                                      "background"};
 
@@ -86,14 +84,6 @@ void from_json(const Json& json, Request& request) {
   for (const Json& target : array_member(json, "targets")) {
     request.targets.push_back(read_target(target));
   }
-}
-
-std::string_view name(JobState state) {
-  return enum_name(states, state);
-}
-
-bool ended(JobState state) {
-  return state == JobState::done || state == JobState::failed || state == JobState::cancelled;
 }
 
 Jobs::Jobs(Host& host, Model& model, std::function<JobId()> next_id)

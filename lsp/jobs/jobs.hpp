@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "lsp/protocol/extension.hpp"
 #include "lsp/support/lifetime.hpp"
 #include "lsp/support/model.hpp"
 #include "lsp/support/prompt.hpp"
@@ -44,18 +45,6 @@ void to_json(nlohmann::json& json, const Request& request);
 void from_json(const nlohmann::json& json, Request& request);
 
 using JobId = std::uint64_t;
-enum class JobState : std::uint8_t {
-  queued,
-  prefilling,
-  thinking,
-  generating,
-  done,
-  failed,
-  cancelled
-};
-std::string_view name(JobState state);
-bool ended(JobState state);
-
 struct Job {
   JobId id = 0;
   Request request;

@@ -8,7 +8,6 @@ namespace hearth::lsp {
 
 ModelStatus::ModelStatus(Session& session) : session_(session) {
   model_.version = session.options.version;
-  model_.model_state = "loading";
   session.rpc.on_request(std::string(extension::Status::method),
                          [this](const Json&, Reply& reply) { reply.result(status()); });
   notify();
@@ -28,7 +27,7 @@ void ModelStatus::loads(const LoadingProgress& progress) {
 void ModelStatus::described(const Result<ModelDescription>& description) {
   if (const auto* error = std::get_if<ModelError>(&description)) {
     session_.model_state = ModelState::failed;
-    model_.model_state = "failed";
+    model_.model_state = ModelState::failed;
     model_.model_error = valid_utf8(error->message);
     loading_->end("failed");
     session_.rpc.notify("window/showMessage", {{"type", message_type::error},
@@ -36,7 +35,7 @@ void ModelStatus::described(const Result<ModelDescription>& description) {
   } else {
     loading_->end("ready");
     session_.model_state = ModelState::ready;
-    model_.model_state = "ready";
+    model_.model_state = ModelState::ready;
     model_.model_name = valid_utf8(std::get<ModelDescription>(description).profile.name);
   }
   loading_.reset();
@@ -53,7 +52,7 @@ void ModelStatus::notify() {
 extension::Status ModelStatus::status() const {
   extension::Status status = model_;
   for (const Job* job : session_.jobs.all()) {
-    status.jobs.push_back(job_state(*job, std::nullopt));
+    status.jobs.push_back(job_state_params(*job, std::nullopt));
     status.jobs.back().text.reset();
   }
   return status;

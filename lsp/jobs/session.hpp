@@ -12,14 +12,13 @@
 #include "lsp/document/syntax.hpp"
 #include "lsp/jobs/jobs.hpp"
 #include "lsp/protocol/client.hpp"
+#include "lsp/protocol/extension.hpp"
 #include "lsp/protocol/rpc.hpp"
 #include "lsp/support/host.hpp"
 #include "lsp/support/model.hpp"
 #include "lsp/support/options.hpp"
 
 namespace hearth::lsp {
-
-enum class ModelState : std::uint8_t { loading, ready, failed };
 
 // Refers to what outlives the features. For the Host's thread.
 struct Session {

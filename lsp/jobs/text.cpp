@@ -1,6 +1,8 @@
 // Wording and percentages of jobs.
 #include "lsp/jobs/text.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <vector>
 
@@ -15,11 +17,11 @@ std::string phase_message(const Job& job) {
     case GenerationProgress::Phase::queued:
       return "queued";
     case GenerationProgress::Phase::prefilling:
-      return "prefilling " + std::to_string(static_cast<std::int64_t>(progress.prompt_done)) +
-             " of " + std::to_string(progress.prompt_tokens) + " tokens";
+      return fmt::format("prefilling {} of {} tokens",
+                         static_cast<std::int64_t>(progress.prompt_done), progress.prompt_tokens);
     case GenerationProgress::Phase::thinking:
-      return "thinking, " + std::to_string(progress.thought_tokens) + " of at most " +
-             std::to_string(job.request.options.thinking_budget) + " tokens";
+      return fmt::format("thinking, {} of at most {} tokens", progress.thought_tokens,
+                         job.request.options.thinking_budget);
     case GenerationProgress::Phase::generating:
       return "generating";
   }
@@ -27,32 +29,30 @@ std::string phase_message(const Job& job) {
 }
 
 std::string tokens(std::int64_t count) {
-  return std::to_string(count) + (count == 1 ? " token" : " tokens");
+  return fmt::format("{} {}", count, count == 1 ? "token" : "tokens");
 }
 
 // Why a done job's text is not all that the model had to say; empty: it is.
 std::string shortcomings(const Job& job) {
   std::vector<std::string> all;
   if (job.thought_cut) {
-    all.push_back("the thought was cut after " + tokens(job.progress.thought_tokens) +
-                  " (thinking.budget)");
+    all.push_back(fmt::format("the thought was cut after {} (thinking.budget)",
+                              tokens(job.progress.thought_tokens)));
   }
   if (job.finish == FinishReason::length) {
-    all.push_back("the answer was cut after " + tokens(job.progress.answer_tokens) +
-                  " (answer.max_tokens)");
+    all.push_back(fmt::format("the answer was cut after {} (answer.max_tokens)",
+                              tokens(job.progress.answer_tokens)));
   } else if (job.finish == FinishReason::context_full) {
     all.push_back("the answer was cut, as the model's context is full");
   }
   if (job.text.empty()) all.push_back("the answer is empty");
-  std::string joined;
-  for (const std::string& each : all) joined += (joined.empty() ? "" : ", and ") + each;
-  return joined;
+  return fmt::format("{}", fmt::join(all, ", and "));
 }
 
 std::string remaining(std::chrono::milliseconds eta) {
   const auto seconds = std::max<std::int64_t>(1, (eta.count() + 500) / 1000);
-  if (seconds < 120) return ", about " + std::to_string(seconds) + " s left";
-  return ", about " + std::to_string((seconds + 30) / 60) + " min left";
+  if (seconds < 120) return fmt::format(", about {} s left", seconds);
+  return fmt::format(", about {} min left", (seconds + 30) / 60);
 }
 
 double share(double part, double whole) {
@@ -111,14 +111,14 @@ std::int64_t percentage_of(const Job& job) {
   }
 }
 
-extension::JobState job_state(const Job& job, std::optional<Range> range) {
-  extension::JobState state;
+extension::JobStateParams job_state_params(const Job& job, std::optional<Range> range) {
+  extension::JobStateParams state;
   state.id = job.id;
   state.action = job.request.action;
   state.title = job.request.title;
   if (!job.request.targets.empty()) state.uri = job.request.targets.front().uri;
   state.range = range;
-  state.state = name(job.state);
+  state.state = job.state;
   state.message = message_of(job);
   state.percentage = percentage_of(job);
   if (job.progress.eta) state.eta_ms = job.progress.eta->count();

@@ -19,6 +19,6 @@ std::string ending_note(const Job& job);
 // 0 … 100. Prefill is the first half and generation the second, whatever they cost; a thought takes
 // half of the second.
 std::int64_t percentage_of(const Job& job);
-extension::JobState job_state(const Job& job, std::optional<Range> range);
+extension::JobStateParams job_state_params(const Job& job, std::optional<Range> range);
 
 }  // namespace hearth::lsp

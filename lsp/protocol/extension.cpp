@@ -3,7 +3,28 @@
 
 #include "lsp/protocol/json.hpp"
 
-namespace hearth::lsp::extension {
+namespace hearth::lsp {
+namespace {
+
+constexpr std::array<std::string_view, 7> job_states{
+    "queued", "prefilling", "thinking", "generating", "done", "failed", "cancelled"};
+constexpr std::array<std::string_view, 3> model_states{"loading", "ready", "failed"};
+
+}  // namespace
+
+std::string_view name(JobState state) {
+  return enum_name(job_states, state);
+}
+
+bool ended(JobState state) {
+  return state == JobState::done || state == JobState::failed || state == JobState::cancelled;
+}
+
+std::string_view name(ModelState state) {
+  return enum_name(model_states, state);
+}
+
+namespace extension {
 namespace {
 
 template <typename Value>
@@ -23,12 +44,12 @@ std::uint64_t id_member(const Json& json) {
 
 }  // namespace
 
-void to_json(Json& json, const JobState& value) {
+void to_json(Json& json, const JobStateParams& value) {
   json = {{"id", value.id},
           {"action", value.action},
           {"title", value.title},
           {"uri", value.uri},
-          {"state", value.state},
+          {"state", name(value.state)},
           {"message", value.message},
           {"percentage", value.percentage},
           {"promptTokens", value.prompt_tokens},
@@ -43,13 +64,13 @@ void to_json(Json& json, const JobState& value) {
   put(json, "error", value.error);
 }
 
-void from_json(const Json& json, JobState& value) {
+void from_json(const Json& json, JobStateParams& value) {
   value.id = id_member(json);
   value.action = string_member(json, "action");
   value.title = string_member(json, "title");
   value.uri = string_member(json, "uri");
   value.range = maybe<Range>(json, "range");
-  value.state = string_member(json, "state");
+  value.state = enum_member<JobState>(job_states, json, "state");
   value.message = string_member(json, "message");
   value.percentage = integer_member(json, "percentage");
   value.eta_ms = maybe<std::int64_t>(json, "etaMs");
@@ -88,7 +109,7 @@ void from_json(const Json& json, CancelJobResult& value) {
 }
 
 void to_json(Json& json, const Status& value) {
-  Json model{{"state", value.model_state}};
+  Json model{{"state", name(value.model_state)}};
   put(model, "name", value.model_name);
   put(model, "error", value.model_error);
   put(model, "percentage", value.model_percentage);
@@ -103,12 +124,12 @@ void from_json(const Json& json, Status& value) {
   value.version = string_member(json, "version");
   value.protocol = integer_member(json, "protocol");
   const Json& model = member(json, "model");
-  value.model_state = string_member(model, "state");
+  value.model_state = enum_member<ModelState>(model_states, model, "state");
   value.model_name = maybe<std::string>(model, "name");
   value.model_error = maybe<std::string>(model, "error");
   value.model_percentage = maybe<std::int64_t>(model, "percentage");
   value.model_eta_ms = maybe<std::int64_t>(model, "etaMs");
-  value.jobs = array_member(json, "jobs").get<std::vector<JobState>>();
+  value.jobs = array_member(json, "jobs").get<std::vector<JobStateParams>>();
 }
 
 void to_json(Json& json, const InlineCompletionReady& value) {
@@ -138,4 +159,5 @@ void from_json(const Json& json, CompletionDetail& value) {
   value.answer_ms = integer_member(json, "answerMs");
 }
 
-}  // namespace hearth::lsp::extension
+}  // namespace extension
+}  // namespace hearth::lsp

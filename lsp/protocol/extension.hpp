@@ -13,6 +13,26 @@
 
 #include "lsp/support/text.hpp"
 
+namespace hearth::lsp {
+
+// On the wire by these names.
+enum class JobState : std::uint8_t {
+  queued,
+  prefilling,
+  thinking,
+  generating,
+  done,
+  failed,
+  cancelled
+};
+std::string_view name(JobState state);
+bool ended(JobState state);
+
+enum class ModelState : std::uint8_t { loading, ready, failed };
+std::string_view name(ModelState state);
+
+}  // namespace hearth::lsp
+
 namespace hearth::lsp::extension {
 
 // ── Negotiation ──────────────────────────────────────────────────────────────────────────────────
@@ -75,14 +95,14 @@ inline constexpr std::array all_features{feature_jobs, feature_inline_completion
 // job that waits for the model to load is "queued" and its message says "loading the model". No two
 // jobs of a user have the same id, whichever daemon they ran in. A job is cancelled when the
 // session that started it ends.
-struct JobState {
+struct JobStateParams {
   static constexpr std::string_view method = "hearth/jobState";
   std::uint64_t id = 0;
   std::string action;
   std::string title;
   std::string uri;
   std::optional<Range> range;
-  std::string state;
+  JobState state = JobState::queued;
   std::string message;
   std::int64_t percentage = 0;
   std::optional<std::int64_t> eta_ms;
@@ -118,19 +138,19 @@ struct CancelJobResult {
 //   {"version": "0.1.0", "protocol": 2,
 //    "model": {"state": "loading" | "ready" | "failed", "name": "ember", "error": "…",
 //              "percentage": 17, "etaMs": 12000},
-//    "jobs": [JobState of every job the daemon remembers, without "text"]}
+//    "jobs": [JobStateParams of every job the daemon remembers, without "text"]}
 // `name` is there once the model is ready, `error` where it failed, the last two while it loads:
 // the notification comes about twice a second then.
 struct Status {
   static constexpr std::string_view method = "hearth/status";
   std::string version;
   std::int64_t protocol = protocol_version;
-  std::string model_state;
+  ModelState model_state = ModelState::loading;
   std::optional<std::string> model_name;
   std::optional<std::string> model_error;
   std::optional<std::int64_t> model_percentage;
   std::optional<std::int64_t> model_eta_ms;
-  std::vector<JobState> jobs;
+  std::vector<JobStateParams> jobs;
 };
 
 // hearth/inlineCompletionReady, notification from the server: a completion whose request was
@@ -157,8 +177,8 @@ struct CompletionDetail {
   std::int64_t answer_ms = 0;
 };
 
-void to_json(nlohmann::json& json, const JobState& value);
-void from_json(const nlohmann::json& json, JobState& value);
+void to_json(nlohmann::json& json, const JobStateParams& value);
+void from_json(const nlohmann::json& json, JobStateParams& value);
 void to_json(nlohmann::json& json, const TextDelta& value);
 void from_json(const nlohmann::json& json, TextDelta& value);
 void to_json(nlohmann::json& json, const CancelJobParams& value);

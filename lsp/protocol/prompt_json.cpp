@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::array<std::string_view, 8> provenances{
     "system", "project", "outline", "imports", "file", "selection", "diagnostics", "instruction"};
+const std::array roles{name(Role::system), name(Role::user), name(Role::assistant)};
 constexpr std::array<std::string_view, 2> kinds{"chat", "fill_in_the_middle"};
 
 Json segments_json(const std::vector<Segment>& segments) {
@@ -47,7 +48,8 @@ void to_json(Json& json, const Prompt& prompt) {
   }
   Json& messages = json["messages"] = Json::array();
   for (const Message& message : prompt.messages) {
-    messages.push_back({{"role", message.role}, {"segments", segments_json(message.segments)}});
+    messages.push_back(
+        {{"role", name(message.role)}, {"segments", segments_json(message.segments)}});
   }
 }
 
@@ -61,7 +63,7 @@ void from_json(const Json& json, Prompt& prompt) {
   }
   for (const Json& message : array_member(json, "messages")) {
     prompt.messages.push_back(
-        {string_member(message, "role"), segments_member(message, "segments")});
+        {enum_member<Role>(roles, message, "role"), segments_member(message, "segments")});
   }
 }
 

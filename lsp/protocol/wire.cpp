@@ -136,7 +136,7 @@ std::optional<std::string> MessageReader::next() {
     length_ = content_length(pending.substr(0, size));
     begin_ += size;
   }
-  if (*length_ > max_unscreened_bytes) return next_large();
+  if (*length_ > max_unchecked_bytes) return next_large();
   if (buffer_.size() - begin_ < *length_) return std::nullopt;
   std::string body = buffer_.substr(begin_, *length_);
   begin_ += *length_;
@@ -150,15 +150,15 @@ std::optional<std::string> MessageReader::next() {
 
 std::optional<std::string> MessageReader::next_large() {
   if (!std::exchange(large_, true)) {
-    screened_ = screen_ == nullptr;
+    checked_ = size_check_ == nullptr;
     std::string_view come = std::string_view(buffer_).substr(begin_);
     const std::size_t before = come.size();
     collect(come);
     begin_ += before - come.size();
   }
-  if (!screened_ && body_.size() < max_unscreened_bytes) return std::nullopt;
-  if (!std::exchange(screened_, true)) {
-    if (auto refusal = screen_(body_, *length_)) {
+  if (!checked_ && body_.size() < max_unchecked_bytes) return std::nullopt;
+  if (!std::exchange(checked_, true)) {
+    if (auto refusal = size_check_(body_, *length_)) {
       refuse(std::move(refusal));
       return next();
     }

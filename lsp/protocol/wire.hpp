@@ -40,16 +40,16 @@ class Refusal {
 class MessageReader {
  public:
   // What a body may be without being looked at before it is whole.
-  static constexpr std::size_t max_unscreened_bytes = 1024 * 1024;
+  static constexpr std::size_t max_unchecked_bytes = 1024 * 1024;
   static constexpr std::size_t max_header_bytes = 8 * 1024;
   static constexpr std::size_t max_body_bytes = 256 * 1024 * 1024;
 
-  // Called with the first max_unscreened_bytes or more of a body that is larger, and its length;
+  // Called with the first max_unchecked_bytes or more of a body that is larger, and its length;
   // null, if it is taken.
-  using Screen =
+  using SizeCheck =
       std::function<std::unique_ptr<Refusal>(std::string_view beginning, std::size_t length)>;
 
-  explicit MessageReader(Screen screen = nullptr) : screen_(std::move(screen)) {}
+  explicit MessageReader(SizeCheck size_check = nullptr) : size_check_(std::move(size_check)) {}
 
   void push(std::string_view bytes);
   // The next body, if it is complete. Throws WireError, and the reader is then of no more use; or
@@ -67,13 +67,13 @@ class MessageReader {
   void refuse(std::unique_ptr<Refusal> refusal);
   std::optional<std::string> next_large();
 
-  Screen screen_;
+  SizeCheck size_check_;
   std::string buffer_;
   std::size_t begin_ = 0;              // of what was not handed out
   std::optional<std::size_t> length_;  // of the body that follows
   // A large body is collected in memory of its own, which is then handed out.
   bool large_ = false;
-  bool screened_ = false;
+  bool checked_ = false;
   std::string body_;
   std::size_t left_out_ = 0;          // bytes still to come of a body that is refused
   std::unique_ptr<Refusal> refusal_;  // until its answer is thrown

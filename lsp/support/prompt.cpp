@@ -3,6 +3,18 @@
 
 namespace hearth::lsp {
 
+std::string_view name(Role role) {
+  switch (role) {
+    case Role::system:
+      return "system";
+    case Role::user:
+      return "user";
+    case Role::assistant:
+      return "assistant";
+  }
+  return "";
+}
+
 std::string text_of(const std::vector<Segment>& segments) {
   std::string text;
   for (const Segment& segment : segments) text += segment.text;

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace hearth::lsp {
@@ -28,8 +29,11 @@ struct Segment {
   bool boundary = false;
 };
 
+enum class Role : std::uint8_t { system, user, assistant };
+std::string_view name(Role role);
+
 struct Message {
-  std::string role;  // "system", "user", "assistant"
+  Role role = Role::user;
   std::vector<Segment> segments;
 };
 

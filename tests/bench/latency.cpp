@@ -81,7 +81,7 @@ class Session {
       : editor_(command(model), environment, true) {
     editor_.on_notification = [this](const std::string& method, const Json& params) {
       if (method == extension::TextDelta::method && !first_text_) first_text_ = Clock::now();
-      if (method == extension::JobState::method) job_ = params;
+      if (method == extension::JobStateParams::method) job_ = params;
       if (method == extension::Status::method) model_state_ = params["model"]["state"];
     };
     const auto start = Clock::now();

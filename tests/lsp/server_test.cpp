@@ -382,26 +382,26 @@ TEST_CASE("the extension's payloads survive being written down") {
     CHECK(json(written.get<Value>()) == written);
     return written;
   };
-  extension::JobState job{.id = 7,
-                          .action = "explain",
-                          .title = "Explain average",
-                          .uri = "file:///a.py",
-                          .range = Range{{1, 2}, {3, 4}},
-                          .state = "failed",
-                          .message = "failed",
-                          .percentage = 40,
-                          .eta_ms = 12,
-                          .prompt_tokens = 3,
-                          .cached_tokens = 2,
-                          .answer_tokens = 1,
-                          .prompt_ms = 5,
-                          .answer_ms = 6,
-                          .text = "t",
-                          .error = "e"};
+  extension::JobStateParams job{.id = 7,
+                                .action = "explain",
+                                .title = "Explain average",
+                                .uri = "file:///a.py",
+                                .range = Range{{1, 2}, {3, 4}},
+                                .state = JobState::failed,
+                                .message = "failed",
+                                .percentage = 40,
+                                .eta_ms = 12,
+                                .prompt_tokens = 3,
+                                .cached_tokens = 2,
+                                .answer_tokens = 1,
+                                .prompt_ms = 5,
+                                .answer_ms = 6,
+                                .text = "t",
+                                .error = "e"};
   CHECK(round_trip(job)["etaMs"] == 12);
   extension::Status status;
   status.version = "1";
-  status.model_state = "failed";
+  status.model_state = ModelState::failed;
   status.model_error = "why";
   status.jobs = {job};
   CHECK(round_trip(status)["model"] == json{{"state", "failed"}, {"error", "why"}});

@@ -8,26 +8,21 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <algorithm>
-#include <functional>
 #include <sstream>
 
 #include "daemon/commands/completions.hpp"
 #include "daemon/commands/manual.hpp"
+#include "tests/daemon/commands/each_command.hpp"
 #include "tests/daemon/home.hpp"
 
 using namespace hearth::daemon;
 using hearth::tests::contains;
+using hearth::tests::each_command;
 using hearth::tests::Finished;
 using hearth::tests::Home;
 using hearth::tests::Json;
 
 namespace {
-
-// Calls `visit` with the program and every command of it.
-void each_command(const CLI::App& command, const std::function<void(const CLI::App&)>& visit) {
-  visit(command);
-  for (const CLI::App* part : commands_of(command)) each_command(*part, visit);
-}
 
 std::size_t columns(const std::string& text) {
   std::size_t widest = 0;

@@ -7,13 +7,14 @@
 #include <CLI/Formatter.hpp>
 #include <cstdlib>
 #include <fstream>
-#include <functional>
 #include <string>
 
 #include "daemon/commands/command_line.hpp"
+#include "tests/daemon/commands/each_command.hpp"
 #include "tests/daemon/home.hpp"
 
 using namespace hearth::daemon;
+using hearth::tests::each_command;
 using hearth::tests::Finished;
 using hearth::tests::Home;
 
@@ -39,11 +40,6 @@ void run_examples(const CLI::App& command, bool large) {
     const bool printed = !finished.out.empty() || !finished.err.empty();
     CHECK((printed || example.line.find('>') != std::string::npos));
   }
-}
-
-void each_command(const CLI::App& command, const std::function<void(const CLI::App&)>& visit) {
-  visit(command);
-  for (const CLI::App* part : commands_of(command)) each_command(*part, visit);
 }
 
 }  // namespace

@@ -36,8 +36,9 @@ Prompt task_prompt(const std::string& task) {
       lsp::Provenance::selection, true};
   Prompt prompt;
   prompt.messages = {
-      {"system", {{"You are a programming assistant inside an editor.", lsp::Provenance::system}}},
-      {"user", {code, {task, lsp::Provenance::instruction}}}};
+      {lsp::Role::system,
+       {{"You are a programming assistant inside an editor.", lsp::Provenance::system}}},
+      {lsp::Role::user, {code, {task, lsp::Provenance::instruction}}}};
   return prompt;
 }
 

@@ -145,10 +145,10 @@ TEST_CASE("explain shows the embedded model the turn that it was trained with") 
   const Prompt prompt = fitted(explain_at(document, "total += value"));
   CHECK(prompt.kind == Prompt::Kind::chat);
   REQUIRE(prompt.messages.size() == 2);
-  CHECK(prompt.messages[0].role == "system");
+  CHECK(prompt.messages[0].role == Role::system);
   CHECK(text_of(prompt.messages[0].segments) ==
         between(golden, "<|im_start|>system\n", "<|im_end|>"));
-  CHECK(prompt.messages[1].role == "user");
+  CHECK(prompt.messages[1].role == Role::user);
   CHECK(user_turn(prompt) == turn);
 }
 

@@ -22,8 +22,8 @@ Request example() {
   Request request;
   request.action = "explain";
   request.title = "Explain average";
-  request.prompt.messages = {{"system", {{"You help.", Provenance::system, true}}},
-                             {"user",
+  request.prompt.messages = {{Role::system, {{"You help.", Provenance::system, true}}},
+                             {Role::user,
                               {{"def average", Provenance::selection, false},
                                {"Explain \"it\" 😀\n", Provenance::instruction, false}}}};
   request.options = {Priority::background, 77, {"\n\n", "```"}, 1000};
@@ -246,7 +246,7 @@ TEST_CASE("a job's wording has its reason and the time that is left") {
   job.progress.eta = 0ms;
   CHECK(message_of(job) == "prefilling 120 of 340 tokens, about 1 s left");
   CHECK(percentage_of(job) == 17);
-  CHECK(job_state(job, {}).eta_ms == 0);
+  CHECK(job_state_params(job, {}).eta_ms == 0);
 }
 
 }  // namespace hearth::lsp::test

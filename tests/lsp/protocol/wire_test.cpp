@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "lsp/protocol/message_screen.hpp"
+#include "lsp/protocol/message_size.hpp"
 
 namespace hearth::lsp::test {
 namespace {
@@ -91,7 +91,7 @@ TEST_CASE("a huge body passes, and its memory is not searched again and again") 
 }
 
 TEST_CASE("a large message that brings no document is refused, and those behind it are read") {
-  const std::string filler(3 * MessageReader::max_unscreened_bytes, 'x');
+  const std::string filler(3 * MessageReader::max_unchecked_bytes, 'x');
   const auto with = [&](const char* before, const char* after) { return before + filler + after; };
   const std::vector<std::string> taken = {
       with(R"({"jsonrpc":"2.0","method":"textDocument/didOpen","params":{"textDocument":{"text":")",
@@ -104,7 +104,7 @@ TEST_CASE("a large message that brings no document is refused, and those behind 
       with(R"({"params":{"contentChanges":[{"text":")",
            R"("}]},"method":"textDocument/didChange"})"),
       R"({"id":1,"method":"textDocument/hover","params":")" +
-          filler.substr(0, MessageReader::max_unscreened_bytes - 100) + "\"}",
+          filler.substr(0, MessageReader::max_unchecked_bytes - 100) + "\"}",
   };
   const std::vector<std::pair<std::string, std::string>> refused = {
       {with(R"({"id":7,"method":"textDocument/hover","params":")", "\"}"), "7"},
@@ -128,7 +128,7 @@ TEST_CASE("a large message that brings no document is refused, and those behind 
   std::string stream;
   for (std::size_t i = 0; i < refused.size(); ++i)
     stream += (i < taken.size() ? frame(taken[i]) : "") + frame(refused[i].first) + frame("{}");
-  MessageReader reader(screen_message);
+  MessageReader reader(refuse_if_too_large);
   std::vector<std::string> bodies;
   std::vector<std::string> answers;
   for (std::size_t at = 0; at < stream.size(); at += 65536) {
@@ -159,9 +159,9 @@ TEST_CASE("a large message that brings no document is refused, and those behind 
 }
 
 TEST_CASE("a large message is refused before the rest of it has come") {
-  MessageReader reader(screen_message);
+  MessageReader reader(refuse_if_too_large);
   const std::string message =
-      R"({"id":7,"method":"x","params":")" + std::string(MessageReader::max_unscreened_bytes, 'x');
+      R"({"id":7,"method":"x","params":")" + std::string(MessageReader::max_unchecked_bytes, 'x');
   reader.push("Content-Length: 60000000\r\n\r\n");
   CHECK_FALSE(reader.next());
   reader.push(std::string_view(message).substr(0, 1'000'000));

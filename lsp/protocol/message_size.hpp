@@ -10,7 +10,7 @@
 
 namespace hearth::lsp {
 
-// A MessageReader::Screen for what clients send.
-std::unique_ptr<Refusal> screen_message(std::string_view beginning, std::size_t length);
+// A MessageReader::SizeCheck for what clients send.
+std::unique_ptr<Refusal> refuse_if_too_large(std::string_view beginning, std::size_t length);
 
 }  // namespace hearth::lsp

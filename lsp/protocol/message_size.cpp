@@ -1,5 +1,7 @@
 // A message's method, or its way to a document's text, in the part of it that has come.
-#include "lsp/protocol/message_screen.hpp"
+#include "lsp/protocol/message_size.hpp"
+
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <string>
@@ -107,10 +109,11 @@ class NoDocument final : public Refusal {
   bool read(std::string_view bytes) override { return finder_.read(bytes); }
 
   MessageRefused reason() const override {
-    const std::string reason = "a message of " + std::to_string(length_) +
-                               " bytes is refused: only textDocument/didOpen and "
-                               "textDocument/didChange may have more than " +
-                               std::to_string(MessageReader::max_unscreened_bytes);
+    const std::string reason = fmt::format(
+        "a message of {} bytes is refused: only textDocument/didOpen and textDocument/didChange "
+        "may "
+        "have more than {}",
+        length_, std::size_t{MessageReader::max_unchecked_bytes});
     const Json answer = {{"jsonrpc", "2.0"},
                          {"id", finder_.id()},
                          {"error", {{"code", error_code::invalid_request}, {"message", reason}}}};
@@ -124,7 +127,7 @@ class NoDocument final : public Refusal {
 
 }  // namespace
 
-std::unique_ptr<Refusal> screen_message(std::string_view beginning, std::size_t length) {
+std::unique_ptr<Refusal> refuse_if_too_large(std::string_view beginning, std::size_t length) {
   const bool taken = brings_document(begun(beginning.substr(0, usual_head_bytes))) ||
                      brings_document(begun(beginning));
   return taken ? nullptr : std::make_unique<NoDocument>(length);
