@@ -23,6 +23,7 @@
 #include "daemon/platform/lock.hpp"
 #include "daemon/platform/private_directory.hpp"
 #include "daemon/platform/version.hpp"
+#include "daemon/prompt_files.hpp"
 #include "daemon/status.hpp"
 #include "daemon/transport/listener.hpp"
 #include "lsp/jobs/jobs.hpp"
@@ -124,6 +125,7 @@ class Daemon {
   void run() {
     host_.on_signal([this] { stop("a signal"); });
     remove_old_answers();
+    for (const std::string& fault : prompts_.faults()) log_.warn(fault);
     busy_until_ = host_.now();
     watch_idleness();
     look_after_place();  // what went before it was watched
@@ -151,7 +153,8 @@ class Daemon {
     return std::make_unique<LspPeer>(
         host_, model_, jobs_,
         lsp::ServerOptions{version(), config.inline_hold, config.inline_max_tokens,
-                           config.answer_max_tokens, config.thinking_budget, &marks_},
+                           config.answer_max_tokens, config.thinking_budget, &marks_,
+                           [this](const std::string& action) { return prompts_.read(action); }},
         std::move(send), std::move(ready), [this] { watch_idleness(); });
   }
 
@@ -278,6 +281,7 @@ class Daemon {
   Log& log_;
   const std::chrono::steady_clock::time_point started_;
   ParseMarks marks_;
+  const PromptFiles prompts_{options_.paths.prompts()};
   AnswerFiles answers_;
   JobNumbers job_numbers_;
   AsioHost host_;

@@ -51,7 +51,9 @@ lsp::ModelDescription describe(const engine::Engine& engine) {
   lsp::ModelProfile profile;
   profile.name = from.name;
   profile.system_chat = from.system_chat;
-  profile.tasks = from.tasks;
+  for (const auto& [action, text] : from.tasks) {
+    profile.wordings[action] = {from.name + "'s hearth.json", text};
+  }
   profile.context_tokens = engine.context();  // the profile's, unless configured
   profile.fim_prefix_tokens = from.fim_prefix_tokens;
   profile.fim_suffix_tokens = from.fim_suffix_tokens;

@@ -12,6 +12,7 @@ struct Paths {
   std::filesystem::path state;
   std::filesystem::path config;  // the file $XDG_CONFIG_HOME/hearth/config.toml, else ~/.config/…
 
+  std::filesystem::path prompts() const { return config.parent_path() / "prompts"; }
   // Names carry neither build nor model: there is one daemon for a user.
   std::filesystem::path socket() const { return runtime / "socket"; }
   std::filesystem::path lock() const { return runtime / "lock"; }

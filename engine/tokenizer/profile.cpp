@@ -24,20 +24,6 @@ constexpr std::array fim_stop_tokens{"<|fim_prefix|>", "<|fim_suffix|>", "<|fim_
                                      "<|repo_name|>",  "<|file_sep|>",   "<|endoftext|>",
                                      "<|im_end|>"};
 
-std::map<std::string, std::string> default_tasks() {
-  const std::string whole = " Reply with the whole function in one code block.";
-  return {
-      {"explain", "Explain what this code does."},
-      {"document", "Write a docstring for this function." + whole},
-      {"rename", "Rename `{old}` to `{new}`." + whole},
-      {"fix", "Fix this problem: {message}." + whole},
-      {"type_hints", "Add type hints." + whole},
-      {"translate", "Translate this function to {language}." + whole},
-      {"edit", "{instruction}" + whole},
-      {"simplify", "Simplify this function." + whole},
-  };
-}
-
 // The template's text: chat_template.jinja, else tokenizer_config.json's chat_template (a string,
 // or a list of named ones); empty without one.
 std::string read_template(const std::filesystem::path& directory) {
@@ -164,7 +150,6 @@ Profile read_profile(const std::filesystem::path& directory, const Config& confi
   profile.thinking = opens_think(read_template(directory));
   profile.system_chat = "You are a programming assistant inside an editor.";
   profile.system_fim = "You are a code completion assistant.";
-  profile.tasks = default_tasks();
   profile.context_tokens = std::min(config.max_position_embeddings, largest_default_context);
   profile.fim_prefix_tokens = std::min(profile.context_tokens / 2, largest_default_prefix);
   profile.fim_suffix_tokens = std::min(profile.context_tokens / 8, largest_default_suffix);

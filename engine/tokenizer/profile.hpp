@@ -21,11 +21,11 @@ enum class FimOrder : std::uint8_t { prefix_first, suffix_first };
 //   name, system_chat, system_fim     strings
 //   thinking, surroundings            true or false
 //   fim_order                         "prefix_first" or "suffix_first"
-//   tasks                             {"explain": "wording", …}: replaces or adds single tasks
+//   tasks                             {"explain": "wording", …}: in place of the actions' own
 //   context_tokens                    up to config.json's max_position_embeddings
 //   fim_prefix_tokens, fim_suffix_tokens   together at most context_tokens
 //   chat_stop, fim_stop               lists of added tokens' contents
-// In a task's wording the caller replaces {old}, {new}, {message}, {language} and {instruction}.
+// The engine knows no task: the wordings are handed on as they are, variables and all.
 struct Profile {
   std::string name;  // "Qwen3-Coder-Next", "ember": for people
   bool thinking =
@@ -33,7 +33,7 @@ struct Profile {
   FimOrder fim_order = FimOrder::prefix_first;
   std::string system_chat;                   // system line of tasks
   std::string system_fim;                    // system line of fill-in-the-middle
-  std::map<std::string, std::string> tasks;  // "explain" → "Explain what this code does."
+  std::map<std::string, std::string> tasks;  // "explain" → "What is this?"; empty: none
   std::int64_t context_tokens = 0;           // the most it may be shown, answer included
   std::int64_t fim_prefix_tokens = 0;        // budgets of the two sides
   std::int64_t fim_suffix_tokens = 0;

@@ -1,12 +1,14 @@
-// The actions that a person can choose, in one table. An action is two pure functions around the
-// model: prepare makes a Request, which can be written down, and apply turns the answer into an
-// Effect. Nothing else survives between the two. Listing and running them is code_actions.hpp's.
+// The actions that a person can choose, in one table: one row each, and the rest in a file of its
+// own. An action is three pure functions around the model: may it be chosen here, what is the
+// model asked, and what does its answer do. Between the last two nothing survives but the Request,
+// which can be written down. Listing and running them is code_actions.hpp's.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
-#include <variant>
+#include <vector>
 
 #include "lsp/context/context.hpp"
 #include "lsp/document/documents.hpp"
@@ -14,31 +16,60 @@
 
 namespace hearth::lsp {
 
-// Text for a person to read.
-struct ShowText {
-  std::string title;
-  std::string markdown;
-  bool operator==(const ShowText&) const = default;
+struct TextEdit {
+  ByteRange range;
+  std::string text;  // in its place
+  bool operator==(const TextEdit&) const = default;
 };
-// What an answer does. Edits join as another alternative with the first action that makes one.
-using Effect = std::variant<ShowText>;
+// All ranges are of that version's text, and do not overlap.
+struct FileEdit {
+  std::string uri;
+  std::int64_t version = 0;
+  std::vector<TextEdit> edits;
+  bool operator==(const FileEdit&) const = default;
+};
+
+// What an answer does: all that an action delivers.
+struct Effect {
+  std::optional<std::string> markdown;  // for a person to read, also while it grows
+  std::vector<FileEdit> edits = {};     // once the answer is whole, through the editor
+  bool operator==(const Effect&) const = default;
+};
+
+// Whether an action may be chosen.
+struct Availability {
+  std::string_view why_not;  // for people; empty: it may
+  explicit operator bool() const { return why_not.empty(); }
+};
 
 struct Action {
-  std::string_view id;       // also the key of its wording in the model's profile
-  std::string_view title;    // in the editor's menu
-  std::string_view kind;     // of the code action: under "hearth.", so that nothing runs on save
-  std::string_view command;  // never one that an editor extension registers itself
-  // Why it cannot be chosen here, for people; empty: it can.
-  std::string_view (*disabled)(const Text& text, ByteRange selection);
-  Request (*prepare)(const Snapshot& snapshot, const ContextPlan& plan, Prompt prompt,
-                     GenerateOptions options);
-  // Also takes an answer that is still being written.
+  std::string_view id;  // "explain"; of a user's prompts/explain.md and a checkpoint's wording too
+  std::string_view title;  // in the editor's menu: "Explain selection"
+  std::string_view verb;   // of its jobs: "Explain" average
+  std::string_view kind;   // of the code action: under "hearth.", so that nothing runs on save
+  // On the Host's thread, while a menu opens: looks at the text and does not parse.
+  Availability (*listed)(const TaskInput& input);
+  // The prompt, on another thread. May throw what a person is to read.
+  ContextPlan (*plan)(const TaskInput& input, const ModelProfile& profile);
+  // On the Host's thread. Also takes an answer that is still being written.
   Effect (*apply)(const Request& request, std::string_view answer, const Documents& documents);
 };
 
-std::span<const Action> actions();
+std::span<const Action* const> actions();
 // Null where there is none.
 const Action* action_with_id(std::string_view id);
 const Action* action_with_command(std::string_view command);
+// Never one that an editor extension registers itself: "hearth.server.explain".
+std::string command_of(const Action& action);
+// What a job's answer does, as far as it is written.
+Effect effect_of(const Job& job, const Documents& documents);
+
+// The user's wording of the action `id`, else the checkpoint's, else `own`.
+Wording wording_of(const ModelProfile& profile, std::string_view id, std::string_view own);
+
+// What actions about a selection share whose answer is text for a person:
+// `no_selection` is said where nothing is selected.
+Availability needs_selection(const TaskInput& input, std::string_view no_selection);
+Effect shows_answer(const Request& request, std::string_view answer, const Documents& documents);
 
 }  // namespace hearth::lsp

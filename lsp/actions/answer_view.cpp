@@ -33,10 +33,13 @@ JobId job_in(std::string_view uri) {
   return id;
 }
 
+std::string body(const Job& job, const Documents& documents) {
+  return effect_of(job, documents).markdown.value_or("");
+}
+
+// The whole document, as far as it is written.
 std::string markdown(const Job& job, const Documents& documents) {
-  const Action* action = action_with_id(job.request.action);
-  if (action == nullptr) return job.text;
-  return std::get<ShowText>(action->apply(job.request, job.text, documents)).markdown;
+  return "# " + job.request.title + "\n\n" + body(job, documents) + "\n";
 }
 
 std::string with_note(std::string text, const std::string& note) {
@@ -72,20 +75,26 @@ void AnswerView::finish(const Job& job) {
     if (job.state == JobState::done) {
       tell(message_type::info, job.request.title + ": " + message_of(job));
     }
+  } else if (!is_text(job)) {
+    return;  // its edits say it all
   } else if (is_virtual()) {
     refresh_document(job);
   } else {
     const std::string uri = write(job, last_text(job, ending_note(job)));
     if (job.state == JobState::cancelled) return;  // nobody wants to see it
     if (!uri.empty()) return show(uri, job);
-    tell(message_type::info, with_note(job.text, ending_note(job)));
+    tell(message_type::info, with_note(body(job, session_.documents), ending_note(job)));
   }
 }
 
 void AnswerView::close(const Job& job) {
   refresh_.cancel();
-  if (is_virtual() || job.text.empty()) return;
+  if (is_virtual() || job.text.empty() || !is_text(job)) return;
   write(job, last_text(job, "The editor went before the answer was whole."));
+}
+
+bool AnswerView::is_text(const Job& job) const {
+  return effect_of(job, session_.documents).markdown.has_value();
 }
 
 bool AnswerView::is_virtual() const {
@@ -94,7 +103,7 @@ bool AnswerView::is_virtual() const {
 
 void AnswerView::refresh() {
   const Job* job = session_.jobs.find(job_);
-  if (job == nullptr || job->text.empty()) return;
+  if (job == nullptr || job->text.empty() || !is_text(*job)) return;
   if (is_virtual()) {
     refresh_document(*job);
   } else {
@@ -133,7 +142,7 @@ std::string AnswerView::last_text(const Job& job, const std::string& note) const
 void AnswerView::show(const std::string& uri, const Job& job) {
   shown_ = true;
   const std::string title = job.request.title;
-  const std::string text = with_note(job.text, ending_note(job));
+  const std::string text = with_note(body(job, session_.documents), ending_note(job));
   if (!session_.client.show_document) {
     tell_answer(uri, title, text);
     return;

@@ -27,6 +27,7 @@ class AnswerView {
 
  private:
   bool is_virtual() const;
+  bool is_text(const Job& job) const;  // not edits alone
   void refresh();
   void refresh_document(const Job& job);
   // The file's URI; empty where it cannot be written, which is told once.

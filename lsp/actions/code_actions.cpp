@@ -38,6 +38,10 @@ std::int64_t tokens_to_write(const GenerateOptions& options, const ModelProfile&
   return options.max_tokens + std::min(options.thinking_budget, profile.context_tokens / 4);
 }
 
+Target target(const Snapshot& snapshot, ByteRange range) {
+  return {snapshot.uri, snapshot.version, range, std::string(snapshot.text->view(range))};
+}
+
 }  // namespace
 
 CodeActions::CodeActions(Session& session) : session_(session) {
@@ -71,53 +75,69 @@ CodeActions::~CodeActions() {
 
 Json CodeActions::commands() {
   Json commands = Json::array();
-  for (const Action& action : actions()) commands.push_back(action.command);
+  for (const Action* action : actions()) commands.push_back(command_of(*action));
   return commands;
 }
 
 Json CodeActions::kinds() {
   Json kinds = Json::array();
-  for (const Action& action : actions()) kinds.push_back(action.kind);
+  for (const Action* action : actions()) kinds.push_back(action->kind);
   return kinds;
 }
 
+TaskInput CodeActions::input(SnapshotPtr snapshot, const Range& range,
+                             const Json* diagnostics) const {
+  const Encoding encoding = session_.documents.encoding();
+  const Text& text = *snapshot->text;
+  TaskInput input;
+  input.selection = text.bytes(range, encoding);
+  input.diagnostics = read_diagnostics(diagnostics, text, encoding);
+  input.snapshot = std::move(snapshot);
+  input.syntax = session_.syntax;
+  input.folders = session_.folders;
+  return input;
+}
+
 Json CodeActions::list(const Json& params) const {
-  const SnapshotPtr snapshot = session_.documents.required(document_uri(params));
+  SnapshotPtr snapshot = session_.documents.required(document_uri(params));
   const Range range = range_member(params, "range");
-  const ByteRange selection = snapshot->text->bytes(range, session_.documents.encoding());
   const Json& context = member(params, "context");
+  const TaskInput here = input(std::move(snapshot), range, find(context, "diagnostics"));
   const Json* trigger = find(context, "triggerKind");
   const bool automatic = trigger != nullptr && *trigger == code_action_trigger::automatic;
 
   Json listed = Json::array();
-  for (const Action& action : actions()) {
-    if (!wanted(context, action.kind)) continue;
-    const std::string_view disabled = action.disabled(*snapshot->text, selection);
-    if (disabled.empty()) {
-      listed.push_back(code_action(action, *snapshot, range));
+  for (const Action* action : actions()) {
+    if (!wanted(context, action->kind)) continue;
+    const Availability available = action->listed(here);
+    if (available) {
+      listed.push_back(code_action(*action, here, params));
       continue;
     }
     // Only a menu that a person opened says why something cannot be chosen.
     if (automatic || !session_.client.disabled_actions || !session_.client.code_action_literals) {
       continue;
     }
-    listed.push_back(
-        {{"title", action.title}, {"kind", action.kind}, {"disabled", {{"reason", disabled}}}});
+    listed.push_back({{"title", action->title},
+                      {"kind", action->kind},
+                      {"disabled", {{"reason", available.why_not}}}});
   }
   return listed;
 }
 
-Json CodeActions::code_action(const Action& action, const Snapshot& snapshot,
-                              const Range& range) const {
-  const ByteRange selection = snapshot.text->bytes(range, session_.documents.encoding());
-  Json command{
-      {"title", action.title},
-      {"command", action.command},
-      {"arguments",
-       Json::array({{{"uri", snapshot.uri},
-                     {"version", snapshot.version},
-                     {"range", range},
-                     {"hash", hash_text(content_hash(snapshot.text->view(selection)))}}})}};
+// `params` are those of the request that lists it.
+Json CodeActions::code_action(const Action& action, const TaskInput& input,
+                              const Json& params) const {
+  const Snapshot& snapshot = *input.snapshot;
+  Json place{{"uri", snapshot.uri},
+             {"version", snapshot.version},
+             {"range", params["range"]},
+             {"hash", hash_text(content_hash(snapshot.text->view(input.selection)))}};
+  // executeCommand brings nothing but its arguments.
+  if (!input.diagnostics.empty()) place["diagnostics"] = params["context"]["diagnostics"];
+  Json command{{"title", action.title},
+               {"command", command_of(action)},
+               {"arguments", Json::array({std::move(place)})}};
   if (!session_.client.code_action_literals) return command;
   Json listed{{"title", action.title}, {"kind", action.kind}, {"command", std::move(command)}};
   if (session_.client.action_tags) listed["tags"] = {code_action_tag::llm_generated};
@@ -133,68 +153,80 @@ void CodeActions::execute(const Json& params, Reply& reply) {
   const Json& arguments = array_member(params, "arguments");
   if (arguments.empty()) throw InvalidParams("\"arguments\" is empty");
   const Json& place = arguments.front();
-  const SnapshotPtr snapshot =
-      session_.documents.required(string_member(place, "uri"), Documents::Telling::always);
   const Range range = range_member(place, "range");
-  const ByteRange selection = snapshot->text->bytes(range, session_.documents.encoding());
-  const auto now = hash_text(content_hash(snapshot->text->view(selection)));
+  Choice choice{
+      action,
+      input(session_.documents.required(string_member(place, "uri"), Documents::Telling::always),
+            range, find(place, "diagnostics")),
+      range};
+  if (const Json* own = find(place, "arguments")) choice.input.arguments = *own;
+  const auto now =
+      hash_text(content_hash(choice.input.snapshot->text->view(choice.input.selection)));
   if (find(place, "hash") != nullptr && string_member(place, "hash") != now) {
     reply.error(error_code::request_failed,
                 "the selected text has changed since: select it again and choose the action anew");
     return;
   }
-  if (const std::string_view reason = action->disabled(*snapshot->text, selection);
-      !reason.empty()) {
-    reply.error(error_code::request_failed, std::string(reason));
+  if (const Availability available = action->listed(choice.input); !available) {
+    reply.error(error_code::request_failed, std::string(available.why_not));
     return;
   }
   reply.result(nullptr);
-  run({action, snapshot, selection, range});
+  run(choice);
 }
 
 void CodeActions::run(const Choice& choice) {
   forget_settled();
-  const Snapshot& snapshot = *choice.snapshot;
+  const SnapshotPtr& snapshot = choice.input.snapshot;
   Request request;
   request.action = choice.action->id;
   request.title = choice.action->title;
   request.options = generate_options();
-  request.targets.push_back({snapshot.uri, snapshot.version, choice.selection,
-                             content_hash(snapshot.text->view(choice.selection))});
+  request.targets.push_back(target(*snapshot, choice.input.selection));
   using Phase = GenerationProgress::Phase;
   const bool loading = session_.model_state == ModelState::loading;
-  const JobId id =
-      session_.jobs.announce(std::move(request), loading ? Phase::loading : Phase::queued,
-                             [this](const Job& job, std::string_view delta) {
-                               if (job.state == JobState::done) {
-                                 session_.token_counts->learn(bytes_of(job.request.prompt),
-                                                              job.progress.prompt_tokens);
-                               }
-                               const auto run = runs_.find(job.id);
-                               if (run != runs_.end()) run->second->update(job, delta);
-                             });
+  const JobId id = session_.jobs.announce(
+      std::move(request), loading ? Phase::loading : Phase::queued,
+      [this](const Job& job, std::string_view delta) {
+        if (job.state == JobState::done) {
+          session_.token_counts->learn(bytes_of(job.request.prompt), job.progress.prompt_tokens);
+        }
+        const auto run = runs_.find(job.id);
+        if (run != runs_.end()) run->second->update(job, delta);
+      });
   runs_[id] = std::make_unique<JobView>(session_, *session_.jobs.find(id), choice.range);
 
   make_prompt(
       session_.host, session_.model, session_.token_counts,
-      [syntax = session_.syntax, snapshot = choice.snapshot, selection = choice.selection,
-       task = choice.action->id, options = generate_options(),
-       folders = session_.folders](const ModelProfile& profile) {
-        return plan_task(*syntax, snapshot, selection, profile, task,
-                         tokens_to_write(options, profile), folders);
+      [action = choice.action, input = choice.input, options = generate_options(),
+       user_wording = session_.options.user_wording](ModelProfile profile) mutable {
+        const std::string name(action->id);
+        if (auto wording = user_wording ? user_wording(name) : std::nullopt) {
+          profile.wordings[name] = std::move(*wording);
+        }
+        input.answer_tokens = tokens_to_write(options, profile);
+        return action->plan(input, profile);
       },
-      lifetime_.guard(
-          [this, id, choice](Result<Planned> planned) { submit(id, choice, std::move(planned)); }));
+      lifetime_.guard([this, id, snapshot](Result<Planned> planned) {
+        submit(id, snapshot, std::move(planned));
+      }));
 }
 
-void CodeActions::submit(JobId id, const Choice& choice, Result<Planned> planned) {
+void CodeActions::submit(JobId id, const SnapshotPtr& snapshot, Result<Planned> planned) {
   if (const auto* error = std::get_if<ModelError>(&planned)) {
     session_.jobs.fail(id, error->message);
     return;
   }
+  const Job* job = session_.jobs.find(id);
+  if (job == nullptr) return;
   auto& [plan, prompt] = std::get<Planned>(planned);
-  session_.jobs.submit(
-      id, choice.action->prepare(*choice.snapshot, plan, std::move(prompt), generate_options()));
+  Request request;
+  request.action = job->request.action;
+  request.title = std::string(action_with_id(request.action)->verb) + " " + plan.subject();
+  request.prompt = std::move(prompt);
+  request.options = generate_options();
+  request.targets.push_back(target(*snapshot, plan.range()));
+  session_.jobs.submit(id, std::move(request));
 }
 
 GenerateOptions CodeActions::generate_options() const {

@@ -27,17 +27,17 @@ class CodeActions {
   // What a command's arguments mean, checked against the document as it is now.
   struct Choice {
     const Action* action;
-    SnapshotPtr snapshot;
-    ByteRange selection;
+    TaskInput input;
     Range range;
   };
 
+  TaskInput input(SnapshotPtr snapshot, const Range& range, const Json* diagnostics) const;
   Json list(const Json& params) const;
-  Json code_action(const Action& action, const Snapshot& snapshot, const Range& range) const;
+  Json code_action(const Action& action, const TaskInput& input, const Json& params) const;
   void execute(const Json& params, Reply& reply);
   void run(const Choice& choice);
   GenerateOptions generate_options() const;
-  void submit(JobId id, const Choice& choice, Result<Planned> planned);
+  void submit(JobId id, const SnapshotPtr& snapshot, Result<Planned> planned);
   void forget_settled();
 
   Session& session_;

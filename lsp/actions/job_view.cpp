@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "lsp/actions/actions.hpp"
+#include "lsp/actions/edits.hpp"
 #include "lsp/jobs/text.hpp"
 #include "lsp/protocol/constants.hpp"
 #include "lsp/protocol/extension.hpp"
@@ -39,6 +41,9 @@ void JobView::update(const Job& job, std::string_view delta) {
     session_.rpc.notify(extension::TextDelta::method,
                         extension::TextDelta{job.id, std::string(delta)});
   }
+  if (job.state == JobState::done) {
+    apply_edits(session_, job.request.title, effect_of(job, session_.documents).edits);
+  }
   if (job.state == JobState::failed) {
     session_.rpc.notify("window/showMessage", {{"type", message_type::error},
                                                {"message", job.request.title + ": " + job.error}});
@@ -57,6 +62,7 @@ void JobView::report() {
   if (answer_) return;
   extension::JobStateParams state = job_state_params(*job, range_);
   state.percentage = percentage_ = std::max(percentage_, state.percentage);
+  if (state.text) state.text = effect_of(*job, session_.documents).markdown;
   session_.rpc.notify(extension::JobStateParams::method, state);
 }
 

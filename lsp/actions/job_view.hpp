@@ -1,5 +1,6 @@
 // One job as one session shows it: hearth/* messages for clients with the extension, a document or
-// file for the others, standard progress where it is supported, and an error at most once.
+// file for the others, standard progress where it is supported, an error at most once, and the
+// edits that come of it.
 #pragma once
 
 #include <optional>

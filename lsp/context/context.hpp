@@ -13,7 +13,9 @@
 #include <string_view>
 #include <vector>
 
+#include "lsp/document/diagnostics.hpp"
 #include "lsp/document/syntax.hpp"
+#include "lsp/protocol/json.hpp"
 #include "lsp/support/model.hpp"
 #include "lsp/support/prompt.hpp"
 #include "lsp/support/text.hpp"
@@ -24,13 +26,24 @@ namespace hearth::lsp {
 // line of its own.
 constexpr std::int64_t template_tokens = 48;
 
+// What a task is about, as it was chosen in an editor. A value: it goes to another thread.
+struct TaskInput {
+  SnapshotPtr snapshot;
+  ByteRange selection;                  // within the snapshot's text
+  std::vector<Diagnostic> diagnostics;  // that the client sent with it
+  std::shared_ptr<const Syntax> syntax;
+  Json arguments;                    // of the command, the action's own; null: none
+  std::vector<std::string> folders;  // of the workspace, as URIs
+  std::int64_t answer_tokens = 0;    // what the context is to leave to the answer
+};
+
 // A value: copy it, keep it, share it between threads.
 class ContextPlan {
  public:
   struct Parts;
 
-  // Why there is no prompt: the document may not be shown to a model, or the model has no such
-  // task. Empty: go on. A refused plan has no texts and its prompt is empty.
+  // Why there is no prompt: the document may not be shown to a model, or the wording has a variable
+  // that does not exist. Empty: go on. A refused plan has no texts and its prompt is empty.
   const std::string& refused() const { return refused_; }
   // Count these with the model's tokenizer.
   const std::vector<std::string>& texts() const { return texts_; }
@@ -44,8 +57,7 @@ class ContextPlan {
   const std::string& subject() const { return subject_; }
 
  private:
-  friend ContextPlan plan_task(const Syntax&, const SnapshotPtr&, ByteRange, const ModelProfile&,
-                               std::string_view, std::int64_t, std::span<const std::string>);
+  friend ContextPlan plan_task(const TaskInput&, const ModelProfile&, const Wording&);
   friend ContextPlan plan_inline(const Syntax&, const SnapshotPtr&, Byte, const ModelProfile&,
                                  std::int64_t);
   std::string refused_;
@@ -55,14 +67,12 @@ class ContextPlan {
   std::string subject_;
 };
 
-// `task` is a key of profile.tasks. `folders` are the workspace's, as URIs: the file's name in the
-// prompt is relative to the one that contains it; outside of them only its own name is shown.
+// The code in question and what surrounds it, then the wording. The file's name in the prompt is
+// relative to the folder that contains it; outside of all of them only its own name is shown.
 //
 // An empty selection, or one inside a function or class, means that function or class; one across
 // several of them means its whole lines. Parses: call it off the server's thread.
-ContextPlan plan_task(const Syntax& syntax, const SnapshotPtr& snapshot, ByteRange selection,
-                      const ModelProfile& profile, std::string_view task,
-                      std::int64_t answer_tokens, std::span<const std::string> folders = {});
+ContextPlan plan_task(const TaskInput& input, const ModelProfile& profile, const Wording& wording);
 
 // Text before and after the cursor, with '\n' at every line's end whatever the document has. While
 // a person types on, the prefix only grows at its end, except that now and then its start moves on

@@ -7,6 +7,7 @@
 
 #include "lsp/context/context.hpp"
 #include "lsp/context/parts.hpp"
+#include "lsp/context/wording.hpp"
 #include "lsp/document/indentation.hpp"
 #include "lsp/protocol/source_path.hpp"
 #include "lsp/support/characters.hpp"
@@ -240,32 +241,30 @@ void add_surroundings(const SyntaxTree& tree, std::string_view name, std::size_t
 
 }  // namespace
 
-ContextPlan plan_task(const Syntax& syntax, const SnapshotPtr& snapshot, ByteRange selection,
-                      const ModelProfile& profile, std::string_view task,
-                      std::int64_t answer_tokens, std::span<const std::string> folders) {
+ContextPlan plan_task(const TaskInput& input, const ModelProfile& profile, const Wording& wording) {
   ContextPlan plan;
+  const SnapshotPtr& snapshot = input.snapshot;
   const Text& text = *snapshot->text;
+  ByteRange selection = input.selection;
   selection.begin.value = std::min(selection.begin.value, text.str().size());
   selection.end = std::clamp(selection.end, selection.begin, Byte{text.str().size()});
   plan.range_ = selection;
   plan.subject_ = display_path(snapshot->uri, {});
-  const auto instruction = profile.tasks.find(std::string(task));
   if (is_secret(snapshot->uri)) {
     plan.refused_ = secret_refusal(snapshot->uri);
-  } else if (instruction == profile.tasks.end()) {
-    plan.refused_ = "The model " + profile.name + " has no task '" + std::string(task) + "'.";
   } else if (is_blank(text.view({text.begin(), Byte{text.str().size()}}))) {
     plan.refused_ = plan.subject_ + " is empty: there is nothing to ask about.";
   }
   if (!plan.refused_.empty()) return plan;
 
-  const SyntaxTreePtr tree = syntax.tree(snapshot);
+  const SyntaxTreePtr tree = input.syntax->tree(snapshot);
   const Code code = meant(*tree, selection, plan.subject_);
   plan.range_ = code.range;
   plan.subject_ = code.subject;
 
   auto parts = std::make_shared<TaskParts>();
-  parts->room = std::max<std::int64_t>(profile.context_tokens - answer_tokens - template_tokens, 0);
+  parts->room =
+      std::max<std::int64_t>(profile.context_tokens - input.answer_tokens - template_tokens, 0);
   const std::size_t max_bytes = static_cast<std::size_t>(parts->room) * max_bytes_per_token;
   const auto add = [&](std::string added) {
     plan.texts_.push_back(std::move(added));
@@ -283,8 +282,9 @@ ContextPlan plan_task(const Syntax& syntax, const SnapshotPtr& snapshot, ByteRan
   const std::string fence = fence_for(shown);
 
   parts->system = add(profile.system_chat);
-  parts->header = add(std::string("File: ") + display_path(snapshot->uri, folders) +
-                      (name.empty() ? "" : " (" + name + ")") + "\n\n");
+  const std::string path = display_path(snapshot->uri, input.folders);
+  parts->header =
+      add(std::string("File: ") + path + (name.empty() ? "" : " (" + name + ")") + "\n\n");
   if (profile.surroundings) add_surroundings(*tree, name, max_bytes, *parts, plan.texts_);
   parts->label = add("The code in question:\n\n");
   parts->fence = add(fence + name + "\n");
@@ -302,7 +302,17 @@ ContextPlan plan_task(const Syntax& syntax, const SnapshotPtr& snapshot, ByteRan
   }
   parts->marker = add(left_out(parts->lines, parts->comment_begin, parts->comment_end));
   parts->fence_end = add(fence + "\n\n");
-  parts->instruction = add(instruction->second);
+  try {
+    parts->instruction = add(
+        filled_in(wording, {{"diagnostics", diagnostic_lines(input.diagnostics, text, code.range)},
+                            {"file", path},
+                            {"language", name},
+                            {"subject", code.subject}}));
+  } catch (const UnknownVariable& unknown) {
+    plan.refused_ = unknown.what();
+    plan.texts_.clear();
+    return plan;
+  }
   plan.parts_ = std::move(parts);
   return plan;
 }

@@ -36,7 +36,7 @@ Json target_json(const Target& target) {
           {"version", target.version},
           {"begin", target.range.begin.value},
           {"end", target.range.end.value},
-          {"hash", target.hash}};
+          {"text", target.text}};
 }
 
 Target read_target(const Json& json) {
@@ -44,8 +44,7 @@ Target read_target(const Json& json) {
     return Byte{static_cast<std::size_t>(integer_member(json, name))};
   };
   return {string_member(json, "uri"), integer_member(json, "version"),
-          ByteRange{offset("begin"), offset("end")},
-          static_cast<std::uint64_t>(integer_member(json, "hash"))};
+          ByteRange{offset("begin"), offset("end")}, string_member(json, "text")};
 }
 
 GenerateOptions read_options(const Json& json) {

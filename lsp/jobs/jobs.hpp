@@ -23,16 +23,17 @@ namespace hearth::lsp {
 
 class Host;
 
-// A place in a document that an action is about, and the text there when it was prepared.
+// A place in a document that an action is about, and the text there when it was prepared: what an
+// answer changes is merged with what has become of it since.
 struct Target {
   std::string uri;
   std::int64_t version = 0;
   ByteRange range;
-  std::uint64_t hash = 0;  // content_hash of the range's text
+  std::string text;
   bool operator==(const Target&) const = default;
 };
 
-// What an action's prepare() makes; with the answer it is all that apply() gets.
+// What is asked of the model for an action; with the answer it is all that its apply() gets.
 struct Request {
   std::string action;  // the action's id: "explain"
   std::string title;   // for people: "Explain average"

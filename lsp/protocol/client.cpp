@@ -122,6 +122,11 @@ Client read_client(const Json& params) {
     client.action_tags = contains(find_path(*action, {"tagSupport", "valueSet"}),
                                   Json(code_action_tag::llm_generated));
   }
+  client.apply_edit = flag(capabilities, {"workspace", "applyEdit"});
+  client.document_changes = flag(capabilities, {"workspace", "workspaceEdit", "documentChanges"});
+  client.change_annotations =
+      client.document_changes &&
+      find_path(capabilities, {"workspace", "workspaceEdit", "changeAnnotationSupport"}) != nullptr;
   client.folders = read_folders(params);
   client.workspace_folders = flag(capabilities, {"workspace", "workspaceFolders"});
   read_extension(params, client);

@@ -32,6 +32,9 @@ struct Client {
   bool code_action_literals = false;  // else a code action is a bare Command
   bool disabled_actions = false;
   bool action_tags = false;           // knows the tag LLMGenerated
+  bool apply_edit = false;            // takes workspace/applyEdit
+  bool document_changes = false;      // with the version that an edit is for
+  bool change_annotations = false;    // asks before it applies one
   std::vector<std::string> folders;   // URIs of the workspace's, at its start
   bool workspace_folders = false;     // tells of those that come and go
   std::int64_t protocol = 0;          // of hearth/*; 0: not spoken

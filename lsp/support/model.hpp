@@ -28,12 +28,19 @@ using Result = std::variant<T, ModelError>;
 template <typename T>
 using Callback = std::function<void(Result<T>)>;
 
-// What this model was trained to read; the wording of prompts follows it.
+// The words with which a task is put to a model. lsp/context/wording.hpp says which variables there
+// are in them.
+struct Wording {
+  std::string source;  // where they are from, for errors: a file's name
+  std::string text;
+};
+
+// What this model was trained to read; prompts follow it.
 struct ModelProfile {
   std::string name;
   std::string system_chat;
-  std::map<std::string, std::string> tasks;  // "explain" → "Explain what this code does."
-  std::int64_t context_tokens = 0;           // prompt and answer together
+  std::map<std::string, Wording> wordings;  // by an action's id, in place of the action's own
+  std::int64_t context_tokens = 0;          // prompt and answer together
   std::int64_t fim_prefix_tokens = 0;
   std::int64_t fim_suffix_tokens = 0;
   bool surroundings = true;  // imports and outline belong beside a selection

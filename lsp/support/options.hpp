@@ -3,7 +3,11 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
+
+#include "lsp/support/model.hpp"
 
 namespace hearth::lsp {
 
@@ -17,6 +21,9 @@ struct ServerOptions {
   std::int64_t answer_max_tokens = 512;
   std::int64_t thinking_budget = 2048;
   ParseGuard* parse_guard = nullptr;  // outlives the server and the host's background work
+  // The user's own wording of an action, by the action's id; may be empty. Called on any thread,
+  // whenever the action is chosen. Throws a std::exception that says which file cannot be read.
+  std::function<std::optional<Wording>(const std::string& action)> user_wording;
 };
 
 }  // namespace hearth::lsp

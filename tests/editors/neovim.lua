@@ -353,6 +353,28 @@ case('options that are wrong are told in one line, and again by what needs them'
     'hearth: setup() refused the options: answer.size must be a whole number from 0, not 1.5')
 end)
 
+case(':HearthAction lists what the server offers, in its menu and in its completion', function(nvim)
+  local names = nvim:lua("return require('hearth.actions').names()")
+  expect(vim.tbl_contains(names, 'explain'), true, 'explain is among the names')
+  expect(nvim:lua("return vim.fn.getcompletion('HearthAction ', 'cmdline')"), names, 'the completion')
+  nvim:lua([[
+    vim.ui.select = function(items, options, choose)
+      offered = vim.tbl_map(options.format_item, items)
+      choose(items[1], 1)
+    end
+  ]])
+  nvim:type(':1,5HearthAction<CR>')
+  child.wait('the menu came', function()
+    return nvim:lua('return offered ~= nil')
+  end)
+  expect(#nvim:lua('return offered'), #names, 'how many it offers')
+  child.wait('the explanation is whole', function()
+    local answer = nvim:answer()
+    return answer and answer.text == explanation
+  end)
+  expect_said(nvim, ':1,5HearthAction sing<CR>', 'hearth: there is no action sing here')
+end)
+
 case('each reason why a buffer is not served has its own sentence', function(nvim)
   for keys, said in pairs({
     [':new<CR>'] = 'this buffer has no name yet; :write NAME gives it one',

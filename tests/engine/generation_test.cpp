@@ -25,12 +25,13 @@ std::shared_ptr<const Engine> ember() {
   return engine;
 }
 
+constexpr const char* instruction = "Explain what this code does.";
+
 GenerationRequest explain_request() {
   const Profile& profile = ember()->profile();
   const std::vector<ChatMessage> messages = {
       {"system", profile.system_chat},
-      {"user", "File: stats.py (python)\n\n```python\n" + average + "```\n\n" +
-                   profile.tasks.at("explain")}};
+      {"user", "File: stats.py (python)\n\n```python\n" + average + "```\n\n" + instruction}};
   GenerationRequest request;
   request.prompt = tokenize(ember()->tokenizer(), render_chat(profile, messages));
   request.stop_ids = profile.chat_stop;
@@ -42,8 +43,7 @@ GenerationRequest thinking_request(std::int64_t budget) {
   Profile profile = ember()->profile();
   profile.thinking = true;
   const std::vector<ChatMessage> messages = {
-      {"system", profile.system_chat},
-      {"user", "```python\n" + average + "```\n\n" + profile.tasks.at("explain")}};
+      {"system", profile.system_chat}, {"user", "```python\n" + average + "```\n\n" + instruction}};
   GenerationRequest request;
   request.prompt = tokenize(ember()->tokenizer(), render_chat(profile, messages));
   request.stop_ids = profile.chat_stop;

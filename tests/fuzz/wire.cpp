@@ -75,7 +75,6 @@ class EagerModel : public Model {
 
   void describe(Callback<ModelDescription> done) override {
     ModelDescription description;
-    description.profile.tasks = {{"explain", "Explain."}};
     description.profile.context_tokens = 1000;
     description.profile.fim_prefix_tokens = 500;
     description.profile.fim_suffix_tokens = 100;

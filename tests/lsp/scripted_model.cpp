@@ -8,7 +8,6 @@ namespace hearth::lsp::test {
 void ScriptedModel::load() {
   profile.name = "scripted";
   profile.system_chat = "You are a programming assistant inside an editor.";
-  profile.tasks = {{"explain", "Explain what this code does."}};
   profile.context_tokens = 4000;
   profile.fim_prefix_tokens = 2000;
   profile.fim_suffix_tokens = 500;

@@ -54,6 +54,11 @@ bool matches(const Json& pattern, const Json& value) {
   }
   if (pattern.is_object() && value.is_object()) return matches_object(pattern, value);
   if (pattern.is_array() && value.is_array()) {
+    const bool open = !pattern.empty() && pattern.back() == "...";
+    if (open) {
+      return pattern.size() <= value.size() + 1 &&
+             std::equal(pattern.begin(), pattern.end() - 1, value.begin(), matches);
+    }
     return std::equal(pattern.begin(), pattern.end(), value.begin(), value.end(), matches);
   }
   return pattern == value;

@@ -11,6 +11,18 @@ end
 command('HearthExplain', function(arguments)
   require('hearth').explain(arguments.line1, arguments.line2)
 end, { range = true, desc = 'Explain the selected lines' })
+command('HearthAction', function(arguments)
+  require('hearth').action(arguments.line1, arguments.line2, arguments.args ~= '' and arguments.args or nil)
+end, {
+  range = true,
+  nargs = '?',
+  complete = function(beginning)
+    return vim.tbl_filter(function(name)
+      return vim.startswith(name, beginning)
+    end, require('hearth.actions').names())
+  end,
+  desc = 'Choose what to do with the selected lines',
+})
 command('HearthCancel', function()
   require('hearth').cancel()
 end, { desc = 'Stop the answer that is being written' })

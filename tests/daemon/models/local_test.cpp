@@ -181,7 +181,7 @@ TEST_CASE("it describes the checkpoint once it is loaded") {
   stage.host.run_until([&] { return described.has_value(); });
   const auto& description = std::get<lsp::ModelDescription>(*described);
   CHECK(description.profile.name == "ember");
-  CHECK(description.profile.tasks.at("explain") == "Explain what this code does.");
+  CHECK(description.profile.wordings.empty());  // they are the actions' own
   CHECK(description.profile.context_tokens == 2048);
 }
 

@@ -50,7 +50,6 @@ ModelProfile ember() {
   ModelProfile profile;
   profile.name = "ember";
   profile.system_chat = "You are a programming assistant inside an editor.";
-  profile.tasks = {{"explain", "Explain what this code does."}};
   profile.context_tokens = 1024;
   profile.fim_prefix_tokens = 900;
   profile.fim_suffix_tokens = 120;
@@ -68,10 +67,22 @@ ModelProfile large(std::int64_t context = 8192) {
   return profile;
 }
 
+const Wording wording{"explain", "Explain what this code does."};
+
+TaskInput input(const SnapshotPtr& document, ByteRange selection, std::int64_t answer = 100) {
+  TaskInput input;
+  input.snapshot = document;
+  input.selection = selection;
+  input.syntax = std::make_shared<const Syntax>(timeout);
+  input.answer_tokens = answer;
+  return input;
+}
+
 ContextPlan explain(const SnapshotPtr& document, ByteRange selection,
-                    const ModelProfile& profile = ember(),
-                    std::span<const std::string> folders = {}) {
-  return plan_task(Syntax{timeout}, document, selection, profile, "explain", 100, folders);
+                    const ModelProfile& profile = ember(), std::vector<std::string> folders = {}) {
+  TaskInput task = input(document, selection);
+  task.folders = std::move(folders);
+  return plan_task(task, profile, wording);
 }
 
 ContextPlan explain_at(const SnapshotPtr& document, std::string_view words,
@@ -354,7 +365,7 @@ TEST_CASE("prompts never exceed their budget") {
     const std::size_t begin = random() % (size + 1);
     const std::size_t end = std::min(size, begin + random() % (random() % 4 == 0 ? size : 5));
     const Prompt task =
-        fitted(plan_task(Syntax{timeout}, document, {{begin}, {end}}, profile, "explain", answer));
+        fitted(plan_task(input(document, {{begin}, {end}}, answer), profile, wording));
     CHECK(count(text_of(task.messages[0].segments)) + count(user_turn(task)) <= room);
 
     const Prompt completion =
@@ -495,12 +506,33 @@ TEST_CASE("files of secrets are refused") {
 
 TEST_CASE("what the model was not trained for is refused with its name") {
   const auto document = fixture("stats.py");
-  CHECK(plan_task(Syntax{timeout}, document, {{0}, {0}}, ember(), "sing", 100).refused() ==
-        "The model ember has no task 'sing'.");
   ModelProfile chat_only = ember();
   chat_only.fim_prefix_tokens = 0;
   CHECK(plan_inline(Syntax{timeout}, document, {5}, chat_only, 64).refused() ==
         "The model ember was not trained to complete code.");
+}
+
+TEST_CASE("a wording's variables are filled in, and one that does not exist is refused") {
+  const std::string text = "def f():\n    return x\n\n\ndef g():\n    return y\n";
+  TaskInput task = input(snapshot("file:///home/ada/src/f.py", text, "python"), {{0}, {0}});
+  task.folders = {"file:///home/ada"};
+  task.diagnostics = {{{{20}, {21}}, Diagnostic::Severity::error, "no\n  x", "pyright"},
+                      {{{45}, {46}}, Diagnostic::Severity::warning, "no y", ""},
+                      {{{0}, {3}}, Diagnostic::Severity::hint, "short", ""}};
+  const auto instruction = [&](const std::string& words) {
+    const ContextPlan plan = plan_task(task, ember(), {"f.md", words});
+    CHECK(plan.refused() == "");
+    return texts_by(fitted(plan), Provenance::instruction);
+  };
+  CHECK(instruction("{subject} of {file} in {language}") ==
+        std::vector<std::string>{"f of src/f.py in python"});
+  CHECK(instruction("{diagnostics}") ==
+        std::vector<std::string>{"line 2: error: no x (pyright)\nline 1: hint: short"});
+  task.diagnostics.clear();
+  CHECK(instruction("{diagnostics}") == std::vector<std::string>{"none"});
+  const ContextPlan refused = plan_task(task, ember(), {"f.md", "{sing}"});
+  CHECK(refused.refused().starts_with("f.md, line 1: there is no variable {sing}"));
+  CHECK(refused.texts().empty());
 }
 
 TEST_CASE("missing counts are taken as bytes, so that the budget holds") {

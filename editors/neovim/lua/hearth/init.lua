@@ -46,9 +46,14 @@ function M.setup(options)
   attach_to(config.current.filetypes)
 end
 
--- Explains whole lines of the current buffer, from 1, both included.
+-- Runs an action of the server's, 'explain' say, for whole lines of the current buffer, from 1, both
+-- included. Without a name, one is chosen from a menu.
+function M.action(first, last, name)
+  require('hearth.actions').run(first, last, name)
+end
+
 function M.explain(first, last)
-  require('hearth.explain').run(first, last)
+  M.action(first, last, 'explain')
 end
 
 -- Stops the job whose answer the current buffer shows, else the youngest one.
