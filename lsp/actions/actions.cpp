@@ -10,10 +10,11 @@ namespace hearth::lsp {
 
 // In the order of the menu.
 extern const Action explain;  // explain.cpp
+extern const Action review;   // review.cpp
 
 namespace {
 
-constexpr std::array table{&explain};
+constexpr std::array table{&explain, &review};
 
 constexpr std::string_view command_prefix = "hearth.server.";
 
