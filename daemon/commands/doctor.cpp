@@ -266,7 +266,7 @@ void look_at_daemon(Examination& found, const Paths& paths) {
       found.good("daemon", "none runs; an editor starts one");
       return;
     }
-    const nlohmann::json status = ask(*control, "status", daemon_timeout);
+    const nlohmann::json status = ask(*control, name(ControlRequest::status), daemon_timeout);
     const auto state = status["model"]["state"].get<std::string>();
     const std::string seen =
         fmt::format("process {}, {}, {}", control->welcome.pid, state,

@@ -27,7 +27,7 @@ lsp::FinishReason finish_reason(engine::StopReason reason) {
 }
 
 // `computing`: the prompt was a good one, so a failure is no fault of the request.
-void count_abandoned(LocalModel::Engine& shared, const lsp::ModelError& error, bool computing) {
+void count_abandoned(LocalModel::Shared& shared, const lsp::ModelError& error, bool computing) {
   const engine::Lock lock(shared.mutex);
   ModelStatus& status = shared.status;
   ++(error.cancelled ? status.cancelled : status.failed);
@@ -44,7 +44,7 @@ void count_done(ModelStatus& status) {
 
 }  // namespace
 
-GenerationTask::GenerationTask(std::shared_ptr<LocalModel::Engine> shared, lsp::Prompt prompt,
+GenerationTask::GenerationTask(std::shared_ptr<LocalModel::Shared> shared, lsp::Prompt prompt,
                                lsp::GenerateOptions options,
                                std::shared_ptr<EventCoalescer> events_out)
     : shared_(std::move(shared)),
@@ -170,7 +170,7 @@ void GenerationTask::waiting(const lsp::GenerationProgress& progress) {
   events_out_->progress(progress);
 }
 
-PrefillTask::PrefillTask(std::shared_ptr<LocalModel::Engine> shared, lsp::Prompt prompt,
+PrefillTask::PrefillTask(std::shared_ptr<LocalModel::Shared> shared, lsp::Prompt prompt,
                          std::function<void(lsp::Result<lsp::Estimate>)> done)
     : shared_(std::move(shared)), prompt_(std::move(prompt)), done_(std::move(done)) {}
 

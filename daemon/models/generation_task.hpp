@@ -12,7 +12,7 @@
 namespace hearth::daemon {
 
 // Shared between the computing thread and those that ask how it goes.
-struct LocalModel::Engine {
+struct LocalModel::Shared {
   // Set by the computing thread before the first task, used by it alone.
   std::shared_ptr<const engine::Engine> engine;
   std::optional<SessionPool> sessions;
@@ -24,7 +24,7 @@ struct LocalModel::Engine {
 
 class GenerationTask : public Task {
  public:
-  GenerationTask(std::shared_ptr<LocalModel::Engine> shared, lsp::Prompt prompt,
+  GenerationTask(std::shared_ptr<LocalModel::Shared> shared, lsp::Prompt prompt,
                  lsp::GenerateOptions options, std::shared_ptr<EventCoalescer> events_out);
 
   Step step(const std::atomic<bool>& interrupt) override;
@@ -36,7 +36,7 @@ class GenerationTask : public Task {
   void report();
   void finish();
 
-  std::shared_ptr<LocalModel::Engine> shared_;
+  std::shared_ptr<LocalModel::Shared> shared_;
   lsp::Prompt prompt_;
   lsp::GenerateOptions options_;
   std::shared_ptr<EventCoalescer> events_out_;
@@ -51,14 +51,14 @@ class GenerationTask : public Task {
 // Reads a prompt, so that its state is there when it is asked for.
 class PrefillTask : public Task {
  public:
-  PrefillTask(std::shared_ptr<LocalModel::Engine> shared, lsp::Prompt prompt,
+  PrefillTask(std::shared_ptr<LocalModel::Shared> shared, lsp::Prompt prompt,
               std::function<void(lsp::Result<lsp::Estimate>)> done);
 
   Step step(const std::atomic<bool>& interrupt) override;
   void abandon(const lsp::ModelError& error) override;
 
  private:
-  std::shared_ptr<LocalModel::Engine> shared_;
+  std::shared_ptr<LocalModel::Shared> shared_;
   lsp::Prompt prompt_;
   std::function<void(lsp::Result<lsp::Estimate>)> done_;
   engine::TokenPrompt tokens_;

@@ -47,7 +47,7 @@ lsp::Result<std::vector<std::int64_t>> count(const engine::Engine& engine,
 }  // namespace
 
 LocalModel::LocalModel(lsp::Host& host, engine::EngineOptions options)
-    : host_(host), options_(std::move(options)), shared_(std::make_shared<Engine>()) {
+    : host_(host), options_(std::move(options)), shared_(std::make_shared<Shared>()) {
   options_.note = [this](const std::string& note) { host_.log(lsp::LogLevel::info, note); };
   shared_->status.directory = options_.model.string();
   thread_ = std::thread([this] { run(); });

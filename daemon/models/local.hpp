@@ -80,7 +80,7 @@ class LocalModel : public lsp::Model {
   ModelStatus status() const;  // on the Host's thread
 
   // What the computing thread has and its works share; defined beside them (generation_task.hpp).
-  struct Engine;
+  struct Shared;
 
  private:
   // Called once the model is there or failed to load.
@@ -96,7 +96,7 @@ class LocalModel : public lsp::Model {
   lsp::Host& host_;
   engine::EngineOptions options_;
   Scheduler scheduler_;
-  std::shared_ptr<Engine> shared_;
+  std::shared_ptr<Shared> shared_;
   const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
 
   // On the Host's thread.

@@ -70,7 +70,7 @@ TEST_CASE("edits are sent with their version and positions, to be confirmed wher
 }
 
 TEST_CASE("an editor without versions gets edits without them") {
-  Editor editor({{"applyEdit", true}});
+  Editor editor(json{{"applyEdit", true}});
   apply_edits(editor.session.shown, "Rename", edits);
   const json& edit = editor.sent.at(0)["params"]["edit"];
   CHECK(edit.size() == 1);
