@@ -23,6 +23,11 @@ std::int64_t blocks(std::int64_t n) {
 
 }  // namespace
 
+std::string name(Device device) {
+  if (device.kind == Device::Kind::host) return "host";
+  return "cuda " + std::to_string(device.index);
+}
+
 Slice Slice::sub(std::size_t offset, std::size_t count) const {
   if (!inside(offset, count, size_))
     throw Error("a window of values " + range(offset, count) + " is outside one of " +

@@ -31,6 +31,7 @@ struct Device {
   int index = 0;  // the device's number; 0 for the host
   bool operator==(const Device&) const = default;
 };
+std::string name(Device device);  // "host", "cuda 1"
 
 enum class DType : std::uint8_t { f32, f16, bf16, f8_e4m3 };
 
@@ -47,6 +48,18 @@ constexpr std::size_t size_of(DType type) {
   }
   return 0;
 }
+
+// Where a Backend's allocation is to be.
+enum class MemoryKind : std::uint8_t {
+  device,       // where the Backend computes
+  page_locked,  // in the host's memory, where copies to and from the device are fast; ordinary
+                // memory where the system locks no more
+};
+
+// What had been queued on a device when a Backend handed it out. A default one has passed.
+struct Event {
+  std::uint64_t number = 0;
+};
 
 struct Access;  // kernels/access.hpp: the way from a handle to its address, for kernels/ alone
 
@@ -200,8 +213,10 @@ struct Candidates {
 };
 
 // Computes. One thread at a time may call a Backend; it owns the threads or streams that work.
-// On a device, operations are queued in order; finish() waits for them. Arguments are handles of
-// this Backend's place; a shape that does not fit is a programming error and throws Error.
+// On a device, operations are queued in order; finish() waits for them. What spans refer to may go
+// when an operation returns, what handles refer to must stay until it has run. Arguments are
+// handles of this Backend's device; a shape that does not fit is a programming error and throws
+// Error. So does a device that fails, and the text names it.
 //
 // Numeric definition. Weights are widened exactly to F32, sums are F32. A dot product of n values
 // keeps 32 partial sums, lane c%32, by fused multiply-add in rising order of c; for f8_e4m3 each
@@ -222,11 +237,12 @@ class Backend {
   // one Backend computed may be continued bit for bit only on one that says the same.
   virtual std::string numerics() const = 0;
 
-  // Memory. allocate throws std::bad_alloc where the device has no room. Host buffers of 4 MiB and
-  // more begin at a multiple of 2 MiB.
-  virtual Buffer allocate(std::size_t bytes) = 0;
+  // Memory. allocate throws std::bad_alloc where the device has no room. The host's buffers of 4
+  // MiB and more begin at a multiple of 2 MiB.
+  virtual Buffer allocate(std::size_t bytes, MemoryKind kind) = 0;
+  Buffer allocate(std::size_t bytes) { return allocate(bytes, MemoryKind::device); }
   // Gives the memory of [byte_offset, byte_offset + bytes) of such a large buffer back, as far as
-  // it is whole pages; its content is lost, the buffer stays usable.
+  // it is whole pages, and not locked; its content is lost, the buffer stays usable.
   virtual void discard(const Buffer& buffer, std::size_t byte_offset, std::size_t bytes) = 0;
   virtual void write(const Buffer& to, std::size_t byte_offset,
                      std::span<const std::byte> from) = 0;
@@ -235,8 +251,17 @@ class Backend {
                     std::size_t bytes) = 0;
   virtual void write(Slice to, std::span<const float> from) = 0;
   virtual void read(Slice from, std::span<float> to) = 0;
-  // The bytes of a Buffer in host memory, for a reader to fill; empty elsewhere.
-  virtual std::span<std::byte> map(const Buffer& buffer) = 0;
+  // The bytes of a Buffer where this program can reach them, for a reader to fill: always those of
+  // the host's memory, page-locked or not; empty elsewhere.
+  virtual std::optional<std::span<std::byte>> map(const Buffer& buffer) = 0;
+
+  // Copies between the host's memory and this device, or within one of them, queued like an
+  // operation; no interrupt skips them. Both ends must stay until the event has passed.
+  virtual Event transfer(const Buffer& from, std::size_t from_offset, const Buffer& to,
+                         std::size_t to_offset, std::size_t bytes) = 0;
+  virtual Event transfer(Slice from, Slice to) = 0;
+  virtual bool passed(Event event) = 0;  // without waiting
+  virtual void wait(Event event) = 0;
 
   // Interruption. After begin(flag), operations stop between pieces of at most about 5 ms once
   // *flag is true, leave their outputs undefined, and later ones return at once. finish() waits for
@@ -290,7 +315,7 @@ class Backend {
   virtual void silu_mul(Slice gate, Slice up, Slice out) = 0;    // silu(gate) · up
   virtual void sigmoid_mul(Slice gate, Slice x, Slice out) = 0;  // sigmoid(gate) · x
   virtual void add(Slice x, Slice y, Slice out) = 0;             // x + y
-  // Cuts every row of in [rows][groups][Σ width] into the parts (see Part).
+  // Cuts every row of in [rows][groups][Σ width] into the parts.
   virtual void split_groups(Slice in, int rows, int groups, std::span<const SplitSpec> parts) = 0;
   virtual void gather_rows(Slice x, int dim, std::span<const std::int32_t> rows, Slice out) = 0;
   virtual void scatter_rows(Slice x, int dim, std::span<const std::int32_t> rows, Slice out) = 0;

@@ -18,8 +18,8 @@ constexpr std::size_t max_window = 192;
 }  // namespace
 
 std::span<std::byte> ExpertCache::memory(int slot) const {
-  return backend_.map(arena_).subspan(static_cast<std::size_t>(slot) * store_.slot_bytes(),
-                                      store_.slot_bytes());
+  return backend_.map(arena_).value().subspan(
+      static_cast<std::size_t>(slot) * store_.slot_bytes(), store_.slot_bytes());
 }
 
 // An empty slot, or one whose content is given up. Decoding takes what prefills have left behind

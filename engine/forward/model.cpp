@@ -231,18 +231,17 @@ class Loader {
   }
 
   void fill(const Buffer& buffer, const TensorInfo& tensor) {
-    const std::span<std::byte> host = model_.backend->map(buffer);
+    const std::optional<std::span<std::byte>> host = model_.backend->map(buffer);
     std::vector<std::byte> staging;
     std::uint64_t sum = 0;
     for (std::uint64_t at = 0; at < tensor.bytes; at += piece_bytes) {
       if (stop_ != nullptr && stop_->load()) throw Error("loading the model was cancelled");
       const std::size_t count = static_cast<std::size_t>(std::min(piece_bytes, tensor.bytes - at));
-      if (host.empty()) staging.resize(count);
-      const std::span<std::byte> piece =
-          host.empty() ? std::span(staging) : host.subspan(at, count);
+      if (!host) staging.resize(count);
+      const std::span<std::byte> piece = host ? host->subspan(at, count) : std::span(staging);
       tensors_.read(tensor, at, piece);
       sum = digest(piece, sum);
-      if (host.empty()) model_.backend->write(buffer, at, piece);
+      if (!host) model_.backend->write(buffer, at, piece);
       count_bytes(count);
     }
     digests_.add(tensor.name, sum);

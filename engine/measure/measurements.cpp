@@ -59,7 +59,9 @@ double disk_bandwidth(const Engine& engine, double seconds) {
   const ExpertStore& store = *engine.model().store;
   kernels::Backend& backend = engine.backend();
   const kernels::Buffer memory =
-      backend.allocate(std::max<std::size_t>(at_once * store.slot_bytes(), std::size_t{4} << 20));
+      backend.allocate(std::max<std::size_t>(at_once * store.slot_bytes(), std::size_t{4} << 20),
+                       kernels::MemoryKind::page_locked);
+  const std::span<std::byte> slots = *backend.map(memory);  // the host's
   const auto reader = open_reader(engine.options().experts.reader, engine.model().tensors->files());
 
   std::mt19937_64 random(1);
@@ -93,7 +95,7 @@ double disk_bandwidth(const Engine& engine, double seconds) {
     ReadJob job;
     job.reads =
         store.reads(static_cast<ExpertStore::Key>(expert(random)),
-                    backend.map(memory).subspan(slot * store.slot_bytes(), store.slot_bytes()));
+                    slots.subspan(slot * store.slot_bytes(), store.slot_bytes()));
     job.done = [&, slot](const std::string& error) {
       const Lock finished(mutex);
       if (failure.empty()) failure = error;

@@ -32,6 +32,11 @@ void add_pieces(std::vector<Copy>& copies, std::span<const std::byte> from,
   }
 }
 
+// Empty where this program cannot reach them.
+std::span<std::byte> mapped_bytes(kernels::Backend& backend, const kernels::Buffer& buffer) {
+  return backend.map(buffer).value_or(std::span<std::byte>());
+}
+
 std::size_t sum(std::span<const std::size_t> sizes) {
   return std::accumulate(sizes.begin(), sizes.end(), std::size_t{0});
 }
@@ -134,7 +139,7 @@ StateSnapshot save_kv(kernels::Backend& backend, const PrefixLayout& layout,
         static_cast<std::size_t>(layout.rows(cache, begin, end).first) * layout.row_bytes;
     for (const kernels::Buffer* half : {&caches[cache].keys, &caches[cache].values}) {
       const std::size_t bytes = sizes[2 * cache];
-      const std::span<const std::byte> mapped = backend.map(*half);
+      const std::span<const std::byte> mapped = mapped_bytes(backend, *half);
       if (mapped.size() >= offset + bytes) {
         add_pieces(copies, mapped.subspan(offset, bytes), rest);
       } else if (bytes > 0) {
@@ -175,7 +180,7 @@ void StateRestore::state(const StateSnapshot& snapshot, const RecurrentState& st
 
 void StateRestore::add(const kernels::Buffer& to, std::size_t offset,
                        std::span<const std::byte> from) {
-  const std::span<std::byte> mapped = backend_->map(to);
+  const std::span<std::byte> mapped = mapped_bytes(*backend_, to);
   const bool on_host = mapped.size() >= offset + from.size();
   pieces_.push_back(
       {&to, offset, from, on_host ? mapped.subspan(offset, from.size()) : std::span<std::byte>()});
@@ -213,7 +218,7 @@ StateSnapshot save_state(kernels::Backend& backend, RecurrentState state) {
   for (std::size_t i = 0; i < owned->delta.size(); ++i) {
     for (const kernels::Buffer* buffer : {&owned->delta[i], &owned->conv[i]}) {
       sizes.push_back(buffer->bytes());
-      parts.emplace_back(backend.map(*buffer));
+      parts.emplace_back(mapped_bytes(backend, *buffer));
       on_host = on_host && parts.back().size() == buffer->bytes();
     }
   }

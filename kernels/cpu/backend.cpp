@@ -42,7 +42,8 @@ class Cpu final : public Backend {
 
   // --- Memory ------------------------------------------------------------------------------------
 
-  Buffer allocate(std::size_t bytes) override { return allocate_host(bytes); }
+  using Backend::allocate;
+  Buffer allocate(std::size_t bytes, MemoryKind) override { return allocate_host(bytes); }
   void discard(const Buffer& buffer, std::size_t byte_offset, std::size_t bytes) override {
     discard_host({part(buffer, byte_offset, bytes), bytes});
   }
@@ -56,9 +57,7 @@ class Cpu final : public Backend {
   }
   void copy(const Buffer& from, std::size_t from_offset, Buffer& to, std::size_t to_offset,
             std::size_t bytes) override {
-    const std::byte* const source = part(from, from_offset, bytes);
-    std::byte* const target = part(to, to_offset, bytes);
-    if (bytes != 0) std::memmove(target, source, bytes);
+    move(from, from_offset, to, to_offset, bytes);
   }
   void write(Slice to, std::span<const float> from) override {
     require(to.size() == from.size(), "write: the window and the values differ in size");
@@ -68,9 +67,24 @@ class Cpu final : public Backend {
     require(to.size() == from.size(), "read: the window and the values differ in size");
     if (!to.empty()) std::memcpy(to.data(), Access::data(from), to.size_bytes());
   }
-  std::span<std::byte> map(const Buffer& buffer) override {
-    return {Access::data(buffer), buffer.bytes()};
+  std::optional<std::span<std::byte>> map(const Buffer& buffer) override {
+    return std::span(Access::data(buffer), buffer.bytes());
   }
+
+  // Whatever is queued here has run when the call returns.
+  Event transfer(const Buffer& from, std::size_t from_offset, const Buffer& to,
+                 std::size_t to_offset, std::size_t bytes) override {
+    move(from, from_offset, to, to_offset, bytes);
+    return {};
+  }
+  Event transfer(Slice from, Slice to) override {
+    require(from.size() == to.size(), "transfer: the windows differ in size");
+    if (from.size() != 0)
+      std::memmove(Access::data(to), Access::data(from), from.size() * sizeof(float));
+    return {};
+  }
+  bool passed(Event) override { return true; }
+  void wait(Event) override {}
 
   void begin(const std::atomic<bool>* interrupt) override { pool_.begin(interrupt); }
   bool finish() override { return pool_.finish(); }
@@ -397,6 +411,13 @@ class Cpu final : public Backend {
       const std::int64_t begin = piece * per_piece;
       body(begin, std::min(count, begin + per_piece));
     });
+  }
+
+  static void move(const Buffer& from, std::size_t from_offset, const Buffer& to,
+                   std::size_t to_offset, std::size_t bytes) {
+    const std::byte* const source = part(from, from_offset, bytes);
+    std::byte* const target = part(to, to_offset, bytes);
+    if (bytes != 0) std::memmove(target, source, bytes);
   }
 
   template <class Function>

@@ -80,7 +80,7 @@ Speed summary(std::vector<double> speeds) {
 class Reading {
  public:
   Reading(Backend& backend, int threads) : buffer_(backend.allocate(working_set)), pool_(threads) {
-    memory_ = backend.map(buffer_);
+    memory_ = backend.map(buffer_).value();
     std::fill(memory_.begin(), memory_.end(), std::byte{1});
   }
 
@@ -157,7 +157,7 @@ class Weights {
     if (type == DType::f8_e4m3)
       subnormal_ = static_cast<double>(std::count_if(codes.begin(), codes.end(), subnormal)) /
                    static_cast<double>(codes.size());
-    const std::span<std::byte> all = backend.map(codes_).subspan(offset);
+    const std::span<std::byte> all = backend.map(codes_).value().subspan(offset);
     for (std::size_t at = 0; at < all.size(); at += codes.size())
       std::memcpy(all.data() + at, codes.data(), std::min(codes.size(), all.size() - at));
     const auto blocks = [](std::int64_t n) { return static_cast<std::size_t>((n + 127) / 128); };
@@ -392,7 +392,7 @@ void print_shortlist(Isa isa, int threads) {
   Normal normal;
   const auto next = [&] { return normal.next(); };
   const Buffer codes = backend->allocate(static_cast<std::size_t>(shape.rows * shape.cols) * 2);
-  const std::span<std::byte> bytes = backend->map(codes);
+  const std::span<std::byte> bytes = backend->map(codes).value();
   for (std::size_t i = 0; i < bytes.size(); i += 2) {
     const float value = next();
     std::memcpy(bytes.data() + i, reinterpret_cast<const char*>(&value) + 2, 2);

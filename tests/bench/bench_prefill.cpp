@@ -160,7 +160,8 @@ class Operands {
     const Slice scales =
         type == DType::f8_e4m3 ? values((rows + 127) / 128 * ((cols + 127) / 128)) : Slice{};
     buffers_.push_back(backend_.allocate(static_cast<std::size_t>(rows * cols) * size_of(type)));
-    for (std::size_t i = 0; std::byte & code : backend_.map(buffers_.back()))
+    const std::span<std::byte> codes = backend_.map(buffers_.back()).value();
+    for (std::size_t i = 0; std::byte & code : codes)
       code = static_cast<std::byte>((i++ * 2654435761u >> 24) & 0xbb);  // never NaN
     return {buffers_.back(), 0, type, rows, cols, scales};
   }

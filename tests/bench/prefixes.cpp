@@ -142,7 +142,7 @@ int main(int argc, char** argv) {
     for (kernels::KvCache& kv : source.caches) {
       reserve(*backend, kv, 0, tokens_kept);
       for (const kernels::Buffer* half : {&kv.keys, &kv.values})
-        std::ranges::fill(backend->map(*half), std::byte{5});
+        std::ranges::fill(backend->map(*half).value(), std::byte{5});
     }
     HostBlock noise(static_cast<std::size_t>(kv_bytes));
     std::memset(noise.bytes().data(), 3, noise.bytes().size());
