@@ -1,27 +1,28 @@
-// The experts in memory, the ones on their way, and who has to go for them: a cache over an
-// ExpertStore, an AsyncReader and a Policy. One arena of slots of equal size; the budget may
-// change while it runs.
+// The experts in memory, the ones on their way, and who has to go for them: a policy over a
+// SlotPool, which an ExpertLoader fills. Lends experts to the forward pass. The budget may change
+// while it runs.
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/experts/digests.hpp"
 #include "engine/experts/experts.hpp"
+#include "engine/experts/loader.hpp"
 #include "engine/experts/policy.hpp"
 #include "engine/experts/prefetch_throttle.hpp"
-#include "engine/experts/reader.hpp"
+#include "engine/experts/slot_pool.hpp"
 #include "engine/experts/store.hpp"
 #include "engine/experts/trace.hpp"
+#include "engine/support/mutex.hpp"
 #include "kernels/ops.hpp"
 
 namespace hearth::engine {
@@ -36,8 +37,8 @@ struct ExpertCacheOptions {
   ExpertDigests* digests = nullptr;  // what every read is checked against; null: nothing
 };
 
-// Threading: acquire, prefetch_pays and prefetch on the computing thread, everything else from any.
-class ExpertCache {
+// Threading: lend, prefetch_pays and prefetch on the computing thread, everything else from any.
+class ExpertCache final : private Leases {
  public:
   // Fewest slots that work at all; fewer than the experts of a token are slow.
   static constexpr std::size_t min_slots = 4;
@@ -45,14 +46,25 @@ class ExpertCache {
   // Throws Error where the budget holds fewer than min_slots. `files` are the store's.
   ExpertCache(kernels::Backend& backend, const ExpertStore& store,
               std::span<const std::unique_ptr<File>> files, ExpertCacheOptions options);
-  ~ExpertCache();
   ExpertCache(const ExpertCache&) = delete;
   ExpertCache& operator=(const ExpertCache&) = delete;
 
-  // One at a time. From the moment that `interrupt` (may be null) is set no read for them begins,
-  // and nothing is waited for; once set it stays so until they are gone.
-  std::unique_ptr<Leases> acquire(LayerId layer, std::span<const ExpertId> experts, Pass pass,
-                                  const std::atomic<bool>* interrupt);
+  // Calls use(Leases&) with the leases of a layer's experts; when it returns or throws they are
+  // given back, and what was not read for them by then is not read. One at a time. From the moment
+  // that `interrupt` (may be null) is set no read for them begins, and nothing is waited for; once
+  // set it stays so until they are gone.
+  template <class Use>
+  void lend(LayerId layer, std::span<const ExpertId> experts, Pass pass,
+            const std::atomic<bool>* interrupt, Use&& use) {
+    try {
+      begin(layer, experts, pass, interrupt);
+      std::forward<Use>(use)(static_cast<Leases&>(*this));
+    } catch (...) {
+      end();
+      throw;
+    }
+    end();
+  }
   // Whether to guess what decoding will want of a layer, and have it read.
   bool prefetch_pays();
   // These may be wanted soon: reads what is missing while nothing else is read.
@@ -69,8 +81,8 @@ class ExpertCache {
   // Reads these in order in the background while there are empty slots. Replaces an earlier list.
   void warm(std::vector<ExpertStore::Key> keys);
 
-  // Runs `task` once, at the next acquire, on its thread and under the cache's lock: it may not
-  // call the cache. Replaces an earlier one.
+  // Runs `task` once, at the next lend, on its thread and under the cache's lock: it may not call
+  // the cache. Replaces an earlier one.
   void tell_next_use(std::function<void()> task);
 
   // How often each expert was used lately, by key: uses, halved every so often.
@@ -80,83 +92,70 @@ class ExpertCache {
 
  private:
   using Key = ExpertStore::Key;
-  class Pending;
-  struct Pin;
 
-  enum class SlotState : std::uint8_t {
-    empty,
-    loading,
-    ready,
-    failed,      // its read went wrong; kept until those who wait have seen the error
-    given_back,  // its memory belongs to the system
-  };
-  struct Slot {
-    Key key = -1;
-    SlotState state = SlotState::empty;
-    bool scanned = false;     // brought by a prefill, not yet used by decoding
-    bool prefetched = false;  // nobody has asked for it yet
-    bool background = false;  // read for the warm start
-    int pins = 0;
-    std::string error;  // of the last read
+  // The experts of one lend.
+  struct Request {
+    struct Waiting {
+      ExpertId expert;
+      int slot;
+    };
+    bool interrupted() const {
+      return interrupt != nullptr && interrupt->load(std::memory_order_relaxed);
+    }
+
+    bool open = false;
+    LayerId layer;
+    Pass pass = Pass::decode;
+    const std::atomic<bool>* interrupt = nullptr;
+    std::vector<Waiting> waiting;  // resident or on their way; pinned
+    std::deque<ExpertId> missing;  // without a slot yet
+    std::vector<int> lent;         // slots of the leases handed out; pinned
   };
 
-  // All under mutex_.
-  void pump_reads();
-  void pump_reads_if_possible() noexcept;
-  void list_ahead(LayerId layer);
-  std::size_t window() const;
-  std::optional<int> take_slot(Pass pass, int layer);
-  std::optional<int> slot_ahead(int layer);
-  std::optional<int> scanned_victim(int layer);
-  std::optional<int> policy_victim();
-  void mark_scanned(int slot);
-  void unmark_scanned(int slot);
-  void evict(int slot);
-  void load(int slot, Key key, Urgency urgency);
-  void issue_warm_reads();
-  void count_use(Key key, float uses);
-  // Takes mutex_ itself.
-  void loaded(int slot, Key key, std::uint64_t bytes, std::string error) noexcept;
-  void load_again(int slot) noexcept;
-  void give_up(int slot, std::string error) noexcept;
-  std::span<std::byte> memory(int slot) const;
+  // Of the open request.
+  std::vector<Lease> next() override;
+  void release(std::span<const Lease> leases) override;
+
+  void begin(LayerId layer, std::span<const ExpertId> experts, Pass pass,
+             const std::atomic<bool>* interrupt);
+  void end();
+  void begin_demanded() HEARTH_REQUIRES(mutex_);
+  void wait_for(ExpertId expert, int slot, bool streamed) HEARTH_REQUIRES(mutex_);
+  void unpin(int slot) HEARTH_REQUIRES(mutex_);
+  void take_ready(std::vector<Lease>& ready) HEARTH_REQUIRES(mutex_);
+
+  void pump_reads() HEARTH_REQUIRES(mutex_);
+  void pump_reads_if_possible() noexcept HEARTH_REQUIRES(mutex_);
+  void list_ahead(LayerId layer) HEARTH_REQUIRES(mutex_);
+  void load(int slot, Key key, Urgency urgency) HEARTH_REQUIRES(mutex_);
+  void load_again(int slot) noexcept HEARTH_REQUIRES(mutex_);
+  void give_up(int slot, std::string error) noexcept HEARTH_REQUIRES(mutex_);
+  void issue_warm_reads() HEARTH_REQUIRES(mutex_);
+  void count_use(Key key, float uses) HEARTH_REQUIRES(mutex_);
+  void loaded(ExpertLoader::Outcome outcome) noexcept;
   int layer_of(Key key) const { return key / store_.experts_per_layer(); }
 
-  kernels::Backend& backend_;
   const ExpertStore& store_;
-  std::uint64_t full_budget_;
-  std::string policy_name_;
-  std::string reader_name_;
-  kernels::Buffer arena_;
-  std::unique_ptr<RoutingTrace> trace_;
+  const std::string policy_name_;
   ExpertDigests* const digests_;
-  bool may_prefetch_;
+  bool may_prefetch_;  // constant once made
 
-  mutable std::mutex mutex_;
-  std::condition_variable changed_;  // a read has ended
-  std::vector<Slot> slots_;
-  std::vector<int> slot_of_;  // by key; -1: not resident and not loading
-  std::vector<int> empty_;    // slots
-  std::size_t usable_ = 0;    // slots not given back
-  std::size_t resident_ = 0;  // slots that are ready
-  std::unique_ptr<Policy> policy_;
-  PrefetchThrottle prefetch_throttle_;    // of decoding
-  std::vector<std::deque<int>> scanned_;  // by layer: slots, oldest first; some may be outdated
-  std::vector<std::size_t> scanned_count_;
-  std::size_t scanned_total_ = 0;
-  Pending* pending_ = nullptr;  // the acquire that is under way
-  std::deque<Key> ahead_;       // of the layer after it, to be read once it has begun all its reads
-  std::size_t streamed_ = 0;    // experts that prefills have read and hold
-  std::size_t loading_ = 0;     // slots that are being read
-  std::vector<float> uses_;
-  std::uint64_t use_events_ = 0;
-  std::vector<Key> warm_list_;
-  std::deque<Key> to_warm_;  // of the list, still to be read
-  int warming_ = 0;          // background reads under way
-  ExpertStatus status_;
-  std::function<void()> next_use_;
+  mutable Mutex mutex_;
+  Condition changed_;  // a read has ended
+  const std::unique_ptr<RoutingTrace> trace_ HEARTH_GUARDED_BY(mutex_);
+  const std::unique_ptr<Policy> policy_ HEARTH_GUARDED_BY(mutex_);
+  SlotPool pool_ HEARTH_GUARDED_BY(mutex_);
+  PrefetchThrottle prefetch_throttle_ HEARTH_GUARDED_BY(mutex_);  // of decoding
+  Request request_ HEARTH_GUARDED_BY(mutex_);                     // kept for its memory
+  // Experts that prefills have read and hold.
+  std::size_t streamed_ HEARTH_GUARDED_BY(mutex_) = 0;
+  std::vector<float> uses_ HEARTH_GUARDED_BY(mutex_);
+  std::uint64_t use_events_ HEARTH_GUARDED_BY(mutex_) = 0;
+  ExpertStatus status_ HEARTH_GUARDED_BY(mutex_);
+  std::function<void()> next_use_ HEARTH_GUARDED_BY(mutex_);
 
-  std::unique_ptr<AsyncReader> reader_;  // last: it is the first to go, and calls back until then
+  // Under the mutex, but for withdraw. Last: it is the first to go, and calls back until then.
+  ExpertLoader loader_;
 };
 
 }  // namespace hearth::engine

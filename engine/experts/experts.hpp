@@ -3,10 +3,8 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "engine/support/types.hpp"
@@ -20,29 +18,26 @@ struct ExpertWeights {
   kernels::Matrix down;  // [hidden, moe_intermediate]
 };
 
-// The weights stay where they are until the lease is destroyed.
-class Lease {
- public:
-  Lease(ExpertId expert, const ExpertWeights& weights, std::shared_ptr<void> pin)
-      : expert_(expert), weights_(weights), pin_(std::move(pin)) {}
-  ExpertId expert() const { return expert_; }
-  const ExpertWeights& weights() const { return weights_; }
-
- private:
-  ExpertId expert_;
-  ExpertWeights weights_;
-  std::shared_ptr<void> pin_;  // what keeps the slot from being taken
+// An expert that is ready. Its weights stay where they are until it is released, or the request
+// that it belongs to is over.
+struct Lease {
+  ExpertId expert;
+  ExpertWeights weights;
+  int slot = -1;  // the cache's
 };
 
-// The experts of one acquire. Destroyed early, it gives up what was not handed out: no read for it
-// begins any more, those under way end.
+// The leases of one request, from ExpertCache::lend.
 class Leases {
  public:
-  virtual ~Leases() = default;
-  // Those that are ready, resident ones first; waits while none is. Empty: all were handed out, or
-  // interrupted. Leases handed out before should be gone by then: where slots are few, their slots
-  // take those that are still missing. Throws Error when an expert cannot be read.
+  // Those that became ready, resident ones first; waits while none did. Empty: all were handed out,
+  // or interrupted. Leases handed out before should be released by then: where slots are few, their
+  // slots take those that are still missing. Throws Error when an expert cannot be read.
   virtual std::vector<Lease> next() = 0;
+  // Nobody computes with these any more: what is missing may be read into their slots.
+  virtual void release(std::span<const Lease> leases) = 0;
+
+ protected:
+  ~Leases() = default;
 };
 
 // What the experts are wanted for: a prefill passes over nearly all of a layer's once and should

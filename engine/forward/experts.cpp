@@ -83,14 +83,12 @@ void gated_mlps(const Block& block, std::span<const ExpertRows> all) {
   block.backend.matmul(out, block.form);
 }
 
-// The rows of one expert: `places` are theirs in [T][k].
-struct Group {
-  Lease lease;
-  std::vector<std::int32_t> places;
-};
+// Where each expert's outputs go in [T][k], in order of rows; by expert.
+using Places = std::vector<std::vector<std::int32_t>>;
 
-// The groups' outputs, to work.outputs.
-void compute_experts(const Block& block, ExpertWork& work, std::span<const Group> groups) {
+// The experts' outputs, to work.outputs.
+void compute_experts(const Block& block, ExpertWork& work, std::span<const Lease> leases,
+                     const Places& places_of) {
   Backend& backend = block.backend;
   const auto k = block.config.num_experts_per_tok;
   const int hidden = static_cast<int>(block.config.hidden_size);
@@ -99,16 +97,18 @@ void compute_experts(const Block& block, ExpertWork& work, std::span<const Group
   const Slice outputs = kernels::slice(work.outputs);
 
   std::vector<ExpertRows> all;
-  for (const Group& group : groups) {
-    ExpertRows some{&group.lease.weights(), {}, {}, static_cast<int>(group.places.size())};
+  for (const Lease& lease : leases) {
+    const std::vector<std::int32_t>& places =
+        places_of[static_cast<std::size_t>(lease.expert.value)];
+    ExpertRows some{&lease.weights, {}, {}, static_cast<int>(places.size())};
     if (some.rows == 1) {  // stays where it is
-      const auto place = static_cast<std::size_t>(group.places.front());
+      const auto place = static_cast<std::size_t>(places.front());
       some.x = normed.sub(place / static_cast<std::size_t>(k) * width, width);
       some.out = outputs.sub(place * width, width);
     } else {
       std::vector<std::int32_t> rows;
-      rows.reserve(group.places.size());
-      for (const std::int32_t place : group.places) rows.push_back(place / k);
+      rows.reserve(places.size());
+      for (const std::int32_t place : places) rows.push_back(place / k);
       some.x = block.space.take(rows.size() * width);
       some.out = block.space.take(rows.size() * width);
       backend.gather_rows(normed, hidden, rows, some.x);
@@ -116,8 +116,9 @@ void compute_experts(const Block& block, ExpertWork& work, std::span<const Group
     all.push_back(some);
   }
   gated_mlps(block, all);
-  for (std::size_t i = 0; i < groups.size(); ++i) {
-    if (all[i].rows > 1) backend.scatter_rows(all[i].out, hidden, groups[i].places, outputs);
+  for (std::size_t i = 0; i < leases.size(); ++i) {
+    const auto expert = static_cast<std::size_t>(leases[i].expert.value);
+    if (all[i].rows > 1) backend.scatter_rows(all[i].out, hidden, places_of[expert], outputs);
   }
 }
 
@@ -145,71 +146,102 @@ bool begin_experts(const Block& block, const Layer& layer, ExpertWork& work, Sli
   return true;
 }
 
-}  // namespace
-
-bool moe_half(const Block& block, const Model& model, const Layer& layer, ExpertWork& work, Slice x,
-              Slice out, const std::atomic<bool>* interrupt, Taps* taps) {
-  Backend& backend = block.backend;
-  const auto k = static_cast<std::size_t>(block.config.num_experts_per_tok);
-  backend.begin(interrupt);
-  if (!work.routed && !begin_experts(block, layer, work, x, taps)) return false;
-
-  // places[e]: where expert e's outputs go in [T][k], in order of rows.
-  std::vector<std::vector<std::int32_t>> places(work.done.size());
+// The experts that are still to be computed, and where their outputs go.
+std::vector<ExpertId> wanted_experts(const ExpertWork& work, Places& places) {
   std::vector<ExpertId> wanted;
+  places.resize(work.done.size());
   for (std::size_t i = 0; i < work.routing.experts.size(); ++i) {
     const auto expert = static_cast<std::size_t>(work.routing.experts[i]);
     if (work.done[expert]) continue;
     if (places[expert].empty()) wanted.push_back(ExpertId{work.routing.experts[i]});
     places[expert].push_back(static_cast<std::int32_t>(i));
   }
-  const bool many = static_cast<std::size_t>(block.rows) >= prefill_rows;
-  // What is missing is read from now on, while what is there is computed.
-  const std::unique_ptr<Leases> leases =
-      model.experts->acquire(layer.id, wanted, many ? Pass::prefill : Pass::decode, interrupt);
+  return wanted;
+}
 
+struct SharedExpert {
+  Slice out;   // [T][H]
+  Slice gate;  // [T]
+};
+
+SharedExpert shared_expert_of(const Block& block, const ExpertWork& work) {
   const auto rows = static_cast<std::size_t>(block.rows);
-  const Slice shared = kernels::slice(work.shared, 0, rows * block.hidden());
-  const Slice shared_gate =
-      kernels::slice(work.shared, rows * block.hidden() * sizeof(float), rows);
-  if (!work.shared_done) {
-    const Slice normed = kernels::slice(work.normed);
-    backend.begin(interrupt);
-    block.matmul({{layer.moe.shared_expert_gate, normed, shared_gate, block.rows}});
-    const ExpertRows all{&layer.moe.shared_expert, normed, shared, block.rows};
-    gated_mlps(block, std::span(&all, 1));
-    if (!backend.finish()) return false;
-    work.shared_done = true;
-  }
+  const std::size_t values = rows * block.hidden();
+  return {kernels::slice(work.shared, 0, values),
+          kernels::slice(work.shared, values * sizeof(float), rows)};
+}
 
+// The expert that every row goes to, and its gate. False: interrupted.
+bool compute_shared_expert(const Block& block, const Layer& layer, ExpertWork& work,
+                           const std::atomic<bool>* interrupt) {
+  if (work.shared_done) return true;
+  const auto [out, gate] = shared_expert_of(block, work);
+  const Slice normed = kernels::slice(work.normed);
+  block.backend.begin(interrupt);
+  block.matmul({{layer.moe.shared_expert_gate, normed, gate, block.rows}});
+  const ExpertRows all{&layer.moe.shared_expert, normed, out, block.rows};
+  gated_mlps(block, std::span(&all, 1));
+  work.shared_done = block.backend.finish();
+  return work.shared_done;
+}
+
+// How many of these are computed together.
+std::size_t group_size(std::span<const Lease> leases, const Places& places) {
+  std::size_t size = 0;
+  for (std::size_t rows = 0; size < leases.size() && rows < expert_rows && size < group_experts;
+       ++size)
+    rows += places[static_cast<std::size_t>(leases[size].expert.value)].size();
+  return size;
+}
+
+// The experts, as they become ready. False: interrupted.
+bool compute_leased_experts(const Block& block, const Model& model, ExpertWork& work,
+                            const Places& places, Leases& leases,
+                            const std::atomic<bool>* interrupt) {
   for (;;) {
-    std::vector<Lease> ready = leases->next();
-    if (ready.empty()) break;
-    for (std::size_t next = 0; next < ready.size();) {
-      std::vector<Group> groups;
-      for (std::size_t count = 0;
-           next < ready.size() && count < expert_rows && groups.size() < group_experts; ++next) {
-        const auto expert = static_cast<std::size_t>(ready[next].expert().value);
-        count += places[expert].size();
-        groups.push_back({std::move(ready[next]), places[expert]});
-      }
+    const std::vector<Lease> ready = leases.next();
+    if (ready.empty()) return true;
+    for (std::span<const Lease> rest = ready; !rest.empty();) {
+      const std::span<const Lease> group = rest.first(group_size(rest, places));
+      rest = rest.subspan(group.size());
       model.workspace->reset();
-      backend.begin(interrupt);
-      compute_experts(block, work, groups);
-      if (!backend.finish()) return false;
-      for (const Group& group : groups) {
-        work.done[static_cast<std::size_t>(group.lease.expert().value)] = true;
-      }
+      block.backend.begin(interrupt);
+      compute_experts(block, work, group, places);
+      if (!block.backend.finish()) return false;
+      for (const Lease& lease : group)
+        work.done[static_cast<std::size_t>(lease.expert.value)] = true;
+      leases.release(group);
     }
   }
+}
+
+}  // namespace
+
+bool moe_half(const Block& block, const Model& model, const Layer& layer, ExpertWork& work, Slice x,
+              Slice out, const std::atomic<bool>* interrupt, Taps* taps) {
+  Backend& backend = block.backend;
+  backend.begin(interrupt);
+  if (!work.routed && !begin_experts(block, layer, work, x, taps)) return false;
+
+  Places places;
+  const std::vector<ExpertId> wanted = wanted_experts(work, places);
+  const bool many = static_cast<std::size_t>(block.rows) >= prefill_rows;
+  bool complete = false;
+  // What is missing is read from now on, while what is there is computed.
+  model.experts->lend(
+      layer.id, wanted, many ? Pass::prefill : Pass::decode, interrupt, [&](Leases& leases) {
+        complete = compute_shared_expert(block, layer, work, interrupt) &&
+                   compute_leased_experts(block, model, work, places, leases, interrupt);
+      });
   const auto is_done = [&](ExpertId expert) {
     return work.done[static_cast<std::size_t>(expert.value)];
   };
-  if (!std::ranges::all_of(wanted, is_done)) return false;
+  if (!complete || !std::ranges::all_of(wanted, is_done)) return false;
 
+  const SharedExpert shared = shared_expert_of(block, work);
   backend.begin(interrupt);
-  backend.combine_experts(kernels::slice(work.outputs), work.routing.weights, shared, shared_gate,
-                          x, out, block.rows, static_cast<int>(k),
+  backend.combine_experts(kernels::slice(work.outputs), work.routing.weights, shared.out,
+                          shared.gate, x, out, block.rows, block.config.num_experts_per_tok,
                           static_cast<int>(block.config.hidden_size));
   if (!backend.finish()) return false;
   work.routed = false;

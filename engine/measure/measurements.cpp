@@ -37,6 +37,14 @@ std::vector<TokenId> made_up_tokens(const Engine& engine, std::size_t count, std
   return tokens;
 }
 
+// All leases of a request whose experts have room together.
+std::vector<Lease> take_all(Leases& leases) {
+  std::vector<Lease> all;
+  for (auto some = leases.next(); !some.empty(); some = leases.next())
+    all.insert(all.end(), some.begin(), some.end());
+  return all;
+}
+
 }  // namespace
 
 MachineSpeed measure_machine(const Engine& engine) {
@@ -93,9 +101,8 @@ double disk_bandwidth(const Engine& engine, double seconds) {
     const std::size_t slot = idle.back();
     idle.pop_back();
     ReadJob job;
-    job.reads =
-        store.reads(static_cast<ExpertStore::Key>(expert(random)),
-                    slots.subspan(slot * store.slot_bytes(), store.slot_bytes()));
+    job.reads = store.reads(static_cast<ExpertStore::Key>(expert(random)),
+                            slots.subspan(slot * store.slot_bytes(), store.slot_bytes()));
     job.done = [&, slot](const std::string& error) {
       const Lock finished(mutex);
       if (failure.empty()) failure = error;
@@ -136,26 +143,24 @@ double expert_seconds(const Engine& engine) {
       for (std::size_t i = 0; i < group; ++i) {
         wanted.push_back(ExpertId{static_cast<std::int32_t>(g * group + i)});
       }
-      const auto pending = model.experts->acquire(LayerId{0}, wanted, Pass::decode, nullptr);
-      std::vector<Lease> leases;
-      while (leases.size() < group) {
-        for (Lease& lease : pending->next()) leases.push_back(std::move(lease));
-      }
-      std::vector<kernels::MatMul> in;
-      std::vector<kernels::MatMul> last;
-      for (std::size_t i = 0; i < group; ++i) {
-        const ExpertWeights& weights = leases[i].weights();
-        in.push_back({weights.gate, kernels::slice(x), gates.sub(i * width, width), 1});
-        in.push_back({weights.up, kernels::slice(x), ups.sub(i * width, width), 1});
-        last.push_back({weights.down, gates.sub(i * width, width),
-                        kernels::slice(out).sub(i * hidden, hidden), 1});
-      }
-      const auto began = Clock::now();
-      backend.matmul(in, kernels::ProductForm::gemv);
-      backend.silu_mul(gates, ups, gates);
-      backend.matmul(last, kernels::ProductForm::gemv);
-      backend.finish();
-      if (round > 0) times.push_back(since(began) / static_cast<double>(group));
+      model.experts->lend(LayerId{0}, wanted, Pass::decode, nullptr, [&](Leases& leases) {
+        const std::vector<Lease> all = take_all(leases);
+        std::vector<kernels::MatMul> in;
+        std::vector<kernels::MatMul> last;
+        for (std::size_t i = 0; i < all.size(); ++i) {
+          const ExpertWeights& weights = all[i].weights;
+          in.push_back({weights.gate, kernels::slice(x), gates.sub(i * width, width), 1});
+          in.push_back({weights.up, kernels::slice(x), ups.sub(i * width, width), 1});
+          last.push_back({weights.down, gates.sub(i * width, width),
+                          kernels::slice(out).sub(i * hidden, hidden), 1});
+        }
+        const auto began = Clock::now();
+        backend.matmul(in, kernels::ProductForm::gemv);
+        backend.silu_mul(gates, ups, gates);
+        backend.matmul(last, kernels::ProductForm::gemv);
+        backend.finish();
+        if (round > 0) times.push_back(since(began) / static_cast<double>(group));
+      });
     }
   }
   std::ranges::sort(times);

@@ -78,8 +78,8 @@ struct Stage {
   void press() const { CHECK(::eventfd_write(pressure, 1) == 0); }
   void use(int expert) const {
     const std::vector<ExpertId> wanted{{expert}};
-    const auto leases = cache->acquire(LayerId{0}, wanted, Pass::decode, nullptr);
-    CHECK(leases->next().size() == 1);
+    cache->lend(LayerId{0}, wanted, Pass::decode, nullptr,
+                [](Leases& leases) { CHECK(leases.next().size() == 1); });
   }
 
   ~Stage() { ::close(pressure); }

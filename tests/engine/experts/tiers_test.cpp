@@ -336,19 +336,20 @@ TEST_CASE("short reads are completed, and an I/O error passes when the disk reco
   ExpertCache cache(*backend, store, tensors.files(), {.budget_bytes = 4 * store.slot_bytes()});
 
   const auto down_row = [&](int expert) {  // 1 · the expert's down projection
-    std::vector<Lease> leases;
     const std::vector<ExpertId> wanted{{expert}};
-    const auto pending = cache.acquire(LayerId{0}, wanted, Pass::decode, nullptr);
-    leases = pending->next();
-    REQUIRE(leases.size() == 1);
-    const kernels::Matrix& down = leases.front().weights().down;
-    const auto x = backend->allocate(static_cast<std::size_t>(down.cols()) * sizeof(float));
-    const auto y = backend->allocate(static_cast<std::size_t>(down.rows()) * sizeof(float));
-    backend->write(kernels::slice(x),
-                   std::vector<float>(static_cast<std::size_t>(down.cols()), 1.0F));
-    backend->matmul(down, kernels::slice(x), kernels::slice(y), 1);
-    std::vector<float> row(static_cast<std::size_t>(down.rows()));
-    backend->read(kernels::slice(y), row);
+    std::vector<float> row;
+    cache.lend(LayerId{0}, wanted, Pass::decode, nullptr, [&](Leases& leases) {
+      const std::vector<Lease> ready = leases.next();
+      REQUIRE(ready.size() == 1);
+      const kernels::Matrix& down = ready.front().weights.down;
+      const auto x = backend->allocate(static_cast<std::size_t>(down.cols()) * sizeof(float));
+      const auto y = backend->allocate(static_cast<std::size_t>(down.rows()) * sizeof(float));
+      backend->write(kernels::slice(x),
+                     std::vector<float>(static_cast<std::size_t>(down.cols()), 1.0F));
+      backend->matmul(down, kernels::slice(x), kernels::slice(y), 1);
+      row.resize(static_cast<std::size_t>(down.rows()));
+      backend->read(kernels::slice(y), row);
+    });
     return row;
   };
   const std::vector<float> expected = down_row(0);
@@ -443,31 +444,38 @@ TEST_CASE("once a prefill is interrupted, none of the reads that it waits for be
   REQUIRE(needed > 2 * readers);
 
   std::atomic<bool> interrupt = false;
-  auto first = cache.acquire(LayerId{0}, all, Pass::prefill, &interrupt);
-  gate.wait_for_begun(readers);
-  interrupt = true;
-  CHECK(first->next().empty());
+  // Runs `then` while the leases are not given back yet.
+  const auto interrupted_prefill = [&](const auto& then) {
+    cache.lend(LayerId{0}, all, Pass::prefill, &interrupt, [&](Leases& leases) {
+      gate.wait_for_begun(readers);
+      interrupt = true;
+      CHECK(leases.next().empty());
+      then();
+    });
+  };
 
   SUBCASE("the reads under way end, nobody waits for them, and the slots are free") {
-    first.reset();
+    interrupted_prefill([] {});
     gate.let_through();
     // Reads that were demanded before would begin before this one.
     const std::vector<ExpertId> one{{3}};
-    const auto other = cache.acquire(LayerId{1}, one, Pass::decode, nullptr);
-    CHECK(take_all(*other) == 1);
+    cache.lend(LayerId{1}, one, Pass::decode, nullptr,
+               [&](Leases& leases) { CHECK(take_all(leases) == 1); });
     CHECK(gate.count() == readers + reads_of(LayerId{1}, one.front()));
   }
   SUBCASE("those under way, too, begin no others") {
-    gate.let_through();
-    CHECK(soon([&] { return cache.status().resident >= readers / 3; }));
-    CHECK(gate.count() == readers);
-    first.reset();
+    interrupted_prefill([&] {
+      gate.let_through();
+      CHECK(soon([&] { return cache.status().resident >= readers / 3; }));
+      CHECK(gate.count() == readers);
+    });
   }
   SUBCASE("a pass that wants them at once has them all") {
-    first.reset();
-    const auto again = cache.acquire(LayerId{0}, all, Pass::prefill, nullptr);
-    gate.let_through();
-    CHECK(take_all(*again) == all.size());
+    interrupted_prefill([] {});
+    cache.lend(LayerId{0}, all, Pass::prefill, nullptr, [&](Leases& leases) {
+      gate.let_through();
+      CHECK(take_all(leases) == all.size());
+    });
     CHECK(cache.status().resident >= all.size());
   }
 }
