@@ -365,7 +365,9 @@ double Session::prefill_done() const {
   const double before = static_cast<double>(tokens_.size());
   if (!parked_ || parked_->computed) return before;
   const Chunk& chunk = parked_->chunk;
-  const double share = static_cast<double>(chunk.stage) / stage_count(engine_->config());
+  const Config& config = engine_->config();
+  const double share =
+      static_cast<double>(stages_before(chunk.stage, config)) / stage_count(config);
   return before + share * static_cast<double>(chunk.rows());
 }
 
@@ -441,7 +443,7 @@ Progress Session::advance(Chunk& chunk, const std::atomic<bool>* interrupt) {
   state_->spares.reserve(state_->spares.size() + state_->decoded.size() + 1);
   state_->decoded.reserve(chunk.checkpoint_rows.size());
   if (!run_stage(engine_->model(), config, *state_, chunk, interrupt)) return Progress::interrupted;
-  if (chunk.stage < stage_count(config)) return Progress::more;
+  if (chunk.stage.part != Stage::Part::done) return Progress::more;
 
   tokens_.insert(tokens_.end(), chunk.tokens.begin(), chunk.tokens.end());
   computed_ += chunk.rows();

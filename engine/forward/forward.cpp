@@ -20,10 +20,6 @@ using kernels::ProductForm;
 using kernels::Slice;
 using kernels::SplitSpec;
 
-// Rows that a layer's mixer takes at once: bounds its scratch and what an interruption loses. A
-// multiple of the delta rule's chunk.
-constexpr std::size_t mixer_rows = 256;
-
 // The backend looks at nobody's interrupt any more, however a computation ends.
 struct Finish {
   Backend& backend;
@@ -33,6 +29,116 @@ struct Finish {
 ProductForm product_form(kernels::DeltaForm form) {
   return form == kernels::DeltaForm::step ? ProductForm::gemv : ProductForm::gemm;
 }
+
+const Layer& layer_of(const Model& model, LayerId id) {
+  return model.layers[static_cast<std::size_t>(id.value)];
+}
+
+// Whether the stage's output is one that golden tests compare; the last layer's is seen after the
+// final norm.
+bool is_tapped(Stage stage, const Config& config) {
+  if (stage.part == Stage::Part::experts) return stage.layer.value + 1 < config.num_layers();
+  return stage.part == Stage::Part::embedding;
+}
+
+bool embed(const Block& block, const Model& model, const Chunk& chunk, Slice out,
+           const std::atomic<bool>* interrupt);
+bool mixer_half(const Block& whole, const Model& model, const Layer& layer, State& state,
+                Chunk& chunk, const std::atomic<bool>* interrupt);
+bool head(const Block& block, const Model& model, State& state, Chunk& chunk, Slice x,
+          const std::atomic<bool>* interrupt);
+std::vector<float> read(Backend& backend, Slice values);
+
+}  // namespace
+
+bool run_stage(const Model& model, const Config& config, State& state, Chunk& chunk,
+               const std::atomic<bool>* interrupt) {
+  using Part = Stage::Part;
+  Backend& backend = *model.backend;
+  const Finish finish{backend};
+  model.workspace->reset();
+  const Block block{config,
+                    backend,
+                    *model.workspace,
+                    product_form(chunk.form),
+                    static_cast<int>(chunk.rows()),
+                    chunk.position};
+  const Slice x = kernels::slice(chunk.hidden);
+  const Slice out = kernels::slice(chunk.output);
+  const auto [part, id] = chunk.stage;
+
+  switch (part) {
+    case Part::embedding:
+      if (!embed(block, model, chunk, out, interrupt)) return false;
+      break;
+    case Part::mixer:
+      if (!mixer_half(block, model, layer_of(model, id), state, chunk, interrupt)) return false;
+      if (chunk.rows_done < chunk.rows()) return true;  // its next block of rows
+      chunk.rows_done = 0;
+      break;
+    case Part::experts:
+      if (!moe_half(block, model, layer_of(model, id), chunk.experts, x, out, interrupt,
+                    chunk.taps))
+        return false;
+      break;
+    case Part::head:
+      if (!head(block, model, state, chunk, x, interrupt)) return false;
+      break;
+    case Part::done:
+      throw Error("the chunk has been through all layers");
+  }
+  if (chunk.taps != nullptr && is_tapped(chunk.stage, config))
+    chunk.taps->hidden.push_back(read(backend, out));
+  if (part != Part::head) std::swap(chunk.hidden, chunk.output);
+  chunk.stage = after(chunk.stage, config);
+  return true;
+}
+
+// --- Stages --------------------------------------------------------------------------------------
+
+Stage after(Stage stage, const Config& config) {
+  using Part = Stage::Part;
+  switch (stage.part) {
+    case Part::embedding:
+      return {config.num_layers() > 0 ? Part::mixer : Part::head, LayerId{0}};
+    case Part::mixer:
+      return {Part::experts, stage.layer};
+    case Part::experts:
+      if (stage.layer.value + 1 == config.num_layers()) return {Part::head};
+      return {Part::mixer, LayerId{stage.layer.value + 1}};
+    case Part::head:
+    case Part::done:
+      break;
+  }
+  return {Part::done};
+}
+
+int stages_before(Stage stage, const Config& config) {
+  const int layers = 2 * config.num_layers();
+  switch (stage.part) {
+    case Stage::Part::embedding:
+      return 0;
+    case Stage::Part::mixer:
+      return 1 + 2 * stage.layer.value;
+    case Stage::Part::experts:
+      return 2 + 2 * stage.layer.value;
+    case Stage::Part::head:
+      return 1 + layers;
+    case Stage::Part::done:
+      break;
+  }
+  return 2 + layers;
+}
+
+int stage_count(const Config& config) {
+  return stages_before({Stage::Part::done}, config);
+}
+
+namespace {
+
+// Rows that a layer's mixer takes at once: bounds its scratch and what an interruption loses. A
+// multiple of the delta rule's chunk.
+constexpr std::size_t mixer_rows = 256;
 
 // Index of a layer among those of its kind.
 std::size_t index_among(const Config& config, LayerId layer) {
@@ -140,6 +246,14 @@ bool mixer_half(const Block& whole, const Model& model, const Layer& layer, Stat
   return true;
 }
 
+// out = the tokens' embeddings. False: interrupted.
+bool embed(const Block& block, const Model& model, const Chunk& chunk, Slice out,
+           const std::atomic<bool>* interrupt) {
+  block.backend.begin(interrupt);
+  block.backend.embed(model.embed_tokens, chunk.tokens, out);
+  return block.backend.finish();
+}
+
 std::vector<float> read(Backend& backend, Slice values) {
   std::vector<float> host(values.size());
   backend.read(values, host);
@@ -167,6 +281,7 @@ std::vector<float> shortlist_logits(const Block& block, const Model& model, cons
 bool head(const Block& block, const Model& model, State& state, Chunk& chunk, Slice x,
           const std::atomic<bool>* interrupt) {
   Backend& backend = block.backend;
+  backend.begin(interrupt);
   const std::size_t hidden = block.hidden();
   const Slice normed = block.norm(x, model.norm);
   const std::size_t logit_rows = chunk.taps != nullptr ? chunk.rows() : chunk.logit_rows;
@@ -214,6 +329,8 @@ bool head(const Block& block, const Model& model, State& state, Chunk& chunk, Sl
 
 }  // namespace
 
+// --- Chunks --------------------------------------------------------------------------------------
+
 Chunk make_chunk(const Model& model, const Config& config, State& state,
                  std::vector<TokenId> tokens, std::int64_t position, kernels::DeltaForm form,
                  std::vector<std::size_t> checkpoint_rows) {
@@ -248,51 +365,7 @@ std::size_t chunk_bytes_per_row(const Config& config) {
   return (4 + k + 2) * hidden * sizeof(float);
 }
 
-int stage_count(const Config& config) {
-  return 2 * config.num_layers() + 2;
-}
-
-bool run_stage(const Model& model, const Config& config, State& state, Chunk& chunk,
-               const std::atomic<bool>* interrupt) {
-  Backend& backend = *model.backend;
-  const Finish finish{backend};
-  model.workspace->reset();
-  const Block block{config,
-                    backend,
-                    *model.workspace,
-                    product_form(chunk.form),
-                    static_cast<int>(chunk.rows()),
-                    chunk.position};
-  const Slice x = kernels::slice(chunk.hidden);
-  const Slice out = kernels::slice(chunk.output);
-  const int last = stage_count(config) - 1;
-
-  bool complete = false;
-  if (chunk.stage == last) {
-    backend.begin(interrupt);
-    complete = head(block, model, state, chunk, x, interrupt);
-  } else if (chunk.stage == 0) {
-    backend.begin(interrupt);
-    backend.embed(model.embed_tokens, chunk.tokens, out);
-    complete = backend.finish();
-  } else {
-    const Layer& layer = model.layers[static_cast<std::size_t>((chunk.stage - 1) / 2)];
-    if (chunk.stage % 2 == 1) {
-      complete = mixer_half(block, model, layer, state, chunk, interrupt);
-      if (complete && chunk.rows_done < chunk.rows()) return true;
-      if (complete) chunk.rows_done = 0;
-    } else {
-      complete = moe_half(block, model, layer, chunk.experts, x, out, interrupt, chunk.taps);
-    }
-  }
-  if (!complete) return false;
-
-  const bool layer_output = chunk.stage % 2 == 0 && chunk.stage != last && chunk.stage != last - 1;
-  if (chunk.taps != nullptr && layer_output) chunk.taps->hidden.push_back(read(backend, out));
-  if (chunk.stage != last) std::swap(chunk.hidden, chunk.output);
-  ++chunk.stage;
-  return true;
-}
+// --- The MTP head --------------------------------------------------------------------------------
 
 std::optional<MtpResult> run_mtp(const Model& model, const Config& config, KvCache& kv,
                                  std::span<const float> hidden, std::span<const TokenId> next,

@@ -41,6 +41,17 @@ struct ExpertWork {
   kernels::Buffer outputs;  // [T][k][H]
 };
 
+// A stage of a chunk's way: the embedding, of each layer its mixer and then its experts, the head.
+struct Stage {
+  enum class Part : std::uint8_t { embedding, mixer, experts, head, done };
+  Part part = Part::embedding;
+  LayerId layer{};  // of a mixer or of experts
+};
+Stage after(Stage stage, const Config& config);
+// How many stages come before this one; before Part::done, all of them.
+int stages_before(Stage stage, const Config& config);
+int stage_count(const Config& config);
+
 // Rows on their way through the layers.
 struct Chunk {
   std::vector<TokenId> tokens;  // the rows
@@ -54,7 +65,7 @@ struct Chunk {
   std::span<const TokenId> always;
   Taps* taps = nullptr;  // all rows' logits too
 
-  int stage = 0;           // the next: 0 embedding, then two per layer, then the head
+  Stage stage;             // the next
   kernels::Buffer hidden;  // [rows][hidden]: what the next stage reads
   kernels::Buffer output;  // [rows][hidden]: what it writes
 
@@ -83,11 +94,9 @@ Chunk make_chunk(const Model& model, const Config& config, State& state,
                  std::vector<TokenId> tokens, std::int64_t position, kernels::DeltaForm form,
                  std::vector<std::size_t> checkpoint_rows);
 
-int stage_count(const Config& config);
-
-// Runs a part of chunk.stage, or all that is left of it, and moves on. `state` is that before the
-// chunk: its recurrent part is read, its KV is written behind the chunk's position. False:
-// interrupted, what the part had done so far is lost.
+// Runs a part of chunk.stage, or all that is left of it, and moves on. Not once it is done. `state`
+// is that before the chunk: its recurrent part is read, its KV is written behind the chunk's
+// position. False: interrupted, what the part had done so far is lost.
 bool run_stage(const Model& model, const Config& config, State& state, Chunk& chunk,
                const std::atomic<bool>* interrupt);
 

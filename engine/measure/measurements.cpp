@@ -168,8 +168,8 @@ double expert_seconds(const Engine& engine) {
 }
 
 DecodeRun decode(Session& session, std::size_t tokens, const std::atomic<bool>* interrupt) {
+  using Part = Stage::Part;
   const Engine& engine = session.engine();
-  const Config& config = engine.config();
   const ExpertStatus before = engine.experts();
   const std::vector<TokenId> ids =
       made_up_tokens(engine, tokens, static_cast<std::uint64_t>(session.position()) + 17);
@@ -180,15 +180,16 @@ DecodeRun decode(Session& session, std::size_t tokens, const std::atomic<bool>* 
     if (interrupt != nullptr && interrupt->load()) break;
     Chunk chunk = SessionAccess::decode_chunk(session, std::span(&id, 1));
     ExpertStatus last = engine.experts();
-    for (int stage = 0; stage < stage_count(config); ++stage) {
+    while (chunk.stage.part != Part::done) {
+      const Part part = chunk.stage.part;
       const auto stage_began = Clock::now();
       SessionAccess::advance(session, chunk, nullptr);
       const double seconds = since(stage_began);
-      if (stage == stage_count(config) - 1) {
+      if (part == Part::head) {
         run.head += seconds;
-      } else if (stage % 2 == 1) {
+      } else if (part == Part::mixer) {
         run.mixers += seconds;
-      } else if (stage > 0) {
+      } else if (part == Part::experts) {
         run.experts += seconds;
         const ExpertStatus now = engine.experts();
         run.layers.push_back({static_cast<std::uint32_t>(now.hits - last.hits),
