@@ -75,6 +75,30 @@ std::string unused_note(const std::vector<std::string>& names) {
          list;
 }
 
+// Each computes as the host does: else a prompt's bits would depend on where its experts were.
+void open_devices(const std::vector<DeviceOptions>& wanted, Model& model) {
+  const std::string numerics = model.backend->numerics();
+  for (const DeviceOptions& each : wanted) {
+    const std::string name = kernels::name(each.device);
+    std::unique_ptr<kernels::Backend> backend =
+        each.open ? each.open() : kernels::open_cuda(each.device.index);
+    const auto is_same = [&](const ExpertDevice& other) {
+      return other.backend->device() == backend->device();
+    };
+    if (backend->device() != each.device || each.device == kernels::Device{} ||
+        std::ranges::any_of(model.devices, is_same))
+      throw Error(name + " cannot be a device beside the host, or is listed twice");
+    if (backend->numerics() != numerics)
+      throw Error(name + " computes prompts as " + backend->numerics() + ", the host as " +
+                  numerics + ": answers would depend on where experts are; leave the device out");
+    ExpertDevice device;
+    device.workspace = std::make_unique<Workspace>(*backend);
+    device.staging = std::make_unique<Workspace>(*backend, kernels::MemoryKind::page_locked);
+    device.backend = std::move(backend);
+    model.devices.push_back(std::move(device));
+  }
+}
+
 std::unique_ptr<PrefixCache> open_prefixes(const Engine& engine) {
   const EngineOptions& from = engine.options();
   PrefixOptions options;
@@ -166,6 +190,7 @@ std::shared_ptr<const Engine> Engine::load(const EngineOptions& options,
       engine->notes_.push_back("numerics " + numerics + ": reading prompts differs in bits from " +
                                plain_numerics);
     engine->isa_ = choice.isa;
+    open_devices(options.devices, model);
     load_dense(model, engine->config_, engine->mtp_, progress, stop);
     if (!model.unused.empty()) engine->notes_.push_back(unused_note(model.unused));
     engine->take_fingerprint();
@@ -247,6 +272,8 @@ void Engine::start_experts() {
   const ExpertStore& store = *model_->store;
   ExpertCacheOptions cache;
   cache.budget_bytes = memory_.experts;
+  for (std::size_t i = 0; i < model_->devices.size(); ++i)
+    cache.devices.push_back({model_->devices[i].backend.get(), options_.devices[i].expert_memory});
   cache.reader = wanted.reader;
   cache.policy = wanted.policy;
   cache.prefetch = wanted.prefetch;

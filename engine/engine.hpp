@@ -66,6 +66,15 @@ struct ExpertOptions {
   std::filesystem::path trace;  // file to record every routing in; empty: none
 };
 
+// A device beside the host. It keeps experts in its memory and computes them there; everything else
+// is the host's.
+struct DeviceOptions {
+  kernels::Device device{kernels::Device::Kind::cuda, 0};
+  std::uint64_t expert_memory = 0;  // bytes for experts; at least two must fit
+  // Opens it; empty: kernels::open_cuda. Its products must follow the host's numerics.
+  std::function<std::unique_ptr<kernels::Backend>()> open;
+};
+
 struct EngineOptions {
   std::filesystem::path model;      // a checkpoint's directory
   int threads = 0;                  // 0: one per core
@@ -75,7 +84,8 @@ struct EngineOptions {
   // Rows of a prefill chunk, rounded up to a multiple of 64; 0: as many as `scratch` bytes hold.
   std::int64_t chunk = 0;
   std::uint64_t scratch = std::uint64_t{512} << 20;
-  ExpertOptions experts;
+  ExpertOptions experts;                         // in the host's memory
+  std::vector<DeviceOptions> devices;            // beside the host, each once
   std::function<void(const std::string&)> note;  // for the log, from any thread
   MtpUse mtp = MtpUse::off;
   ShortlistUse shortlist = ShortlistUse::automatic;

@@ -32,6 +32,14 @@ std::size_t slots_of(std::uint64_t budget_bytes, const ExpertStore& store) {
               " bytes each; at least " + std::to_string(min) + " are needed");
 }
 
+// What other devices copy from is page-locked.
+kernels::Buffer host_arena(kernels::Backend& host, const ExpertStore& store,
+                           const ExpertCacheOptions& options) {
+  const std::size_t bytes = SlotPool::arena_bytes(slots_of(options.budget_bytes, store), store);
+  if (options.devices.empty()) return host.allocate(bytes);
+  return options.devices.front().backend->allocate(bytes, kernels::MemoryKind::page_locked);
+}
+
 }  // namespace
 
 ExpertCache::ExpertCache(kernels::Backend& backend, const ExpertStore& store,
@@ -39,14 +47,17 @@ ExpertCache::ExpertCache(kernels::Backend& backend, const ExpertStore& store,
     : store_(store),
       policy_name_(name(options.policy)),
       digests_(options.digests),
+      has_devices_(!options.devices.empty()),
       may_prefetch_(options.prefetch),
       trace_(std::move(options.trace)),
       policy_(make_policy(options.policy, store.size(), options.half_life)),
-      pool_(backend, slots_of(options.budget_bytes, store), store, *policy_),
+      pool_(backend, host_arena(backend, store, options), slots_of(options.budget_bytes, store),
+            store, *policy_),
       uses_(store.size()),
       loader_(store, files, options.reader, options.digests,
               [this](ExpertLoader::Outcome outcome) { loaded(std::move(outcome)); }) {
   if (pool_.size() == store.size()) may_prefetch_ = false;  // nothing is ever read too late
+  for (const DeviceSlots& device : options.devices) add_device(device);
 }
 
 // --- Requests ------------------------------------------------------------------------------------
@@ -62,24 +73,25 @@ void ExpertCache::begin(LayerId layer, std::span<const ExpertId> experts, Pass p
   request_.pass = pass;
   request_.interrupt = interrupt;
   request_.open = true;
+  end_moves(false);
   for (const ExpertId expert : experts) {
     const Key key = store_.key(layer, expert);
     count_use(key, pass == Pass::decode ? 1 : prefill_use);
-    const int index = pool_.find(key);
-    if (index < 0) {
+    const Place place = find(key);
+    if (place.slot < 0) {
       ++status_.misses;
       request_.missing.push_back(expert);
       continue;
     }
-    wait_for(expert, index, false);
-    Slot& slot = pool_.at(index);
+    wait_for(expert, place, false);
+    Slot& slot = slot_at(place);
     ++(slot.state == SlotState::ready ? status_.hits : status_.misses);
     if (std::exchange(slot.prefetched, false)) {
       ++status_.prefetch_useful;
       if (!slot.scanned) prefetch_throttle_.right();
     }
     if (pass == Pass::prefill) continue;
-    pool_.unmark_scanned(index);
+    pool(place.device).unmark_scanned(place.slot);
     policy_->used(key);
   }
   loader_.look_ahead({});
@@ -97,8 +109,8 @@ void ExpertCache::end() {
   {
     const Lock lock(mutex_);
     unread = !request_.waiting.empty() || !request_.missing.empty();
-    for (const Request::Waiting& each : request_.waiting) unpin(each.slot);
-    for (const int slot : request_.lent) unpin(slot);
+    for (const Request::Waiting& each : request_.waiting) unpin(each.place);
+    for (const Place place : request_.lent) unpin(place);
     request_.waiting.clear();
     request_.missing.clear();
     request_.lent.clear();
@@ -115,26 +127,26 @@ void ExpertCache::begin_demanded() {
          (!prefill || streamed_ < pool_.window())) {
     const ExpertId expert = request_.missing.front();
     const Key key = store_.key(request_.layer, expert);
-    int slot = pool_.find(key);
-    if (slot < 0) {  // else somebody has begun to read it meanwhile
+    Place place = find(key);
+    if (place.slot < 0) {  // else somebody has begun to read it meanwhile
       const std::optional<int> taken = pool_.take(request_.pass, request_.layer.value);
       if (!taken) return;
-      slot = *taken;
-      load(slot, key, Urgency::demand);
+      place = {0, *taken};
+      load(place.slot, key, Urgency::demand);
       if (prefill) {
-        pool_.mark_scanned(slot);
+        pool_.mark_scanned(place.slot);
       } else {
         policy_->used(key);
       }
     }
-    wait_for(expert, slot, prefill);
+    wait_for(expert, place, prefill);
     request_.missing.pop_front();
   }
 }
 
-void ExpertCache::wait_for(ExpertId expert, int index, bool streamed) {
-  request_.waiting.push_back({expert, index});
-  Slot& slot = pool_.at(index);
+void ExpertCache::wait_for(ExpertId expert, Place place, bool streamed) {
+  request_.waiting.push_back({expert, place});
+  Slot& slot = slot_at(place);
   ++slot.pins;
   if (!streamed || std::exchange(slot.streamed, true)) return;
   ++streamed_;
@@ -148,9 +160,12 @@ std::vector<Lease> ExpertCache::next() {
     if (request_.interrupted()) return {};
     begin_demanded();
     take_ready(ready);
-    const bool over =
-        request_.waiting.empty() && (request_.missing.empty() || loader_.loading() == 0);
-    if (!ready.empty() || over) break;
+    if (!ready.empty()) break;
+    if (loader_.loading() == 0 && !moves_.empty()) {  // what is wanted, or a slot, is on its way
+      end_moves(true);
+      continue;
+    }
+    if (request_.waiting.empty() && (request_.missing.empty() || loader_.loading() == 0)) break;
     const auto began = Clock::now();
     changed_.wait_until(lock, began + wait_slice);
     status_.wait_seconds += std::chrono::duration<double>(Clock::now() - began).count();
@@ -162,7 +177,7 @@ std::vector<Lease> ExpertCache::next() {
 
 void ExpertCache::take_ready(std::vector<Lease>& ready) {
   for (const Request::Waiting& each : request_.waiting) {
-    const Slot& slot = pool_.at(each.slot);
+    const Slot& slot = slot_at(each.place);
     if (slot.state != SlotState::failed) continue;
     if (slot.error == no_memory) throw std::bad_alloc();
     throw Error(slot.error);
@@ -173,12 +188,13 @@ void ExpertCache::take_ready(std::vector<Lease>& ready) {
   std::size_t kept = 0;
   for (std::size_t i = 0; i < request_.waiting.size(); ++i) {
     const Request::Waiting each = request_.waiting[i];
-    if (pool_.at(each.slot).state != SlotState::ready) {
+    if (slot_at(each.place).state != SlotState::ready) {
       request_.waiting[kept++] = each;
       continue;
     }
-    ready.push_back({each.expert, pool_.weights(each.slot), each.slot});
-    request_.lent.push_back(each.slot);
+    const auto [device, slot] = each.place;
+    ready.push_back({each.expert, pool(device).weights(slot), device, slot});
+    request_.lent.push_back(each.place);
   }
   request_.waiting.resize(kept);
 }
@@ -186,20 +202,21 @@ void ExpertCache::take_ready(std::vector<Lease>& ready) {
 void ExpertCache::release(std::span<const Lease> leases) {
   const Lock lock(mutex_);
   for (const Lease& lease : leases) {
-    const auto mine = std::ranges::find(request_.lent, lease.slot);
+    const Place place{lease.device, lease.slot};
+    const auto mine = std::ranges::find(request_.lent, place);
     if (mine == request_.lent.end()) continue;
     *mine = request_.lent.back();
     request_.lent.pop_back();
-    unpin(lease.slot);
+    unpin(place);
   }
   pump_reads_if_possible();
 }
 
-void ExpertCache::unpin(int index) {
-  Slot& slot = pool_.at(index);
+void ExpertCache::unpin(Place place) {
+  Slot& slot = slot_at(place);
   if (--slot.pins > 0) return;
   if (std::exchange(slot.streamed, false)) --streamed_;
-  if (slot.state == SlotState::failed) pool_.put_back(index);
+  if (slot.state == SlotState::failed) pool(place.device).put_back(place.slot);
 }
 
 // --- Reads ---------------------------------------------------------------------------------------
@@ -219,7 +236,7 @@ void ExpertCache::pump_reads() {
   if (!request_.missing.empty() || request_.interrupted()) return;
   for (std::deque<Key>& ahead = loader_.ahead(); !ahead.empty(); ahead.pop_front()) {
     const Key key = ahead.front();
-    if (pool_.find(key) >= 0) continue;
+    if (find(key).slot >= 0) continue;
     const std::optional<int> slot = pool_.take_ahead(layer_of(key) - 1);
     if (!slot) return;
     load(*slot, key, Urgency::ahead);
@@ -238,7 +255,7 @@ void ExpertCache::list_ahead(LayerId layer) {
   std::vector<Missing> missing;
   for (std::int32_t expert = 0; expert < store_.experts_per_layer(); ++expert) {
     const Key key = store_.key(layer, ExpertId{expert});
-    if (pool_.find(key) < 0) missing.push_back({key, uses_[static_cast<std::size_t>(key)]});
+    if (find(key).slot < 0) missing.push_back({key, uses_[static_cast<std::size_t>(key)]});
   }
   std::ranges::stable_sort(missing, std::greater{}, &Missing::uses);
   std::vector<Key> keys;
@@ -257,7 +274,7 @@ void ExpertCache::prefetch(LayerId layer, std::span<const ExpertId> experts) {
   const Lock lock(mutex_);
   for (const ExpertId expert : experts) {
     const Key key = store_.key(layer, expert);
-    if (pool_.find(key) >= 0) continue;
+    if (find(key).slot >= 0) continue;
     const std::optional<int> slot = pool_.take(Pass::decode, layer.value);
     if (!slot) return;
     load(*slot, key, Urgency::ahead);
@@ -312,17 +329,24 @@ void ExpertCache::load_again(int slot) noexcept {
 
 // A slot whose read went wrong or was withdrawn.
 void ExpertCache::give_up(int index, std::string error) noexcept {
-  Slot& slot = pool_.at(index);
+  const Slot& slot = pool_.at(index);
   if (slot.prefetched) {
     --status_.prefetched;
     if (!slot.scanned) prefetch_throttle_.unread();
   }
+  if (error != read_withdrawn) loader_.end_warm();  // whoever needs the expert will hear why
+  drop({0, index}, std::move(error));
+}
+
+// A slot whose content is not to be used. Whoever waits for it hears the error.
+void ExpertCache::drop(Place place, std::string error) noexcept {
+  SlotPool& slots = pool(place.device);
+  Slot& slot = slots.at(place.slot);
   const int pins = slot.pins;
   const bool streamed = slot.streamed;
-  pool_.evict(index);
-  if (error != read_withdrawn) loader_.end_warm();  // whoever needs the expert will hear why
+  slots.evict(place.slot);
   if (pins == 0) {
-    pool_.put_back(index);
+    slots.put_back(place.slot);
     return;
   }
   slot.pins = pins;
@@ -341,14 +365,14 @@ void ExpertCache::warm(std::vector<Key> keys) {
 }
 
 void ExpertCache::issue_warm_reads() {
-  while (pool_.has_empty()) {
+  while (pool_.empty() > 0) {
     const std::optional<Key> key = loader_.next_warm();
     if (!key) break;
-    if (pool_.find(*key) >= 0) continue;
+    if (find(*key).slot >= 0) continue;
     load(*pool_.take_empty(), *key, Urgency::background);
     policy_->used(*key);
   }
-  if (!pool_.has_empty()) loader_.end_warm();
+  if (pool_.empty() == 0) loader_.end_warm();
   // They were read most useful first, so a policy that goes by time would give up the best first.
   const std::vector<Key> warmed = loader_.take_warmed();
   for (std::size_t i = warmed.size(); i-- > 0;) {
@@ -392,6 +416,7 @@ void ExpertCache::forget() {
   const Lock lock(mutex_);
   loader_.end_warm();
   pool_.forget();
+  for (const auto& device : devices_) device->slots.forget();
 }
 
 ExpertStatus ExpertCache::status() const {
@@ -402,6 +427,11 @@ ExpertStatus ExpertCache::status() const {
   status.slots = pool_.usable();
   status.resident = pool_.resident();
   status.budget_bytes = pool_.bytes();
+  for (const auto& each : devices_) {
+    const SlotPool& slots = each->slots;
+    status.devices.push_back({each->backend.device(), slots.usable(), slots.resident(),
+                              slots.bytes(), each->promoted, each->demoted});
+  }
   status.warming = loader_.warming();
   status.warm_done = status.warm_total - loader_.warm_left();
   if (digests_ != nullptr) {

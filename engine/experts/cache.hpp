@@ -1,6 +1,9 @@
-// The experts in memory, the ones on their way, and who has to go for them: a policy over a
-// SlotPool, which an ExpertLoader fills. Lends experts to the forward pass. The budget may change
-// while it runs.
+// The experts in memory, the ones on their way, and who has to go for them: one policy over a
+// SlotPool for each device, of which an ExpertLoader fills the host's. Lends experts to the forward
+// pass. The host's budget may change while it runs.
+//
+// An expert is in one pool at most. Decoding moves those that it uses much from the host's pool to
+// a device's, a few a step; what has to go there for them comes back to the host's.
 #pragma once
 
 #include <atomic>
@@ -27,8 +30,15 @@
 
 namespace hearth::engine {
 
+// Slots on a device beside the host.
+struct DeviceSlots {
+  kernels::Backend* backend = nullptr;  // used on the computing thread alone
+  std::uint64_t budget_bytes = 0;       // more than all experts is cut
+};
+
 struct ExpertCacheOptions {
-  std::uint64_t budget_bytes = ~std::uint64_t{0};  // for slots; more than all experts is cut
+  std::uint64_t budget_bytes = ~std::uint64_t{0};  // of the host; more than all experts is cut
+  std::vector<DeviceSlots> devices{};
   std::optional<ReaderKind> reader{};
   PolicyKind policy = PolicyKind::lrfu;
   double half_life = default_half_life;  // of PolicyKind::lrfu
@@ -42,28 +52,34 @@ class ExpertCache final : private Leases {
  public:
   // Fewest slots that work at all; fewer than the experts of a token are slow.
   static constexpr std::size_t min_slots = 4;
+  // On a device; one of them is kept free, so that two experts can change places.
+  static constexpr std::size_t min_device_slots = 2;
 
-  // Throws Error where the budget holds fewer than min_slots. `files` are the store's.
+  // Throws Error where a budget holds fewer slots than that, or a device has no room for it.
+  // `files` are the store's.
   ExpertCache(kernels::Backend& backend, const ExpertStore& store,
               std::span<const std::unique_ptr<File>> files, ExpertCacheOptions options);
   ExpertCache(const ExpertCache&) = delete;
   ExpertCache& operator=(const ExpertCache&) = delete;
 
   // Calls use(Leases&) with the leases of a layer's experts; when it returns or throws they are
-  // given back, and what was not read for them by then is not read. One at a time. From the moment
-  // that `interrupt` (may be null) is set no read for them begins, and nothing is waited for; once
-  // set it stays so until they are gone.
+  // given back, and what was not read for them by then is not read. Where a device fails, the error
+  // names it, and what it was given to keep is read again when it is wanted. One at a time. From
+  // the moment that `interrupt` (may be null) is set no read for them begins, and nothing is waited
+  // for; once set it stays so until they are gone.
   template <class Use>
   void lend(LayerId layer, std::span<const ExpertId> experts, Pass pass,
             const std::atomic<bool>* interrupt, Use&& use) {
     try {
       begin(layer, experts, pass, interrupt);
       std::forward<Use>(use)(static_cast<Leases&>(*this));
+      end();
+      if (has_devices_ && pass == Pass::decode) promote(layer, experts);
     } catch (...) {
       end();
+      if (has_devices_) abandon_moves();
       throw;
     }
-    end();
   }
   // Whether to guess what decoding will want of a layer, and have it read.
   bool prefetch_pays();
@@ -71,8 +87,8 @@ class ExpertCache final : private Leases {
   void prefetch(LayerId layer, std::span<const ExpertId> experts);
   ExpertStatus status() const;
 
-  // Shrinks at once as far as slots are not in use, the least useful first; or grows again, up to
-  // the budget it was made with.
+  // Of the host: shrinks at once as far as slots are not in use, the least useful first; or grows
+  // again, up to the budget it was made with.
   void resize(std::uint64_t budget_bytes);
 
   // Empties the slots that are not in use. Their memory stays.
@@ -93,11 +109,27 @@ class ExpertCache final : private Leases {
  private:
   using Key = ExpertStore::Key;
 
+  // A slot of a pool: of the host's, 0, or of a device's.
+  struct Place {
+    std::size_t device = 0;
+    int slot = -1;
+    bool operator==(const Place&) const = default;
+  };
+
+  // Copies under way between the host and a device.
+  struct Move {
+    std::size_t device = 0;
+    int host_slot = -1;     // whose expert went up; what comes down is there when it has passed
+    int device_slot = -1;   // where it went
+    int freed_slot = -1;    // of the device, whose expert comes down; -1: none does
+    kernels::Event passed;  // of the last of them
+  };
+
   // The experts of one lend.
   struct Request {
     struct Waiting {
       ExpertId expert;
-      int slot;
+      Place place;
     };
     bool interrupted() const {
       return interrupt != nullptr && interrupt->load(std::memory_order_relaxed);
@@ -109,7 +141,7 @@ class ExpertCache final : private Leases {
     const std::atomic<bool>* interrupt = nullptr;
     std::vector<Waiting> waiting;  // resident or on their way; pinned
     std::deque<ExpertId> missing;  // without a slot yet
-    std::vector<int> lent;         // slots of the leases handed out; pinned
+    std::vector<Place> lent;       // of the leases handed out; pinned
   };
 
   // Of the open request.
@@ -118,10 +150,10 @@ class ExpertCache final : private Leases {
 
   void begin(LayerId layer, std::span<const ExpertId> experts, Pass pass,
              const std::atomic<bool>* interrupt);
-  void end();
+  void end();  // once or more
   void begin_demanded() HEARTH_REQUIRES(mutex_);
-  void wait_for(ExpertId expert, int slot, bool streamed) HEARTH_REQUIRES(mutex_);
-  void unpin(int slot) HEARTH_REQUIRES(mutex_);
+  void wait_for(ExpertId expert, Place place, bool streamed) HEARTH_REQUIRES(mutex_);
+  void unpin(Place place) HEARTH_REQUIRES(mutex_);
   void take_ready(std::vector<Lease>& ready) HEARTH_REQUIRES(mutex_);
 
   void pump_reads() HEARTH_REQUIRES(mutex_);
@@ -130,21 +162,44 @@ class ExpertCache final : private Leases {
   void load(int slot, Key key, Urgency urgency) HEARTH_REQUIRES(mutex_);
   void load_again(int slot) noexcept HEARTH_REQUIRES(mutex_);
   void give_up(int slot, std::string error) noexcept HEARTH_REQUIRES(mutex_);
+  void drop(Place place, std::string error) noexcept HEARTH_REQUIRES(mutex_);
   void issue_warm_reads() HEARTH_REQUIRES(mutex_);
   void count_use(Key key, float uses) HEARTH_REQUIRES(mutex_);
   void loaded(ExpertLoader::Outcome outcome) noexcept;
+
+  // Between devices: cache_devices.cpp.
+  void add_device(const DeviceSlots& wanted);
+  void promote(LayerId layer, std::span<const ExpertId> experts);
+  bool promote_from(int host_slot) HEARTH_REQUIRES(mutex_);
+  void move_up(std::size_t device, int host_slot, int freed_slot) HEARTH_REQUIRES(mutex_);
+  bool end_moves(bool wait) HEARTH_REQUIRES(mutex_);
+  void abandon_moves() noexcept;
+  Place find(Key key) const HEARTH_REQUIRES(mutex_);
+  SlotPool& pool(std::size_t device) HEARTH_REQUIRES(mutex_) {
+    return device == 0 ? pool_ : devices_[device - 1]->slots;
+  }
+  Slot& slot_at(Place place) HEARTH_REQUIRES(mutex_) { return pool(place.device).at(place.slot); }
   int layer_of(Key key) const { return key / store_.experts_per_layer(); }
 
   const ExpertStore& store_;
   const std::string policy_name_;
   ExpertDigests* const digests_;
-  bool may_prefetch_;  // constant once made
+  const bool has_devices_;  // beside the host
+  bool may_prefetch_;       // constant once made
 
   mutable Mutex mutex_;
   Condition changed_;  // a read has ended
   const std::unique_ptr<RoutingTrace> trace_ HEARTH_GUARDED_BY(mutex_);
   const std::unique_ptr<Policy> policy_ HEARTH_GUARDED_BY(mutex_);
-  SlotPool pool_ HEARTH_GUARDED_BY(mutex_);
+  SlotPool pool_ HEARTH_GUARDED_BY(mutex_);  // the host's
+  struct DevicePool {
+    kernels::Backend& backend;
+    SlotPool slots;
+    std::uint64_t promoted = 0;
+    std::uint64_t demoted = 0;
+  };
+  std::vector<std::unique_ptr<DevicePool>> devices_ HEARTH_GUARDED_BY(mutex_);
+  std::deque<Move> moves_ HEARTH_GUARDED_BY(mutex_);              // under way, in order
   PrefetchThrottle prefetch_throttle_ HEARTH_GUARDED_BY(mutex_);  // of decoding
   Request request_ HEARTH_GUARDED_BY(mutex_);                     // kept for its memory
   // Experts that prefills have read and hold.

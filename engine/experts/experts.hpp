@@ -23,7 +23,8 @@ struct ExpertWeights {
 struct Lease {
   ExpertId expert;
   ExpertWeights weights;
-  int slot = -1;  // the cache's
+  std::size_t device = 0;  // that computes it: 0 the host, then the devices in their order
+  int slot = -1;           // of that device
 };
 
 // The leases of one request, from ExpertCache::lend.
@@ -44,7 +45,17 @@ class Leases {
 // not push out those that decoding comes back to.
 enum class Pass : std::uint8_t { decode, prefill };
 
-// For `hearth status` and benchmarks; counts are since the start.
+// The experts in the memory of a device beside the host.
+struct DeviceExperts {
+  kernels::Device device;
+  std::size_t slots = 0;
+  std::size_t resident = 0;
+  std::uint64_t budget_bytes = 0;  // of the slots
+  std::uint64_t promoted = 0;      // moved there from the host's memory
+  std::uint64_t demoted = 0;       // of those, moved back for others
+};
+
+// For `hearth status` and benchmarks; counts are since the start. Slots are the host's.
 struct ExpertStatus {
   std::uint64_t expert_bytes = 0;  // of one
   std::size_t experts = 0;         // of the checkpoint
@@ -62,7 +73,8 @@ struct ExpertStatus {
   bool warming = false;
   std::size_t warm_done = 0;  // experts of the warm start that are read
   std::size_t warm_total = 0;
-  std::string reader;  // "io_uring, past the page cache"
+  std::vector<DeviceExperts> devices;  // beside the host
+  std::string reader;                  // "io_uring, past the page cache"
   std::string policy;
 };
 

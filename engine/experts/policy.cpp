@@ -11,7 +11,7 @@ namespace {
 // A list through the keys, the one used longest ago first.
 class Lru final : public Policy {
  public:
-  explicit Lru(std::size_t size) : links_(size + 1), end_(static_cast<Key>(size)) {
+  explicit Lru(std::size_t size) : links_(size + 1), last_use_(size), end_(static_cast<Key>(size)) {
     links_.back() = {end_, end_};
   }
 
@@ -22,6 +22,7 @@ class Lru final : public Policy {
     at(key) = {last, end_};
     at(last).after = key;
     at(end_).before = key;
+    last_use_[static_cast<std::size_t>(key)] = ++uses_;
   }
   void dropped(Key key) override {
     if (resident(key)) unlink(key);
@@ -32,6 +33,11 @@ class Lru final : public Policy {
       if (may(key)) return key;
     }
     return std::nullopt;
+  }
+  // When it was used last, in uses of every key.
+  double rank(Key key) const override {
+    return static_cast<double>(last_use_[static_cast<std::size_t>(key)]) /
+           static_cast<double>(last_use_.size());
   }
 
  private:
@@ -48,6 +54,8 @@ class Lru final : public Policy {
   }
 
   std::vector<Link> links_;
+  std::vector<std::uint64_t> last_use_;  // by key: of uses_
+  std::uint64_t uses_ = 0;
   Key end_;
 };
 
@@ -109,6 +117,8 @@ class Lrfu final : public Policy {
     }
     return std::nullopt;
   }
+  // Doublings: twice as much is 1 more.
+  double rank(Key key) const override { return keys_[static_cast<std::size_t>(key)].score; }
 
  private:
   static constexpr std::size_t away = ~std::size_t{0};

@@ -28,6 +28,11 @@ class Policy {
   // The resident key to give up first among those that `may` be; empty when there is none. It stays
   // resident until dropped().
   virtual std::optional<Key> victim(const std::function<bool(Key)>& may) = 0;
+  // The greater, the later a key that was used should go; a difference of 1 is a clear one.
+  virtual double rank(Key key) const = 0;
+  // Whether a key's place in a faster memory is better given to `other`: by so much that they do
+  // not change places all the time.
+  bool should_yield(Key key, Key other) const { return rank(key) + 1 < rank(other); }
 };
 
 // lrfu is the default: over the recorded routing of real text it had more hits at every size of the

@@ -15,13 +15,24 @@ constexpr std::size_t min_window = 24;
 constexpr std::size_t max_window = 192;
 // Buffers of this size and more have pages of their own.
 constexpr std::size_t min_arena = std::size_t{4} << 20;
+// Slots of a sample: the least of so many is among the least of all nearly always, and to look for
+// that one would take longer than a bad choice costs.
+constexpr std::size_t sample_size = 32;
 
 }  // namespace
 
-SlotPool::SlotPool(kernels::Backend& backend, std::size_t slots, const ExpertStore& store,
-                   Policy& policy)
-    : backend_(backend), store_(store), policy_(policy), usable_(slots) {
-  arena_ = backend.allocate(std::max<std::size_t>(slots * store.slot_bytes(), min_arena));
+std::size_t SlotPool::arena_bytes(std::size_t slots, const ExpertStore& store) {
+  return std::max<std::size_t>(slots * store.slot_bytes(), min_arena);
+}
+
+SlotPool::SlotPool(kernels::Backend& backend, kernels::Buffer arena, std::size_t slots,
+                   const ExpertStore& store, Policy& policy)
+    : backend_(backend),
+      store_(store),
+      policy_(policy),
+      arena_(std::move(arena)),
+      scales_(store.load_scales(backend)),
+      usable_(slots) {
   slots_.resize(slots);
   empty_.reserve(slots);
   for (std::size_t i = slots; i-- > 0;) empty_.push_back(static_cast<int>(i));
@@ -31,13 +42,11 @@ SlotPool::SlotPool(kernels::Backend& backend, std::size_t slots, const ExpertSto
 }
 
 std::span<std::byte> SlotPool::memory(int slot) const {
-  return backend_.map(arena_).value().subspan(static_cast<std::size_t>(slot) * store_.slot_bytes(),
-                                              store_.slot_bytes());
+  return backend_.map(arena_).value().subspan(offset(slot), store_.slot_bytes());
 }
 
 ExpertWeights SlotPool::weights(int slot) const {
-  const auto index = static_cast<std::size_t>(slot);
-  return store_.weights(slots_[index].key, arena_, index * store_.slot_bytes());
+  return store_.weights(slots_[static_cast<std::size_t>(slot)].key, arena_, offset(slot), scales_);
 }
 
 // --- States --------------------------------------------------------------------------------------
@@ -63,6 +72,14 @@ void SlotPool::fill(int slot, Key key) {
 void SlotPool::set_ready(int slot) {
   at(slot).state = SlotState::ready;
   ++resident_;
+}
+
+void SlotPool::leave(int index) {
+  unmark_scanned(index);
+  slot_of_[static_cast<std::size_t>(at(index).key)] = -1;
+  --resident_;
+  at(index) = {};
+  at(index).state = SlotState::leaving;
 }
 
 void SlotPool::evict(int index) {
@@ -134,6 +151,17 @@ std::optional<int> SlotPool::policy_victim() {
   return find(*key);
 }
 
+std::optional<int> SlotPool::sampled_victim() {
+  std::optional<int> least;
+  for (std::size_t i = 0; i < std::min(sample_size, slots_.size()); ++i) {
+    const auto slot = static_cast<int>(sampled_);
+    sampled_ = (sampled_ + 1) % slots_.size();
+    if (!at(slot).idle()) continue;
+    if (!least || policy_.rank(at(slot).key) < policy_.rank(at(*least).key)) least = slot;
+  }
+  return least;
+}
+
 void SlotPool::mark_scanned(int index) {
   Slot& slot = at(index);
   const auto layer = static_cast<std::size_t>(layer_of(slot.key));
@@ -167,8 +195,7 @@ void SlotPool::resize(std::size_t target) {
     const std::optional<int> index = take(Pass::decode, 0);
     if (!index) return;  // all in use: what is left goes the next time
     at(*index).state = SlotState::given_back;
-    backend_.discard(arena_, static_cast<std::size_t>(*index) * store_.slot_bytes(),
-                     store_.slot_bytes());
+    backend_.discard(arena_, offset(*index), store_.slot_bytes());
     --usable_;
   }
 }

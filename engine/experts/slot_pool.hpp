@@ -19,9 +19,10 @@ namespace hearth::engine {
 
 enum class SlotState : std::uint8_t {
   empty,
-  loading,
+  loading,  // from the disk, or from another device
   ready,
   failed,      // its read went wrong; kept until those who wait have seen the error
+  leaving,     // its content is being copied to another device
   given_back,  // its memory belongs to the system
 };
 
@@ -42,8 +43,12 @@ class SlotPool {
  public:
   using Key = ExpertStore::Key;
 
-  // Allocates the arena; std::bad_alloc. Keeps references: the policy is told what goes.
-  SlotPool(kernels::Backend& backend, std::size_t slots, const ExpertStore& store, Policy& policy);
+  // The bytes of an arena of so many slots.
+  static std::size_t arena_bytes(std::size_t slots, const ExpertStore& store);
+  // `arena` is of the backend's device, which gets the experts' scales too; std::bad_alloc. Keeps
+  // references: the policy is told what goes.
+  SlotPool(kernels::Backend& backend, kernels::Buffer arena, std::size_t slots,
+           const ExpertStore& store, Policy& policy);
 
   std::size_t size() const { return slots_.size(); }
   std::size_t usable() const { return usable_; }  // slots not given back
@@ -52,15 +57,20 @@ class SlotPool {
   Slot& at(int slot) { return slots_[static_cast<std::size_t>(slot)]; }
   // The slot that holds an expert, or will when its read ends; -1: none.
   int find(Key key) const { return slot_of_[static_cast<std::size_t>(key)]; }
-  std::span<std::byte> memory(int slot) const;
   ExpertWeights weights(int slot) const;
+  std::span<std::byte> memory(int slot) const;  // of the host's pool
+  const kernels::Buffer& arena() const { return arena_; }
+  std::size_t offset(int slot) const {  // in the arena, of slot_bytes
+    return static_cast<std::size_t>(slot) * store_.slot_bytes();
+  }
 
   // An empty slot belongs to the caller once taken, until it is filled or put back.
-  bool has_empty() const { return !empty_.empty(); }
+  std::size_t empty() const { return empty_.size(); }
   std::optional<int> take_empty();
   void put_back(int slot);
-  void fill(int slot, Key key);  // its read has begun
+  void fill(int slot, Key key);  // it is on its way
   void set_ready(int slot);
+  void leave(int slot);  // an idle one's expert is another pool's; put back when the copy is over
   // The slot's expert is no longer resident; the slot belongs to the caller.
   void evict(int slot);
 
@@ -68,6 +78,8 @@ class SlotPool {
   std::optional<int> take(Pass pass, int layer);
   // A slot for what the layer after this one will want.
   std::optional<int> take_ahead(int layer);
+  // Of the next few idle slots, round and round, that whose expert the policy ranks lowest.
+  std::optional<int> sampled_victim();
   // Experts that a prefill has read, or is reading, and not yet computed, at most.
   std::size_t window() const;
 
@@ -88,6 +100,7 @@ class SlotPool {
   const ExpertStore& store_;
   Policy& policy_;
   kernels::Buffer arena_;
+  kernels::Buffer scales_;  // of all experts
   std::vector<Slot> slots_;
   std::vector<int> slot_of_;  // by key
   std::vector<int> empty_;    // slots
@@ -96,6 +109,7 @@ class SlotPool {
   std::vector<std::deque<int>> scanned_;  // by layer: slots, oldest first; some may be outdated
   std::vector<std::size_t> scanned_count_;
   std::size_t scanned_total_ = 0;
+  std::size_t sampled_ = 0;  // the slot where the next sample begins
 };
 
 }  // namespace hearth::engine

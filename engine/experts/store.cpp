@@ -99,16 +99,16 @@ ExpertStore::Location ExpertStore::location_of(const std::array<WeightTensor, 3>
   return location;
 }
 
-void ExpertStore::load_scales(kernels::Backend& backend) {
-  scales_ = backend.allocate(std::max<std::size_t>(scale_count_, 1) * sizeof(float));
+kernels::Buffer ExpertStore::load_scales(kernels::Backend& backend) const {
+  kernels::Buffer scales = backend.allocate(std::max<std::size_t>(scale_count_, 1) * sizeof(float));
   std::vector<float> values;
   values.reserve(scale_count_);
   for (const TensorInfo* tensor : scale_tensors_) {
     const std::vector<float> some = read_scales(tensors_, *tensor);
     values.insert(values.end(), some.begin(), some.end());
   }
-  if (!values.empty()) backend.write(kernels::slice(scales_, 0, values.size()), values);
-  scale_tensors_ = {};
+  if (!values.empty()) backend.write(kernels::slice(scales, 0, values.size()), values);
+  return scales;
 }
 
 std::vector<Read> ExpertStore::reads(Key key, std::span<std::byte> slot) const {
@@ -122,11 +122,12 @@ std::vector<Read> ExpertStore::reads(Key key, std::span<std::byte> slot) const {
   return reads;
 }
 
-ExpertWeights ExpertStore::weights(Key key, const kernels::Buffer& arena,
-                                   std::size_t slot_offset) const {
+ExpertWeights ExpertStore::weights(Key key, const kernels::Buffer& arena, std::size_t slot_offset,
+                                   const kernels::Buffer& scales) const {
   const Location& location = locations_[static_cast<std::size_t>(key)];
-  return {matrix(location, 0, arena, slot_offset), matrix(location, 1, arena, slot_offset),
-          matrix(location, 2, arena, slot_offset)};
+  return {matrix(location, 0, arena, slot_offset, scales),
+          matrix(location, 1, arena, slot_offset, scales),
+          matrix(location, 2, arena, slot_offset, scales)};
 }
 
 std::array<std::span<const std::byte>, 3> ExpertStore::parts(
@@ -148,7 +149,8 @@ std::string ExpertStore::description(Key key, std::size_t part) const {
 }
 
 Matrix ExpertStore::matrix(const Location& location, std::size_t index,
-                           const kernels::Buffer& arena, std::size_t slot_offset) const {
+                           const kernels::Buffer& arena, std::size_t slot_offset,
+                           const kernels::Buffer& all_scales) const {
   const Part& part = location.parts[index];
   const bool down = index == 2;
   const std::int64_t rows = down ? hidden_ : width_;
@@ -157,8 +159,8 @@ Matrix ExpertStore::matrix(const Location& location, std::size_t index,
   if (part.type == kernels::DType::f8_e4m3) {
     const std::int64_t count =
         ((rows + Matrix::block - 1) / Matrix::block) * ((cols + Matrix::block - 1) / Matrix::block);
-    scales =
-        kernels::slice(scales_, part.first_scale * sizeof(float), static_cast<std::size_t>(count));
+    scales = kernels::slice(all_scales, part.first_scale * sizeof(float),
+                            static_cast<std::size_t>(count));
   }
   return {arena, slot_offset + part.slot_offset, part.type, rows, cols, scales};
 }

@@ -1,5 +1,6 @@
 // Where every expert's bytes are in the checkpoint's own files, and their layout in a slot of
-// memory after a read. Scales are small and read once. Decides nothing about what is kept.
+// memory after a read. Scales are small and lie beside the slots. Decides nothing about what is
+// kept.
 #pragma once
 
 #include <array>
@@ -17,8 +18,8 @@
 
 namespace hearth::engine {
 
-// Immutable after load_scales. An expert's key is layer · num_experts + expert; the MTP head's
-// layer comes after the others.
+// Immutable. An expert's key is layer · num_experts + expert; the MTP head's layer comes after the
+// others.
 class ExpertStore {
  public:
   using Key = std::int32_t;
@@ -28,8 +29,8 @@ class ExpertStore {
   ExpertStore(const Tensors& tensors, const Config& config,
               const std::vector<std::string>& prefixes);
 
-  // Reads all scales (0.02 % of the experts' bytes) into memory of the backend.
-  void load_scales(kernels::Backend& backend);
+  // Reads all scales (0.02 % of the experts' bytes) into memory of the backend's device.
+  kernels::Buffer load_scales(kernels::Backend& backend) const;
 
   int layers() const { return layers_; }
   int experts_per_layer() const { return per_layer_; }
@@ -38,12 +39,13 @@ class ExpertStore {
   // A slot's memory: the largest expert's reads. A multiple of direct_alignment.
   std::size_t slot_bytes() const { return slot_bytes_; }
   std::size_t expert_bytes() const { return expert_bytes_; }  // of the largest, weights alone
-  std::size_t scale_bytes() const { return scales_.bytes(); }
+  std::size_t scale_bytes() const { return scale_count_ * sizeof(float); }
 
   // What fills `slot` (slot_bytes of memory, direct_alignment aligned) with an expert.
   std::vector<Read> reads(Key key, std::span<std::byte> slot) const;
-  // The expert in the slot at a byte offset of `arena`.
-  ExpertWeights weights(Key key, const kernels::Buffer& arena, std::size_t slot_offset) const;
+  // The expert in the slot at a byte offset of `arena`; `scales` of the same device.
+  ExpertWeights weights(Key key, const kernels::Buffer& arena, std::size_t slot_offset,
+                        const kernels::Buffer& scales) const;
   // Its weights' bytes in a slot that was filled: gate, up, down.
   std::array<std::span<const std::byte>, 3> parts(Key key, std::span<const std::byte> slot) const;
   std::string description(Key key, std::size_t part) const;  // "FILE: tensor NAME"
@@ -60,7 +62,7 @@ class ExpertStore {
   struct Part {  // gate, up, down
     kernels::DType type = kernels::DType::f32;
     std::uint32_t slot_offset = 0;
-    std::uint32_t first_scale = 0;  // in scales_
+    std::uint32_t first_scale = 0;  // in the scales
   };
   struct Location {
     std::array<Range, 3> ranges;
@@ -70,7 +72,7 @@ class ExpertStore {
 
   Location location_of(const std::array<WeightTensor, 3>& weights);
   kernels::Matrix matrix(const Location& location, std::size_t part, const kernels::Buffer& arena,
-                         std::size_t slot_offset) const;
+                         std::size_t slot_offset, const kernels::Buffer& scales) const;
 
   const Tensors& tensors_;
   std::vector<std::string> prefixes_;  // of the tensors' names, by layer
@@ -81,9 +83,8 @@ class ExpertStore {
   std::size_t slot_bytes_ = 0;
   std::size_t expert_bytes_ = 0;
   std::vector<Location> locations_;               // by key
-  std::vector<const TensorInfo*> scale_tensors_;  // in the order of scales_; until they are read
-  std::size_t scale_count_ = 0;
-  kernels::Buffer scales_;  // F32
+  std::vector<const TensorInfo*> scale_tensors_;  // in the order of the scales
+  std::size_t scale_count_ = 0;                   // F32 values
 };
 
 }  // namespace hearth::engine

@@ -1,7 +1,7 @@
 // The mixture of experts: routing, the experts as they become ready, and their sum.
 #include <algorithm>
-#include <memory>
-#include <utility>
+#include <cstdint>
+#include <exception>
 #include <vector>
 
 #include "engine/forward/parts.hpp"
@@ -194,23 +194,136 @@ std::size_t group_size(std::span<const Lease> leases, const Places& places) {
   return size;
 }
 
+// What a device was given to compute, and where its outputs will be once it has finished.
+struct DeviceGroup {
+  const ExpertDevice* device = nullptr;
+  std::vector<std::int32_t> places;  // of the outputs in [T][k], expert by expert
+  Slice outputs;                     // [places][H], the host's
+};
+
+// Has the device begin: the rows that its experts see go there, their outputs come back.
+DeviceGroup begin_on_device(const Block& block, const ExpertDevice& device, const ExpertWork& work,
+                            std::span<const Lease> leases, const Places& places_of,
+                            const std::atomic<bool>* interrupt) {
+  Backend& backend = *device.backend;
+  const Block there{block.config, backend,    *device.workspace,
+                    block.form,   block.rows, block.position};
+  const auto k = block.config.num_experts_per_tok;
+  const int hidden = static_cast<int>(block.config.hidden_size);
+  const std::size_t width = block.hidden();
+
+  DeviceGroup group{&device, {}, {}};
+  std::vector<std::int32_t> rows;  // of the chunk, each once
+  for (const Lease& lease : leases) {
+    const auto& places = places_of[static_cast<std::size_t>(lease.expert.value)];
+    group.places.insert(group.places.end(), places.begin(), places.end());
+    for (const std::int32_t place : places) rows.push_back(place / k);
+  }
+  std::ranges::sort(rows);
+  rows.erase(std::ranges::unique(rows).begin(), rows.end());
+
+  const Slice here = device.staging->take(rows.size() * width);
+  block.backend.gather_rows(kernels::slice(work.normed), hidden, rows, here);
+  const Slice x = there.space.take(rows.size() * width);
+  const Slice outputs = there.space.take(group.places.size() * width);
+  group.outputs = device.staging->take(group.places.size() * width);
+
+  backend.begin(interrupt);
+  backend.transfer(here, x);
+  std::vector<ExpertRows> all;
+  std::size_t done = 0;  // outputs
+  for (const Lease& lease : leases) {
+    const auto& places = places_of[static_cast<std::size_t>(lease.expert.value)];
+    std::vector<std::int32_t> mine;  // rows of x
+    mine.reserve(places.size());
+    for (const std::int32_t place : places)
+      mine.push_back(
+          static_cast<std::int32_t>(std::ranges::lower_bound(rows, place / k) - rows.begin()));
+    ExpertRows some{&lease.weights, {}, {}, static_cast<int>(mine.size())};
+    some.out = outputs.sub(done * width, mine.size() * width);
+    if (some.rows == 1) {
+      some.x = x.sub(static_cast<std::size_t>(mine.front()) * width, width);
+    } else {
+      some.x = there.space.take(mine.size() * width);
+      backend.gather_rows(x, hidden, mine, some.x);
+    }
+    done += mine.size();
+    all.push_back(some);
+  }
+  gated_mlps(there, all);
+  backend.transfer(outputs, group.outputs);
+  return group;
+}
+
+// Waits for the device, and takes its outputs. False: interrupted.
+bool end_on_device(const Block& block, ExpertWork& work, const DeviceGroup& group) {
+  if (!group.device->backend->finish()) return false;
+  block.backend.scatter_rows(group.outputs, static_cast<int>(block.config.hidden_size),
+                             group.places, kernels::slice(work.outputs));
+  return true;
+}
+
+// Nothing of an earlier group is under way on the devices, whatever went wrong there.
+void abandon(const Model& model) noexcept {
+  for (const ExpertDevice& device : model.devices) {
+    try {
+      device.backend->finish();
+    } catch (const std::exception&) {
+      // It has failed before, and that is what the request hears.
+    }
+  }
+}
+
+// One group of experts of each device, at the same time. False: interrupted.
+bool compute_groups(const Block& block, const Model& model, ExpertWork& work, const Places& places,
+                    std::span<const std::span<const Lease>> groups,
+                    const std::atomic<bool>* interrupt) try {
+  model.workspace->reset();
+  block.backend.begin(interrupt);
+  std::vector<DeviceGroup> begun;
+  for (std::size_t i = 1; i < groups.size(); ++i) {
+    const ExpertDevice& device = model.devices[i - 1];
+    if (groups[i].empty()) continue;
+    device.workspace->reset();
+    device.staging->reset();
+    begun.push_back(begin_on_device(block, device, work, groups[i], places, interrupt));
+  }
+  if (!groups[0].empty()) compute_experts(block, work, groups[0], places);
+  bool complete = block.backend.finish();
+  for (const DeviceGroup& group : begun) complete = end_on_device(block, work, group) && complete;
+  return complete;
+} catch (...) {
+  abandon(model);
+  throw;
+}
+
 // The experts, as they become ready. False: interrupted.
 bool compute_leased_experts(const Block& block, const Model& model, ExpertWork& work,
                             const Places& places, Leases& leases,
                             const std::atomic<bool>* interrupt) {
   for (;;) {
-    const std::vector<Lease> ready = leases.next();
+    std::vector<Lease> ready = leases.next();
     if (ready.empty()) return true;
-    for (std::span<const Lease> rest = ready; !rest.empty();) {
-      const std::span<const Lease> group = rest.first(group_size(rest, places));
-      rest = rest.subspan(group.size());
-      model.workspace->reset();
-      block.backend.begin(interrupt);
-      compute_experts(block, work, group, places);
-      if (!block.backend.finish()) return false;
-      for (const Lease& lease : group)
-        work.done[static_cast<std::size_t>(lease.expert.value)] = true;
-      leases.release(group);
+    if (!model.devices.empty()) std::ranges::stable_sort(ready, {}, &Lease::device);
+    std::vector<std::span<const Lease>> rest(1 + model.devices.size());  // by device
+    for (std::span<const Lease> all = ready; !all.empty();) {
+      const auto other = [&](const Lease& lease) { return lease.device != all.front().device; };
+      const auto end = std::ranges::find_if(all, other);
+      const auto count = static_cast<std::size_t>(end - all.begin());
+      rest[all.front().device] = all.first(count);
+      all = all.subspan(count);
+    }
+    const auto is_empty = [](std::span<const Lease> some) { return some.empty(); };
+    while (!std::ranges::all_of(rest, is_empty)) {
+      std::vector<std::span<const Lease>> groups = rest;
+      for (std::span<const Lease>& group : groups) group = group.first(group_size(group, places));
+      if (!compute_groups(block, model, work, places, groups, interrupt)) return false;
+      for (std::size_t i = 0; i < groups.size(); ++i) {
+        for (const Lease& lease : groups[i])
+          work.done[static_cast<std::size_t>(lease.expert.value)] = true;
+        rest[i] = rest[i].subspan(groups[i].size());
+        if (!groups[i].empty()) leases.release(groups[i]);
+      }
     }
   }
 }

@@ -73,7 +73,6 @@ class Loader {
     model_.store = std::make_unique<ExpertStore>(tensors_, config_, experts_);
     list_unused(mtp);
     digest_others();
-    model_.store->load_scales(*model_.backend);
     model_.dense_bytes = report_.bytes_done + model_.store->scale_bytes();
     for (const auto& file : tensors_.files()) file->drop_cached();
   }

@@ -68,10 +68,18 @@ struct MtpHead {
   Layer layer;
 };
 
+// A device beside the host: it computes the experts that are in its memory.
+struct ExpertDevice {
+  std::unique_ptr<kernels::Backend> backend;
+  std::unique_ptr<Workspace> workspace;  // its scratch
+  std::unique_ptr<Workspace> staging;    // the host's end of the copies to and from it
+};
+
 struct Model {
   std::unique_ptr<Tensors> tensors;  // the checkpoint's files, which experts are read from
   std::unique_ptr<kernels::Backend> backend;
   std::unique_ptr<Workspace> workspace;  // scratch of the layer that is being computed
+  std::vector<ExpertDevice> devices;     // beside the host
   std::vector<kernels::Buffer> storage;  // what the handles below point into
   kernels::Matrix embed_tokens;          // [vocab, hidden]
   kernels::Matrix lm_head;               // [vocab, hidden]; embed_tokens where tied

@@ -12,15 +12,22 @@ namespace hearth::engine {
 // One thread at a time, like the Backend.
 class Workspace {
  public:
-  explicit Workspace(kernels::Backend& backend) : backend_(&backend) {}
+  // In the memory of the backend's device, or where that copies from.
+  explicit Workspace(kernels::Backend& backend,
+                     kernels::MemoryKind kind = kernels::MemoryKind::device)
+      : backend_(&backend), kind_(kind) {}
 
-  // `count` F32 values of undefined content, valid until reset().
+  // `count` F32 values of undefined content, valid until reset(). Throws Error, naming the device,
+  // where one beside the host has no room.
   kernels::Slice take(std::size_t count);
   void reset();
   std::size_t bytes() const;
 
  private:
+  kernels::Buffer allocate(std::size_t bytes);
+
   kernels::Backend* backend_;
+  kernels::MemoryKind kind_;
   std::vector<kernels::Buffer> blocks_;
   std::size_t used_ = 0;  // values of the last block
 };

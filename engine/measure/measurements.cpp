@@ -144,7 +144,9 @@ double expert_seconds(const Engine& engine) {
         wanted.push_back(ExpertId{static_cast<std::int32_t>(g * group + i)});
       }
       model.experts->lend(LayerId{0}, wanted, Pass::decode, nullptr, [&](Leases& leases) {
-        const std::vector<Lease> all = take_all(leases);
+        std::vector<Lease> all = take_all(leases);
+        std::erase_if(all, [](const Lease& lease) { return lease.device != 0; });
+        if (all.empty()) return;
         std::vector<kernels::MatMul> in;
         std::vector<kernels::MatMul> last;
         for (std::size_t i = 0; i < all.size(); ++i) {
@@ -159,7 +161,7 @@ double expert_seconds(const Engine& engine) {
         backend.silu_mul(gates, ups, gates);
         backend.matmul(last, kernels::ProductForm::gemv);
         backend.finish();
-        if (round > 0) times.push_back(since(began) / static_cast<double>(group));
+        if (round > 0) times.push_back(since(began) / static_cast<double>(all.size()));
       });
     }
   }

@@ -51,7 +51,6 @@ struct Stage {
         *tensors, config,
         std::vector<std::string>{"model.layers.0.mlp.experts.", "model.layers.1.mlp.experts."});
     backend = kernels::open_cpu(1, std::nullopt, choice);
-    store->load_scales(*backend);
     ExpertCacheOptions options;
     options.budget_bytes = 12 * store->slot_bytes();
     cache = std::make_unique<ExpertCache>(*backend, *store, tensors->files(), std::move(options));

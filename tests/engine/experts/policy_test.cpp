@@ -56,6 +56,24 @@ TEST_CASE("lrfu goes on from what it is told of an earlier life, which fades") {
   CHECK(policy->victim(any) == 0);
 }
 
+TEST_CASE("a faster place is given up for an expert that is used clearly more, not for any") {
+  const auto lru = make_policy(PolicyKind::lru, 4, 1);
+  lru->used(1);
+  for (int i = 0; i < 4; ++i) lru->used(2);
+  CHECK_FALSE(lru->should_yield(1, 2));
+  lru->used(2);
+  CHECK(lru->should_yield(1, 2));
+  CHECK_FALSE(lru->should_yield(2, 1));
+
+  const auto lrfu = make_policy(PolicyKind::lrfu, 4, 100);
+  for (int i = 0; i < 4; ++i) lrfu->used(1);
+  for (int i = 0; i < 7; ++i) lrfu->used(2);
+  CHECK_FALSE(lrfu->should_yield(1, 2));
+  for (int i = 0; i < 3; ++i) lrfu->used(2);
+  CHECK(lrfu->should_yield(1, 2));
+  CHECK_FALSE(lrfu->should_yield(2, 1));
+}
+
 TEST_CASE("lrfu gives up the least of all that may go, whatever came and went before") {
   constexpr int keys = 60;
   constexpr double half_life = 40;  // in uses of any key

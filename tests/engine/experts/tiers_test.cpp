@@ -332,7 +332,6 @@ TEST_CASE("short reads are completed, and an I/O error passes when the disk reco
   ExpertStore store(tensors, config, {"model.layers.0.mlp.experts."});
   kernels::CpuChoice choice;
   const auto backend = kernels::open_cpu(1, std::nullopt, choice);
-  store.load_scales(*backend);
   ExpertCache cache(*backend, store, tensors.files(), {.budget_bytes = 4 * store.slot_bytes()});
 
   const auto down_row = [&](int expert) {  // 1 · the expert's down projection
@@ -424,7 +423,6 @@ TEST_CASE("once a prefill is interrupted, none of the reads that it waits for be
                     {"model.layers.0.mlp.experts.", "model.layers.1.mlp.experts."});
   kernels::CpuChoice choice;
   const auto backend = kernels::open_cpu(1, std::nullopt, choice);
-  store.load_scales(*backend);
   ExpertCache cache(*backend, store, tensors.files(), {.reader = ReaderKind::threads});
   const auto reads_of = [&](LayerId layer, ExpertId expert) {
     std::vector<std::byte> slot(store.slot_bytes());

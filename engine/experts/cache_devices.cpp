@@ -1,0 +1,165 @@
+// ExpertCache's devices beside the host: which experts go there, and the copies.
+#include <algorithm>
+#include <exception>
+#include <new>
+#include <string>
+#include <utility>
+
+#include "engine/experts/cache.hpp"
+#include "engine/support/out_of_memory.hpp"
+
+namespace hearth::engine {
+
+namespace {
+
+// Experts that go to a device after one layer's step, at most. Each takes as long to copy as some
+// to compute, and what is copied now may not be wanted for long.
+constexpr std::size_t moves_per_step = 2;
+
+}  // namespace
+
+void ExpertCache::add_device(const DeviceSlots& wanted) {
+  const Lock lock(mutex_);
+  kernels::Backend& backend = *wanted.backend;
+  const std::string device = kernels::name(backend.device());
+  const auto slots = static_cast<std::size_t>(
+      std::min<std::uint64_t>(wanted.budget_bytes / store_.slot_bytes(), store_.size()));
+  if (slots < min_device_slots) {
+    throw Error(device + ": its memory for experts, " + std::to_string(wanted.budget_bytes) +
+                " bytes, holds " + std::to_string(slots) + " of " +
+                std::to_string(store_.slot_bytes()) + " bytes each; at least " +
+                std::to_string(min_device_slots) + " are needed");
+  }
+  const std::size_t bytes = SlotPool::arena_bytes(slots, store_);
+  try {
+    devices_.push_back(std::unique_ptr<DevicePool>(
+        new DevicePool{backend, {backend, backend.allocate(bytes), slots, store_, *policy_}}));
+  } catch (const std::bad_alloc&) {
+    throw Error(device + ": there is no room for " + std::to_string(bytes) +
+                " bytes of experts; give it less");
+  }
+}
+
+ExpertCache::Place ExpertCache::find(Key key) const {
+  if (const int slot = pool_.find(key); slot >= 0) return {0, slot};
+  for (std::size_t i = 0; i < devices_.size(); ++i) {
+    if (const int slot = devices_[i]->slots.find(key); slot >= 0) return {i + 1, slot};
+  }
+  return {};
+}
+
+// Has some of the experts that decoding has just used moved to a device, where they displace what
+// is used less.
+void ExpertCache::promote(LayerId layer, std::span<const ExpertId> experts) {
+  const Lock lock(mutex_);
+  if (!end_moves(false)) return;  // those of an earlier step go first
+  std::size_t left = moves_per_step;
+  for (const ExpertId expert : experts) {
+    const int slot = pool_.find(store_.key(layer, expert));
+    if (slot < 0 || !pool_.at(slot).idle()) continue;
+    if (promote_from(slot) && --left == 0) return;
+  }
+}
+
+// False: no device has a better use for it.
+bool ExpertCache::promote_from(int host_slot) {
+  for (std::size_t i = 0; i < devices_.size(); ++i) {
+    if (devices_[i]->slots.empty() <= 1) continue;
+    move_up(i + 1, host_slot, -1);
+    return true;
+  }
+  const Key key = pool_.at(host_slot).key;
+  for (std::size_t i = 0; i < devices_.size(); ++i) {
+    SlotPool& slots = devices_[i]->slots;
+    const std::optional<int> victim = slots.sampled_victim();
+    if (slots.empty() == 0 || !victim || !policy_->should_yield(slots.at(*victim).key, key))
+      continue;
+    move_up(i + 1, host_slot, *victim);
+    return true;
+  }
+  return false;
+}
+
+// An expert goes up from the host's slot into an empty one of the device; that in `freed_slot`, if
+// any, comes down into its place. The device's queue keeps their order: what comes down does not
+// overwrite what has not gone up, and whatever the device computes from now on finds it there.
+void ExpertCache::move_up(std::size_t device, int host_slot, int freed_slot) {
+  DevicePool& there = *devices_[device - 1];
+  const std::size_t bytes = store_.slot_bytes();
+  const int target = *there.slots.take_empty();
+  try {
+    moves_.push_back({device, host_slot, target, freed_slot, {}});
+    try {
+      kernels::Event& passed = moves_.back().passed;
+      passed = there.backend.transfer(pool_.arena(), pool_.offset(host_slot), there.slots.arena(),
+                                      there.slots.offset(target), bytes);
+      if (freed_slot >= 0)
+        passed = there.backend.transfer(there.slots.arena(), there.slots.offset(freed_slot),
+                                        pool_.arena(), pool_.offset(host_slot), bytes);
+    } catch (...) {
+      moves_.pop_back();
+      throw;
+    }
+  } catch (...) {
+    there.slots.put_back(target);
+    throw;
+  }
+  const Key up = pool_.at(host_slot).key;
+  pool_.leave(host_slot);
+  there.slots.fill(target, up);
+  there.slots.set_ready(target);
+  ++there.promoted;
+  if (freed_slot < 0) return;
+  const Key down = there.slots.at(freed_slot).key;
+  there.slots.leave(freed_slot);
+  pool_.fill(host_slot, down);
+  ++there.demoted;
+}
+
+// Books the copies that are over; true when none is under way any more. Where a device fails,
+// nobody knows what arrived: both experts are read again when they are wanted.
+bool ExpertCache::end_moves(bool wait) {
+  for (; !moves_.empty(); moves_.pop_front()) {
+    const Move& move = moves_.front();
+    DevicePool& there = *devices_[move.device - 1];
+    try {
+      if (wait) {
+        there.backend.wait(move.passed);
+      } else if (!there.backend.passed(move.passed)) {
+        return false;
+      }
+    } catch (const std::exception& failed) {
+      drop({move.device, move.device_slot}, text_of(failed));
+      if (move.freed_slot >= 0) {
+        drop({0, move.host_slot}, text_of(failed));
+        there.slots.put_back(move.freed_slot);
+      } else {
+        pool_.put_back(move.host_slot);
+      }
+      moves_.pop_front();
+      throw;
+    }
+    if (move.freed_slot >= 0) {
+      pool_.set_ready(move.host_slot);
+      there.slots.put_back(move.freed_slot);
+    } else {
+      pool_.put_back(move.host_slot);
+    }
+  }
+  return true;
+}
+
+// After a failure: what is under way ends, and what failed is known to be gone before the next
+// request.
+void ExpertCache::abandon_moves() noexcept {
+  const Lock lock(mutex_);
+  while (!moves_.empty()) {
+    try {
+      end_moves(true);
+    } catch (const std::exception&) {
+      // The request that is failing says it.
+    }
+  }
+}
+
+}  // namespace hearth::engine
