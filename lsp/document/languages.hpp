@@ -1,5 +1,6 @@
 // The table of programming languages: how each is named, its grammar, and what the nodes of its
-// trees mean. Adding a language: a grammar in grammars/CMakeLists.txt and an entry here.
+// trees mean. Adding a language: a grammar in grammars/CMakeLists.txt, its rules in
+// language_rules.hpp and a row in languages.cpp.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +12,8 @@ struct TSLanguage;
 namespace hearth::lsp {
 
 // A path leads from a node down to another: steps joined by '.', each the name of a field or the
-// type of a child; "declarator*" goes down a C declarator to the name in its middle.
+// type of a child, a keyword's being the keyword; "declarator*" goes down a C declarator to the
+// name in its middle.
 
 // Nodes of `type` declare something.
 struct DeclarationRule {
@@ -26,9 +28,11 @@ struct DeclarationRule {
   std::string_view name = "name";  // path
   std::string_view body = "body";  // path
   Body needs = Body::optional;
+  std::string_view has = {};  // path that leads somewhere in those that are meant
 };
 
-// Nodes of `type` at top level are imports; with a path only those where it leads to `word`.
+// Nodes of `type` at top level are imports; with a path only those where it leads to `word`, or
+// leads anywhere if there is no word.
 struct ImportRule {
   std::string_view type;
   std::string_view path = {};

@@ -28,7 +28,7 @@ std::string_view type(TSNode node) {
 }
 
 bool is_comment(TSNode node) {
-  return type(node).find("comment") != std::string_view::npos;
+  return type(node).find("comment") != std::string_view::npos || type(node) == "haddock";
 }
 
 ByteRange range(TSNode node) {
@@ -71,11 +71,15 @@ TSNode child(TSNode node, std::string_view field_or_type) {
   const TSNode field = ts_node_child_by_field_name(
       node, field_or_type.data(), static_cast<std::uint32_t>(field_or_type.size()));
   if (!ts_node_is_null(field)) return field;
-  for (std::uint32_t i = 0; i < ts_node_named_child_count(node); ++i) {
-    const TSNode candidate = ts_node_named_child(node, i);
-    if (type(candidate) == field_or_type) return candidate;
+  TSNode found{};
+  TSTreeCursor cursor = ts_tree_cursor_new(node);
+  for (bool more = ts_tree_cursor_goto_first_child(&cursor); more && ts_node_is_null(found);
+       more = ts_tree_cursor_goto_next_sibling(&cursor)) {
+    const TSNode candidate = ts_tree_cursor_current_node(&cursor);
+    if (type(candidate) == field_or_type) found = candidate;
   }
-  return {};
+  ts_tree_cursor_delete(&cursor);
+  return found;
 }
 
 // `int *(&f)(…)`: from the whole down to `f`. `sees_function`: whether it takes parameters.
@@ -110,6 +114,7 @@ TSNode follow(TSNode node, std::string_view path) {
 // Where the name of what `node` declares is, if the rule holds for it; else null.
 TSNode name_node(const Rule& rule, TSNode node) {
   if (rule.needs == Rule::Body::required && ts_node_is_null(follow(node, rule.body))) return {};
+  if (!rule.has.empty() && ts_node_is_null(follow(node, rule.has))) return {};
   if (rule.needs == Rule::Body::absent) {
     bool sees_function = false;
     const TSNode name = declarator(node, &sees_function);
@@ -224,7 +229,7 @@ class View {
       if (rule.type != type(node)) return false;
       if (rule.path.empty()) return true;
       const TSNode word = follow(node, rule.path);
-      return !ts_node_is_null(word) && text(word) == rule.word;
+      return !ts_node_is_null(word) && (rule.word.empty() || text(word) == rule.word);
     });
   }
 
@@ -298,7 +303,8 @@ void add_imports(const View& view, TSNode parent, int containers, const Text& te
       ByteRange import = range(node);
       import.end = std::min(import.end, text.line_end(text.line_of({import.end.value - 1})));
       imports.push_back(import);
-    } else if ((ts_node_is_error(node) || type(node).starts_with("preproc")) &&
+    } else if ((ts_node_is_error(node) || type(node).starts_with("preproc") ||
+                type(node) == "imports") &&
                containers < deepest_container) {
       add_imports(view, node, containers + 1, text, imports);
     }
@@ -322,6 +328,9 @@ std::optional<Declaration> SyntaxTree::enclosing(ByteRange selection) const {
 
   const View view(tree_, *language_, text);
   std::vector<TSNode> path = path_to(view.root(), meant);
+  const auto attribute = std::find_if(path.begin() + 1, path.end(),
+                                      [&](TSNode node) { return view.is_attribute(node); });
+  if (attribute != path.end()) path.erase(attribute + 1, path.end());
   if (path.size() > 1 && view.leads(path.back())) {
     const TSNode next = view.led_to(path.back(), path[path.size() - 2]);
     if (!ts_node_is_null(next)) path.back() = next;
@@ -413,7 +422,8 @@ bool SyntaxTree::in_comment(Byte place) const {
   if (!is_comment(node)) return false;
   // Behind a comment that was closed is not in it.
   const std::string_view text = snapshot_->text->view(range(node));
-  const bool closed = text.ends_with("*/") || text.ends_with("-->");
+  const bool closed =
+      text.ends_with("*/") || text.ends_with("-->") || text.ends_with("*)") || text.ends_with("-}");
   return range(node).end > place || !closed;
 }
 

@@ -379,7 +379,7 @@ case('each reason why a buffer is not served has its own sentence', function(nvi
   for keys, said in pairs({
     [':new<CR>'] = 'this buffer has no name yet; :write NAME gives it one',
     [':new notes<CR>'] = "this buffer has no file type; ':set filetype=python', say, gives it one",
-    [':new notes.rb<CR>'] = "the file type 'ruby' is not among the filetypes of setup()",
+    [':new notes.vim<CR>'] = "the file type 'vim' is not among the filetypes of setup()",
     [':help<CR>'] = "this window shows no file but a buffer of the type 'help'",
   }) do
     nvim:type(keys)

@@ -230,7 +230,11 @@ TEST_CASE("every language is named as models know it") {
       {"cart.js", "javascript"}, {"store.ts", "typescript"}, {"Button.tsx", "tsx"},
       {"ring.rs", "rust"},       {"server.go", "go"},        {"Account.java", "java"},
       {"list.lua", "lua"},       {"deploy.sh", "bash"},      {"settings.json", "json"},
-      {"guide.md", "markdown"}};
+      {"guide.md", "markdown"},  {"Shelf.cs", "csharp"},     {"queue.rb", "ruby"},
+      {"Router.php", "php"},     {"Cache.kt", "kotlin"},     {"Playlist.swift", "swift"},
+      {"Matrix.scala", "scala"}, {"arena.zig", "zig"},       {"Parser.hs", "haskell"},
+      {"tree.ml", "ocaml"},      {"compose.yaml", "yaml"},   {"service.toml", "toml"},
+      {"page.html", "html"},     {"site.css", "css"}};
   for (const auto& [file, name] : names) {
     CAPTURE(file);
     const std::string turn = user_turn(fitted(explain(fixture(file), {{0}, {0}})));
@@ -238,9 +242,9 @@ TEST_CASE("every language is named as models know it") {
     CHECK(turn.ends_with("\n```" + std::string(file == "guide.md" ? "`" : "") +
                          "\n\nExplain what this code does."));
   }
-  const auto unknown = snapshot("file:///a.rb", "puts 1\n", "ruby");
+  const auto unknown = snapshot("file:///a.pl", "print 1\n", "perl");
   CHECK(user_turn(fitted(explain(unknown, {{0}, {0}})))
-            .starts_with("File: a.rb (ruby)\n\n```ruby\n"));
+            .starts_with("File: a.pl (perl)\n\n```perl\n"));
 }
 
 TEST_CASE("code that holds fences stands in a longer one") {

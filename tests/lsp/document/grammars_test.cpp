@@ -40,4 +40,11 @@ TEST_CASE("deeper quotes than a grammar has room for are text, and what follows 
   CHECK(tree->outline().back().name == "Heading");
 }
 
+TEST_CASE("comments in comments without end do not exhaust the stack") {
+  std::string comments;
+  for (int i = 0; i < 500'000; ++i) comments += "(*";
+  const Syntax syntax{timeout};
+  CHECK(syntax.tree(snapshot("file:///a.ml", comments, "ocaml"))->parsed());
+}
+
 }  // namespace hearth::lsp::test

@@ -1,5 +1,5 @@
-// Structure of documents in every language: what encloses a place, the outline, the imports; and
-// trees that follow edits.
+// Structure of documents: what encloses a place, where a text has no tree or a broken one, and
+// trees that follow edits. languages_test.cpp asks the same of every language.
 #include "lsp/document/syntax.hpp"
 
 #include <doctest/doctest.h>
@@ -13,192 +13,6 @@
 
 using namespace hearth::lsp;
 using namespace hearth::lsp::test;
-
-namespace {
-
-std::string outline_of(const SyntaxTree& tree) {
-  std::string lines;
-  for (const Declaration& declaration : tree.outline()) {
-    lines += std::string(static_cast<std::size_t>(declaration.depth) * 2, ' ') + declaration.name +
-             (declaration.kind == DeclarationRule::Kind::function ? "()" : "") + "\n";
-  }
-  return lines;
-}
-
-std::string imports_of(const SyntaxTree& tree) {
-  std::string lines;
-  for (const ByteRange& import : tree.imports()) {
-    lines += std::string(tree.snapshot().text->view(import)) + "\n";
-  }
-  return lines;
-}
-
-// The name of what encloses the first occurrence of `words`.
-std::string around(const SyntaxTree& tree, std::string_view words) {
-  const Byte place = place_of(tree.snapshot(), words);
-  const auto found = tree.enclosing({place, place});
-  return found ? found->name : "nothing";
-}
-
-std::string code_around(const SyntaxTree& tree, std::string_view words) {
-  const Byte place = place_of(tree.snapshot(), words);
-  const auto found = tree.enclosing({place, place});
-  return found ? std::string(tree.snapshot().text->view(found->range)) : "nothing";
-}
-
-SyntaxTreePtr tree_of(const SnapshotPtr& snapshot) {
-  const Syntax syntax{timeout};
-  return syntax.tree(snapshot);
-}
-
-}  // namespace
-
-TEST_CASE("every language of the table parses with its grammar and is found by id and by name") {
-  for (const Language& language : languages()) {
-    CAPTURE(language.name);
-    for (const std::string_view id : language.ids) {
-      CHECK(find_language(id, "untitled:1") == &language);
-    }
-    for (const std::string_view extension : language.extensions) {
-      CHECK(find_language("", "file:///a/b" + std::string(extension)) == &language);
-    }
-    const auto tree = tree_of(snapshot("untitled:1", "x\n", std::string(language.ids.front())));
-    CHECK(tree->language() == &language);
-    CHECK(tree->parsed());
-  }
-  CHECK(find_language("ruby", "file:///a.rb") == nullptr);
-  CHECK(find_language("", "git:/p/a.py?{\"ref\":\"~\"}") == find_language("python", ""));
-  CHECK(find_language("python", "file:///a.js")->name == "python");
-}
-
-TEST_CASE("Python") {
-  const auto tree = tree_of(fixture("stats.py"));
-  CHECK(outline_of(*tree) == "average()\nHistogram\n  __init__()\n  peak()\nmain()\n");
-  CHECK(imports_of(*tree) == "import math\nfrom typing import (\n    Iterable,\n)\n");
-  CHECK(around(*tree, "total += value") == "average");
-  CHECK(around(*tree, "@functools") == "average");
-  CHECK(around(*tree, "Counts by bucket") == "Histogram");
-  CHECK(around(*tree, "return bucket[1]") == "by_count");
-  CHECK(around(*tree, "SCALE = 10") == "nothing");
-  CHECK(code_around(*tree, "print(SCALE)") == "async def main() -> None:\n    print(SCALE)");
-}
-
-TEST_CASE("C") {
-  const auto tree = tree_of(fixture("stack.c"));
-  CHECK(outline_of(*tree) == "stack\npoint\ncolor\nfind()\nmain()\n");
-  CHECK(imports_of(*tree) == "#include <stdlib.h>\n#include \"stack.h\"\n");
-  CHECK(around(*tree, "return NULL") == "find");
-  CHECK(around(*tree, "int items[LIMIT]") == "stack");
-  CHECK(code_around(*tree, "int x, y") == "typedef struct {\n  int x, y;\n} point;");
-}
-
-TEST_CASE("C++") {
-  const auto tree = tree_of(fixture("shapes.cpp"));
-  CHECK(outline_of(*tree) ==
-        "Shape\n  Shape()\n  area()\n  scale()\nShape::scale()\nsum()\nColor\nmain()\n");
-  CHECK(imports_of(*tree) == "#include <vector>\nusing std::vector;\n");
-  CHECK(around(*tree, "size_ * size_") == "area");
-  CHECK(around(*tree, "double size_ = 0") == "Shape");
-  CHECK(around(*tree, "size_ *= factor") == "Shape::scale");
-  CHECK(around(*tree, "return 2 * x") == "main");
-  CHECK(code_around(*tree, "T total{}").starts_with("template <typename T>\nT sum("));
-  CHECK(code_around(*tree, "double size_ = 0").ends_with("};"));
-}
-
-TEST_CASE("JavaScript") {
-  const auto tree = tree_of(fixture("cart.js"));
-  CHECK(outline_of(*tree) ==
-        "Cart\n  constructor()\n  total()\ndiscount()\npages()\nmodule.exports.save()\n");
-  CHECK(imports_of(*tree) == "import { tax } from \"./tax.js\";\nconst fs = require(\"fs\");\n");
-  CHECK(around(*tree, "item.price") == "total");
-  CHECK(around(*tree, "yield i") == "pages");
-  CHECK(around(*tree, "writeFileSync") == "module.exports.save");
-  CHECK(around(*tree, "adds") == "nothing");
-  CHECK(code_around(*tree, "price * (1") ==
-        "export const discount = (price, rate) => {\n  return price * (1 - rate);\n};");
-}
-
-TEST_CASE("TypeScript") {
-  const auto tree = tree_of(fixture("store.ts"));
-  CHECK(outline_of(*tree) ==
-        "Store\n  get()\n  set()\nKey\nLevel\nMemory\n  get()\n  flush()\nopen()\ntwice()\n");
-  CHECK(imports_of(*tree) ==
-        "import type { Item } from \"./item\";\nimport fs = require(\"fs\");\n");
-  CHECK(around(*tree, "this.items.get") == "get");
-  CHECK(around(*tree, "new Map") == "Memory");
-  CHECK(around(*tree, "throw new") == "open");
-}
-
-TEST_CASE("TSX") {
-  const auto tree = tree_of(fixture("Button.tsx"));
-  CHECK(outline_of(*tree) == "Props\nButton()\n");
-  CHECK(imports_of(*tree) == "import React from \"react\";\n");
-  CHECK(around(*tree, "console.log") == "onClick");
-  CHECK(around(*tree, "<button") == "Button");
-}
-
-TEST_CASE("Rust") {
-  const auto tree = tree_of(fixture("ring.rs"));
-  CHECK(outline_of(*tree) ==
-        "Ring\nRing<T>\n  new()\n  next()\nShape\n  area()\nColor\nsquare()\nrotates()\n");
-  CHECK(imports_of(*tree) ==
-        "use std::fmt;\nuse std::collections::{\n    HashMap,\n    VecDeque,\n};\n");
-  CHECK(around(*tree, "self.items.pop") == "next");
-  CHECK(around(*tree, "#[inline]") == "next");
-  CHECK(around(*tree, "/// A ring.") == "Ring");
-  CHECK(code_around(*tree, "items: Vec<T>,").starts_with("#[derive(Debug, Clone)]\npub struct"));
-}
-
-TEST_CASE("Go") {
-  const auto tree = tree_of(fixture("server.go"));
-  CHECK(outline_of(*tree) == "Server\nHandler\nNew()\nRun()\n");
-  CHECK(imports_of(*tree) == "import (\n\t\"fmt\"\n\t\"net/http\"\n)\n");
-  CHECK(around(*tree, "hello") == "Run");
-  CHECK(code_around(*tree, "port int\n}") == "type Server struct {\n\tport int\n}");
-}
-
-TEST_CASE("Java") {
-  const auto tree = tree_of(fixture("Account.java"));
-  CHECK(outline_of(*tree) == "Account\n  Account()\n  compareTo()\n  Listener\nKind\nEntry\n");
-  CHECK(imports_of(*tree) == "import java.util.List;\nimport static java.lang.Math.max;\n");
-  CHECK(around(*tree, "Long.compare") == "compareTo");
-  CHECK(around(*tree, "private long") == "Account");
-  CHECK(around(*tree, "/** Money. */") == "Account");
-}
-
-TEST_CASE("Lua") {
-  const auto tree = tree_of(fixture("list.lua"));
-  CHECK(outline_of(*tree) == "List.new()\nList:push()\nswap()\nList.map()\n");
-  CHECK(imports_of(*tree) == "local json = require(\"json\")\nrequire \"util\"\n");
-  CHECK(around(*tree, "self[#self") == "List:push");
-  CHECK(around(*tree, "result:push") == "List.map");
-  CHECK(code_around(*tree, "return b, a") == "local function swap(a, b)\n  return b, a\nend");
-}
-
-TEST_CASE("Bash") {
-  const auto tree = tree_of(fixture("deploy.sh"));
-  CHECK(outline_of(*tree) == "log()\nupload()\n");
-  CHECK(imports_of(*tree) == "source lib/common.sh\n. ./env.sh\n");
-  CHECK(around(*tree, "scp") == "upload");
-  CHECK(around(*tree, "set -e") == "nothing");
-}
-
-TEST_CASE("JSON") {
-  const auto tree = tree_of(fixture("settings.json"));
-  CHECK(outline_of(*tree) == "name\nwindow\n  width\n  theme\nkeys\n");
-  CHECK(imports_of(*tree) == "");
-  CHECK(around(*tree, "true") == "dark");
-  CHECK(around(*tree, "\"b\"") == "keys");
-}
-
-TEST_CASE("Markdown") {
-  const auto tree = tree_of(fixture("guide.md"));
-  CHECK(outline_of(*tree) == "Guide\n  Install\n  Use\n");
-  CHECK(imports_of(*tree) == "");
-  CHECK(around(*tree, "Run this") == "Install");
-  CHECK(around(*tree, "Take the source") == "From source");
-  CHECK(code_around(*tree, "Type.") == "## Use\n\nType.");
-}
 
 TEST_CASE("a selection belongs to the smallest declaration around all of it") {
   const auto snapshot = fixture("stats.py");
@@ -312,10 +126,12 @@ TEST_CASE("containers nested without end do not exhaust the stack") {
 
 // Random edits, then a tree made with them must equal a tree made from the text alone.
 TEST_CASE("trees that follow edits equal trees of the whole text") {
-  const std::vector<std::string> names = {"stats.py",  "stack.c",   "shapes.cpp",    "cart.js",
-                                          "store.ts",  "ring.rs",   "Account.java",  "server.go",
-                                          "list.lua",  "deploy.sh", "settings.json", "guide.md",
-                                          "Button.tsx"};
+  const std::vector<std::string> names = {
+      "stats.py",     "stack.c",   "shapes.cpp", "cart.js",    "store.ts",      "ring.rs",
+      "Account.java", "server.go", "list.lua",   "deploy.sh",  "settings.json", "guide.md",
+      "Button.tsx",   "Shelf.cs",  "queue.rb",   "Router.php", "Cache.kt",      "Playlist.swift",
+      "Matrix.scala", "arena.zig", "Parser.hs",  "tree.ml",    "compose.yaml",  "service.toml",
+      "page.html",    "site.css"};
   const std::vector<std::string> typed = {"x",  " ", "\n",     "(",    ")",  "{",  "}",
                                           "\"", "'", "\n    ", "if",   "# ", "//", ":",
                                           ";",  "é", "\t",     "\r\n", "`"};

@@ -7,8 +7,9 @@ M.defaults = {
   cmd = { 'hearth', 'lsp' },
   -- Buffers of these file types are attached.
   filetypes = {
-    'bash', 'c', 'cpp', 'css', 'go', 'html', 'java', 'javascript', 'javascriptreact', 'json', 'lua',
-    'markdown', 'python', 'rust', 'sh', 'toml', 'typescript', 'typescriptreact', 'yaml',
+    'bash', 'c', 'cpp', 'cs', 'css', 'cuda', 'go', 'haskell', 'html', 'java', 'javascript',
+    'javascriptreact', 'json', 'kotlin', 'lua', 'markdown', 'ocaml', 'php', 'python', 'ruby',
+    'rust', 'scala', 'sh', 'swift', 'toml', 'typescript', 'typescriptreact', 'yaml', 'zig',
   },
   -- The project is the nearest folder above a file that holds one of these.
   root_markers = { '.git' },
