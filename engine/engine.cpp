@@ -48,7 +48,7 @@ std::uint64_t fingerprint_of(std::span<const std::uint64_t> bytes, const std::st
   return hash;
 }
 
-std::uint64_t kv_bytes_per_position(const Config& config, KvType kv, bool mtp) {
+std::uint64_t kv_bytes_per_position(const ModelConfig& config, KvType kv, bool mtp) {
   const auto layers = std::ranges::count(config.layers, LayerKind::full_attention) + (mtp ? 1 : 0);
   const std::uint64_t values = std::uint64_t{2} *
                                static_cast<std::uint64_t>(config.num_key_value_heads) *
@@ -58,7 +58,7 @@ std::uint64_t kv_bytes_per_position(const Config& config, KvType kv, bool mtp) {
 }
 
 // Bytes of a sequence's DeltaNet states and convolution history.
-std::uint64_t state_bytes(const Config& config) {
+std::uint64_t state_bytes(const ModelConfig& config) {
   const RecurrentShape shape = recurrent_shape(config);
   const auto layers = std::ranges::count(config.layers, LayerKind::linear_attention);
   return static_cast<std::uint64_t>(layers) * (shape.delta_bytes + shape.conv_bytes);
@@ -116,7 +116,7 @@ std::unique_ptr<PrefixCache> open_prefixes(const Engine& engine) {
 
 }  // namespace
 
-std::uint64_t shortlist_bytes(const EngineOptions& options, const Config& config,
+std::uint64_t shortlist_bytes(const EngineOptions& options, const ModelConfig& config,
                               const MemoryPlan& plan, const MemoryView& view) {
   constexpr std::int64_t min = std::int64_t{1} << 24;  // weights that caches do not hold
   constexpr std::uint64_t max_share_of_rest = 8;       // an eighth
@@ -129,7 +129,7 @@ std::uint64_t shortlist_bytes(const EngineOptions& options, const Config& config
   return view.available == 0 || bytes <= rest / max_share_of_rest ? bytes : 0;
 }
 
-std::int64_t context_tokens(const EngineOptions& options, const Config& config,
+std::int64_t context_tokens(const EngineOptions& options, const ModelConfig& config,
                             const Profile& profile) {
   std::int64_t context = options.context > 0 ? options.context : profile.context_tokens;
   if (context <= 0) context = config.max_position_embeddings;
@@ -141,7 +141,8 @@ std::int64_t context_tokens(const EngineOptions& options, const Config& config,
   return context;
 }
 
-std::int64_t chunk_rows(const EngineOptions& options, const Config& config, std::int64_t context) {
+std::int64_t chunk_rows(const EngineOptions& options, const ModelConfig& config,
+                        std::int64_t context) {
   constexpr std::int64_t unit = 64;  // chunks of the delta rule
   std::int64_t rows = options.chunk;
   if (rows <= 0) {

@@ -104,12 +104,13 @@ struct EngineOptions {
 
 // Tokens of a prompt and its answer: what the options say, else the checkpoint's profile, else all
 // that the model can see. Throws Error where that is more than the model can see.
-std::int64_t context_tokens(const EngineOptions& options, const Config& config,
+std::int64_t context_tokens(const EngineOptions& options, const ModelConfig& config,
                             const Profile& profile);
 // Rows of a prefill chunk with these options.
-std::int64_t chunk_rows(const EngineOptions& options, const Config& config, std::int64_t context);
+std::int64_t chunk_rows(const EngineOptions& options, const ModelConfig& config,
+                        std::int64_t context);
 // Bytes of the int8 shortlist of lm_head; 0: it does not pay or takes too much of what is free.
-std::uint64_t shortlist_bytes(const EngineOptions& options, const Config& config,
+std::uint64_t shortlist_bytes(const EngineOptions& options, const ModelConfig& config,
                               const MemoryPlan& plan, const MemoryView& view);
 
 class Engine {
@@ -122,7 +123,7 @@ class Engine {
   ~Engine();
 
   const EngineOptions& options() const { return options_; }
-  const Config& config() const { return config_; }
+  const ModelConfig& config() const { return config_; }
   // Golden checkpoints have none and run on token ids; then an Error.
   const Tokenizer& tokenizer() const;
   const Profile& profile() const { return profile_; }
@@ -164,7 +165,7 @@ class Engine {
   void start_experts();
 
   EngineOptions options_;
-  Config config_;
+  ModelConfig config_;
   GenerationDefaults defaults_;
   std::unique_ptr<Tokenizer> tokenizer_;
   Profile profile_;

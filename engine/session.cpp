@@ -29,7 +29,7 @@ std::size_t common_prefix(std::span<const TokenId> a, std::span<const TokenId> b
 
 std::unique_ptr<State> empty_state(const Engine& engine) {
   auto state = std::make_unique<State>();
-  const Config& config = engine.config();
+  const ModelConfig& config = engine.config();
   const auto attention_layers = static_cast<std::size_t>(
       std::count(config.layers.begin(), config.layers.end(), LayerKind::full_attention));
   state->kv.resize(attention_layers + (engine.model().mtp ? 1 : 0));
@@ -44,7 +44,7 @@ std::unique_ptr<State> empty_state(const Engine& engine) {
 
 // Where clear() left none.
 void need_state(const Engine& engine, State& state) {
-  const Config& config = engine.config();
+  const ModelConfig& config = engine.config();
   const bool some = std::ranges::count(config.layers, LayerKind::linear_attention) > 0;
   if (some && state.recurrent.conv.empty())
     state.recurrent = make_recurrent_state(engine.backend(), config);
@@ -365,7 +365,7 @@ double Session::prefill_done() const {
   const double before = static_cast<double>(tokens_.size());
   if (!parked_ || parked_->computed) return before;
   const Chunk& chunk = parked_->chunk;
-  const Config& config = engine_->config();
+  const ModelConfig& config = engine_->config();
   const double share =
       static_cast<double>(stages_before(chunk.stage, config)) / stage_count(config);
   return before + share * static_cast<double>(chunk.rows());
@@ -436,7 +436,7 @@ std::span<const float> Session::decoded_logits(std::size_t index) const {
 }
 
 Progress Session::advance(Chunk& chunk, const std::atomic<bool>* interrupt) {
-  const Config& config = engine_->config();
+  const ModelConfig& config = engine_->config();
   // What needs memory comes before the last stage: afterwards all of it takes place or none.
   if (const std::size_t all = tokens_.size() + chunk.rows(); all > tokens_.capacity())
     tokens_.reserve(std::max(all, 2 * tokens_.size()));

@@ -60,7 +60,7 @@ double hit_rate(double resident, bool text) {
 
 struct Subject {
   std::string name;
-  engine::Config config;
+  engine::ModelConfig config;
   engine::WeightForm form = engine::WeightForm::fp8;
   bool mtp = false;          // whether the checkpoint has the MTP head
   std::int64_t context = 0;  // tokens of a prompt and its answer
@@ -149,7 +149,7 @@ engine::KernelSpeed scaled(engine::KernelSpeed kernels, const engine::MachineSpe
 }
 
 std::vector<Subject> published(std::int64_t context) {
-  const engine::Config shapes = engine::published_config(48, 512);
+  const engine::ModelConfig shapes = engine::published_config(48, 512);
   using Form = engine::WeightForm;
   return {{"Qwen3-Coder-Next-FP8", shapes, Form::fp8, false, context},
           {"Qwen3-Next-80B-A3B-Instruct-FP8 and -Thinking-FP8", shapes, Form::fp8, true, context},

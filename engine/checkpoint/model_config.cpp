@@ -54,7 +54,7 @@ void check_quantization(const Fields& fields) {
 
 // Newer files keep theta and the rotated share in rope_parameters; some write a rope_scaling of
 // type "default", which scales nothing.
-void read_rope(const Fields& fields, Config& config) {
+void read_rope(const Fields& fields, ModelConfig& config) {
   std::optional<double> theta;
   double share = fields.number("partial_rotary_factor", 0.0, 1.0, 0.25);
   const auto take_theta = [&](const Fields& from) {
@@ -141,13 +141,13 @@ std::vector<TokenId> read_eos(const Fields& fields) {
 
 }  // namespace
 
-Config parse_config(const std::string& json, const std::string& name_for_errors) {
+ModelConfig parse_config(const std::string& json, const std::string& name_for_errors) {
   const nlohmann::json document = parse_json(json, name_for_errors);
   const Fields fields(document, name_for_errors);
   check_supported(fields);
   check_quantization(fields);
 
-  Config config;
+  ModelConfig config;
   config.vocab_size = fields.integer("vocab_size", 1, max_vocab);
   config.hidden_size = fields.integer("hidden_size", 1, max_width);
   config.max_position_embeddings = fields.integer("max_position_embeddings", 1, max_positions);
@@ -179,7 +179,7 @@ Config parse_config(const std::string& json, const std::string& name_for_errors)
   return config;
 }
 
-Config read_config(const std::filesystem::path& directory) {
+ModelConfig read_config(const std::filesystem::path& directory) {
   std::error_code ignored;  // what cannot be looked at is no directory to us
   if (!std::filesystem::is_directory(directory, ignored)) {
     throw Error(directory.string() +

@@ -13,7 +13,7 @@ namespace hearth::engine {
 
 enum class LayerKind : std::uint8_t { full_attention, linear_attention };
 
-struct Config {
+struct ModelConfig {
   std::int64_t vocab_size = 0;
   std::int64_t hidden_size = 0;
   std::int64_t max_position_embeddings = 0;
@@ -47,8 +47,8 @@ struct Config {
 
 // Reads DIR/config.json. Throws Error naming the file, the field and its value when a field is
 // missing, out of range, of a wrong type or asks for something that this program does not do.
-Config read_config(const std::filesystem::path& directory);
-Config parse_config(const std::string& json, const std::string& name_for_errors);
+ModelConfig read_config(const std::filesystem::path& directory);
+ModelConfig parse_config(const std::string& json, const std::string& name_for_errors);
 
 // What the checkpoint's authors recommend; from generation_config.json where present, else
 // from config.json's eos_token_id and greedy.

@@ -62,7 +62,7 @@ struct TextFile {
   std::string content;
 };
 
-TextFile config_file(const Config& config, const std::vector<DummyShard>& shards) {
+TextFile config_file(const ModelConfig& config, const std::vector<DummyShard>& shards) {
   nlohmann::ordered_json unquantised = nlohmann::ordered_json::array();
   constexpr std::string_view suffix = ".weight";
   for (const DummyShard& shard : shards) {
@@ -403,8 +403,8 @@ void require_space(const fs::path& out, const DummyOptions& options, std::uint64
 
 }  // namespace
 
-Config published_config(int layers, int experts) {
-  Config config;
+ModelConfig published_config(int layers, int experts) {
+  ModelConfig config;
   config.vocab_size = 151'936;
   config.hidden_size = 2048;
   config.max_position_embeddings = 262'144;

@@ -15,12 +15,12 @@ namespace hearth::engine {
 
 // The 80B model's shapes with another number of layers (every fourth is full attention) and experts
 // (of which at most 10 are chosen for a token).
-Config published_config(int layers, int experts);
+ModelConfig published_config(int layers, int experts);
 
 struct DummyOptions {
   std::filesystem::path out;  // the new checkpoint's directory: absent or empty
   // Every shape; the layers must have full attention at every fourth and nowhere else.
-  Config config = published_config(48, 512);
+  ModelConfig config = published_config(48, 512);
   bool mtp = false;     // with the multi-token-prediction head
   bool sparse = false;  // experts' weights are holes in the files, which read as zeros
   // How uneven routing is: an expert's logit has a constant part of standard deviation 0.39 · skew

@@ -15,7 +15,7 @@ constexpr std::uint64_t header_entry_bytes = 120;  // more than any tensor's, bu
 
 class Lister {
  public:
-  Lister(const Config& config, bool mtp) : config_(config), mtp_(mtp) {
+  Lister(const ModelConfig& config, bool mtp) : config_(config), mtp_(mtp) {
     // Every layer adds to the residual twice; all of them together about as much as it began with.
     output_ = 1 / std::sqrt(2.0 * config.num_layers());
   }
@@ -145,7 +145,7 @@ class Lister {
     tensors_.push_back(std::move(tensor));
   }
 
-  const Config& config_;
+  const ModelConfig& config_;
   bool mtp_;
   double output_;
   std::vector<DummyTensor> tensors_;
@@ -200,7 +200,7 @@ std::string shard_name(std::size_t number, std::size_t count) {
 
 }  // namespace
 
-std::vector<DummyTensor> list_tensors(const Config& config, bool mtp) {
+std::vector<DummyTensor> list_tensors(const ModelConfig& config, bool mtp) {
   return Lister(config, mtp).list();
 }
 

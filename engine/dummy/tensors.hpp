@@ -38,7 +38,7 @@ struct DummyTensor {
 };
 
 // All tensors in the order of the model's modules; offsets are left 0.
-std::vector<DummyTensor> list_tensors(const Config& config, bool mtp);
+std::vector<DummyTensor> list_tensors(const ModelConfig& config, bool mtp);
 
 struct DummyShard {
   std::string name;                  // "model-00001-of-00004.safetensors"

@@ -33,7 +33,7 @@ std::uint64_t end_of(const TensorInfo& tensor) {
 
 }  // namespace
 
-ExpertStore::ExpertStore(const Tensors& tensors, const Config& config,
+ExpertStore::ExpertStore(const Tensors& tensors, const ModelConfig& config,
                          const std::vector<std::string>& prefixes)
     : tensors_(tensors),
       prefixes_(prefixes),

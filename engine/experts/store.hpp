@@ -26,7 +26,7 @@ class ExpertStore {
 
   // `prefixes`: of each layer's experts, "model.layers.0.mlp.experts." and so on. Checks every
   // tensor; throws Error naming it. Keeps a reference to `tensors`.
-  ExpertStore(const Tensors& tensors, const Config& config,
+  ExpertStore(const Tensors& tensors, const ModelConfig& config,
               const std::vector<std::string>& prefixes);
 
   // Reads all scales (0.02 % of the experts' bytes) into memory of the backend's device.

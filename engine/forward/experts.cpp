@@ -26,7 +26,7 @@ constexpr std::size_t prefill_rows = 64;
 }  // namespace
 
 Routing route(const Block& block, const kernels::Matrix& router, Slice x) {
-  const Config& config = block.config;
+  const ModelConfig& config = block.config;
   const Slice scores = block.take(config.num_experts);
   block.matmul({{router, x, scores, block.rows}});
   block.backend.softmax(scores, block.rows, config.num_experts);

@@ -36,7 +36,7 @@ const Layer& layer_of(const Model& model, LayerId id) {
 
 // Whether the stage's output is one that golden tests compare; the last layer's is seen after the
 // final norm.
-bool is_tapped(Stage stage, const Config& config) {
+bool is_tapped(Stage stage, const ModelConfig& config) {
   if (stage.part == Stage::Part::experts) return stage.layer.value + 1 < config.num_layers();
   return stage.part == Stage::Part::embedding;
 }
@@ -51,7 +51,7 @@ std::vector<float> read(Backend& backend, Slice values);
 
 }  // namespace
 
-bool run_stage(const Model& model, const Config& config, State& state, Chunk& chunk,
+bool run_stage(const Model& model, const ModelConfig& config, State& state, Chunk& chunk,
                const std::atomic<bool>* interrupt) {
   using Part = Stage::Part;
   Backend& backend = *model.backend;
@@ -96,7 +96,7 @@ bool run_stage(const Model& model, const Config& config, State& state, Chunk& ch
 
 // --- Stages --------------------------------------------------------------------------------------
 
-Stage after(Stage stage, const Config& config) {
+Stage after(Stage stage, const ModelConfig& config) {
   using Part = Stage::Part;
   switch (stage.part) {
     case Part::embedding:
@@ -113,7 +113,7 @@ Stage after(Stage stage, const Config& config) {
   return {Part::done};
 }
 
-int stages_before(Stage stage, const Config& config) {
+int stages_before(Stage stage, const ModelConfig& config) {
   const int layers = 2 * config.num_layers();
   switch (stage.part) {
     case Stage::Part::embedding:
@@ -130,7 +130,7 @@ int stages_before(Stage stage, const Config& config) {
   return 2 + layers;
 }
 
-int stage_count(const Config& config) {
+int stage_count(const ModelConfig& config) {
   return stages_before({Stage::Part::done}, config);
 }
 
@@ -141,7 +141,7 @@ namespace {
 constexpr std::size_t mixer_rows = 256;
 
 // Index of a layer among those of its kind.
-std::size_t index_among(const Config& config, LayerId layer) {
+std::size_t index_among(const ModelConfig& config, LayerId layer) {
   const auto index = static_cast<std::size_t>(layer.value);
   return static_cast<std::size_t>(
       std::count(config.layers.begin(), config.layers.begin() + static_cast<std::ptrdiff_t>(index),
@@ -331,7 +331,7 @@ bool head(const Block& block, const Model& model, State& state, Chunk& chunk, Sl
 
 // --- Chunks --------------------------------------------------------------------------------------
 
-Chunk make_chunk(const Model& model, const Config& config, State& state,
+Chunk make_chunk(const Model& model, const ModelConfig& config, State& state,
                  std::vector<TokenId> tokens, std::int64_t position, kernels::DeltaForm form,
                  std::vector<std::size_t> checkpoint_rows) {
   Chunk chunk;
@@ -357,7 +357,7 @@ std::size_t Chunk::bytes() const {
   return total;
 }
 
-std::size_t chunk_bytes_per_row(const Config& config) {
+std::size_t chunk_bytes_per_row(const ModelConfig& config) {
   const auto hidden = static_cast<std::size_t>(config.hidden_size);
   const auto k = static_cast<std::size_t>(config.num_experts_per_tok);
   // hidden, output, normed and shared; the experts' outputs; the MTP head's and the checkpoints'
@@ -367,7 +367,7 @@ std::size_t chunk_bytes_per_row(const Config& config) {
 
 // --- The MTP head --------------------------------------------------------------------------------
 
-std::optional<MtpResult> run_mtp(const Model& model, const Config& config, KvCache& kv,
+std::optional<MtpResult> run_mtp(const Model& model, const ModelConfig& config, KvCache& kv,
                                  std::span<const float> hidden, std::span<const TokenId> next,
                                  std::int64_t position, std::size_t logit_rows, ProductForm form,
                                  const std::atomic<bool>* interrupt) {

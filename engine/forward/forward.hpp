@@ -47,10 +47,10 @@ struct Stage {
   Part part = Part::embedding;
   LayerId layer{};  // of a mixer or of experts
 };
-Stage after(Stage stage, const Config& config);
+Stage after(Stage stage, const ModelConfig& config);
 // How many stages come before this one; before Part::done, all of them.
-int stages_before(Stage stage, const Config& config);
-int stage_count(const Config& config);
+int stages_before(Stage stage, const ModelConfig& config);
+int stage_count(const ModelConfig& config);
 
 // Rows on their way through the layers.
 struct Chunk {
@@ -87,17 +87,17 @@ struct Chunk {
 };
 
 // Memory that a row of a chunk takes while it is under way.
-std::size_t chunk_bytes_per_row(const Config& config);
+std::size_t chunk_bytes_per_row(const ModelConfig& config);
 // checkpoint_rows: after how many of the tokens a state is kept, besides the end. Takes from
 // state.spares.
-Chunk make_chunk(const Model& model, const Config& config, State& state,
+Chunk make_chunk(const Model& model, const ModelConfig& config, State& state,
                  std::vector<TokenId> tokens, std::int64_t position, kernels::DeltaForm form,
                  std::vector<std::size_t> checkpoint_rows);
 
 // Runs a part of chunk.stage, or all that is left of it, and moves on. Not once it is done. `state`
 // is that before the chunk: its recurrent part is read, its KV is written behind the chunk's
 // position. False: interrupted, what the part had done so far is lost.
-bool run_stage(const Model& model, const Config& config, State& state, Chunk& chunk,
+bool run_stage(const Model& model, const ModelConfig& config, State& state, Chunk& chunk,
                const std::atomic<bool>* interrupt);
 
 // The MTP head over rows: from the main model's final-norm hidden states [rows][hidden] (on the
@@ -108,9 +108,10 @@ struct MtpResult {
   std::vector<float> logits;  // [logit_rows][vocab]
 };
 // Empty: interrupted; the head's KV may hold rows that will be written again.
-std::optional<MtpResult> run_mtp(const Model& model, const Config& config, kernels::KvCache& kv,
-                                 std::span<const float> hidden, std::span<const TokenId> next,
-                                 std::int64_t position, std::size_t logit_rows,
-                                 kernels::ProductForm form, const std::atomic<bool>* interrupt);
+std::optional<MtpResult> run_mtp(const Model& model, const ModelConfig& config,
+                                 kernels::KvCache& kv, std::span<const float> hidden,
+                                 std::span<const TokenId> next, std::int64_t position,
+                                 std::size_t logit_rows, kernels::ProductForm form,
+                                 const std::atomic<bool>* interrupt);
 
 }  // namespace hearth::engine

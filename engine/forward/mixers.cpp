@@ -51,7 +51,7 @@ RopeTables rope_tables(const Block& block) {
 }  // namespace
 
 Slice full_attention(const Block& block, const FullAttention& weights, KvCache& kv, Slice x) {
-  const Config& config = block.config;
+  const ModelConfig& config = block.config;
   Backend& backend = block.backend;
   const int heads = config.num_attention_heads;
   const int kv_heads = config.num_key_value_heads;
@@ -97,7 +97,7 @@ Slice full_attention(const Block& block, const FullAttention& weights, KvCache& 
 
 Slice linear_attention(const Block& block, const LinearAttention& weights,
                        std::span<const RowSpan> spans, kernels::DeltaForm form, Slice x) {
-  const Config& config = block.config;
+  const ModelConfig& config = block.config;
   Backend& backend = block.backend;
   const int rows = block.rows;
   const int key_heads = config.linear_num_key_heads;

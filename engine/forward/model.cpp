@@ -46,7 +46,7 @@ bool is_harmless(std::string_view name) {
 
 class Loader {
  public:
-  Loader(Model& model, const Config& config,
+  Loader(Model& model, const ModelConfig& config,
          const std::function<void(const LoadProgress&)>& progress, const std::atomic<bool>* stop)
       : model_(model),
         config_(config),
@@ -275,7 +275,7 @@ class Loader {
   }
 
   Model& model_;
-  const Config& config_;
+  const ModelConfig& config_;
   const Tensors& tensors_;
   const std::function<void(const LoadProgress&)>& progress_;
   const std::atomic<bool>* stop_;
@@ -306,7 +306,7 @@ std::uint64_t expert_bytes(const Tensors& tensors, bool mtp) {
   return total;
 }
 
-void load_dense(Model& model, const Config& config, bool mtp,
+void load_dense(Model& model, const ModelConfig& config, bool mtp,
                 const std::function<void(const LoadProgress&)>& progress,
                 const std::atomic<bool>* stop) {
   Loader(model, config, progress, stop).load(mtp);

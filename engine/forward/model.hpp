@@ -103,7 +103,7 @@ std::uint64_t expert_bytes(const Tensors& tensors, bool mtp);
 // Reads every tensor that `config` calls for but the experts' weights, checks dtype and shape, and
 // fills model.storage and model.store. model.backend and model.tensors must be set. Throws Error
 // naming the tensor.
-void load_dense(Model& model, const Config& config, bool mtp,
+void load_dense(Model& model, const ModelConfig& config, bool mtp,
                 const std::function<void(const LoadProgress&)>& progress,
                 const std::atomic<bool>* stop);
 

@@ -14,7 +14,7 @@ namespace hearth::engine {
 
 // What every part needs beside its weights. T stands for rows, H for the hidden size.
 struct Block {
-  const Config& config;
+  const ModelConfig& config;
   kernels::Backend& backend;
   Workspace& space;
   kernels::ProductForm form;

@@ -23,7 +23,7 @@ std::size_t RecurrentState::bytes() const {
   return total;
 }
 
-RecurrentShape recurrent_shape(const Config& config) {
+RecurrentShape recurrent_shape(const ModelConfig& config) {
   const auto key_dim = static_cast<std::size_t>(config.linear_key_head_dim);
   const auto value_dim = static_cast<std::size_t>(config.linear_value_head_dim);
   const auto key_heads = static_cast<std::size_t>(config.linear_num_key_heads);
@@ -33,7 +33,7 @@ RecurrentShape recurrent_shape(const Config& config) {
   return {value_heads * key_dim * value_dim * sizeof(float), history * channels * sizeof(float)};
 }
 
-RecurrentState make_recurrent_state(kernels::Backend& backend, const Config& config) {
+RecurrentState make_recurrent_state(kernels::Backend& backend, const ModelConfig& config) {
   const RecurrentShape shape = recurrent_shape(config);
   RecurrentState state;
   for (const LayerKind kind : config.layers) {
@@ -52,7 +52,7 @@ RecurrentState copy(kernels::Backend& backend, const RecurrentState& state) {
   return result;
 }
 
-RecurrentState take_spare(State& state, kernels::Backend& backend, const Config& config) {
+RecurrentState take_spare(State& state, kernels::Backend& backend, const ModelConfig& config) {
   if (state.spares.empty()) return make_recurrent_state(backend, config);
   RecurrentState spare = std::move(state.spares.back());
   state.spares.pop_back();

@@ -25,8 +25,8 @@ struct RecurrentShape {
   std::size_t delta_bytes = 0;
   std::size_t conv_bytes = 0;
 };
-RecurrentShape recurrent_shape(const Config& config);
-RecurrentState make_recurrent_state(kernels::Backend& backend, const Config& config);
+RecurrentShape recurrent_shape(const ModelConfig& config);
+RecurrentState make_recurrent_state(kernels::Backend& backend, const ModelConfig& config);
 RecurrentState copy(kernels::Backend& backend, const RecurrentState& state);
 
 struct State {
@@ -44,7 +44,7 @@ struct State {
 };
 
 // Memory for a recurrent state, of undefined content where a spare one was left.
-RecurrentState take_spare(State& state, kernels::Backend& backend, const Config& config);
+RecurrentState take_spare(State& state, kernels::Backend& backend, const ModelConfig& config);
 
 // Makes room for `positions` in a cache that holds `valid` of them.
 void reserve(kernels::Backend& backend, kernels::KvCache& kv, std::int64_t valid,

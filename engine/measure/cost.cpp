@@ -36,7 +36,7 @@ WeightForm weight_form(const Tensors& tensors) {
 
 }  // namespace
 
-Costs costs_of(const Config& config, WeightForm form, bool mtp) {
+Costs costs_of(const ModelConfig& config, WeightForm form, bool mtp) {
   const auto hidden = static_cast<double>(config.hidden_size);
   const auto width = static_cast<double>(config.moe_intermediate_size);
   const auto shared = static_cast<double>(config.shared_expert_intermediate_size);
@@ -218,7 +218,7 @@ double prefill_seconds(const Costs& costs, const MachineSpeed& machine, const Ke
   return total + head / kernels.products;
 }
 
-MemoryPlan plan_memory(const Costs& costs, const EngineOptions& options, const Config& config,
+MemoryPlan plan_memory(const Costs& costs, const EngineOptions& options, const ModelConfig& config,
                        std::int64_t context, const MemoryView& view, const std::string& name) {
   const auto bytes = [](double value) { return static_cast<std::uint64_t>(value); };
   MemoryPlan plan;

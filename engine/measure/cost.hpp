@@ -48,13 +48,13 @@ struct Costs {
 };
 
 // With the MTP head or without.
-Costs costs_of(const Config& config, WeightForm form, bool mtp = false);
+Costs costs_of(const ModelConfig& config, WeightForm form, bool mtp = false);
 // The form of a loaded checkpoint's experts.
 WeightForm weight_form(const Engine& engine);
 
 // What a plan needs to know of a checkpoint.
 struct CheckpointShape {
-  Config config;
+  ModelConfig config;
   WeightForm form = WeightForm::fp8;
   bool mtp = false;          // whether it has an MTP head
   std::int64_t context = 0;  // tokens that an engine with these options would offer
@@ -101,7 +101,7 @@ double prefill_seconds(const Costs& costs, const MachineSpeed& machine, const Ke
 
 // How an engine with these options divides a memory of `view` for a model that costs so; `name` is
 // for the error where it does not fit.
-MemoryPlan plan_memory(const Costs& costs, const EngineOptions& options, const Config& config,
+MemoryPlan plan_memory(const Costs& costs, const EngineOptions& options, const ModelConfig& config,
                        std::int64_t context, const MemoryView& view, const std::string& name);
 
 }  // namespace hearth::engine

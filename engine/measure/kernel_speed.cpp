@@ -45,7 +45,7 @@ double seconds_of(double about, const std::function<void()>& work) {
 
 class Bench {
  public:
-  Bench(kernels::Backend& backend, const Config& config, WeightForm form)
+  Bench(kernels::Backend& backend, const ModelConfig& config, WeightForm form)
       : backend_(backend),
         config_(config),
         fp8_(form == WeightForm::fp8),
@@ -243,7 +243,7 @@ class Bench {
   }
 
   kernels::Backend& backend_;
-  const Config& config_;
+  const ModelConfig& config_;
   bool fp8_;
   Buffer pool_;
   Buffer scales_;
@@ -254,7 +254,7 @@ class Bench {
 
 }  // namespace
 
-KernelSpeed measure_kernels(kernels::Backend& backend, const Config& config, WeightForm form) {
+KernelSpeed measure_kernels(kernels::Backend& backend, const ModelConfig& config, WeightForm form) {
   constexpr int rows = 256;  // that a layer's mixer computes together
   constexpr std::int64_t depth = 2048;
   const Costs costs = costs_of(config, form);

@@ -11,6 +11,6 @@
 namespace hearth::engine {
 
 // Takes about four seconds and 500 MiB. One thread at a time, like the Backend.
-KernelSpeed measure_kernels(kernels::Backend& backend, const Config& config, WeightForm form);
+KernelSpeed measure_kernels(kernels::Backend& backend, const ModelConfig& config, WeightForm form);
 
 }  // namespace hearth::engine

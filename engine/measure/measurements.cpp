@@ -121,7 +121,7 @@ double disk_bandwidth(const Engine& engine, double seconds) {
 
 double expert_seconds(const Engine& engine) {
   const Model& model = engine.model();
-  const Config& config = engine.config();
+  const ModelConfig& config = engine.config();
   kernels::Backend& backend = engine.backend();
   const auto hidden = static_cast<std::size_t>(config.hidden_size);
   const auto width = static_cast<std::size_t>(config.moe_intermediate_size);

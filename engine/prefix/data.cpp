@@ -88,7 +88,7 @@ StateSnapshot split_block(std::shared_ptr<HostBlock> block, std::span<const std:
   return {std::move(block), std::move(parts)};
 }
 
-PrefixLayout PrefixLayout::of(const Config& config, KvType kv, bool mtp) {
+PrefixLayout PrefixLayout::of(const ModelConfig& config, KvType kv, bool mtp) {
   const auto size = [](std::int64_t value) { return static_cast<std::size_t>(value); };
   PrefixLayout layout;
   layout.caches =
@@ -107,8 +107,8 @@ PrefixLayout PrefixLayout::of(const Config& config, KvType kv, bool mtp) {
   return layout;
 }
 
-PrefixLayout::Rows PrefixLayout::rows(std::size_t cache, std::int64_t begin,
-                                      std::int64_t end) const {
+PrefixLayout::RowRange PrefixLayout::rows(std::size_t cache, std::int64_t begin,
+                                          std::int64_t end) const {
   const std::int64_t behind = mtp && cache + 1 == caches ? 1 : 0;
   const std::int64_t first = std::max<std::int64_t>(begin - behind, 0);
   return {first, std::max<std::int64_t>(end - behind, 0) - first};
@@ -160,8 +160,8 @@ void StateRestore::kv(const PrefixLayout& layout, const StateSnapshot& snapshot,
                       std::int64_t from, std::int64_t to,
                       std::span<const kernels::KvCache> caches) {
   for (std::size_t cache = 0; cache < caches.size(); ++cache) {
-    const PrefixLayout::Rows held = layout.rows(cache, begin, to);
-    const PrefixLayout::Rows wanted = layout.rows(cache, from, to);
+    const PrefixLayout::RowRange held = layout.rows(cache, begin, to);
+    const PrefixLayout::RowRange wanted = layout.rows(cache, from, to);
     if (wanted.count <= 0) continue;
     const auto skipped = static_cast<std::size_t>(wanted.first - held.first) * layout.row_bytes;
     const auto bytes = static_cast<std::size_t>(wanted.count) * layout.row_bytes;

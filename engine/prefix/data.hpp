@@ -56,15 +56,15 @@ struct PrefixLayout {
   std::size_t hidden = 0;                // values
   std::size_t vocab = 0;                 // values
 
-  static PrefixLayout of(const Config& config, KvType kv, bool mtp);
+  static PrefixLayout of(const ModelConfig& config, KvType kv, bool mtp);
 
   // The rows of a cache that tokens [begin, end) fill. Those of the MTP head are one behind: its
   // row p needs the token at p + 1.
-  struct Rows {
+  struct RowRange {
     std::int64_t first = 0;
     std::int64_t count = 0;
   };
-  Rows rows(std::size_t cache, std::int64_t begin, std::int64_t end) const;
+  RowRange rows(std::size_t cache, std::int64_t begin, std::int64_t end) const;
   // Bytes of keys and values of each cache, in turn.
   std::vector<std::size_t> kv_parts(std::int64_t begin, std::int64_t end) const;
   std::size_t state_bytes() const;

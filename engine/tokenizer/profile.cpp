@@ -89,7 +89,7 @@ void check_keys(const json& document, const std::string& name) {
   }
 }
 
-void override_from(const std::filesystem::path& path, const Config& config,
+void override_from(const std::filesystem::path& path, const ModelConfig& config,
                    const Tokenizer& tokenizer, Profile& profile) {
   const json document = parse_json(read_text(path, max_json_bytes), path.string());
   const Fields fields(document, path.string());
@@ -141,7 +141,7 @@ void check_template_tokens(const Profile& profile, const Tokenizer& tokenizer,
 
 }  // namespace
 
-Profile read_profile(const std::filesystem::path& directory, const Config& config,
+Profile read_profile(const std::filesystem::path& directory, const ModelConfig& config,
                      const Tokenizer& tokenizer, const GenerationDefaults& defaults) {
   std::error_code ignored;
   const std::filesystem::path whole = std::filesystem::weakly_canonical(directory, ignored);

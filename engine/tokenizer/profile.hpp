@@ -43,7 +43,7 @@ struct Profile {
 };
 // The family is read from tokenizer_config.json's or chat_template.jinja's template (does the
 // generation prompt open <think>), the stop ids from generation_config.json and the added tokens.
-Profile read_profile(const std::filesystem::path& directory, const Config& config,
+Profile read_profile(const std::filesystem::path& directory, const ModelConfig& config,
                      const Tokenizer& tokenizer, const GenerationDefaults& defaults);
 
 struct ChatMessage {

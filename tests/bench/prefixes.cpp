@@ -46,7 +46,7 @@ void show(const char* what, double ms, double bytes) {
 }
 
 struct Sequence {
-  Sequence(kernels::Backend& backend, const Config& config, const PrefixLayout& layout)
+  Sequence(kernels::Backend& backend, const ModelConfig& config, const PrefixLayout& layout)
       : caches(layout.caches), recurrent(make_recurrent_state(backend, config)) {
     for (kernels::KvCache& kv : caches) {
       kv.heads = config.num_key_value_heads;
@@ -120,7 +120,7 @@ double disk_speed(const std::filesystem::path& directory, std::size_t bytes) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const Config config = published_config(48, 512);
+  const ModelConfig config = published_config(48, 512);
   const PrefixLayout layout = PrefixLayout::of(config, KvType::f32, false);
   kernels::CpuChoice choice;
   const auto backend = kernels::open_cpu(0, {}, choice);

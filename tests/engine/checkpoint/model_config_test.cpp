@@ -33,7 +33,7 @@ std::string refusal(const std::string& field, const nlohmann::json& value) {
 }
 
 TEST_CASE("ember's config is read in full") {
-  const Config config = read_config(source / "engine/ember");
+  const ModelConfig config = read_config(source / "engine/ember");
   CHECK(config.vocab_size == 4096);
   CHECK(config.hidden_size == 256);
   CHECK(config.max_position_embeddings == 2048);
@@ -67,7 +67,7 @@ TEST_CASE("every golden checkpoint's config is accepted") {
 }
 
 TEST_CASE("layer_types decides over full_attention_interval") {
-  const Config config = read_config(source / "tests/golden/fp8-odd-bf16-scales");
+  const ModelConfig config = read_config(source / "tests/golden/fp8-odd-bf16-scales");
   CHECK(config.layers == std::vector{LayerKind::full_attention, LayerKind::linear_attention,
                                      LayerKind::full_attention, LayerKind::linear_attention,
                                      LayerKind::linear_attention});
@@ -80,7 +80,7 @@ TEST_CASE("rope values may stand in rope_parameters") {
   config.erase("partial_rotary_factor");
   config["rope_parameters"] = {
       {"rope_type", "default"}, {"rope_theta", 5e6}, {"partial_rotary_factor", 0.5}};
-  const Config read = parse_config(config.dump(), "c");
+  const ModelConfig read = parse_config(config.dump(), "c");
   CHECK(read.rope_theta == 5e6);
   CHECK(read.rotary_dim == 32);
 }

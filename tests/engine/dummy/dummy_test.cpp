@@ -27,8 +27,8 @@ namespace {
 namespace fs = std::filesystem;
 
 // Everything the published model has, a thousandth of its size.
-Config small_config(int layers, int experts) {
-  Config config = published_config(layers, experts);
+ModelConfig small_config(int layers, int experts) {
+  ModelConfig config = published_config(layers, experts);
   config.vocab_size = 640;
   config.hidden_size = 256;
   config.max_position_embeddings = 4096;
@@ -81,7 +81,7 @@ struct Run {
 Run run(const std::shared_ptr<const Engine>& engine, int tokens) {
   Session session(engine);
   std::minstd_rand random(7);
-  const Config& config = engine->config();
+  const ModelConfig& config = engine->config();
   const auto experts = static_cast<std::size_t>(config.num_experts);
   std::list<std::size_t> recent;  // the last used first
   const std::size_t slots = experts * config.layers.size() / 4;
@@ -149,7 +149,7 @@ TEST_CASE("a dummy checkpoint has every tensor that the engine asks for, with it
 }
 
 TEST_CASE("the published shapes give the published number of tensors and bytes") {
-  const Config config = published_config(48, 512);
+  const ModelConfig config = published_config(48, 512);
   CHECK(config.num_experts_per_tok == 10);
   CHECK(std::ranges::count(config.layers, LayerKind::full_attention) == 12);
   const std::vector<DummyTensor> tensors = list_tensors(config, true);

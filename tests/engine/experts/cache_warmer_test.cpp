@@ -86,7 +86,7 @@ struct Stage {
   ScratchDirectory system;
   const int pressure;
   std::unique_ptr<Tensors> tensors;
-  Config config;
+  ModelConfig config;
   std::unique_ptr<ExpertStore> store;
   kernels::CpuChoice choice;
   std::unique_ptr<kernels::Backend> backend;

@@ -328,7 +328,7 @@ TEST_CASE("short reads are completed, and an I/O error passes when the disk reco
         fault));
   }
   const Tensors tensors = Tensors::from_files(std::move(files));
-  const Config config = read_config(golden / "fp8");
+  const ModelConfig config = read_config(golden / "fp8");
   ExpertStore store(tensors, config, {"model.layers.0.mlp.experts."});
   kernels::CpuChoice choice;
   const auto backend = kernels::open_cpu(1, std::nullopt, choice);
@@ -418,7 +418,7 @@ TEST_CASE("once a prefill is interrupted, none of the reads that it waits for be
         open_file(ember / ("model-0000" + std::to_string(shard) + "-of-00002.safetensors")), gate));
   }
   const Tensors tensors = Tensors::from_files(std::move(files));
-  const Config config = read_config(ember);
+  const ModelConfig config = read_config(ember);
   ExpertStore store(tensors, config,
                     {"model.layers.0.mlp.experts.", "model.layers.1.mlp.experts."});
   kernels::CpuChoice choice;

@@ -202,7 +202,7 @@ TEST_CASE("the family is read from the template") {
 
 TEST_CASE("without hearth.json budgets follow the model's positions") {
   const ScratchDirectory directory;
-  Config config = read_config(ember_directory);
+  ModelConfig config = read_config(ember_directory);
   const auto with_positions = [&](std::int64_t positions) {
     config.max_position_embeddings = positions;
     return read_profile(directory.path(), config, ember_tokenizer(), {});
