@@ -194,8 +194,18 @@ void CodeActions::run(const Choice& choice) {
         const auto run = runs_.find(job.id);
         if (run != runs_.end()) run->second->update(job, delta);
       });
-  runs_[id] = std::make_unique<JobView>(session_, *session_.jobs.find(id), choice.range);
+  try {
+    runs_[id] = std::make_unique<JobView>(session_, *session_.jobs.find(id), choice.range);
+    begin_prompt(id, choice);
+  } catch (...) {
+    // Nobody else knows of the job: it would wait for ever, and tell a session that is gone.
+    if (!runs_.contains(id)) session_.jobs.unsubscribe(id);
+    session_.jobs.cancel(id);
+    throw;
+  }
+}
 
+void CodeActions::begin_prompt(JobId id, const Choice& choice) {
   make_prompt(
       session_.host, session_.model, session_.token_counts,
       [action = choice.action, input = choice.input, options = generate_options(),
@@ -207,7 +217,7 @@ void CodeActions::run(const Choice& choice) {
         input.answer_tokens = tokens_to_write(options, profile);
         return action->plan(input, profile);
       },
-      lifetime_.guard([this, id, snapshot](Result<Planned> planned) {
+      lifetime_.guard([this, id, snapshot = choice.input.snapshot](Result<Planned> planned) {
         submit(id, snapshot, std::move(planned));
       }));
 }

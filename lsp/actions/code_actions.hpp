@@ -36,6 +36,7 @@ class CodeActions {
   Json code_action(const Action& action, const TaskInput& input, const Json& params) const;
   void execute(const Json& params, Reply& reply);
   void run(const Choice& choice);
+  void begin_prompt(JobId id, const Choice& choice);
   GenerateOptions generate_options() const;
   void submit(JobId id, const SnapshotPtr& snapshot, Result<Planned> planned);
   void forget_settled();

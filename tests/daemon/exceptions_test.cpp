@@ -151,8 +151,10 @@ bool answers(StarvingHome& starving, pid_t before) {
       continue;
     }
     try {
-      for (;; ::poll(nullptr, 0, 5)) {
+      for (int polls = 0;; ++polls, ::poll(nullptr, 0, 5)) {
         const Json status = ask(*control, "status");
+        constexpr int most_polls = 12'000;  // a minute
+        if (polls == most_polls) FAIL("the daemon does not come to rest: " << status.dump(1));
         bool busy = !status["clients"].empty() || status["model"]["waiting"] != 0;
         for (const Json& job : status["jobs"]) {
           const std::string state = job["state"];
