@@ -9,7 +9,7 @@
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace hearth::engine;
   try {
-    const Config config =
+    const ModelConfig config =
         parse_config(std::string(reinterpret_cast<const char*>(data), size), "config.json");
     const bool sane = config.num_layers() > 0 && config.rotary_dim > 0 &&
                       config.rotary_dim <= config.head_dim &&
