@@ -115,16 +115,33 @@ std::vector<TokenId> some_tokens(std::size_t count, int seed) {
   return tokens;
 }
 
+// While it lives nothing fails, and nothing counts: for what the test itself keeps.
+class Exempt {
+ public:
+  Exempt() : before_(left.exchange(-1)) {}
+  ~Exempt() { left = before_; }
+  Exempt(const Exempt&) = delete;
+  Exempt& operator=(const Exempt&) = delete;
+
+ private:
+  std::int64_t before_;
+};
+
 // A prompt, and some tokens behind it: the logits after each.
 std::vector<std::vector<float>> run(Session& session, const std::vector<TokenId>& prompt) {
+  std::vector<std::vector<float>> logits;
+  const auto keep = [&] {
+    const Exempt exempt;
+    logits.emplace_back(session.logits().begin(), session.logits().end());
+  };
   session.sync(prompt);
   while (session.prefill(prompt, {}, nullptr) != Progress::done) {
   }
-  std::vector<std::vector<float>> logits{{session.logits().begin(), session.logits().end()}};
+  keep();
   for (const TokenId token : {5, 77}) {
     while (session.decode(token, nullptr) != Progress::done) {
     }
-    logits.emplace_back(session.logits().begin(), session.logits().end());
+    keep();
   }
   return logits;
 }
@@ -137,8 +154,10 @@ bool close(const std::vector<std::vector<float>>& a, const std::vector<std::vect
          });
 }
 
-// Every moment at first, then more and more of them are left out.
+// Every moment at first, then more and more of them are left out; with HEARTH_LONG none.
 std::int64_t after(std::int64_t n) {
+  static const bool is_long = std::getenv("HEARTH_LONG") != nullptr;
+  if (is_long) return n + 1;
   return n + 1 + n / (HEARTH_SANITIZED ? 12 : 40);
 }
 
