@@ -2,6 +2,7 @@
 // given, sets `chosen` to what is to be done; that returns the process's exit code or throws.
 #pragma once
 
+#include <chrono>
 #include <functional>
 
 namespace CLI {
@@ -11,6 +12,9 @@ class App;
 namespace hearth::daemon {
 
 using Command = std::function<int()>;
+
+// How long a person waits for a daemon that does not answer.
+inline constexpr std::chrono::milliseconds command_timeout{3'000};
 
 void add_lsp(CLI::App& app, Command& chosen);
 void add_daemon(CLI::App& app, Command& chosen);

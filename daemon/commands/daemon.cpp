@@ -26,8 +26,6 @@
 namespace hearth::daemon {
 namespace {
 
-// How long a person waits for a daemon that does not answer.
-constexpr std::chrono::milliseconds command_timeout{3'000};
 constexpr const char* model_help = "Directory of the checkpoint to run";
 
 // A daemon has another working directory.

@@ -10,12 +10,9 @@
 #include <CLI/Formatter.hpp>
 #include <array>
 #include <cerrno>
-#include <chrono>
 #include <cstdio>
-#include <cstdlib>
 #include <functional>
 #include <nlohmann/json.hpp>
-#include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -38,7 +35,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::chrono::milliseconds daemon_timeout{3'000};
 constexpr double disk_seconds = 1.5;
 constexpr double slow_disk = 1e9;  // bytes a second, below which a miss is felt
 constexpr std::uint64_t large_enough = std::uint64_t{1} << 30;  // of shards, to tell of the disk
@@ -207,10 +203,7 @@ void look_at_checkpoint(Examination& found, const Config& config, const DoctorFl
   const engine::EngineOptions options = configured_options(flags.model);
   const engine::CheckpointShape shape = engine::read_shape(options);
   require_tokenizer(model);
-  found.good("model", fmt::format("{}: {} layers of {} experts, {}{}, context {}", model.string(),
-                                  shape.config.layers.size(), shape.config.num_experts,
-                                  shape.form == engine::WeightForm::fp8 ? "FP8" : "BF16",
-                                  shape.mtp ? ", MTP head" : "", shape.context));
+  found.good("model", model.string() + ": " + show_checkpoint(shape));
   found.attempt("memory", [&] { look_at_memory(found, options, shape); });
   found.attempt("disk", [&] { look_at_disk(found, model); });
   if (flags.verify) verify(found, model);
@@ -261,12 +254,12 @@ void look_at_limits(Examination& found) {
 
 void look_at_daemon(Examination& found, const Paths& paths) {
   try {
-    auto control = find_daemon(paths, ConnectionKind::control, daemon_timeout);
+    auto control = find_daemon(paths, ConnectionKind::control, command_timeout);
     if (!control) {
       found.good("daemon", "none runs; an editor starts one");
       return;
     }
-    const nlohmann::json status = ask(*control, name(ControlRequest::status), daemon_timeout);
+    const nlohmann::json status = ask(*control, name(ControlRequest::status), command_timeout);
     const auto state = status["model"]["state"].get<std::string>();
     const std::string seen =
         fmt::format("process {}, {}, {}", control->welcome.pid, state,
@@ -283,15 +276,6 @@ void look_at_daemon(Examination& found, const Paths& paths) {
   } catch (const Unreachable& unreachable) {
     found.problem("daemon", unreachable.what(), "`hearth stop --force` ends it.");
   }
-}
-
-bool is_on_path(const char* program) {
-  const char* path = std::getenv("PATH");
-  std::istringstream folders(path == nullptr ? "" : path);
-  for (std::string folder; std::getline(folders, folder, ':');) {
-    if (!folder.empty() && ::access((fs::path(folder) / program).c_str(), X_OK) == 0) return true;
-  }
-  return false;
 }
 
 void look_at_editors(Examination& found) {
@@ -311,7 +295,7 @@ void look_at_editors(Examination& found) {
                                           {"subl", "Sublime Text"}}};
   std::vector<std::string> there;
   for (const Editor& editor : known) {
-    if (is_on_path(editor.program)) there.emplace_back(editor.name);
+    if (on_path(editor.program)) there.emplace_back(editor.name);
   }
   if (there.empty()) {
     found.warning("editors", "none found on the PATH",
@@ -320,7 +304,7 @@ void look_at_editors(Examination& found) {
   }
   const std::string seen = fmt::format("{}", fmt::join(there, ", "));
   const auto plugin = neovim_plugin();
-  if (is_on_path("nvim") && (!plugin || !neovim_finds(*plugin))) {
+  if (on_path("nvim") && (!plugin || !neovim_finds(*plugin))) {
     found.warning("editors", seen + "; Neovim does not find hearth's plugin",
                   plugin
                       ? "Add to init.lua: vim.opt.runtimepath:append(\"" + plugin->string() + "\")"

@@ -1,6 +1,7 @@
 // Loads an engine in this process and streams one answer.
 #include "daemon/commands/local_run.hpp"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -83,6 +84,13 @@ std::shared_ptr<const engine::Engine> load_with_progress(const engine::EngineOpt
   auto engine = engine::Engine::load(options, report);
   if (line_open) std::fputs("\r\x1b[K", stderr);
   return engine;
+}
+
+std::string show_checkpoint(const engine::CheckpointShape& shape) {
+  return fmt::format("{} layers of {} experts, {}{}, context {}", shape.config.num_layers(),
+                     shape.config.num_experts,
+                     shape.form == engine::WeightForm::fp8 ? "FP8" : "BF16",
+                     shape.mtp ? ", MTP head" : "", shape.context);
 }
 
 void set_thinking(engine::GenerationRequest& request, const engine::Profile& profile) {

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "engine/engine.hpp"
+#include "engine/measure/measurements.hpp"
 
 namespace hearth::daemon {
 
@@ -25,6 +26,9 @@ void require_tokenizer(const std::filesystem::path& model);
 // Shows on stderr how far it is, where `show_progress`. Throws Error.
 std::shared_ptr<const engine::Engine> load_with_progress(const engine::EngineOptions& options,
                                                          bool show_progress);
+
+// In words: "48 layers of 512 experts, FP8, MTP head, context 262144".
+std::string show_checkpoint(const engine::CheckpointShape& shape);
 
 struct Outcome {
   std::string text;

@@ -4,7 +4,6 @@
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
-#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -26,7 +25,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::chrono::milliseconds command_timeout{3'000};
 constexpr std::size_t longest_config = 1 << 20;
 
 void print(const std::string& text) {
@@ -34,9 +32,7 @@ void print(const std::string& text) {
 }
 
 std::string describe(const fs::path& model, const engine::CheckpointShape& shape) {
-  return fmt::format("{}: {} layers of {} experts, {}, context {}\n", model.string(),
-                     shape.config.num_layers(), shape.config.num_experts,
-                     shape.form == engine::WeightForm::fp8 ? "FP8" : "BF16", shape.context);
+  return model.string() + ": " + show_checkpoint(shape) + "\n";
 }
 
 // What would keep a daemon from running it. Throws Error.

@@ -1,6 +1,9 @@
 // Looks in the two places that installation.hpp names.
 #include "daemon/platform/installation.hpp"
 
+#include <unistd.h>
+
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <sstream>
@@ -67,6 +70,13 @@ bool neovim_finds(const fs::path& folder) {
     if (fs::equivalent(place / plugin, folder, failed) && !failed) return true;
   }
   return false;
+}
+
+bool on_path(const std::string& program) {
+  const auto is_there = [&](const fs::path& folder) {
+    return ::access((folder / program).c_str(), X_OK) == 0;
+  };
+  return std::ranges::any_of(folders_of(environment("PATH", "")), is_there);
 }
 
 std::string command_name() {

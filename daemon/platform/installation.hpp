@@ -21,6 +21,9 @@ std::optional<std::filesystem::path> neovim_plugin();
 // Whether Neovim looks there by itself, going by this process's environment.
 bool neovim_finds(const std::filesystem::path& plugin);
 
+// Whether the PATH leads to a program of that name.
+bool on_path(const std::string& program);
+
 // What a person types to start this program: "hearth" where that is what the PATH leads to, else
 // its path.
 std::string command_name();
