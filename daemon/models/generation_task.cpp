@@ -30,8 +30,9 @@ lsp::FinishReason finish_reason(engine::StopReason reason) {
 void count_abandoned(LocalModel::Shared& shared, const lsp::ModelError& error, bool computing) {
   const engine::Lock lock(shared.mutex);
   ModelStatus& status = shared.status;
-  ++(error.cancelled ? status.cancelled : status.failed);
-  if (error.cancelled || !computing) return;
+  const bool cancelled = error.kind == lsp::ModelError::Kind::cancelled;
+  ++(cancelled ? status.cancelled : status.failed);
+  if (cancelled || !computing) return;
   ++status.failed_in_a_row;
   status.error = error.message;
 }
@@ -146,6 +147,7 @@ void GenerationTask::finish() {
   answer.thought_tokens = static_cast<std::int64_t>(generation_->thought_tokens());
   answer.thought_cut = generation_->thought_cut();
   answer.answer_tokens = static_cast<std::int64_t>(generation_->answer_tokens());
+  answer.generated = generation_->answer();
   answer.prompt_time = whole(prompt_time_);
   answer.answer_time = whole(answer_time_);
   {

@@ -55,7 +55,7 @@ LocalModel::LocalModel(lsp::Host& host, engine::EngineOptions options)
 
 LocalModel::~LocalModel() {
   stop_ = true;
-  scheduler_.close({"hearth is stopping", true});
+  scheduler_.close({"hearth is stopping", lsp::ModelError::Kind::cancelled});
   thread_.join();
 }
 
@@ -112,6 +112,19 @@ void LocalModel::estimate(lsp::Prompt prompt, lsp::Callback<lsp::Estimate> done)
       if (!insist([&] { host_.post([done, result] { done(result); }); })) throw std::bad_alloc();
     });
   });
+}
+
+std::optional<std::chrono::milliseconds> LocalModel::usual_time(
+    lsp::Prompt::Kind kind, std::int64_t prompt_tokens, const lsp::GenerateOptions& options) const {
+  const bool chat = kind == lsp::Prompt::Kind::chat;
+  const engine::Lock lock(shared_->mutex);
+  std::int64_t writes = shared_->speeds.length(chat).expect(options.max_tokens);
+  if (chat && options.thinking && engine_ && engine_->profile().thinking)
+    writes += shared_->speeds.thought.expect(options.thinking_budget);
+  const auto reading = shared_->speeds.prefill.time_for(static_cast<double>(prompt_tokens));
+  const auto writing = shared_->speeds.decode.time_for(static_cast<double>(writes));
+  if (!reading || !writing) return std::nullopt;
+  return *reading + *writing;
 }
 
 lsp::GenerationId LocalModel::prefill(lsp::Prompt prompt, lsp::Callback<lsp::Estimate> done) {
@@ -173,7 +186,7 @@ void LocalModel::run() {
     lsp::GenerationProgress queued;
     scheduler_.notify_queued(queued);
   } else {
-    scheduler_.close({failure});
+    scheduler_.close({failure, lsp::ModelError::Kind::unavailable});
   }
   if (!insist([&] { host_.post([this, engine, failure] { loaded(engine, failure); }); })) {
     ::kill(::getpid(), SIGTERM);  // nobody could be told that it is there
@@ -243,7 +256,7 @@ void LocalModel::loaded(std::shared_ptr<const engine::Engine> engine, std::strin
     shared_->status.state = ModelStatus::State::failed;
     shared_->status.error = load_error_;
   }
-  const lsp::ModelError failure{load_error_};
+  const lsp::ModelError failure{load_error_, lsp::ModelError::Kind::unavailable};
   for (const auto& task : std::exchange(when_loaded_, {})) task(engine_ ? nullptr : &failure);
 }
 
@@ -254,7 +267,7 @@ void LocalModel::when_loaded(Loaded task) {
     return;
   }
   host_.post([this, task = std::move(task)] {
-    const lsp::ModelError failure{load_error_};
+    const lsp::ModelError failure{load_error_, lsp::ModelError::Kind::unavailable};
     task(engine_ ? nullptr : &failure);
   });
 }

@@ -5,7 +5,7 @@ namespace hearth::daemon {
 namespace {
 
 engine::ChatMessage chat_message(const lsp::Message& message) {
-  engine::ChatMessage result{std::string(name(message.role)), {}, {}};
+  engine::ChatMessage result{std::string(name(message.role)), {}, {}, message.generated};
   for (const auto& segment : message.segments) {
     result.content += segment.text;
     if (segment.boundary) result.boundaries.push_back(result.content.size());
@@ -40,9 +40,12 @@ engine::GenerationRequest make_request(const engine::Engine& engine, const lsp::
   request.stop_strings = options.stop_strings;
   request.max_tokens = options.max_tokens;
   request.thinking = chat && profile.thinking;
-  request.thinking_budget = options.thinking_budget;
-  // An answer to a person is drawn as the checkpoint's authors recommend; completions are greedy.
-  if (chat) request.sampling = engine::from(engine.defaults());
+  // No template of these models has a switch for it: a thought that is closed at once is none.
+  request.thinking_budget = options.thinking ? options.thinking_budget : 0;
+  if (options.sampling == lsp::Sampling::recommended) {
+    request.sampling = engine::from(engine.defaults());
+    request.sampling.seed = options.seed;
+  }
   return request;
 }
 

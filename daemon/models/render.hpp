@@ -11,7 +11,7 @@ namespace hearth::daemon {
 // Throws engine::Error.
 engine::TokenPrompt render(const engine::Engine& engine, const lsp::Prompt& prompt);
 
-// Chats are drawn as the checkpoint recommends, completions greedy; stop ids of the prompt's kind.
+// With the stop ids of the prompt's kind.
 engine::GenerationRequest make_request(const engine::Engine& engine, const lsp::Prompt& prompt,
                                        const lsp::GenerateOptions& options);
 

@@ -10,7 +10,7 @@
 namespace hearth::daemon {
 namespace {
 
-const lsp::ModelError cancelled_error{"cancelled", true};
+const lsp::ModelError cancelled_error{"cancelled", lsp::ModelError::Kind::cancelled};
 
 }  // namespace
 

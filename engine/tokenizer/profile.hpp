@@ -50,6 +50,9 @@ struct ChatMessage {
   std::string role;  // "system", "user", "assistant"
   std::string content;
   std::vector<std::size_t> boundaries = {};  // rising byte offsets in content that get a boundary
+  // The tokens of an assistant's turn as they were generated, its thought too: they stand in place
+  // of content, so that this prompt begins as that generation ended. Empty: content is rendered.
+  std::vector<TokenId> generated = {};
 };
 
 // A template's output: pieces, and boundaries: after how many pieces one is (rising).

@@ -73,8 +73,13 @@ void fim_suffix(Rendered& out, std::string_view suffix) {
 Rendered render_chat(const Profile& profile, std::span<const ChatMessage> messages) {
   Rendered out;
   for (const ChatMessage& message : messages) {
-    open_turn(out, message.role);
-    text_with_boundaries(out, message);
+    if (message.generated.empty()) {
+      open_turn(out, message.role);
+      text_with_boundaries(out, message);
+    } else {
+      generation_prompt(out, profile.thinking);
+      out.pieces.emplace_back(message.generated);
+    }
     close_turn(out);
     add_boundary(out);
   }

@@ -185,6 +185,14 @@ std::vector<TokenId> Tokenizer::encode(std::span<const Piece> pieces) const {
     }
     out.text(text);
     text.clear();
+    if (const auto* written = std::get_if<std::vector<TokenId>>(&piece)) {
+      for (const TokenId id : *written) {
+        if (id < 0 || static_cast<std::size_t>(id) >= vocab_size())
+          throw Error("there is no token " + std::to_string(id) + " in the vocabulary");
+        out.token(id);
+      }
+      continue;
+    }
     const std::string& content = std::get<Special>(piece).content;
     const std::optional<TokenId> id = special(content);
     if (!id) throw Error("the tokenizer has no added token " + shown(content));

@@ -20,7 +20,8 @@ namespace hearth::engine {
 struct Special {  // an added token, by its content: {"<|im_start|>"}
   std::string content;
 };
-using Piece = std::variant<std::string, Special>;  // text, or an added token
+// Text, an added token, or tokens as a model wrote them, which their text may not lead back to.
+using Piece = std::variant<std::string, Special, std::vector<TokenId>>;
 
 // Immutable; every method is thread-safe.
 class Tokenizer {
@@ -38,7 +39,8 @@ class Tokenizer {
   std::vector<TokenId> encode(std::string_view text) const;
   // Text in which added tokens are recognised: for trusted text such as golden prompts.
   std::vector<TokenId> encode_with_special(std::string_view text) const;
-  // Neighbouring texts are joined before they are split. Error for an unknown special token.
+  // Neighbouring texts are joined before they are split. Error for an unknown special token, and
+  // for an id outside of the vocabulary.
   std::vector<TokenId> encode(std::span<const Piece> pieces) const;
 
   std::optional<TokenId> special(std::string_view content) const;

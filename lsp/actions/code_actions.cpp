@@ -243,6 +243,7 @@ GenerateOptions CodeActions::generate_options() const {
   GenerateOptions options;
   options.max_tokens = session_.options.answer_max_tokens;
   options.thinking_budget = session_.options.thinking_budget;
+  options.sampling = Sampling::recommended;
   return options;
 }
 

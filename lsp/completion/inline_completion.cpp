@@ -342,7 +342,8 @@ void InlineCompletions::fitted(CompletionId id, std::string text, Answer answer_
 
 void InlineCompletions::fail(Entry entry, const ModelError& error) {
   const std::string message = valid_utf8(error.message);
-  if (!error.cancelled) session_.host.log(LogLevel::warn, "inline completion: " + message);
+  if (error.kind != ModelError::Kind::cancelled)
+    session_.host.log(LogLevel::warn, "inline completion: " + message);
   std::vector<Waiter> waiters = std::move(entry->second.waiters);
   completions_.erase(entry);
   for (Waiter& waiter : waiters) {

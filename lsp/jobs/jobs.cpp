@@ -15,6 +15,7 @@ constexpr std::ptrdiff_t remembered = 100;  // ended jobs
 
 constexpr std::array<std::string_view, 3> priorities{"explicit_request", "inline_completion",
                                                      "background"};
+constexpr std::array<std::string_view, 2> samplings{"greedy", "recommended"};
 
 JobState state_in(GenerationProgress::Phase phase) {
   switch (phase) {
@@ -51,7 +52,10 @@ GenerateOptions read_options(const Json& json) {
   GenerateOptions options;
   options.priority = enum_member<Priority>(priorities, json, "priority");
   options.max_tokens = integer_member(json, "maxTokens");
+  options.thinking = flag(json, {"thinking"});
   options.thinking_budget = integer_member(json, "thinkingBudget");
+  options.sampling = enum_member<Sampling>(samplings, json, "sampling");
+  options.seed = static_cast<std::uint64_t>(integer_member(json, "seed"));
   for (const Json& text : array_member(json, "stopStrings")) {
     if (!text.is_string()) throw InvalidParams("\"stopStrings\" holds what is not a string");
     options.stop_strings.push_back(text.get<std::string>());
@@ -68,7 +72,10 @@ void to_json(Json& json, const Request& request) {
           {"options",
            {{"priority", enum_name(priorities, request.options.priority)},
             {"maxTokens", request.options.max_tokens},
+            {"thinking", request.options.thinking},
             {"thinkingBudget", request.options.thinking_budget},
+            {"sampling", enum_name(samplings, request.options.sampling)},
+            {"seed", static_cast<std::int64_t>(request.options.seed)},
             {"stopStrings", request.options.stop_strings}}},
           {"targets", Json::array()}};
   for (const Target& target : request.targets) json["targets"].push_back(target_json(target));
@@ -190,8 +197,9 @@ void Jobs::finished(JobId id, Result<Answer> result) {
   Entry* entry = running(id);
   if (entry == nullptr) return;
   if (const auto* error = std::get_if<ModelError>(&result)) {
-    entry->job.error = error->cancelled ? "" : valid_utf8(error->message);
-    end(*entry, error->cancelled ? JobState::cancelled : JobState::failed);
+    entry->job.error = error->kind == ModelError::Kind::cancelled ? "" : valid_utf8(error->message);
+    end(*entry,
+        error->kind == ModelError::Kind::cancelled ? JobState::cancelled : JobState::failed);
     return;
   }
   const Answer& answer = std::get<Answer>(result);
@@ -205,6 +213,7 @@ void Jobs::finished(JobId id, Result<Answer> result) {
   entry->job.finish = answer.finish;
   entry->job.thought_cut = answer.thought_cut;
   entry->job.text = valid_utf8(answer.text);
+  entry->job.generated = answer.generated;
   entry->job.prompt_time = answer.prompt_time;
   entry->job.answer_time = answer.answer_time;
   end(*entry, JobState::done);

@@ -54,6 +54,7 @@ struct Job {
   std::string text;                          // the answer so far
   FinishReason finish = FinishReason::stop;  // of a done job
   bool thought_cut = false;                  // as the Answer says
+  std::vector<std::int32_t> generated;       // as the Answer says: a question that follows needs it
   std::string error;                         // why it failed
   std::chrono::milliseconds prompt_time{0};  // of a done job: what the two parts took
   std::chrono::milliseconds answer_time{0};

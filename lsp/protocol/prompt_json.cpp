@@ -1,4 +1,5 @@
-// Prompts as JSON: {"kind": "chat", "messages": [{"role", "segments"}]} or
+// Prompts as JSON: {"kind": "chat", "messages": [{"role", "segments"}]}, an assistant's message
+// with "generated": [tokens] where they are known, or
 // {"kind": "fill_in_the_middle", "prefix": […], "suffix": […]}; a segment is
 // {"text", "provenance"} with "boundary": true where one lies.
 #include "lsp/protocol/prompt_json.hpp"
@@ -12,8 +13,9 @@
 namespace hearth::lsp {
 namespace {
 
-constexpr std::array<std::string_view, 8> provenances{
-    "system", "project", "outline", "imports", "file", "selection", "diagnostics", "instruction"};
+constexpr std::array<std::string_view, 9> provenances{"system",      "project",     "outline",
+                                                      "imports",     "file",        "selection",
+                                                      "diagnostics", "instruction", "answer"};
 const std::array roles{name(Role::system), name(Role::user), name(Role::assistant)};
 constexpr std::array<std::string_view, 2> kinds{"chat", "fill_in_the_middle"};
 
@@ -50,6 +52,7 @@ void to_json(Json& json, const Prompt& prompt) {
   for (const Message& message : prompt.messages) {
     messages.push_back(
         {{"role", name(message.role)}, {"segments", segments_json(message.segments)}});
+    if (!message.generated.empty()) messages.back()["generated"] = message.generated;
   }
 }
 
@@ -64,6 +67,8 @@ void from_json(const Json& json, Prompt& prompt) {
   for (const Json& message : array_member(json, "messages")) {
     prompt.messages.push_back(
         {enum_member<Role>(roles, message, "role"), segments_member(message, "segments")});
+    if (const Json* generated = find(message, "generated"))
+      generated->get_to(prompt.messages.back().generated);
   }
 }
 

@@ -20,8 +20,13 @@
 namespace hearth::lsp {
 
 struct ModelError {
+  enum class Kind : std::uint8_t {
+    failed,       // this request cannot be served: asking again would fail again
+    cancelled,    // someone wanted it to stop
+    unavailable,  // no model answers now: asking later may help
+  };
   std::string message;  // for people
-  bool cancelled = false;
+  Kind kind = Kind::failed;
 };
 template <typename T>
 using Result = std::variant<T, ModelError>;
@@ -51,6 +56,12 @@ struct ModelProfile {
 struct ModelCapabilities {
   // count_tokens() counts. Without it, it is not called.
   bool exact_counts = true;
+  // A request under way steps aside within a token for one of higher priority. Without it requests
+  // queue, and nothing is begun that nobody waits for.
+  bool parking = true;
+  // What was read stays known: prefill() pays, and a prompt that begins as an earlier one costs
+  // only what is new. Without it nothing is read ahead, and no time is promised for it.
+  bool prefix_state = true;
 };
 
 struct ModelDescription {
@@ -66,11 +77,17 @@ struct LoadingProgress {
 
 enum class Priority : std::uint8_t { explicit_request, inline_completion, background };
 
+// How the next token is chosen: the likeliest, or drawn as the checkpoint's authors recommend.
+enum class Sampling : std::uint8_t { greedy, recommended };
+
 struct GenerateOptions {
   Priority priority = Priority::explicit_request;
   std::int64_t max_tokens = 256;  // of the answer
   std::vector<std::string> stop_strings;
-  std::int64_t thinking_budget = 2048;  // most tokens of a thinking model's thought
+  bool thinking = true;                 // a thinking model may think before it answers
+  std::int64_t thinking_budget = 2048;  // most tokens of its thought
+  Sampling sampling = Sampling::greedy;
+  std::uint64_t seed = 0;  // of drawn answers: the same prompt and seed give the same answer
 };
 
 struct GenerationProgress {
@@ -96,6 +113,8 @@ struct Answer {
   std::int64_t answer_tokens = 0;  // without the thought
   std::chrono::milliseconds prompt_time{0};
   std::chrono::milliseconds answer_time{0};  // the thought's too
+  // As Message::generated, for the prompt that goes on from here; empty: the model cannot say.
+  std::vector<std::int32_t> generated = {};
 };
 
 struct Estimate {
@@ -123,11 +142,16 @@ class Model {
   virtual void count_tokens(std::vector<std::string> texts,
                             Callback<std::vector<std::int64_t>> done) = 0;
   virtual void estimate(Prompt prompt, Callback<Estimate> done) = 0;
+  // At once: how long a prompt of so many tokens and its answer take when nothing of it is known
+  // and nothing else runs, by measured speeds and by how long answers to this kind of prompt are.
+  // Empty: nothing was measured yet.
+  virtual std::optional<std::chrono::milliseconds> usual_time(
+      Prompt::Kind kind, std::int64_t prompt_tokens, const GenerateOptions& options) const = 0;
   // Reads a prompt ahead of need, at background priority; yields to everything else.
   virtual GenerationId prefill(Prompt prompt, Callback<Estimate> done) = 0;
   virtual GenerationId generate(Prompt prompt, GenerateOptions options,
                                 GenerationEvents events) = 0;
-  // The computation stops; on_done comes with `cancelled`. Unknown ids are ignored.
+  // The computation stops; on_done comes with Kind::cancelled. Unknown ids are ignored.
   virtual void cancel(GenerationId id) = 0;
 };
 

@@ -19,6 +19,7 @@ enum class Provenance : std::uint8_t {
   selection,    // the code that is asked about
   diagnostics,  // from the client
   instruction,  // the task's wording
+  answer,       // the model's own, to an earlier question
 };
 
 // A run of text from one source. `boundary`: what comes before this segment's end is expected to
@@ -35,6 +36,10 @@ std::string_view name(Role role);
 struct Message {
   Role role = Role::user;
   std::vector<Segment> segments;
+  // Of an assistant's turn: the tokens that the model wrote, its thought too, as Answer::generated
+  // had them. The turn is rendered from these, so that what was computed for it stays in use; the
+  // segments are what people see of it. Opaque, and empty where they are not known.
+  std::vector<std::int32_t> generated = {};
 };
 
 struct Prompt {

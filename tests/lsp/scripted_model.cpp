@@ -33,7 +33,7 @@ void ScriptedModel::answer_describe(const Callback<ModelDescription>& done) {
     if (loaded_) {
       done(ModelDescription{profile, capabilities});
     } else {
-      done(ModelError{load_error_});
+      done(ModelError{load_error_, ModelError::Kind::unavailable});
     }
   });
 }
@@ -53,6 +53,7 @@ void ScriptedModel::estimate(Prompt, Callback<Estimate> done) {
 }
 
 GenerationId ScriptedModel::prefill(Prompt prompt, Callback<Estimate> done) {
+  prefilled.push_back(prompt);
   estimate(std::move(prompt), std::move(done));
   return ++last_;
 }
@@ -76,7 +77,7 @@ GenerationId ScriptedModel::generate(Prompt prompt, GenerateOptions wanted,
 void ScriptedModel::cancel(GenerationId id) {
   if (!running_.contains(id)) return;
   cancelled.push_back(id);
-  finish(id, ModelError{"cancelled", true});
+  finish(id, ModelError{"cancelled", ModelError::Kind::cancelled});
 }
 
 void ScriptedModel::schedule(GenerationId id) {

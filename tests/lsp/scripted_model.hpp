@@ -41,12 +41,18 @@ class ScriptedModel : public Model {
   void count_tokens(std::vector<std::string> texts,
                     Callback<std::vector<std::int64_t>> done) override;
   void estimate(Prompt prompt, Callback<Estimate> done) override;
+  std::optional<std::chrono::milliseconds> usual_time(Prompt::Kind, std::int64_t,
+                                                      const GenerateOptions&) const override {
+    return usual;
+  }
   GenerationId prefill(Prompt prompt, Callback<Estimate> done) override;
   GenerationId generate(Prompt prompt, GenerateOptions options, GenerationEvents events) override;
   void cancel(GenerationId id) override;
 
   LoadingProgress loading_progress;
-  int steps = 0;  // of all generations
+  std::optional<std::chrono::milliseconds> usual;  // what usual_time() says
+  std::vector<Prompt> prefilled;                   // by prefill()
+  int steps = 0;                                   // of all generations
   std::vector<Prompt> prompts;
   std::vector<GenerateOptions> options;
   std::vector<GenerationId> cancelled;

@@ -146,7 +146,7 @@ TEST_CASE("a model that thinks answers behind its thought, however long that is"
   Stage stage(thinking.options());
   Outcome outcome;
   stage.model.generate(
-      explain_prompt(), {Priority::explicit_request, 16, {}, 10},
+      explain_prompt(), {Priority::explicit_request, 16, {}, true, 10},
       {[&](const lsp::GenerationProgress& progress) { outcome.progress.push_back(progress); },
        [&](const std::string& text) { outcome.streamed += text; },
        [&](lsp::Result<lsp::Answer> result) { outcome.result = std::move(result); }});
@@ -171,6 +171,46 @@ TEST_CASE("a model that thinks answers behind its thought, however long that is"
     thinks = std::get<lsp::ModelDescription>(described).profile.thinking;
   });
   stage.host.run_until([&] { return thinks; });
+}
+
+TEST_CASE("a question that follows reads nothing again, thoughts included") {
+  const ThinkingEmber thinking;
+  for (const auto& options : {ember(), thinking.options()}) {
+    Stage stage(options);
+    Prompt prompt = explain_prompt();
+    for (int turn = 0; turn < 3; ++turn) {
+      Outcome outcome;
+      stage.model.generate(
+          prompt,
+          {Priority::explicit_request, 24, {}, turn != 1, 12, lsp::Sampling::recommended, 5},
+          {{}, {}, [&](lsp::Result<lsp::Answer> result) { outcome.result = std::move(result); }});
+      stage.finish(outcome);
+      const lsp::Answer& answer = outcome.answer();
+      REQUIRE_FALSE(answer.generated.empty());
+      if (turn > 0) {
+        // What is new: the rest of the template around a turn, and the question.
+        CAPTURE(turn);
+        CHECK(answer.prompt_tokens - answer.cached_tokens <= 32);
+      }
+      prompt.messages.push_back({lsp::Role::assistant,
+                                 {{answer.text, lsp::Provenance::answer, false}},
+                                 answer.generated});
+      prompt.messages.push_back(
+          {lsp::Role::user, {{"And what if it is empty?", lsp::Provenance::instruction, false}}});
+    }
+  }
+}
+
+TEST_CASE("a thinking model that may not think answers at once") {
+  const ThinkingEmber thinking;
+  Stage stage(thinking.options());
+  Outcome outcome;
+  stage.model.generate(
+      explain_prompt(), {Priority::explicit_request, 16, {}, false},
+      {{}, {}, [&](lsp::Result<lsp::Answer> result) { outcome.result = std::move(result); }});
+  stage.finish(outcome);
+  CHECK_FALSE(outcome.answer().text.empty());
+  CHECK(outcome.answer().thought_tokens <= 4);  // what closes it
 }
 
 TEST_CASE("it describes the checkpoint once it is loaded") {
@@ -318,7 +358,7 @@ TEST_CASE("cancelled in the middle, it computes no further") {
   stage.finish(outcome);
   stage.host.keep_in_step(false);
   stage.host.on_post = {};
-  CHECK(outcome.error().cancelled);
+  CHECK(outcome.error().kind == lsp::ModelError::Kind::cancelled);
   const ModelStatus status = stage.model.status();
   CHECK(status.cancelled == 1);
   CHECK(status.waiting == 0);
@@ -339,7 +379,7 @@ TEST_CASE("what was read before a cancellation is not read again") {
   stage.finish(first);
   stage.host.keep_in_step(false);
   stage.host.on_post = {};
-  CHECK(first.error().cancelled);
+  CHECK(first.error().kind == lsp::ModelError::Kind::cancelled);
   const Outcome again = stage.run(explain_prompt());
   CHECK(again.answer().cached_tokens == again.answer().prompt_tokens);
   CHECK(again.answer().text == explanation);
@@ -351,7 +391,7 @@ TEST_CASE("a want that waits for the model is cancelled at once") {
   const auto id = stage.generate(outcome, explain_prompt());
   stage.model.cancel(id);
   stage.finish(outcome);
-  CHECK(outcome.error().cancelled);
+  CHECK(outcome.error().kind == lsp::ModelError::Kind::cancelled);
 }
 
 TEST_CASE("a prompt read ahead costs nothing when it is asked for") {
@@ -423,7 +463,7 @@ TEST_CASE("a checkpoint that cannot be loaded fails everything that is asked, wi
   stage.generate(early, explain_prompt());
   stage.finish(early);
   CHECK(early.error().message.find("config.json") != std::string::npos);
-  CHECK_FALSE(early.error().cancelled);
+  CHECK(early.error().kind == lsp::ModelError::Kind::unavailable);
   std::optional<lsp::Result<lsp::ModelDescription>> described;
   stage.model.describe([&](auto result) { described = result; });
   stage.host.run_until([&] { return described.has_value(); });

@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <random>
 
 #include "engine/checkpoint/safetensors.hpp"
 #include "tests/engine/files.hpp"
@@ -286,6 +287,36 @@ TEST_CASE("the filter says when the thought is over") {
 }
 
 }  // namespace
+TEST_CASE(
+    "a turn that was generated is rendered from its tokens, so that a prompt grows at its end") {
+  // Random tokens are no text that would be split this way: rendered from it, the prompt would
+  // part.
+  std::mt19937 random(7);
+  const auto last = static_cast<TokenId>(ember_tokenizer().vocab_size() - 1);
+  std::uniform_int_distribution<TokenId> any(0, last);
+  for (const bool thinking : {false, true}) {
+    Profile profile = ember();
+    profile.thinking = thinking;
+    std::vector<ChatMessage> messages{{"system", "You help."}, {"user", "What is this?"}};
+    for (int turn = 0; turn < 20; ++turn) {
+      Ids before = tokenize(ember_tokenizer(), render_chat(profile, messages)).tokens;
+      Ids generated(8);
+      for (TokenId& token : generated) token = any(random);
+      if (thinking) generated[3] = id("</think>");
+      before.insert(before.end(), generated.begin(), generated.end());
+      messages.push_back({"assistant", ember_tokenizer().decode(generated), {}, generated});
+      messages.push_back({"user", "And " + std::to_string(turn) + "?"});
+      const Ids after = tokenize(ember_tokenizer(), render_chat(profile, messages)).tokens;
+      REQUIRE(after.size() > before.size());
+      CHECK(std::equal(before.begin(), before.end(), after.begin()));
+      CHECK(after[before.size()] == id("<|im_end|>"));
+    }
+  }
+  const std::vector<ChatMessage> damaged{{"assistant", "", {}, {last + 1}}};
+  CHECK_THROWS_WITH(tokenize(ember_tokenizer(), render_chat(ember(), damaged)),
+                    doctest::Contains("in the vocabulary"));
+}
+
 TEST_CASE("a message's boundaries are boundaries, and leave its tokens as they are") {
   const std::string content = "Outline of the file:\n\nExplain what this code does.";
   const std::size_t outline = content.find("Explain");

@@ -26,7 +26,10 @@ Request example() {
                              {Role::user,
                               {{"def average", Provenance::selection, false},
                                {"Explain \"it\" 😀\n", Provenance::instruction, false}}}};
-  request.options = {Priority::background, 77, {"\n\n", "```"}, 1000};
+  request.prompt.messages.push_back(
+      {Role::assistant, {{"It adds.", Provenance::file, false}}, {7, 0, 151643}});
+  request.options = {Priority::background,  77,           {"\n\n", "```"}, false, 1000,
+                     Sampling::recommended, 1234567890123};
   request.targets = {{"file:///a.py", 4, {Byte{3}, Byte{9}}, "😀 text"}};
   return request;
 }
