@@ -159,7 +159,8 @@ void CodeActions::execute(const Json& params, Reply& reply) {
       input(session_.documents.required(string_member(place, "uri"), Documents::Telling::always),
             range, find(place, "diagnostics")),
       range};
-  if (const Json* own = find(place, "arguments")) choice.input.arguments = *own;
+  if (find(place, "instruction") != nullptr)
+    choice.input.instruction = string_member(place, "instruction");
   const auto now =
       hash_text(content_hash(choice.input.snapshot->text->view(choice.input.selection)));
   if (find(place, "hash") != nullptr && string_member(place, "hash") != now) {

@@ -15,7 +15,6 @@
 
 #include "lsp/document/diagnostics.hpp"
 #include "lsp/document/syntax.hpp"
-#include "lsp/protocol/json.hpp"
 #include "lsp/support/model.hpp"
 #include "lsp/support/prompt.hpp"
 #include "lsp/support/text.hpp"
@@ -32,7 +31,8 @@ struct TaskInput {
   ByteRange selection;                  // within the snapshot's text
   std::vector<Diagnostic> diagnostics;  // that the client sent with it
   std::shared_ptr<const Syntax> syntax;
-  Json arguments;                    // of the command, the action's own; null: none
+  bool invoked = true;      // a person opened the menu or chose; else the cursor just moved there
+  std::string instruction;  // what the person asks for in their own words; may be empty
   std::vector<std::string> folders;  // of the workspace, as URIs
   std::int64_t answer_tokens = 0;    // what the context is to leave to the answer
 };

@@ -112,7 +112,12 @@ struct Code {
   ByteRange range;
   std::string subject;
   bool declared = false;
+  std::string_view unit = "code";  // "function", "class"
 };
+
+std::string_view unit_of(const Declaration& declaration) {
+  return declaration.kind == DeclarationRule::Kind::function ? "function" : "class";
+}
 
 // [first, last] without blank lines at their ends.
 Code lines_of(const Text& text, std::size_t first, std::size_t last, const std::string& file) {
@@ -138,7 +143,9 @@ Code paragraph(const Text& text, Byte place, const std::string& file) {
 
 Code meant(const SyntaxTree& tree, ByteRange selection, const std::string& file) {
   const Text& text = *tree.snapshot().text;
-  if (const auto found = tree.enclosing(selection)) return {found->range, found->name, true};
+  if (const auto found = tree.enclosing(selection)) {
+    return {found->range, found->name, true, unit_of(*found)};
+  }
   if (!is_blank(text.view(selection))) {
     const ByteRange selected = on_text(text, selection);
     return lines_of(text, text.line_of(selected.begin), text.line_of({selected.end.value - 1}),
@@ -306,8 +313,11 @@ ContextPlan plan_task(const TaskInput& input, const ModelProfile& profile, const
     parts->instruction = add(
         filled_in(wording, {{"diagnostics", diagnostic_lines(input.diagnostics, text, code.range)},
                             {"file", path},
+                            {"instruction", input.instruction},
                             {"language", name},
-                            {"subject", code.subject}}));
+                            {"problem", diagnostic_messages(input.diagnostics, code.range)},
+                            {"subject", code.subject},
+                            {"unit", std::string(code.unit)}}));
   } catch (const UnknownVariable& unknown) {
     plan.refused_ = unknown.what();
     plan.texts_.clear();

@@ -21,8 +21,11 @@ struct WordingVariable {
 inline constexpr std::array wording_variables{
     WordingVariable{"diagnostics", "what the editor's tools say about the code, one line each"},
     WordingVariable{"file", "the file's path in the workspace"},
+    WordingVariable{"instruction", "what the person asked for, in their own words"},
     WordingVariable{"language", "the language's id, such as python"},
+    WordingVariable{"problem", "what the editor's tools say about the code, the messages alone"},
     WordingVariable{"subject", "the function or class in question, or its lines"},
+    WordingVariable{"unit", "what that is: function, class or code"},
 };
 
 // A variable that does not exist. The text names the wording's source, its line and the variable.

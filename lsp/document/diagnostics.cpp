@@ -37,6 +37,18 @@ std::string one_line(std::string_view message) {
   return line;
 }
 
+// Those that touch `range`, the first of very many.
+std::vector<const Diagnostic*> first_in(const std::vector<Diagnostic>& diagnostics,
+                                        ByteRange range) {
+  std::vector<const Diagnostic*> found;
+  for (const Diagnostic& each : diagnostics) {
+    if (each.range.end < range.begin || range.end < each.range.begin) continue;
+    if (found.size() == max_lines) break;
+    found.push_back(&each);
+  }
+  return found;
+}
+
 }  // namespace
 
 std::string_view name(Diagnostic::Severity severity) {
@@ -62,13 +74,19 @@ std::vector<Diagnostic> read_diagnostics(const Json* diagnostics, const Text& te
   return all;
 }
 
+std::string diagnostic_messages(const std::vector<Diagnostic>& diagnostics, ByteRange range) {
+  std::string lines;
+  for (const Diagnostic* each : first_in(diagnostics, range)) {
+    lines += (lines.empty() ? "" : "\n") + one_line(each->message);
+  }
+  return lines;
+}
+
 std::string diagnostic_lines(const std::vector<Diagnostic>& diagnostics, const Text& text,
                              ByteRange range) {
   std::string lines;
-  std::size_t count = 0;
-  for (const Diagnostic& each : diagnostics) {
-    if (each.range.end < range.begin || range.end < each.range.begin) continue;
-    if (++count > max_lines) break;
+  for (const Diagnostic* touching : first_in(diagnostics, range)) {
+    const Diagnostic& each = *touching;
     lines += "line " + std::to_string(text.line_of(each.range.begin) + 1) + ": ";
     lines.append(name(each.severity)).append(": ").append(one_line(each.message));
     if (!each.source.empty()) lines += " (" + one_line(each.source) + ")";

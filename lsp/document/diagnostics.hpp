@@ -31,4 +31,7 @@ std::vector<Diagnostic> read_diagnostics(const Json* diagnostics, const Text& te
 std::string diagnostic_lines(const std::vector<Diagnostic>& diagnostics, const Text& text,
                              ByteRange range);
 
+// Their messages alone, one a line; empty where there are none.
+std::string diagnostic_messages(const std::vector<Diagnostic>& diagnostics, ByteRange range);
+
 }  // namespace hearth::lsp

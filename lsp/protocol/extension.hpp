@@ -70,7 +70,7 @@ inline constexpr std::array all_features{feature_jobs, feature_inline_completion
 // arguments itself: `version` and `hash` may be left out. With a `hash` that is not that of the
 // text now standing in the range, the request fails: the selection is no longer what was meant.
 // "diagnostics" (those of the code, as the client sent them with textDocument/codeAction) and
-// "arguments" (an action's own) may be there too.
+// "instruction" (what the person asks for, for the actions that need to be told) may be there too.
 //
 // executeCommand is answered with null at once. Then, in this order, a client with "jobs" gets
 //   hearth/jobState  {"id": 7, "state": "queued", …}    straight after the reply

@@ -48,9 +48,10 @@ TEST_CASE("what is wrong with a prompt's file is said with its name") {
   write(place + "notes.txt", "{nothing} of ours");
   const auto faults = prompts.faults();
   REQUIRE(faults.size() == 2);
-  CHECK(faults[0] == place +
-                         "explain.md, line 2: there is no variable {langage}; there are "
-                         "{diagnostics}, {file}, {language}, {subject}");
+  CHECK(faults[0] ==
+        place +
+            "explain.md, line 2: there is no variable {langage}; there are "
+            "{diagnostics}, {file}, {instruction}, {language}, {problem}, {subject}, {unit}");
   CHECK(faults[1].starts_with(place + "explian.md is not used: there is no such action; there are "
                                       "explain"));
   write(place + "explain.md", " \n");

@@ -148,7 +148,7 @@ TEST_CASE(
   CHECK(job.state == JobState::failed);
   CHECK(job.error ==
         "/home/ada/.config/hearth/prompts/explain.md, line 1: there is no variable {tongue}; there "
-        "are {diagnostics}, {file}, {language}, {subject}");
+        "are {diagnostics}, {file}, {instruction}, {language}, {problem}, {subject}, {unit}");
   CHECK(editor.sent.back()["method"] == "window/showMessage");
   CHECK(editor.sent.back()["params"]["message"] == "Explain selection: " + job.error);
 }

@@ -31,10 +31,11 @@ TEST_CASE("braces around anything but a word are text, and doubled ones are sing
 }
 
 TEST_CASE("a variable that does not exist is named, with its line and its file") {
-  CHECK_THROWS_WITH_AS(check({"explain.md", "Explain\n{file} in {tongue}."}),
-                       "explain.md, line 2: there is no variable {tongue}; there are "
-                       "{diagnostics}, {file}, {language}, {subject}",
-                       UnknownVariable);
+  CHECK_THROWS_WITH_AS(
+      check({"explain.md", "Explain\n{file} in {tongue}."}),
+      "explain.md, line 2: there is no variable {tongue}; there are "
+      "{diagnostics}, {file}, {instruction}, {language}, {problem}, {subject}, {unit}",
+      UnknownVariable);
   for (const WordingVariable& variable : wording_variables) {
     CHECK_NOTHROW(check({"explain.md", "{" + std::string(variable.name) + "}"}));
     CHECK_FALSE(variable.meaning.empty());
