@@ -12,22 +12,10 @@
 
 #include "lsp/context/context.hpp"
 #include "lsp/document/documents.hpp"
+#include "lsp/edits/edit.hpp"
 #include "lsp/jobs/jobs.hpp"
 
 namespace hearth::lsp {
-
-struct TextEdit {
-  ByteRange range;
-  std::string text;  // in its place
-  bool operator==(const TextEdit&) const = default;
-};
-// All ranges are of that version's text, and do not overlap.
-struct FileEdit {
-  std::string uri;
-  std::int64_t version = 0;
-  std::vector<TextEdit> edits;
-  bool operator==(const FileEdit&) const = default;
-};
 
 // What an answer does: all that an action delivers.
 struct Effect {

@@ -38,10 +38,6 @@ std::int64_t tokens_to_write(const GenerateOptions& options, const ModelProfile&
   return options.max_tokens + std::min(options.thinking_budget, profile.context_tokens / 4);
 }
 
-Target target(const Snapshot& snapshot, ByteRange range) {
-  return {snapshot.uri, snapshot.version, range, std::string(snapshot.text->view(range))};
-}
-
 }  // namespace
 
 CodeActions::CodeActions(Session& session) : session_(session) {
@@ -183,7 +179,7 @@ void CodeActions::run(const Choice& choice) {
   request.action = choice.action->id;
   request.title = choice.action->title;
   request.options = generate_options();
-  request.targets.push_back(target(*snapshot, choice.input.selection));
+  request.targets.push_back(target_of(*snapshot, choice.input.selection));
   using Phase = GenerationProgress::Phase;
   const bool loading = session_.model_state == ModelState::loading;
   const JobId id = session_.jobs.announce(
@@ -236,7 +232,7 @@ void CodeActions::submit(JobId id, const SnapshotPtr& snapshot, Result<Planned> 
   request.title = std::string(action_with_id(request.action)->verb) + " " + plan.subject();
   request.prompt = std::move(prompt);
   request.options = generate_options();
-  request.targets.push_back(target(*snapshot, plan.range()));
+  request.targets.push_back(target_of(*snapshot, plan.range()));
   session_.jobs.submit(id, std::move(request));
 }
 

@@ -427,14 +427,14 @@ bool SyntaxTree::in_comment(Byte place) const {
   return range(node).end > place || !closed;
 }
 
-std::size_t SyntaxTree::errors() const {
-  if (!tree_) return 0;
-  std::size_t count = 0;
+std::vector<Byte> SyntaxTree::error_places() const {
+  std::vector<Byte> places;
+  if (!tree_) return places;
   TSTreeCursor cursor = ts_tree_cursor_new(ts_tree_root_node(tree_));
   for (bool more = true; more;) {
     const TSNode node = ts_tree_cursor_current_node(&cursor);
     const bool wrong = ts_node_is_error(node) || ts_node_is_missing(node);
-    count += wrong ? 1 : 0;
+    if (wrong) places.push_back(Byte{ts_node_start_byte(node)});
     if (!wrong && ts_node_has_error(node) && ts_tree_cursor_goto_first_child(&cursor)) continue;
     while (!ts_tree_cursor_goto_next_sibling(&cursor)) {
       if (!ts_tree_cursor_goto_parent(&cursor)) {
@@ -444,7 +444,7 @@ std::size_t SyntaxTree::errors() const {
     }
   }
   ts_tree_cursor_delete(&cursor);
-  return count;
+  return places;
 }
 
 }  // namespace hearth::lsp

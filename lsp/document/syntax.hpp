@@ -57,7 +57,8 @@ class SyntaxTree {
   // Whether `place` is in a comment, or at the end of one that ends with its line.
   bool in_comment(Byte place) const;
   // Places where the text is not what its grammar expects.
-  std::size_t errors() const;
+  std::size_t errors() const { return error_places().size(); }
+  std::vector<Byte> error_places() const;  // where each begins, in order
   // The tree as an S-expression with the byte range of each node; for tests and logs.
   std::string dump() const;
 

@@ -37,15 +37,21 @@ Json target_json(const Target& target) {
           {"version", target.version},
           {"begin", target.range.begin.value},
           {"end", target.range.end.value},
-          {"text", target.text}};
+          {"text", target.text},
+          {"before", target.before},
+          {"after", target.after}};
 }
 
 Target read_target(const Json& json) {
   const auto offset = [&](const char* name) {
     return Byte{static_cast<std::size_t>(integer_member(json, name))};
   };
-  return {string_member(json, "uri"), integer_member(json, "version"),
-          ByteRange{offset("begin"), offset("end")}, string_member(json, "text")};
+  return {string_member(json, "uri"),
+          integer_member(json, "version"),
+          ByteRange{offset("begin"), offset("end")},
+          string_member(json, "text"),
+          string_member(json, "before"),
+          string_member(json, "after")};
 }
 
 GenerateOptions read_options(const Json& json) {

@@ -13,25 +13,15 @@
 #include <string_view>
 #include <vector>
 
+#include "lsp/edits/target.hpp"
 #include "lsp/protocol/extension.hpp"
 #include "lsp/support/lifetime.hpp"
 #include "lsp/support/model.hpp"
 #include "lsp/support/prompt.hpp"
-#include "lsp/support/text.hpp"
 
 namespace hearth::lsp {
 
 class Host;
-
-// A place in a document that an action is about, and the text there when it was prepared: what an
-// answer changes is merged with what has become of it since.
-struct Target {
-  std::string uri;
-  std::int64_t version = 0;
-  ByteRange range;
-  std::string text;
-  bool operator==(const Target&) const = default;
-};
 
 // What is asked of the model for an action; with the answer it is all that its apply() gets.
 struct Request {

@@ -22,7 +22,7 @@ constexpr std::string_view face;
 constexpr std::array engine_rooms{"support"sv, "checkpoint"sv, "tokenizer"sv, "experts"sv,
                                   "forward"sv, "prefix"sv,     "decode"sv,    "dummy"sv,
                                   face,        "measure"sv};
-constexpr std::array lsp_rooms{"support"sv, "protocol"sv, "document"sv,   "context"sv,
+constexpr std::array lsp_rooms{"support"sv, "protocol"sv, "document"sv,   "edits"sv, "context"sv,
                                "jobs"sv,    "actions"sv,  "completion"sv, face};
 constexpr std::array daemon_rooms{"platform"sv, "transport"sv, "jobs"sv,
                                   "models"sv,   face,          "commands"sv};

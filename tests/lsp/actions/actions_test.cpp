@@ -171,8 +171,12 @@ TEST_CASE("a request keeps the text that it was made from") {
   const Request& request = editor.jobs.all().back()->request;
   CHECK(request.title == "Explain average");
   REQUIRE(request.targets.size() == 1);
-  CHECK(request.targets[0] ==
-        Target{uri, 3, {{0}, {57}}, "def average(values):\n    return sum(values) / len(values)"});
+  CHECK(request.targets[0] == Target{uri,
+                                     3,
+                                     {{0}, {57}},
+                                     "def average(values):\n    return sum(values) / len(values)",
+                                     "",
+                                     "\n"});
 }
 
 }  // namespace hearth::lsp::test

@@ -30,7 +30,7 @@ Request example() {
       {Role::assistant, {{"It adds.", Provenance::file, false}}, {7, 0, 151643}});
   request.options = {Priority::background,  77,           {"\n\n", "```"}, false, 1000,
                      Sampling::recommended, 1234567890123};
-  request.targets = {{"file:///a.py", 4, {Byte{3}, Byte{9}}, "😀 text"}};
+  request.targets = {{"file:///a.py", 4, {Byte{3}, Byte{9}}, "😀 text", "a\r\n", ""}};
   return request;
 }
 

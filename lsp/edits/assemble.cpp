@@ -1,0 +1,143 @@
+// The steps from an answer to edits, each in a file of its own.
+#include "lsp/edits/assemble.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "lsp/edits/answer.hpp"
+#include "lsp/edits/fit.hpp"
+#include "lsp/edits/hunks.hpp"
+#include "lsp/edits/merge.hpp"
+#include "lsp/edits/target_lines.hpp"
+#include "lsp/protocol/source_path.hpp"
+
+namespace hearth::lsp {
+namespace {
+
+constexpr std::size_t max_answer_bytes = std::size_t{4} << 20U;
+
+// By target; empty where nothing of it changes.
+using Rewritten = std::vector<std::vector<LinesEdit>>;
+using Bases = std::vector<std::unique_ptr<TargetLines>>;
+
+std::string text_of(const TargetLines& base) {
+  std::string text;
+  for (const std::string_view line : base.lines) text.append(line).append("\n");
+  return text;
+}
+
+Refusal refuse_placeholder(std::string_view line) {
+  return {Refusal::Kind::placeholder,
+          fmt::format("the answer leaves code out: \"{}\"", line.substr(0, 200))};
+}
+
+Checked<Rewritten> rewrite_whole(std::string_view answer, const Bases& bases) {
+  const TargetLines& base = *bases.front();
+  Checked<CodeLines> code = read_whole_code(answer, base.lines);
+  if (auto* refusal = std::get_if<Refusal>(&code)) return std::move(*refusal);
+  const CodeLines& lines = std::get<CodeLines>(code);
+  if (const auto line = placeholder_in(lines, base.lines); !line.empty()) {
+    return refuse_placeholder(line);
+  }
+  Rewritten rewritten(bases.size());
+  rewritten.front().push_back(fit_whole(base, lines));
+  return rewritten;
+}
+
+Checked<Rewritten> rewrite_hunks(std::string_view answer, std::span<const Target> targets,
+                                 const Bases& bases) {
+  Checked<std::vector<AnswerHunk>> hunks = read_hunks(answer);
+  if (auto* refusal = std::get_if<Refusal>(&hunks)) return std::move(*refusal);
+  std::vector<std::string> paths;
+  std::vector<HunkTarget> places;
+  CodeLines code;
+  for (const Target& target : targets) paths.push_back(path_of(target.uri));
+  for (std::size_t i = 0; i < targets.size(); ++i) {
+    places.push_back({bases[i].get(), paths[i]});
+    code.insert(code.end(), bases[i]->lines.begin(), bases[i]->lines.end());
+  }
+  for (const AnswerHunk& hunk : std::get<std::vector<AnswerHunk>>(hunks)) {
+    if (const auto line = placeholder_in(hunk.lines, code); !line.empty()) {
+      return refuse_placeholder(line);
+    }
+  }
+  return place_hunks(std::get<std::vector<AnswerHunk>>(hunks), places);
+}
+
+}  // namespace
+
+std::string edited(std::string_view text, std::span<const TextEdit> edits) {
+  std::string result;
+  std::size_t at = 0;
+  for (const TextEdit& edit : edits) {
+    result.append(text.substr(at, edit.range.begin.value - at)).append(edit.text);
+    at = edit.range.end.value;
+  }
+  return result.append(text.substr(at));
+}
+
+std::string_view form_wording(AnswerForm form) {
+  return form == AnswerForm::whole_code ? whole_code_wording : hunks_wording;
+}
+
+Checked<std::vector<FileEdit>> assemble(AnswerForm form, std::string_view answer, bool finished,
+                                        std::span<const Target> targets,
+                                        const FindSnapshot& find_snapshot) {
+  using Kind = Refusal::Kind;
+  if (!finished) return Refusal{Kind::unfinished, "the answer was cut before its end"};
+  if (targets.empty()) return Refusal{Kind::no_code, "there is no code that it could be about"};
+  if (answer.size() > max_answer_bytes) return Refusal{Kind::too_large, "the answer is too long"};
+  if (!is_valid_utf8(answer)) return Refusal{Kind::no_code, "the answer is not valid text"};
+
+  Bases bases;
+  std::string code;
+  for (const Target& target : targets) {
+    bases.push_back(std::make_unique<TargetLines>(target));
+    code += text_of(*bases.back());
+  }
+  Checked<std::string_view> said = without_thought(answer, code);
+  if (auto* refusal = std::get_if<Refusal>(&said)) return std::move(*refusal);
+  const auto text = std::get<std::string_view>(said);
+  Checked<Rewritten> rewritten = form == AnswerForm::whole_code
+                                     ? rewrite_whole(text, bases)
+                                     : rewrite_hunks(text, targets, bases);
+  if (auto* refusal = std::get_if<Refusal>(&rewritten)) return std::move(*refusal);
+
+  std::vector<FileEdit> files;
+  Refusal unchanged{Kind::unchanged, "the answer is the code as it is: nothing to change"};
+  for (std::size_t i = 0; i < targets.size(); ++i) {
+    const std::vector<LinesEdit>& edits = std::get<Rewritten>(rewritten)[i];
+    if (edits.empty()) continue;
+    const std::string name = display_path(targets[i].uri, {});
+    const SnapshotPtr now = find_snapshot(targets[i].uri);
+    if (!now) return Refusal{Kind::moved, name + " is not open any more"};
+    const Byte offset{targets[i].range.begin.value -
+                      std::min(targets[i].range.begin.value, targets[i].before.size())};
+    Checked<std::vector<TextEdit>> merged = merge(*bases[i], offset, edits, *now->text);
+    if (auto* refusal = std::get_if<Refusal>(&merged)) {
+      if (refusal->kind != Kind::unchanged) {
+        return Refusal{refusal->kind,
+                       targets.size() == 1 ? refusal->reason : name + ": " + refusal->reason};
+      }
+      unchanged = std::move(*refusal);
+      continue;
+    }
+    auto& found = std::get<std::vector<TextEdit>>(merged);
+    const auto file = std::ranges::find(files, now->uri, &FileEdit::uri);
+    if (file == files.end()) {
+      files.push_back({now->uri, now->version, std::move(found)});
+      continue;
+    }
+    file->edits.insert(file->edits.end(), found.begin(), found.end());
+    std::ranges::sort(file->edits, {}, [](const TextEdit& edit) {
+      return std::pair(edit.range.begin, edit.range.end);
+    });
+  }
+  if (files.empty()) return unchanged;
+  return files;
+}
+
+}  // namespace hearth::lsp

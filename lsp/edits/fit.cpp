@@ -1,0 +1,231 @@
+// Chooses the reading of an answer's indentation in which most of its lines are the code's.
+#include "lsp/edits/fit.hpp"
+
+#include <algorithm>
+#include <array>
+#include <unordered_set>
+
+#include "lsp/document/indentation.hpp"
+#include "lsp/edits/diff.hpp"
+#include "lsp/support/characters.hpp"
+
+namespace hearth::lsp {
+namespace {
+
+CodeLines views(const std::vector<std::string>& lines) {
+  return {lines.begin(), lines.end()};
+}
+
+// Which characters lines are indented with. A single blank is part of a comment's form (" * text").
+struct Style {
+  bool tabs = false;
+  bool blanks = false;
+
+  void see(std::string_view line) {
+    if (is_blank(line)) return;
+    const std::string_view left = indentation(line);
+    tabs = tabs || left.starts_with('\t');
+    blanks = blanks || left.starts_with("  ");
+  }
+};
+
+std::string with_tabs(std::string_view line, std::size_t width) {
+  const std::string_view left = indentation(line);
+  std::size_t column = 0;
+  for (const char c : left) column += c == '\t' ? width - column % width : 1;
+  return std::string(column / width, '\t') + std::string(column % width, ' ') +
+         std::string(line.substr(left.size()));
+}
+
+std::string with_blanks(std::string_view line, std::size_t width) {
+  const std::string_view left = indentation(line);
+  std::string result;
+  for (const char c : left) {
+    result.append(c == '\t' ? width - result.size() % width : 1, ' ');
+  }
+  return result.append(line.substr(left.size()));
+}
+
+std::string joined_lines(std::span<const std::string_view> lines) {
+  std::string text;
+  for (const std::string_view line : lines) text.append(line).append("\n");
+  return text;
+}
+
+// How many lines (those that say something count more) are the code's.
+std::size_t agreement(std::span<const std::string_view> lines,
+                      const std::unordered_set<std::string_view>& code) {
+  std::size_t score = 0;
+  for (const std::string_view line : lines) {
+    if (is_blank(line) || !code.contains(trimmed_right(line))) continue;
+    score += has_word(line) ? 4 : 1;
+  }
+  return score;
+}
+
+std::unordered_set<std::string_view> set_of(const ShownLines& shown) {
+  std::unordered_set<std::string_view> set;
+  for (const std::string_view line : shown.lines) set.insert(trimmed_right(line));
+  return set;
+}
+
+void remove_from_each(CodeLines& lines, std::string_view left) {
+  for (std::string_view& line : lines) {
+    if (line.starts_with(left)) line.remove_prefix(left.size());
+  }
+}
+
+// The ways to read the answer's indentation, the likeliest first.
+std::vector<CodeLines> readings(const CodeLines& answer, std::string_view outer) {
+  std::vector<CodeLines> all;
+  const std::string_view margin = common_indentation(answer);
+  if (!margin.empty()) {
+    all.push_back(answer);
+    remove_from_each(all.back(), margin);
+  } else {
+    all.push_back(answer);
+  }
+  if (!outer.empty()) {
+    all.push_back(answer);
+    remove_from_each(all.back(), outer);
+  }
+  if (!margin.empty()) all.push_back(answer);
+  return all;
+}
+
+std::size_t common_affix(std::string_view one, std::string_view other) {
+  const auto front = std::ranges::mismatch(one, other).in1 - one.begin();
+  one.remove_prefix(static_cast<std::size_t>(front));
+  other.remove_prefix(static_cast<std::size_t>(front));
+  std::size_t back = 0;
+  while (back < std::min(one.size(), other.size()) &&
+         one[one.size() - 1 - back] == other[other.size() - 1 - back]) {
+    ++back;
+  }
+  return static_cast<std::size_t>(front) + back;
+}
+
+// Whether a new line stands with those that were not dedented. They are rare: `old_begin` and
+// `old_end` tell which lines it replaces, and its neighbours decide where it replaces none.
+bool undented(const ShownLines& shown, std::size_t old_begin, std::size_t old_end,
+              std::string_view line) {
+  constexpr std::size_t lines_looked_at = 100;
+  if (!shown.any_undented) return false;
+  const auto lacks = [&](std::size_t i) { return !shown.dedented[i] && !shown.lines[i].empty(); };
+  std::size_t best = 0;
+  bool found = false;
+  bool result = false;
+  for (std::size_t i = old_begin; i < std::min(old_end, old_begin + lines_looked_at); ++i) {
+    if (shown.lines[i].empty()) continue;
+    const std::size_t alike = common_affix(shown.lines[i], line);
+    if (found && alike <= best) continue;
+    best = alike;
+    found = true;
+    result = lacks(i);
+  }
+  if (found) return result;
+  bool above = false;
+  bool below = false;
+  std::size_t i = old_begin;
+  while (i > 0 && shown.lines[i - 1].empty()) --i;
+  if (i > 0) above = lacks(i - 1);
+  for (i = old_end; i < shown.lines.size() && shown.lines[i].empty();) ++i;
+  if (i < shown.lines.size()) below = lacks(i);
+  return (above && below) || ((above || below) && indentation(line).empty());
+}
+
+}  // namespace
+
+std::vector<std::vector<std::string>> in_style_of(const TargetLines& target,
+                                                  std::span<const std::string_view> lines) {
+  Style wanted;
+  for (const std::string_view line : target.all) wanted.see(line);
+  Style given;
+  for (const std::string_view line : lines) given.see(line);
+  const bool to_tabs = wanted.tabs && !wanted.blanks && given.blanks;
+  const bool to_blanks = wanted.blanks && !wanted.tabs && given.tabs;
+
+  std::vector<std::vector<std::string>> results;
+  if (!to_tabs && !to_blanks) {
+    results.emplace_back(lines.begin(), lines.end());
+    return results;
+  }
+  // One step of what is indented with blanks.
+  const std::string step =
+      to_tabs ? indentation_step(joined_lines(lines)) : indentation_step(joined_lines(target.all));
+  std::vector<std::size_t> widths{step == "\t" ? std::size_t{4} : step.size()};
+  for (const std::size_t width : std::array<std::size_t, 3>{4, 2, 8}) {
+    if (width != widths.front()) widths.push_back(width);
+  }
+  for (const std::size_t width : widths) {
+    std::vector<std::string>& result = results.emplace_back();
+    for (const std::string_view line : lines) {
+      result.push_back(to_tabs ? with_tabs(line, width) : with_blanks(line, width));
+    }
+  }
+  return results;
+}
+
+LinesEdit fit_whole(const TargetLines& target, std::span<const std::string_view> answer) {
+  const std::vector<std::vector<std::string>> styles = in_style_of(target, answer);
+  std::string_view best_outer;
+  CodeLines best;
+  std::size_t best_score = 0;
+  for (const std::string_view outer : outer_indentations(target)) {
+    const std::unordered_set<std::string_view> code = set_of(ShownLines(target, outer));
+    for (const std::vector<std::string>& style : styles) {
+      for (CodeLines& reading : readings(views(style), outer)) {
+        const std::size_t score = agreement(reading, code);
+        if (!best.empty() && score <= best_score) continue;
+        best_score = score;
+        best_outer = outer;
+        best = std::move(reading);
+      }
+    }
+  }
+  return fit_lines(target, ShownLines(target, best_outer), 0, target.lines.size(), best);
+}
+
+LinesEdit fit_lines(const TargetLines& target, const ShownLines& shown, std::size_t begin,
+                    std::size_t end, std::span<const std::string_view> answer) {
+  LineNumbers numbers;
+  const std::vector<std::uint32_t> old =
+      numbers.of(std::span(shown.lines).subspan(begin, end - begin));
+  const std::vector<std::uint32_t> fresh = numbers.of(answer);
+  LinesEdit edit{begin, end, {}};
+  std::size_t i = 0;  // in old
+  std::size_t j = 0;  // in answer
+  const auto keep_until = [&](std::size_t next) {
+    for (; j < next; ++i, ++j) {
+      const std::string_view theirs = target.lines[begin + i];
+      const std::string_view line = answer[j];
+      // Models drop the blanks at lines' ends; those that they add are meant.
+      const bool adds = trimmed_right(line).size() < line.size() && !is_blank(line) &&
+                        !shown.lines[begin + i].ends_with(line.substr(trimmed_right(line).size()));
+      const std::string_view blanks_added =
+          adds ? line.substr(trimmed_right(line).size()) : std::string_view{};
+      // The first line, where it began in the middle of one and has another above it now.
+      const bool moved_down = begin + i == 0 && j > 0 && !target.before.empty();
+      edit.lines.emplace_back(moved_down ? shown.outer : std::string_view{});
+      edit.lines.back().append(adds ? trimmed_right(theirs) : theirs).append(blanks_added);
+    }
+  };
+  for (const LineChange& change : line_changes(old, fresh)) {
+    keep_until(change.new_begin);
+    for (; j < change.new_end; ++j) {
+      const std::string_view line = answer[j];
+      if (is_blank(line)) {
+        edit.lines.emplace_back();
+        continue;
+      }
+      const bool bare = undented(shown, begin + change.old_begin, begin + change.old_end, line) ||
+                        (begin == 0 && change.old_begin == 0 && j == 0 && !target.before.empty());
+      edit.lines.push_back(std::string(bare ? std::string_view{} : shown.outer).append(line));
+    }
+    i = change.old_end;
+  }
+  keep_until(fresh.size());
+  return edit;
+}
+
+}  // namespace hearth::lsp
