@@ -1,6 +1,8 @@
 // The table of keys, from which reading, checking and documentation all come.
 #include "daemon/config.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
@@ -13,6 +15,7 @@
 #include "daemon/platform/error.hpp"
 #include "daemon/platform/files.hpp"
 #include "daemon/platform/installation.hpp"
+#include "lsp/actions/actions.hpp"
 #include "toml++/toml.h"
 
 namespace hearth::daemon {
@@ -173,6 +176,38 @@ Key flag(const char* section, const char* name, const char* meaning, bool Config
           [field](const Config& config) { return std::string(config.*field ? "true" : "false"); }};
 }
 
+// Any strings, or those that `check` does not refuse.
+Key names(const char* section, const char* name, const char* meaning,
+          std::vector<std::string> Config::*field,
+          std::function<void(const std::string&)> check = {}) {
+  return {section, name, meaning,
+          [=](Config& config, const toml::node& node) {
+            const auto* array = node.as_array();
+            if (array == nullptr) throw Refused{"must be a list of strings: [\"…\"]"};
+            std::vector<std::string> read;
+            for (const auto& entry : *array) {
+              const auto* text = entry.as_string();
+              if (text == nullptr) throw Refused{"must be a list of strings: [\"…\"]"};
+              if (check) check(text->get());
+              read.push_back(text->get());
+            }
+            config.*field = std::move(read);
+          },
+          [field](const Config& config) {
+            std::vector<std::string> shown;
+            for (const std::string& entry : config.*field) shown.push_back(quoted(entry));
+            return fmt::format("[{}]", fmt::join(shown, ", "));
+          }};
+}
+
+void check_action(const std::string& id) {
+  if (lsp::action_with_id(id) != nullptr) return;
+  std::vector<std::string_view> known;
+  for (const lsp::Action* action : lsp::actions()) known.push_back(action->id);
+  throw Refused{"names no action: " + quoted(id) +
+                fmt::format("; there are {}", fmt::join(known, ", "))};
+}
+
 const std::vector<Key>& keys() {
   static const std::vector<Key> all = {
       path("model", "path",
@@ -236,6 +271,18 @@ const std::vector<Key>& keys() {
                &Config::inline_hold),
       number("inline", "max_tokens", "Longest inline completion.", &Config::inline_max_tokens, 1,
              4096),
+      flag("inline", "automatic", "Complete while one types; else only where it is asked for.",
+           &Config::inline_automatic),
+      names("actions", "disabled", "Actions that no menu lists: [\"translate\", \"tests\"].",
+            &Config::actions_disabled, check_action),
+      names("off", "languages",
+            "Languages in which nothing happens unless it is asked for: no completion while one\n"
+            "types, no menu. As editors name them: [\"markdown\", \"plaintext\"].",
+            &Config::off_languages),
+      names("off", "paths",
+            "Files of that kind, by patterns of their path in the workspace: [\"generated/*\",\n"
+            "\"*.min.js\"]. * stands for anything; without a / it is about the name alone.",
+            &Config::off_paths),
       number("answer", "max_tokens", "Longest answer of an action.", &Config::answer_max_tokens, 1,
              1 << 17),
       duration(

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace hearth::daemon {
 
@@ -36,9 +37,14 @@ struct Config {
   // [inline]
   std::chrono::milliseconds inline_hold{10'000};
   std::int64_t inline_max_tokens = 64;
+  bool inline_automatic = true;
   // [answer]
   std::int64_t answer_max_tokens = 512;
   std::chrono::milliseconds answer_keep{7 * 24 * 3'600'000};  // 0: for ever
+  // [actions], [off]: lsp::Settings
+  std::vector<std::string> actions_disabled;
+  std::vector<std::string> off_languages;
+  std::vector<std::string> off_paths;
   // [thinking]
   std::int64_t thinking_budget = 2048;
   // [daemon]

@@ -29,6 +29,7 @@
 #include "lsp/jobs/jobs.hpp"
 #include "lsp/protocol/json_text.hpp"
 #include "lsp/server.hpp"
+#include "lsp/support/lifetime.hpp"
 
 namespace hearth::daemon {
 namespace {
@@ -40,6 +41,14 @@ constexpr milliseconds shutdown_notice_timeout{1'000};
 
 std::string dump(const json& value) {
   return value.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+lsp::Settings settings_of(const Config& config) {
+  const auto set = [](const std::vector<std::string>& names) {
+    return lsp::Settings::Names(names.begin(), names.end());
+  };
+  return {set(config.actions_disabled), set(config.off_languages), set(config.off_paths),
+          config.inline_automatic};
 }
 
 // An editor's session.
@@ -67,8 +76,10 @@ class LspPeer : public Peer {
 // Answers `hearth status` and its like.
 class ControlPeer : public Peer {
  public:
-  // The whole message, whose "request" is text. Discarded: unknown. Throws Error.
-  using Handler = std::function<json(const json& message)>;
+  // Takes the whole message, whose "request" is text, and how to answer it once: with
+  // {"result"} or {"error"}. Throws Error instead.
+  using Answer = std::function<void(json)>;
+  using Handler = std::function<void(const json& message, Answer answer)>;
   ControlPeer(Handler handler, std::function<void(std::string)> send)
       : handler_(std::move(handler)), send_(std::move(send)) {}
 
@@ -82,22 +93,17 @@ class ControlPeer : public Peer {
     if (!message.is_object() || !message.contains("request") || !message["request"].is_string()) {
       return send_(dump({{"error", "a request looks like {\"request\": \"status\"}"}}));
     }
-    send_(dump(answer(message)));
-  }
-
- private:
-  json answer(const json& message) const {
     try {
-      const json result = handler_(message);
-      if (!result.is_discarded()) return {{"result", result}};
-      return {{"error", "unknown request: " + message["request"].get<std::string>()}};
+      handler_(message, lifetime_.guard([this](const json& answer) { send_(dump(answer)); }));
     } catch (const Error& error) {
-      return {{"error", error.what()}};
+      send_(dump({{"error", error.what()}}));
     }
   }
 
+ private:
   Handler handler_;
   std::function<void(std::string)> send_;
+  lsp::Lifetime lifetime_;
 };
 
 class Daemon {
@@ -145,24 +151,43 @@ class Daemon {
   std::unique_ptr<Peer> open(const Hello& hello, std::function<void(std::string)> send,
                              std::function<void()> ready) {
     if (hello.kind == ConnectionKind::control) {
-      return std::make_unique<ControlPeer>([this](const json& message) { return control(message); },
-                                           std::move(send));
+      return std::make_unique<ControlPeer>(
+          [this](const json& message, ControlPeer::Answer answer) {
+            control(message, std::move(answer));
+          },
+          std::move(send));
     }
     log_.info("an editor connects: process " + std::to_string(hello.pid) + " in " + hello.cwd);
-    const Config& config = options_.config;
-    return std::make_unique<LspPeer>(
-        host_, model_, jobs_,
-        lsp::ServerOptions{version(), config.inline_hold, config.inline_max_tokens,
-                           config.answer_max_tokens, config.thinking_budget, &marks_,
-                           [this](const std::string& action) { return prompts_.read(action); }},
-        std::move(send), std::move(ready), [this] { watch_idleness(); });
+    return std::make_unique<LspPeer>(host_, model_, jobs_, server_options(), std::move(send),
+                                     std::move(ready), [this] { watch_idleness(); });
   }
 
-  // Discarded for an unknown request.
-  json control(const json& message) {
-    const auto request = control_request(message["request"].get<std::string>());
-    if (!request) return json(json::value_t::discarded);
-    switch (*request) {
+  lsp::ServerOptions server_options() {
+    const Config& config = options_.config;
+    lsp::ServerOptions options;
+    options.version = version();
+    options.inline_hold = config.inline_hold;
+    options.inline_max_tokens = config.inline_max_tokens;
+    options.answer_max_tokens = config.answer_max_tokens;
+    options.thinking_budget = config.thinking_budget;
+    options.settings = settings_of(config);
+    options.parse_guard = &marks_;
+    options.user_wording = [this](const std::string& action) { return prompts_.read(action); };
+    return options;
+  }
+
+  // Throws Error.
+  void control(const json& message, ControlPeer::Answer answer) {
+    const auto named = message["request"].get<std::string>();
+    const auto request = control_request(named);
+    if (!request) throw Error("unknown request: " + named);
+    if (*request == ControlRequest::prompt)
+      return inspect(requested_job(message), std::move(answer));
+    answer({{"result", result(*request, message)}});
+  }
+
+  json result(ControlRequest request, const json& message) {
+    switch (request) {
       case ControlRequest::status:
         return status();
       case ControlRequest::jobs:
@@ -174,8 +199,28 @@ class Daemon {
       case ControlRequest::stop:
         host_.post([this] { stop("hearth stop"); });
         return {{"stopping", true}};
+      case ControlRequest::prompt:
+        break;  // is answered later
     }
-    return json(json::value_t::discarded);
+    return {};
+  }
+
+  // Throws Error.
+  void inspect(const lsp::Job& job, ControlPeer::Answer answer) {
+    if (job.request.prompt.messages.empty())
+      throw Error("job " + std::to_string(job.id) + " has no prompt (yet)");
+    model_.inspect(job.request.prompt,
+                   [this, id = job.id, answer = std::move(answer)](const auto& inspected) {
+                     const lsp::Job* now = jobs_.find(id);
+                     if (const auto* error = std::get_if<lsp::ModelError>(&inspected)) {
+                       answer({{"error", error->message}});
+                     } else if (now == nullptr) {
+                       answer({{"error", "the job is gone"}});
+                     } else {
+                       const auto& pieces = std::get<std::vector<lsp::PromptPiece>>(inspected);
+                       answer({{"result", prompt_json(*now, pieces)}});
+                     }
+                   });
   }
 
   json status() const {

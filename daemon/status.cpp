@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "daemon/platform/format.hpp"
+#include "lsp/jobs/prompt_view.hpp"
 #include "lsp/jobs/text.hpp"
 
 namespace hearth::daemon {
@@ -285,6 +286,26 @@ std::string show_jobs(const json& jobs) {
   std::string text;
   for (const auto& job : jobs) text += job_line(job);
   return printable(text);
+}
+
+json prompt_json(const lsp::Job& job, std::span<const lsp::PromptPiece> pieces) {
+  json all = json::array();
+  std::int64_t tokens = 0;
+  for (const lsp::PromptPiece& piece : pieces) {
+    const auto from = piece.provenance ? lsp::name(*piece.provenance) : "template";
+    all.push_back({{"from", from}, {"tokens", piece.tokens}, {"text", piece.text}});
+    tokens += piece.tokens;
+  }
+  return {{"job", job.id},
+          {"title", job.request.title},
+          {"tokens", tokens},
+          {"cachedTokens", job.progress.cached_tokens},
+          {"text", lsp::prompt_text(job, pieces)},
+          {"pieces", std::move(all)}};
+}
+
+std::string show_prompt(const json& prompt) {
+  return printable(prompt["text"].get<std::string>());
 }
 
 std::string show_job(const json& job) {

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <nlohmann/json_fwd.hpp>
+#include <span>
 #include <string>
 
 #include "daemon/models/local.hpp"
@@ -19,5 +20,10 @@ nlohmann::json to_json(const lsp::Job& job);  // without its text
 std::string show_status(const nlohmann::json& status, std::size_t columns);
 std::string show_jobs(const nlohmann::json& jobs);
 std::string show_job(const nlohmann::json& job);  // with its "text"
+
+// A job's prompt: {"job", "title", "tokens", "cachedTokens", "text", "pieces": [{"from", "tokens",
+// "text"}]}, "from" as a segment's provenance or "template"; and its text for a terminal.
+nlohmann::json prompt_json(const lsp::Job& job, std::span<const lsp::PromptPiece> pieces);
+std::string show_prompt(const nlohmann::json& prompt);
 
 }  // namespace hearth::daemon

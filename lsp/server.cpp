@@ -120,7 +120,7 @@ Json Server::Impl::initialize(const Json& params) {
   features = std::make_unique<Features>(host, model, jobs, rpc, options, client);
   phase = Phase::initialized;
   if (client.refused_protocol > 0) tell_outdated(client.refused_protocol);
-  return initialize_result(client, options.version, CodeActions::commands(), CodeActions::kinds());
+  return initialize_result(client, options.version, CodeActions::commands(), Menu::kinds());
 }
 
 void Server::Impl::tell_outdated(std::int64_t protocol) {
@@ -145,6 +145,12 @@ void Server::Impl::tell_unparsed(const Snapshot& document) {
 void Server::Impl::register_documents() {
   rpc.on_notification("workspace/didChangeWorkspaceFolders", [this](const Json& params) {
     change_folders(params, features->session.folders);
+  });
+  rpc.on_notification("workspace/didChangeConfiguration", [this](const Json& params) {
+    // Of other servers' settings nothing is ours; null asks us to ask, which no setting needs.
+    Session& session = features->session.shown;
+    if (const Json* said = find_path(params, {"settings", "hearth"}))
+      session.settings = changed_settings(options.settings, *said);
   });
   rpc.on_notification("textDocument/didOpen", [this](Json& params) {
     update(features->session.documents.opening(params));

@@ -11,6 +11,7 @@
 #include "lsp/document/syntax.hpp"
 #include "lsp/jobs/session.hpp"
 #include "lsp/protocol/client.hpp"
+#include "lsp/protocol/settings.hpp"
 
 namespace hearth::lsp {
 
@@ -22,7 +23,9 @@ struct EditorSession {
         documents(client.encoding),
         folders(client.folders),
         syntax(std::make_shared<Syntax>(Syntax::usual_timeout, options.parse_guard)),
-        shown{host, model, jobs, rpc, options, client, documents, folders, syntax} {}
+        shown{host, model, jobs, rpc, options, client, documents, folders, syntax} {
+    shown.settings = changed_settings(options.settings, client.settings);
+  }
   EditorSession(const EditorSession&) = delete;  // `shown` refers to its members
   EditorSession& operator=(const EditorSession&) = delete;
 

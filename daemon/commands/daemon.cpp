@@ -169,8 +169,12 @@ void add_question(CLI::App& app, Command& chosen, const char* name, const char* 
       [&chosen, name, json, show] { chosen = [=] { return ask_and_show(name, *json, show); }; });
 }
 
-int show_one_job(std::uint64_t id, bool json) {
+int show_one_job(std::uint64_t id, bool json, bool prompt) {
   auto control = running_daemon();
+  if (prompt) {
+    return show_answer(ask(control, name(ControlRequest::prompt), id, command_timeout), json,
+                       show_prompt);
+  }
   return show_answer(ask(control, name(ControlRequest::job), id, command_timeout), json, show_job);
 }
 
@@ -274,8 +278,13 @@ void add_jobs(CLI::App& app, Command& chosen) {
   auto id = std::make_shared<std::uint64_t>(0);
   auto* show = jobs->add_subcommand("show", "Shows one job and its answer so far");
   show->add_option("id", *id, "The job's number in `hearth jobs`")->required();
+  auto prompt = std::make_shared<bool>(false);
   show->add_flag("--json", *json, "As JSON");
-  show->callback([&chosen, id, json] { chosen = [=] { return show_one_job(*id, *json); }; });
+  show->add_flag("--prompt", *prompt,
+                 "All that the model was shown instead: each piece with its reason and tokens, and "
+                 "what was known of it");
+  show->callback(
+      [&chosen, id, json, prompt] { chosen = [=] { return show_one_job(*id, *json, *prompt); }; });
 
   auto* cancel = jobs->add_subcommand("cancel", "Stops a job and waits until it has stopped");
   cancel->add_option("id", *id, "The job's number in `hearth jobs`")->required();

@@ -114,6 +114,23 @@ void LocalModel::estimate(lsp::Prompt prompt, lsp::Callback<lsp::Estimate> done)
   });
 }
 
+void LocalModel::inspect(lsp::Prompt prompt, lsp::Callback<std::vector<lsp::PromptPiece>> done) {
+  when_loaded(
+      [this, prompt = std::move(prompt), done = std::move(done)](const lsp::ModelError* error) {
+        if (error != nullptr) return done(*error);
+        auto result = std::make_shared<lsp::Result<std::vector<lsp::PromptPiece>>>();
+        host_.background(
+            [engine = engine_, prompt, result] {
+              try {
+                *result = daemon::inspect(*engine, prompt);
+              } catch (const std::exception& failed) {
+                *result = lsp::ModelError{lsp::failure_text(failed)};
+              }
+            },
+            [result, done] { done(std::move(*result)); });
+      });
+}
+
 std::optional<std::chrono::milliseconds> LocalModel::usual_time(
     lsp::Prompt::Kind kind, std::int64_t prompt_tokens, const lsp::GenerateOptions& options) const {
   const bool chat = kind == lsp::Prompt::Kind::chat;

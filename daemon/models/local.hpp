@@ -72,6 +72,7 @@ class LocalModel : public lsp::Model {
   void count_tokens(std::vector<std::string> texts,
                     lsp::Callback<std::vector<std::int64_t>> done) override;
   void estimate(lsp::Prompt prompt, lsp::Callback<lsp::Estimate> done) override;
+  void inspect(lsp::Prompt prompt, lsp::Callback<std::vector<lsp::PromptPiece>> done) override;
   std::optional<std::chrono::milliseconds> usual_time(
       lsp::Prompt::Kind kind, std::int64_t prompt_tokens,
       const lsp::GenerateOptions& options) const override;

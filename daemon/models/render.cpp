@@ -1,6 +1,9 @@
 // Templates are the engine's; here segments become its messages, boundaries and all.
 #include "daemon/models/render.hpp"
 
+#include <algorithm>
+#include <span>
+
 namespace hearth::daemon {
 namespace {
 
@@ -24,10 +27,55 @@ engine::Rendered render_pieces(const engine::Profile& profile, const lsp::Prompt
   return engine::render_chat(profile, messages);
 }
 
+// As the template has them.
+std::vector<const lsp::Segment*> segments_in_order(const engine::Profile& profile,
+                                                   const lsp::Prompt& prompt) {
+  std::vector<const lsp::Segment*> segments;
+  const auto add = [&segments](const std::vector<lsp::Segment>& all) {
+    for (const lsp::Segment& segment : all) segments.push_back(&segment);
+  };
+  for (const lsp::Message& message : prompt.messages) add(message.segments);
+  const bool suffix_first = profile.fim_order == engine::FimOrder::suffix_first;
+  add(suffix_first ? prompt.suffix : prompt.prefix);
+  add(suffix_first ? prompt.prefix : prompt.suffix);
+  return segments;
+}
+
 }  // namespace
 
 engine::TokenPrompt render(const engine::Engine& engine, const lsp::Prompt& prompt) {
   return engine::tokenize(engine.tokenizer(), render_pieces(engine.profile(), prompt));
+}
+
+std::vector<lsp::PromptPiece> inspect(const engine::Engine& engine, const lsp::Prompt& prompt) {
+  const engine::Tokenizer& tokenizer = engine.tokenizer();
+  const engine::TokenPrompt rendered = render(engine, prompt);
+  // Where each token begins in the text that all of them make.
+  std::vector<std::size_t> begins;
+  std::string text;
+  for (const engine::TokenId token : rendered.tokens) {
+    begins.push_back(text.size());
+    text += tokenizer.decode(std::span(&token, 1), true);
+  }
+  std::vector<lsp::PromptPiece> pieces;
+  std::size_t at = 0;
+  const auto add = [&](std::size_t end, std::optional<lsp::Provenance> provenance) {
+    if (end == at) return;
+    const auto first = std::ranges::lower_bound(begins, at);
+    const auto last = std::ranges::lower_bound(begins, end);
+    pieces.push_back({text.substr(at, end - at), last - first, provenance});
+    at = end;
+  };
+  for (const lsp::Segment* segment : segments_in_order(engine.profile(), prompt)) {
+    // Text that the tokenizer cannot keep as it is, or a turn whose thought is not shown, stands in
+    // the template's place.
+    const std::size_t found = text.find(segment->text, at);
+    if (segment->text.empty() || found == text.npos) continue;
+    add(found, std::nullopt);
+    add(found + segment->text.size(), segment->provenance);
+  }
+  add(text.size(), std::nullopt);
+  return pieces;
 }
 
 engine::GenerationRequest make_request(const engine::Engine& engine, const lsp::Prompt& prompt,

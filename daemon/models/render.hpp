@@ -11,6 +11,10 @@ namespace hearth::daemon {
 // Throws engine::Error.
 engine::TokenPrompt render(const engine::Engine& engine, const lsp::Prompt& prompt);
 
+// The same prompt for people: a piece for each segment, and for the template between them. Throws
+// engine::Error.
+std::vector<lsp::PromptPiece> inspect(const engine::Engine& engine, const lsp::Prompt& prompt);
+
 // With the stop ids of the prompt's kind.
 engine::GenerationRequest make_request(const engine::Engine& engine, const lsp::Prompt& prompt,
                                        const lsp::GenerateOptions& options);

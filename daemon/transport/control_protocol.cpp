@@ -15,7 +15,8 @@ namespace {
 using nlohmann::json;
 
 constexpr std::array<std::string_view, 2> kinds{"lsp", "control"};
-constexpr std::array<std::string_view, 5> requests{"status", "jobs", "job", "cancelJob", "stop"};
+constexpr std::array<std::string_view, 6> requests{"status", "jobs",      "job",
+                                                   "prompt", "cancelJob", "stop"};
 
 // Null where it is no JSON.
 json parsed(std::string_view body) {

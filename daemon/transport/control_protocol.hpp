@@ -28,7 +28,7 @@ std::string shutdown_notice();
 enum class ConnectionKind : std::uint8_t { lsp, control };
 
 // What a control connection asks for: {"request": its name}.
-enum class ControlRequest : std::uint8_t { status, jobs, job, cancel_job, stop };
+enum class ControlRequest : std::uint8_t { status, jobs, job, prompt, cancel_job, stop };
 std::string_view name(ControlRequest request);
 std::optional<ControlRequest> control_request(std::string_view name);  // empty: there is none
 

@@ -9,14 +9,60 @@
 namespace hearth::lsp {
 
 // In the order of the menu.
-extern const Action explain;  // explain.cpp
-extern const Action review;   // review.cpp
+extern const Action fix;           // fix.cpp
+extern const Action explain;       // explain.cpp
+extern const Action ask;           // ask.cpp
+extern const Action edit;          // edit.cpp
+extern const Action translate;     // translate.cpp
+extern const Action document;      // document.cpp
+extern const Action tests;         // tests.cpp
+extern const Action review;        // review.cpp
+extern const Action simplify;      // simplify.cpp
+extern const Action types;         // types.cpp
+extern const Action rename;        // rename.cpp
+extern const Action extract;       // extract.cpp
+extern const Action inline_names;  // inline_names.cpp
 
 namespace {
 
-constexpr std::array table{&explain, &review};
+constexpr std::array table{&fix,    &explain,  &ask,   &edit,   &translate, &document,    &tests,
+                           &review, &simplify, &types, &rename, &extract,   &inline_names};
 
 constexpr std::string_view command_prefix = "hearth.server.";
+// Of AnswerForm::whole_code. The embedded checkpoint was trained on these words.
+constexpr std::string_view whole_code_form = "Reply with the whole {unit} in one code block.";
+constexpr std::string_view comment_mark = "hearth:";
+
+// Whether the instruction stands in a comment of its own: then the change that was asked for leaves
+// nothing of it.
+bool is_instruction_line(std::string_view line) {
+  const std::size_t mark = line.find(comment_mark);
+  return mark != line.npos && std::ranges::none_of(line.substr(0, mark), is_word_byte);
+}
+
+// `answer` without the lines that are instructions in the target, should the model have kept them.
+std::string without_instructions(std::string_view answer, std::string_view target) {
+  std::string result;
+  while (!answer.empty()) {
+    const std::size_t length = std::min(answer.find('\n'), answer.size() - 1) + 1;
+    const std::string_view line = answer.substr(0, length);
+    answer.remove_prefix(length);
+    const bool drop = is_instruction_line(line) && target.find(trimmed(line)) != target.npos;
+    if (!drop) result += line;
+  }
+  return result;
+}
+
+// A title with the beginning of what a person wants.
+std::string titled(std::string_view what, std::string_view instruction) {
+  constexpr std::size_t max_bytes = 60;
+  std::string_view line = trimmed(instruction.substr(0, instruction.find_first_of(line_ends)));
+  std::size_t end = std::min(line.size(), max_bytes);
+  while (end < line.size() && end > 0 && (static_cast<unsigned char>(line[end]) & 0xC0U) == 0x80U)
+    --end;
+  std::string title = std::string(what).append(": ").append(line.substr(0, end));
+  return end < line.size() ? title + "..." : title;
+}
 
 }  // namespace
 
@@ -39,8 +85,11 @@ std::string command_of(const Action& action) {
 }
 
 Effect effect_of(const Job& job, const Documents& documents) {
+  if (job.settled) return {job.settled->text, {}};
   const Action* action = action_with_id(job.request.action);
-  return action != nullptr ? action->apply(job.request, job.text, documents) : Effect{job.text};
+  const bool finished = job.state == JobState::done && job.finish == FinishReason::stop;
+  if (action == nullptr) return {job.text, {}};
+  return action->apply(job.request, {job.text, finished, ended(job.state)}, documents);
 }
 
 Wording wording_of(const ModelProfile& profile, std::string_view id, std::string_view own) {
@@ -49,16 +98,74 @@ Wording wording_of(const ModelProfile& profile, std::string_view id, std::string
                                          : Wording{std::string(id), std::string(own)};
 }
 
-Availability needs_selection(const TaskInput& input, std::string_view no_selection) {
+Availability needs_code(const TaskInput& input) {
   const Text& text = *input.snapshot->text;
   if (is_blank(text.view({text.begin(), Byte{text.str().size()}})))
     return {"The document is empty."};
-  if (is_blank(text.view(input.selection))) return {no_selection};
+  if (!input.invoked && is_blank(text.view(input.selection))) return {"Nothing is selected."};
   return {};
 }
 
-Effect shows_answer(const Request&, std::string_view answer, const Documents&) {
-  return {std::string(answer)};
+Availability needs_instruction(const TaskInput& input, std::string_view what,
+                               std::string_view asks) {
+  Availability available = needs_code(input);
+  if (available && is_blank(input.instruction)) {
+    return {"Say what you want in a comment of the code: hearth: and then your words.", {}, asks};
+  }
+  if (available) available.title = titled(what, input.instruction);
+  return available;
+}
+
+Effect shows_answer(const Request&, const Written& answer, const Documents&) {
+  return {std::string(answer.text), {}};
+}
+
+AnswerForm form_for(ByteRange code) {
+  // Some eighty lines: to write them again takes a model of a few tokens a second minutes.
+  constexpr std::size_t max_whole_bytes = 3000;
+  return code.end.value - code.begin.value <= max_whole_bytes ? AnswerForm::whole_code
+                                                              : AnswerForm::hunks;
+}
+
+ContextPlan plan_change(const TaskInput& input, const ModelProfile& profile, Wording wording) {
+  const auto with_form = [&wording](AnswerForm form) {
+    return Wording{wording.source, form == AnswerForm::whole_code
+                                       ? wording.text + " " + std::string(whole_code_form)
+                                       : wording.text + "\n" + std::string(form_wording(form))};
+  };
+  // Which code is meant shows in the plan; its tree is there then.
+  ContextPlan plan = plan_task(input, profile, with_form(AnswerForm::whole_code));
+  if (form_for(plan.range()) == AnswerForm::whole_code) return plan;
+  return plan_task(input, profile, with_form(AnswerForm::hunks));
+}
+
+Effect changes_code(const Request& request, const Written& answer, const Documents& documents) {
+  if (!answer.ended) return {};
+  const AnswerForm form = request.form.value_or(AnswerForm::whole_code);
+  std::string text(answer.text);
+  if (form == AnswerForm::whole_code && !request.targets.empty())
+    text = without_instructions(text, request.targets.front().text);
+  Checked<std::vector<FileEdit>> edits =
+      assemble(form, text, answer.finished, request.targets,
+               [&documents](const std::string& uri) { return documents.find(uri); });
+  if (const auto* refusal = std::get_if<Refusal>(&edits)) {
+    return {"Nothing was changed: " + refusal->reason + ".\n\n" + std::string(answer.text), {}};
+  }
+  return {std::nullopt, std::move(std::get<std::vector<FileEdit>>(edits))};
+}
+
+std::string comment_instruction(const Text& text, ByteRange range) {
+  const std::size_t last = text.line_of(range.end);
+  for (std::size_t line = text.line_of(range.begin); line <= last; ++line) {
+    std::string_view here = text.view(text.line_range(line));
+    if (!is_instruction_line(here)) continue;
+    here.remove_prefix(here.find(comment_mark) + comment_mark.size());
+    for (const std::string_view closer : {"*/", "-->", "--}}", "*)"}) {
+      if (const std::size_t end = here.rfind(closer); end != here.npos) here = here.substr(0, end);
+    }
+    return std::string(trimmed(here));
+  }
+  return {};
 }
 
 }  // namespace hearth::lsp

@@ -34,7 +34,7 @@ JobId job_in(std::string_view uri) {
 }
 
 std::string body(const Job& job, const Documents& documents) {
-  return effect_of(job, documents).markdown.value_or("");
+  return effect_of(job, documents).markdown.value_or(job.text);  // of edits under way, as they are
 }
 
 // The whole document, as far as it is written.
@@ -59,6 +59,10 @@ AnswerView::AnswerView(Session& session, JobId job)
     : session_(session),
       job_(job),
       refresh_(session.host, refresh_interval, [this] { refresh(); }) {}
+
+JobId AnswerView::job_of(std::string_view uri) {
+  return job_in(uri);
+}
 
 std::string AnswerView::content(const Session& session, const std::string& uri) {
   const Job* job = session.jobs.find(job_in(uri));

@@ -24,6 +24,8 @@ class AnswerView {
 
   // The virtual document of a textDocumentContent request. Throws InvalidParams.
   static std::string content(const Session& session, const std::string& uri);
+  // The job whose document that is; 0: none.
+  static JobId job_of(std::string_view uri);
 
  private:
   bool is_virtual() const;

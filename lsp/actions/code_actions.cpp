@@ -1,53 +1,56 @@
-// From the editor's menu to a job.
+// From what was chosen to a job, and from a job to the next.
 #include "lsp/actions/code_actions.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "lsp/protocol/constants.hpp"
 #include "lsp/protocol/extension.hpp"
+#include "lsp/support/characters.hpp"
 
 namespace hearth::lsp {
 namespace {
 
-// As text: JSON numbers of many clients are doubles.
+// Commands that are no action's, and their arguments.
+constexpr std::string_view follow_up_command =
+    "hearth.session.followUp";  // {"job": 7, "question": "…"}
+constexpr std::string_view show_prompt_command = "hearth.session.showPrompt";  // {"job": 7}
+constexpr std::string_view snooze_command = "hearth.session.snooze";           // {"minutes": 30}
+
+constexpr std::array session_commands{follow_up_command, show_prompt_command, snooze_command};
+
 std::string hash_text(std::uint64_t hash) {
-  constexpr std::string_view digits = "0123456789abcdef";
-  std::string text;
-  for (int shift = 60; shift >= 0; shift -= 4) text += digits[(hash >> shift) & 15U];
-  return text;
+  return fmt::format("{:016x}", hash);
 }
 
-// "hearth" and "" ask for "hearth.explain" too.
-bool wanted(const Json& context, std::string_view kind) {
-  const Json* only = find(context, "only");
-  if (only == nullptr || !only->is_array()) return true;
-  for (const Json& entry : *only) {
-    if (!entry.is_string()) continue;
-    const auto prefix = entry.get<std::string>();
-    if (!kind.starts_with(prefix)) continue;
-    if (prefix.empty() || kind.size() == prefix.size() || kind[prefix.size()] == '.') return true;
+// Whether the prompt shows all of `code`: what was cut out of it would be missing in an answer.
+bool shows_all(const Prompt& prompt, std::string_view code) {
+  std::ptrdiff_t shown = 0;
+  for (const Message& message : prompt.messages) {
+    for (const Segment& segment : message.segments) {
+      if (segment.provenance == Provenance::selection)
+        shown += std::ranges::count(segment.text, '\n');
+    }
   }
-  return false;
-}
-
-// What the context is to leave to an answer. A thought has up to a quarter of a small context: it
-// can be cut, but without code before it there is nothing to think about.
-std::int64_t tokens_to_write(const GenerateOptions& options, const ModelProfile& profile) {
-  if (!profile.thinking) return options.max_tokens;
-  return options.max_tokens + std::min(options.thinking_budget, profile.context_tokens / 4);
+  return shown >= std::ranges::count(code, '\n');
 }
 
 }  // namespace
 
-CodeActions::CodeActions(Session& session) : session_(session) {
+CodeActions::CodeActions(Session& session)
+    : session_(session), menu_(session), prompt_document_(session) {
   Rpc& rpc = session.rpc;
   rpc.on_request("textDocument/codeAction",
-                 [this](const Json& params, Reply& reply) { reply.result(list(params)); });
+                 [this](const Json& params, Reply& reply) { reply.result(menu_.list(params)); });
   rpc.on_request("workspace/executeCommand",
                  [this](const Json& params, Reply& reply) { execute(params, reply); });
   rpc.on_request("workspace/textDocumentContent", [this](const Json& params, Reply& reply) {
-    reply.result({{"text", AnswerView::content(session_, string_member(params, "uri"))}});
+    const std::string uri = string_member(params, "uri");
+    if (PromptDocument::is(uri)) return prompt_document_.content(AnswerView::job_of(uri), reply);
+    reply.result({{"text", AnswerView::content(session_, uri)}});
   });
   rpc.on_notification("window/workDoneProgress/cancel", [this](const Json& params) {
     session_.jobs.cancel(WorkProgress::job_of(member(params, "token")));
@@ -70,91 +73,38 @@ CodeActions::~CodeActions() {
 }
 
 Json CodeActions::commands() {
-  Json commands = Json::array();
-  for (const Action* action : actions()) commands.push_back(command_of(*action));
+  Json commands = Menu::commands();
+  for (const std::string_view command : session_commands) commands.push_back(command);
   return commands;
-}
-
-Json CodeActions::kinds() {
-  Json kinds = Json::array();
-  for (const Action* action : actions()) kinds.push_back(action->kind);
-  return kinds;
-}
-
-TaskInput CodeActions::input(SnapshotPtr snapshot, const Range& range,
-                             const Json* diagnostics) const {
-  const Encoding encoding = session_.documents.encoding();
-  const Text& text = *snapshot->text;
-  TaskInput input;
-  input.selection = text.bytes(range, encoding);
-  input.diagnostics = read_diagnostics(diagnostics, text, encoding);
-  input.snapshot = std::move(snapshot);
-  input.syntax = session_.syntax;
-  input.folders = session_.folders;
-  return input;
-}
-
-Json CodeActions::list(const Json& params) const {
-  SnapshotPtr snapshot = session_.documents.required(document_uri(params));
-  const Range range = range_member(params, "range");
-  const Json& context = member(params, "context");
-  const TaskInput here = input(std::move(snapshot), range, find(context, "diagnostics"));
-  const Json* trigger = find(context, "triggerKind");
-  const bool automatic = trigger != nullptr && *trigger == code_action_trigger::automatic;
-
-  Json listed = Json::array();
-  for (const Action* action : actions()) {
-    if (!wanted(context, action->kind)) continue;
-    const Availability available = action->listed(here);
-    if (available) {
-      listed.push_back(code_action(*action, here, params));
-      continue;
-    }
-    // Only a menu that a person opened says why something cannot be chosen.
-    if (automatic || !session_.client.disabled_actions || !session_.client.code_action_literals) {
-      continue;
-    }
-    listed.push_back({{"title", action->title},
-                      {"kind", action->kind},
-                      {"disabled", {{"reason", available.why_not}}}});
-  }
-  return listed;
-}
-
-// `params` are those of the request that lists it.
-Json CodeActions::code_action(const Action& action, const TaskInput& input,
-                              const Json& params) const {
-  const Snapshot& snapshot = *input.snapshot;
-  Json place{{"uri", snapshot.uri},
-             {"version", snapshot.version},
-             {"range", params["range"]},
-             {"hash", hash_text(content_hash(snapshot.text->view(input.selection)))}};
-  // executeCommand brings nothing but its arguments.
-  if (!input.diagnostics.empty()) place["diagnostics"] = params["context"]["diagnostics"];
-  Json command{{"title", action.title},
-               {"command", command_of(action)},
-               {"arguments", Json::array({std::move(place)})}};
-  if (!session_.client.code_action_literals) return command;
-  Json listed{{"title", action.title}, {"kind", action.kind}, {"command", std::move(command)}};
-  if (session_.client.action_tags) listed["tags"] = {code_action_tag::llm_generated};
-  return listed;
 }
 
 void CodeActions::execute(const Json& params, Reply& reply) {
   const std::string command = string_member(params, "command");
   const Action* action = action_with_command(command);
-  if (action == nullptr) {
+  if (action == nullptr && std::ranges::find(session_commands, command) == session_commands.end())
     throw InvalidParams("there is no command " + command, "there is no such command");
-  }
   const Json& arguments = array_member(params, "arguments");
   if (arguments.empty()) throw InvalidParams("\"arguments\" is empty");
-  const Json& place = arguments.front();
+  const Json& first = arguments.front();
+  if (action != nullptr) {
+    choose(*action, first, reply);
+  } else if (command == follow_up_command) {
+    follow_up(first, reply);
+  } else if (command == show_prompt_command) {
+    show_prompt(first, reply);
+  } else {
+    snooze(first, reply);
+  }
+}
+
+void CodeActions::choose(const Action& action, const Json& place, Reply& reply) {
   const Range range = range_member(place, "range");
-  Choice choice{
-      action,
-      input(session_.documents.required(string_member(place, "uri"), Documents::Telling::always),
-            range, find(place, "diagnostics")),
-      range};
+  Choice choice{&action,
+                task_input(session_,
+                           session_.documents.required(string_member(place, "uri"),
+                                                       Documents::Telling::always),
+                           range, find(place, "diagnostics")),
+                range};
   if (find(place, "instruction") != nullptr)
     choice.input.instruction = string_member(place, "instruction");
   const auto now =
@@ -164,7 +114,12 @@ void CodeActions::execute(const Json& params, Reply& reply) {
                 "the selected text has changed since: select it again and choose the action anew");
     return;
   }
-  if (const Availability available = action->listed(choice.input); !available) {
+  if (session_.settings.disabled_actions.contains(action.id)) {
+    reply.error(error_code::request_failed,
+                std::string(action.id) + " is switched off (actions.disabled)");
+    return;
+  }
+  if (const Availability available = action.listed(choice.input); !available) {
     reply.error(error_code::request_failed, std::string(available.why_not));
     return;
   }
@@ -173,13 +128,129 @@ void CodeActions::execute(const Json& params, Reply& reply) {
 }
 
 void CodeActions::run(const Choice& choice) {
-  forget_settled();
-  const SnapshotPtr& snapshot = choice.input.snapshot;
+  const Action& action = *choice.action;
+  menu_.close();
+  const TaskInput& input = choice.input;
+  const bool selected = !is_blank(input.snapshot->text->view(input.selection));
   Request request;
-  request.action = choice.action->id;
-  request.title = choice.action->title;
-  request.options = generate_options();
-  request.targets.push_back(target_of(*snapshot, choice.input.selection));
+  request.action = action.id;
+  request.title = selected ? action.title : action.title_here;
+  request.options = options_for(session_, action, input.selection);
+  request.targets.push_back(target_of(*input.snapshot, input.selection));
+  const JobId id = show(std::move(request), choice.range);
+  or_cancel(id, [&] {
+    make_action_prompt(session_, action, input, session_.jobs.find(id)->request.options,
+                       lifetime_.guard([this, id, choice](Result<Planned> planned) {
+                         submit(id, choice, std::move(planned));
+                       }));
+  });
+}
+
+// A job that nothing would come of waits for ever.
+void CodeActions::or_cancel(JobId id, const std::function<void()>& go_ahead) {
+  try {
+    go_ahead();
+  } catch (...) {
+    session_.jobs.cancel(id);
+    throw;
+  }
+}
+
+void CodeActions::submit(JobId id, const Choice& choice, Result<Planned> planned) {
+  if (const auto* error = std::get_if<ModelError>(&planned)) {
+    session_.jobs.fail(id, error->message);
+    return;
+  }
+  if (session_.jobs.find(id) == nullptr) return;
+  auto& [plan, prompt] = std::get<Planned>(planned);
+  const Action& action = *choice.action;
+  const Snapshot& snapshot = *choice.input.snapshot;
+  Request request;
+  request.action = action.id;
+  request.title = std::string(action.verb) + " " + plan.subject();
+  request.options = options_for(session_, action, plan.range());
+  request.targets.push_back(target_of(snapshot, plan.range()));
+  if (action.answers == Answers::code) {
+    request.form = form_for(plan.range());
+    if (!shows_all(prompt, snapshot.text->view(plan.range()))) {
+      session_.jobs.fail(id, plan.subject() +
+                                 " is longer than the model can be shown at once: select the part "
+                                 "of it that is to change");
+      return;
+    }
+  }
+  request.prompt = std::move(prompt);
+  session_.jobs.submit(id, std::move(request));
+}
+
+void CodeActions::follow_up(const Json& arguments, Reply& reply) {
+  const auto id = static_cast<JobId>(integer_member(arguments, "job"));
+  const std::string question = string_member(arguments, "question");
+  const Job* job = session_.jobs.find(id);
+  // Of other sessions' conversations nothing is told.
+  const auto run = runs_.find(id);
+  if (job == nullptr || run == runs_.end() || job->text.empty()) {
+    reply.error(error_code::request_failed, "there is no such answer (any more) to go on from");
+    return;
+  }
+  if (!ended(job->state)) {
+    reply.error(error_code::request_failed, "the answer before is not whole yet");
+    return;
+  }
+  if (is_blank(question)) {
+    reply.error(error_code::request_failed, "the question is empty");
+    return;
+  }
+  reply.result(nullptr);
+  Request request;
+  request.action = "ask";
+  request.title = "Follow-up to " + job->request.title;
+  go_on(*job, question, std::move(request), run->second->range());
+}
+
+void CodeActions::show_prompt(const Json& arguments, Reply& reply) {
+  const auto id = static_cast<JobId>(integer_member(arguments, "job"));
+  if (!runs_.contains(id)) throw InvalidParams("there is no such job of this editor's (any more)");
+  prompt_document_.show(id);
+  reply.result(nullptr);
+}
+
+void CodeActions::snooze(const Json& arguments, Reply& reply) {
+  constexpr std::int64_t week = std::int64_t{7} * 24 * 60;
+  const std::int64_t minutes = integer_member(arguments, "minutes");
+  if (minutes < 0 || minutes > week) {
+    reply.error(error_code::request_failed, "\"minutes\" is not from 0 to 10080, a week");
+    return;
+  }
+  session_.snoozed_until = session_.host.now() + std::chrono::minutes(minutes);
+  reply.result(nullptr);
+}
+
+void CodeActions::repair(const Job& job, const std::string& complaint) {
+  Request request;
+  request.action = job.request.action;
+  request.title = job.request.title + ", second try";
+  request.form = job.request.form;
+  request.repairs = true;
+  const auto run = runs_.find(job.id);
+  go_on(job, complaint, std::move(request), run != runs_.end() ? run->second->range() : Range{});
+}
+
+void CodeActions::go_on(const Job& job, const std::string& question, Request request, Range range) {
+  menu_.close();
+  request.options = job.request.options;
+  request.targets = job.request.targets;
+  request.prompt = job.request.prompt;
+  request.prompt.messages.push_back(
+      {Role::assistant, {{job.text, Provenance::answer, false}}, job.generated});
+  request.prompt.messages.push_back({Role::user, {{question, Provenance::instruction, false}}, {}});
+  const Request whole = request;
+  const JobId id = show(std::move(request), range);
+  or_cancel(id, [&] { session_.jobs.submit(id, whole); });
+}
+
+JobId CodeActions::show(Request request, Range range) {
+  forget_settled();
   using Phase = GenerationProgress::Phase;
   const bool loading = session_.model_state == ModelState::loading;
   const JobId id = session_.jobs.announce(
@@ -192,61 +263,25 @@ void CodeActions::run(const Choice& choice) {
         if (run != runs_.end()) run->second->update(job, delta);
       });
   try {
-    runs_[id] = std::make_unique<JobView>(session_, *session_.jobs.find(id), choice.range);
-    begin_prompt(id, choice);
+    runs_[id] = std::make_unique<JobView>(
+        session_, *session_.jobs.find(id), range,
+        [this](const Job& job, const std::string& complaint) { repair(job, complaint); });
   } catch (...) {
     // Nobody else knows of the job: it would wait for ever, and tell a session that is gone.
-    if (!runs_.contains(id)) session_.jobs.unsubscribe(id);
+    session_.jobs.unsubscribe(id);
     session_.jobs.cancel(id);
     throw;
   }
+  return id;
 }
 
-void CodeActions::begin_prompt(JobId id, const Choice& choice) {
-  make_prompt(
-      session_.host, session_.model, session_.token_counts,
-      [action = choice.action, input = choice.input, options = generate_options(),
-       user_wording = session_.options.user_wording](ModelProfile profile) mutable {
-        const std::string name(action->id);
-        if (auto wording = user_wording ? user_wording(name) : std::nullopt) {
-          profile.wordings[name] = std::move(*wording);
-        }
-        input.answer_tokens = tokens_to_write(options, profile);
-        return action->plan(input, profile);
-      },
-      lifetime_.guard([this, id, snapshot = choice.input.snapshot](Result<Planned> planned) {
-        submit(id, snapshot, std::move(planned));
-      }));
-}
-
-void CodeActions::submit(JobId id, const SnapshotPtr& snapshot, Result<Planned> planned) {
-  if (const auto* error = std::get_if<ModelError>(&planned)) {
-    session_.jobs.fail(id, error->message);
-    return;
-  }
-  const Job* job = session_.jobs.find(id);
-  if (job == nullptr) return;
-  auto& [plan, prompt] = std::get<Planned>(planned);
-  Request request;
-  request.action = job->request.action;
-  request.title = std::string(action_with_id(request.action)->verb) + " " + plan.subject();
-  request.prompt = std::move(prompt);
-  request.options = generate_options();
-  request.targets.push_back(target_of(*snapshot, plan.range()));
-  session_.jobs.submit(id, std::move(request));
-}
-
-GenerateOptions CodeActions::generate_options() const {
-  GenerateOptions options;
-  options.max_tokens = session_.options.answer_max_tokens;
-  options.thinking_budget = session_.options.thinking_budget;
-  options.sampling = Sampling::recommended;
-  return options;
-}
-
-// Called before a run is added, so that what is shown stays small in a session of weeks.
+// Called before a run is added, so that what is shown stays small in a session of weeks. A
+// conversation goes on from the last ones.
 void CodeActions::forget_settled() {
-  std::erase_if(runs_, [](const auto& entry) { return entry.second->settled(); });
+  constexpr std::size_t remembered = 20;
+  for (auto run = runs_.begin(); run != runs_.end() && runs_.size() > remembered;) {
+    run = run->second->settled() ? runs_.erase(run) : std::next(run);
+  }
 }
 
 }  // namespace hearth::lsp

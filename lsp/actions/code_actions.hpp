@@ -1,13 +1,16 @@
-// Listing the actions and running the one that was chosen: textDocument/codeAction,
-// workspace/executeCommand, the jobs that follow, and what a client may do to them.
+// Running the action that was chosen: workspace/executeCommand, the jobs that follow, questions
+// that follow those, and what a client may do to them.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
+#include <string>
 
 #include "lsp/actions/actions.hpp"
 #include "lsp/actions/job_view.hpp"
-#include "lsp/context/planning.hpp"
+#include "lsp/actions/menu.hpp"
+#include "lsp/actions/prompt_document.hpp"
 #include "lsp/jobs/session.hpp"
 #include "lsp/support/lifetime.hpp"
 
@@ -21,7 +24,6 @@ class CodeActions {
   ~CodeActions();
 
   static Json commands();  // for initialize
-  static Json kinds();
 
  private:
   // What a command's arguments mean, checked against the document as it is now.
@@ -31,17 +33,24 @@ class CodeActions {
     Range range;
   };
 
-  TaskInput input(SnapshotPtr snapshot, const Range& range, const Json* diagnostics) const;
-  Json list(const Json& params) const;
-  Json code_action(const Action& action, const TaskInput& input, const Json& params) const;
   void execute(const Json& params, Reply& reply);
+  void choose(const Action& action, const Json& place, Reply& reply);
+  void follow_up(const Json& arguments, Reply& reply);
+  void show_prompt(const Json& arguments, Reply& reply);
+  void snooze(const Json& arguments, Reply& reply);
   void run(const Choice& choice);
-  void begin_prompt(JobId id, const Choice& choice);
-  GenerateOptions generate_options() const;
-  void submit(JobId id, const SnapshotPtr& snapshot, Result<Planned> planned);
+  void submit(JobId id, const Choice& choice, Result<Planned> planned);
+  // Asks on after an ended job: its answer, then `question`.
+  void go_on(const Job& job, const std::string& question, Request request, Range range);
+  void repair(const Job& job, const std::string& complaint);
+  // A job that is announced and shown to the client, still without a prompt.
+  JobId show(Request request, Range range);
+  void or_cancel(JobId id, const std::function<void()>& go_ahead);
   void forget_settled();
 
   Session& session_;
+  Menu menu_;
+  PromptDocument prompt_document_;
   std::map<JobId, std::unique_ptr<JobView>> runs_;
   Lifetime lifetime_;
 };

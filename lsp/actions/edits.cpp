@@ -1,8 +1,10 @@
 // Edits as a WorkspaceEdit, in the forms that clients take.
 #include "lsp/actions/edits.hpp"
 
-#include <fmt/format.h>
-
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <utility>
 #include <variant>
 
 #include "lsp/protocol/constants.hpp"
@@ -13,16 +15,20 @@ namespace {
 
 constexpr const char* annotation = "hearth";
 
-void tell(Rpc& rpc, const std::string& title, const std::string& reason) {
-  rpc.notify("window/showMessage",
-             {{"type", message_type::error},
-              {"message", fmt::format("{}: nothing was changed: {}", title, reason)}});
+// What is no business of an assistant's: the repository itself, and what an editor runs unasked.
+bool is_off_limits(std::string_view uri) {
+  constexpr std::array<std::string_view, 6> folders{".git", ".vscode", ".idea",
+                                                    ".vs",  ".fleet",  ".hearth"};
+  return std::ranges::any_of(folders, [uri](std::string_view folder) {
+    return uri.find("/" + std::string(folder) + "/") != uri.npos;
+  });
 }
 
 // Why it cannot be sent; empty: it can.
 std::string refusal(const Session& session, const FileEdit& edit) {
   const SnapshotPtr now = session.documents.find(edit.uri);
   const std::string file = display_path(edit.uri, session.folders);
+  if (is_off_limits(edit.uri)) return file + " is a file that hearth never changes";
   if (!now) return file + " is not open any more";
   if (now->version != edit.version) return file + " has changed since";
   return {};
@@ -41,15 +47,11 @@ Json text_edits(const Session& session, const FileEdit& edit) {
 
 Json workspace_edit(const Session& session, const std::string& title,
                     const std::vector<FileEdit>& edits) {
-  Json result = Json::object();
+  Json result{{"documentChanges", Json::array()}};
   for (const FileEdit& edit : edits) {
-    if (session.client.document_changes) {
-      result["documentChanges"].push_back(
-          {{"textDocument", {{"uri", edit.uri}, {"version", edit.version}}},
-           {"edits", text_edits(session, edit)}});
-    } else {
-      result["changes"][edit.uri] = text_edits(session, edit);
-    }
+    result["documentChanges"].push_back(
+        {{"textDocument", {{"uri", edit.uri}, {"version", edit.version}}},
+         {"edits", text_edits(session, edit)}});
   }
   if (session.client.change_annotations) {
     result["changeAnnotations"] = {{annotation, {{"label", title}, {"needsConfirmation", true}}}};
@@ -59,25 +61,50 @@ Json workspace_edit(const Session& session, const std::string& title,
 
 }  // namespace
 
-void apply_edits(Session& session, const std::string& title, const std::vector<FileEdit>& edits) {
-  if (edits.empty()) return;
-  if (!session.client.apply_edit) return tell(session.rpc, title, "the editor takes no edits");
+bool takes_edits(const Client& client) {
+  return client.apply_edit && client.document_changes;
+}
+
+void apply_edits(Session& session, const std::string& title, const std::vector<FileEdit>& edits,
+                 std::function<void(const std::string& failure)> done) {
+  if (!takes_edits(session.client))
+    return done("the editor takes no edits for a certain version of a file");
   for (const FileEdit& edit : edits) {
-    if (const std::string reason = refusal(session, edit); !reason.empty()) {
-      return tell(session.rpc, title, reason);
-    }
+    if (const std::string reason = refusal(session, edit); !reason.empty()) return done(reason);
   }
-  session.rpc.request(
-      "workspace/applyEdit", {{"label", title}, {"edit", workspace_edit(session, title, edits)}},
-      [&rpc = session.rpc, title](const std::variant<Json, RpcError>& answer) {
-        const Json* result = std::get_if<Json>(&answer);
-        if (result != nullptr && flag(*result, {"applied"})) return;
-        const Json* reason = result != nullptr ? find(*result, "failureReason") : nullptr;
-        tell(rpc, title,
-             result == nullptr                          ? std::get<RpcError>(answer).message
-             : reason != nullptr && reason->is_string() ? reason->get<std::string>()
-                                                        : "the editor did not apply it");
-      });
+  Json params{{"label", title}, {"edit", workspace_edit(session, title, edits)}};
+  if (session.client.edit_metadata) params["metadata"] = {{"isRefactoring", true}};
+  session.rpc.request("workspace/applyEdit", std::move(params),
+                      [done = std::move(done)](const std::variant<Json, RpcError>& answer) {
+                        const Json* result = std::get_if<Json>(&answer);
+                        if (result == nullptr) return done(std::get<RpcError>(answer).message);
+                        if (flag(*result, {"applied"})) return done({});
+                        const Json* reason = find(*result, "failureReason");
+                        done(reason != nullptr && reason->is_string()
+                                 ? reason->get<std::string>()
+                                 : "the editor did not apply it");
+                      });
+}
+
+void check_edits(Session& session, const std::vector<FileEdit>& edits,
+                 std::function<void(std::string complaint)> done) {
+  struct Work {
+    std::shared_ptr<Syntax> syntax;
+    std::vector<std::pair<SnapshotPtr, std::vector<TextEdit>>> files;
+    std::string complaint;
+  };
+  const auto work = std::make_shared<Work>();
+  work->syntax = session.syntax;
+  for (const FileEdit& edit : edits) {
+    if (SnapshotPtr now = session.documents.find(edit.uri))
+      work->files.emplace_back(std::move(now), edit.edits);
+  }
+  session.host.background(
+      [work] {
+        for (const auto& [snapshot, changes] : work->files)
+          work->complaint += check(*work->syntax, snapshot, changes).complaint;
+      },
+      [work, done = std::move(done)] { done(work->complaint); });
 }
 
 }  // namespace hearth::lsp

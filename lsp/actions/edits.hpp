@@ -3,6 +3,7 @@
 // typed, this refuses what it did not see.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -11,8 +12,19 @@
 
 namespace hearth::lsp {
 
-// Sends workspace/applyEdit, all files in one. `title` is the edit's name in the editor. What keeps
-// it from being applied, here or there, is told in a message, and nothing is changed then.
-void apply_edits(Session& session, const std::string& title, const std::vector<FileEdit>& edits);
+// Whether the client takes edits for a certain version of a document. Where it does not, what was
+// typed meanwhile could be overwritten: an edit is only shown then.
+bool takes_edits(const Client& client);
+
+// Sends workspace/applyEdit, all files in one. `title` is the edit's name in the editor. `done` is
+// called at once or when the editor has answered, with why nothing was changed, or nothing.
+void apply_edits(Session& session, const std::string& title, const std::vector<FileEdit>& edits,
+                 std::function<void(const std::string& failure)> done);
+
+// What breaks when the edits are made, in words that a model can mend its answer by; empty: they
+// break nothing that parsed before. Parses on another thread; `done` is called once, unless the
+// Host goes first.
+void check_edits(Session& session, const std::vector<FileEdit>& edits,
+                 std::function<void(std::string complaint)> done);
 
 }  // namespace hearth::lsp

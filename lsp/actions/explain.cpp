@@ -1,22 +1,22 @@
-// "Explain selection": what the selected code does, in Markdown.
+// "Explain": what the code does, in Markdown.
 #include "lsp/actions/actions.hpp"
 
 namespace hearth::lsp {
 namespace {
 
-constexpr std::string_view wording = "Explain what this code does.";
-
-Availability listed(const TaskInput& input) {
-  return needs_selection(input, "Select the code to explain.");
-}
-
 ContextPlan plan(const TaskInput& input, const ModelProfile& profile) {
-  return plan_task(input, profile, wording_of(profile, "explain", wording));
+  return plan_task(input, profile, wording_of(profile, "explain", "Explain what this code does."));
 }
 
 }  // namespace
 
-extern const Action explain{"explain", "Explain selection", "Explain", "hearth.explain", listed,
-                            plan,      shows_answer};
+extern const Action explain{.id = "explain",
+                            .title = "Explain selection",
+                            .title_here = "Explain this function",
+                            .verb = "Explain",
+                            .kind = "hearth.explain",
+                            .listed = needs_code,
+                            .plan = plan,
+                            .apply = shows_answer};
 
 }  // namespace hearth::lsp

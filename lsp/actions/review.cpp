@@ -1,4 +1,4 @@
-// "Review selection": what a reviewer would say about the selected code, in Markdown.
+// "Review": what a reviewer would say about the code, in Markdown.
 #include "lsp/actions/actions.hpp"
 
 namespace hearth::lsp {
@@ -10,17 +10,19 @@ constexpr std::string_view wording =
     "is nothing to mend, say so in one sentence.\n"
     "What the editor's tools say about it: {diagnostics}";
 
-Availability listed(const TaskInput& input) {
-  return needs_selection(input, "Select the code to review.");
-}
-
 ContextPlan plan(const TaskInput& input, const ModelProfile& profile) {
   return plan_task(input, profile, wording_of(profile, "review", wording));
 }
 
 }  // namespace
 
-extern const Action review{"review", "Review selection", "Review", "hearth.review", listed,
-                           plan,     shows_answer};
+extern const Action review{.id = "review",
+                           .title = "Review selection",
+                           .title_here = "Review this function",
+                           .verb = "Review",
+                           .kind = "hearth.review",
+                           .listed = needs_code,
+                           .plan = plan,
+                           .apply = shows_answer};
 
 }  // namespace hearth::lsp

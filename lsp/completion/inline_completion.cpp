@@ -7,6 +7,7 @@
 #include "lsp/completion/text.hpp"
 #include "lsp/protocol/constants.hpp"
 #include "lsp/protocol/extension.hpp"
+#include "lsp/protocol/settings.hpp"
 
 namespace hearth::lsp {
 namespace {
@@ -129,7 +130,7 @@ void InlineCompletions::closed(const std::string& uri) {
 void InlineCompletions::request(const Json& params, Reply& reply) {
   const Place place = read_place(params);
   const bool automatic = is_automatic(params);
-  if (automatic && is_inside_word(*place.snapshot, place.cursor)) {
+  if (automatic && (is_quiet(*place.snapshot) || is_inside_word(*place.snapshot, place.cursor))) {
     reply.result(nullptr);
     supersede(place.snapshot->uri, 0, ++last_id_);
     return;
@@ -150,6 +151,11 @@ void InlineCompletions::request(const Json& params, Reply& reply) {
     wait(entry, std::move(waiter));
   }
   supersede(place.snapshot->uri, id, waiter_id);
+}
+
+bool InlineCompletions::is_quiet(const Snapshot& snapshot) const {
+  return !session_.settings.completes || session_.host.now() < session_.snoozed_until ||
+         is_off(session_.settings, snapshot, session_.folders);
 }
 
 InlineCompletions::Place InlineCompletions::read_place(const Json& params) const {

@@ -66,6 +66,7 @@ class InlineCompletions {
 
   // A request's way to a completion.
   void request(const Json& params, Reply& reply);
+  bool is_quiet(const Snapshot& snapshot) const;  // nothing is completed there unasked
   Place read_place(const Json& params) const;
   Entry find_or_start(const Place& place);
   Entry start(const Place& place);

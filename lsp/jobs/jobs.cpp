@@ -15,6 +15,7 @@ constexpr std::ptrdiff_t remembered = 100;  // ended jobs
 
 constexpr std::array<std::string_view, 3> priorities{"explicit_request", "inline_completion",
                                                      "background"};
+constexpr std::array<std::string_view, 2> forms{"whole_code", "hunks"};
 constexpr std::array<std::string_view, 2> samplings{"greedy", "recommended"};
 
 JobState state_in(GenerationProgress::Phase phase) {
@@ -46,8 +47,7 @@ Target read_target(const Json& json) {
   const auto offset = [&](const char* name) {
     return Byte{static_cast<std::size_t>(integer_member(json, name))};
   };
-  return {string_member(json, "uri"),
-          integer_member(json, "version"),
+  return {string_member(json, "uri"), integer_member(json, "version"),
           ByteRange{offset("begin"), offset("end")},
           string_member(json, "text"),
           string_member(json, "before"),
@@ -83,7 +83,9 @@ void to_json(Json& json, const Request& request) {
             {"sampling", enum_name(samplings, request.options.sampling)},
             {"seed", static_cast<std::int64_t>(request.options.seed)},
             {"stopStrings", request.options.stop_strings}}},
-          {"targets", Json::array()}};
+          {"targets", Json::array()},
+          {"repairs", request.repairs}};
+  if (request.form) json["form"] = enum_name(forms, *request.form);
   for (const Target& target : request.targets) json["targets"].push_back(target_json(target));
 }
 
@@ -96,6 +98,8 @@ void from_json(const Json& json, Request& request) {
   for (const Json& target : array_member(json, "targets")) {
     request.targets.push_back(read_target(target));
   }
+  if (find(json, "form") != nullptr) request.form = enum_member<AnswerForm>(forms, json, "form");
+  request.repairs = flag(json, {"repairs"});
 }
 
 Jobs::Jobs(Host& host, Model& model, std::function<JobId()> next_id)
@@ -162,6 +166,11 @@ void Jobs::cancel(JobId id) {
   } else {
     end(*entry, JobState::cancelled);
   }
+}
+
+void Jobs::settle(JobId id, Settled settled) {
+  const auto found = entries_.find(id);
+  if (found != entries_.end()) found->second.job.settled = std::move(settled);
 }
 
 const Job* Jobs::find(JobId id) const {

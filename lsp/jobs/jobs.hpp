@@ -13,11 +13,13 @@
 #include <string_view>
 #include <vector>
 
+#include "lsp/edits/assemble.hpp"
 #include "lsp/edits/target.hpp"
 #include "lsp/protocol/extension.hpp"
 #include "lsp/support/lifetime.hpp"
 #include "lsp/support/model.hpp"
 #include "lsp/support/prompt.hpp"
+#include "lsp/support/text.hpp"
 
 namespace hearth::lsp {
 
@@ -30,10 +32,17 @@ struct Request {
   Prompt prompt;
   GenerateOptions options;
   std::vector<Target> targets;
+  std::optional<AnswerForm> form = {};  // in which code was asked for; empty: the answer is text
+  bool repairs = false;                 // asks once more, as an answer before could not be used
 };
 void to_json(nlohmann::json& json, const Request& request);
 // Throws a std::exception that says what is wrong on a value of another form.
 void from_json(const nlohmann::json& json, Request& request);
+
+// What is left of an ended job's answer for a person to read; no text: its edits were all of it.
+struct Settled {
+  std::optional<std::string> text;
+};
 
 using JobId = std::uint64_t;
 struct Job {
@@ -46,6 +55,7 @@ struct Job {
   bool thought_cut = false;                  // as the Answer says
   std::vector<std::int32_t> generated;       // as the Answer says: a question that follows needs it
   std::string error;                         // why it failed
+  std::optional<Settled> settled;            // once its edits were applied, or could not be
   std::chrono::milliseconds prompt_time{0};  // of a done job: what the two parts took
   std::chrono::milliseconds answer_time{0};
   std::chrono::steady_clock::time_point started;
@@ -71,6 +81,8 @@ class Jobs {
   // job, it is cancelled.
   void unsubscribe(JobId id);
   void cancel(JobId id);  // unknown or ended ids are ignored
+  // What became of an ended job's edits. Its listener is not told.
+  void settle(JobId id, Settled settled);
   const Job* find(JobId id) const;
   std::vector<const Job*> all() const;  // by id; the last 100 ended ones are kept
 

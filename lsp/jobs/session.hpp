@@ -2,6 +2,7 @@
 // itself is lsp/session.hpp's, which changes what features only look at.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -17,6 +18,7 @@
 #include "lsp/support/host.hpp"
 #include "lsp/support/model.hpp"
 #include "lsp/support/options.hpp"
+#include "lsp/support/settings.hpp"
 
 namespace hearth::lsp {
 
@@ -33,6 +35,9 @@ struct Session {
   const std::shared_ptr<Syntax> syntax;     // work on other threads keeps it alive
   const std::shared_ptr<TokenCounts> token_counts = std::make_shared<TokenCounts>(model);
   ModelState model_state = ModelState::loading;
+  Settings settings = {};
+  // Until then no completion comes unasked.
+  std::chrono::steady_clock::time_point snoozed_until = {};
 };
 
 }  // namespace hearth::lsp

@@ -118,6 +118,7 @@ extension::JobStateParams job_state_params(const Job& job, std::optional<Range> 
   state.title = job.request.title;
   if (!job.request.targets.empty()) state.uri = job.request.targets.front().uri;
   state.range = range;
+  state.edits = job.request.form.has_value();
   state.state = job.state;
   state.message = message_of(job);
   state.percentage = percentage_of(job);

@@ -127,7 +127,10 @@ Client read_client(const Json& params) {
   client.change_annotations =
       client.document_changes &&
       find_path(capabilities, {"workspace", "workspaceEdit", "changeAnnotationSupport"}) != nullptr;
+  client.edit_metadata = flag(capabilities, {"workspace", "workspaceEdit", "metadataSupport"});
   client.folders = read_folders(params);
+  if (const Json* settings = find_path(params, {"initializationOptions", "settings"}))
+    client.settings = *settings;
   client.workspace_folders = flag(capabilities, {"workspace", "workspaceFolders"});
   read_extension(params, client);
   client.inline_waiting = read_inline_waiting(params, client);

@@ -35,8 +35,10 @@ struct Client {
   bool apply_edit = false;            // takes workspace/applyEdit
   bool document_changes = false;      // with the version that an edit is for
   bool change_annotations = false;    // asks before it applies one
+  bool edit_metadata = false;         // is told that an edit is a refactoring
   std::vector<std::string> folders;   // URIs of the workspace's, at its start
   bool workspace_folders = false;     // tells of those that come and go
+  Json settings;                      // of initializationOptions; null: none
   std::int64_t protocol = 0;          // of hearth/*; 0: not spoken
   std::int64_t refused_protocol = 0;  // of hearth/*, too old to be served; 0: none
   std::set<std::string, std::less<>> features;

@@ -60,6 +60,7 @@ void to_json(Json& json, const JobStateParams& value) {
   put(json, "etaMs", value.eta_ms);
   put(json, "promptMs", value.prompt_ms);
   put(json, "answerMs", value.answer_ms);
+  if (value.edits) json["edits"] = true;
   put(json, "text", value.text);
   put(json, "error", value.error);
 }
@@ -68,6 +69,7 @@ void from_json(const Json& json, JobStateParams& value) {
   value.id = id_member(json);
   value.action = string_member(json, "action");
   value.title = string_member(json, "title");
+  value.edits = flag(json, {"edits"});
   value.uri = string_member(json, "uri");
   value.range = maybe<Range>(json, "range");
   value.state = enum_member<JobState>(job_states, json, "state");

@@ -71,6 +71,8 @@ inline constexpr std::array all_features{feature_jobs, feature_inline_completion
 // text now standing in the range, the request fails: the selection is no longer what was meant.
 // "diagnostics" (those of the code, as the client sent them with textDocument/codeAction) and
 // "instruction" (what the person asks for, for the actions that need to be told) may be there too.
+// Arguments with "asks": "What is to change?" (for clients with "jobs" only) have no instruction
+// yet: the client asks the person that, and sends the arguments with their words as "instruction".
 //
 // executeCommand is answered with null at once. Then, in this order, a client with "jobs" gets
 //   hearth/jobState  {"id": 7, "state": "queued", …}    straight after the reply
@@ -92,11 +94,13 @@ inline constexpr std::array all_features{feature_jobs, feature_inline_completion
 // "thinking": a thinking model writes its thought, whose text is not shown; the answer follows.
 // With "done", the message also says what was cut: "done, but the answer was cut after 512 tokens
 // (answer.max_tokens)".
-// Three states end a job: done, failed, cancelled; nothing follows them. `range` is where the
-// selection lay when the job was started (not in hearth/status, which lists all sessions' jobs). A
-// job that waits for the model to load is "queued" and its message says "loading the model". No two
-// jobs of a user have the same id, whichever daemon they ran in. A job is cancelled when the
-// session that started it ends.
+// "edits": true is there where the job changes code: its answer is code on its way into a
+// workspace/applyEdit, and "text" comes at its end only where there is something to read: why
+// nothing was changed, or the reasons for what was. Three states end a job: done, failed,
+// cancelled; nothing follows them. `range` is where the selection lay when the job was started (not
+// in hearth/status, which lists all sessions' jobs). A job that waits for the model to load is
+// "queued" and its message says "loading the model". No two jobs of a user have the same id,
+// whichever daemon they ran in. A job is cancelled when the session that started it ends.
 struct JobStateParams {
   static constexpr std::string_view method = "hearth/jobState";
   std::uint64_t id = 0;
@@ -114,6 +118,7 @@ struct JobStateParams {
   std::int64_t answer_tokens = 0;
   std::optional<std::int64_t> prompt_ms;
   std::optional<std::int64_t> answer_ms;
+  bool edits = false;
   std::optional<std::string> text;
   std::optional<std::string> error;
 };
@@ -134,6 +139,12 @@ struct CancelJobParams {
 struct CancelJobResult {
   bool cancelled = false;
 };
+
+// ── Commands of a session ────────────────────────────────────────────────────────────────────────
+// workspace/executeCommand, with one argument:
+//   hearth.session.followUp    {"job": 7, "question": "Why?"}   a job that goes on from the answer
+//   hearth.session.showPrompt  {"job": 7}     shows all that the model was shown, as a document
+//   hearth.session.snooze      {"minutes": 30}   nothing is completed unasked for so long; 0: again
 
 // hearth/status, request from the client (no params) and, with "status", notification from the
 // server after `initialized` and whenever the model's state changes:

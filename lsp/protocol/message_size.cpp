@@ -102,7 +102,7 @@ class IdFinder {
   bool found_ = false;  // token_ is the id, or the object has ended
 };
 
-class NoDocument final : public Refusal {
+class NoDocument final : public BodyRefusal {
  public:
   explicit NoDocument(std::size_t length) : length_(length) {}
 
@@ -127,7 +127,7 @@ class NoDocument final : public Refusal {
 
 }  // namespace
 
-std::unique_ptr<Refusal> refuse_if_too_large(std::string_view beginning, std::size_t length) {
+std::unique_ptr<BodyRefusal> refuse_if_too_large(std::string_view beginning, std::size_t length) {
   const bool taken = brings_document(begun(beginning.substr(0, usual_head_bytes))) ||
                      brings_document(begun(beginning));
   return taken ? nullptr : std::make_unique<NoDocument>(length);

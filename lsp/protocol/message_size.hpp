@@ -11,6 +11,6 @@
 namespace hearth::lsp {
 
 // A MessageReader::SizeCheck for what clients send.
-std::unique_ptr<Refusal> refuse_if_too_large(std::string_view beginning, std::size_t length);
+std::unique_ptr<BodyRefusal> refuse_if_too_large(std::string_view beginning, std::size_t length);
 
 }  // namespace hearth::lsp

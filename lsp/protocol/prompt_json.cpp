@@ -13,9 +13,10 @@
 namespace hearth::lsp {
 namespace {
 
-constexpr std::array<std::string_view, 9> provenances{"system",      "project",     "outline",
-                                                      "imports",     "file",        "selection",
-                                                      "diagnostics", "instruction", "answer"};
+const std::array provenances{
+    name(Provenance::system),      name(Provenance::project),     name(Provenance::outline),
+    name(Provenance::imports),     name(Provenance::file),        name(Provenance::selection),
+    name(Provenance::diagnostics), name(Provenance::instruction), name(Provenance::answer)};
 const std::array roles{name(Role::system), name(Role::user), name(Role::assistant)};
 constexpr std::array<std::string_view, 2> kinds{"chat", "fill_in_the_middle"};
 

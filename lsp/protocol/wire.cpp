@@ -103,7 +103,7 @@ void MessageReader::collect(std::string_view& bytes) {
   bytes.remove_prefix(taken);
 }
 
-void MessageReader::refuse(std::unique_ptr<Refusal> refusal) {
+void MessageReader::refuse(std::unique_ptr<BodyRefusal> refusal) {
   answer_known_ = refusal->read(body_);
   refusal_ = std::move(refusal);
   left_out_ = missing();

@@ -28,9 +28,9 @@ class MessageRefused : public std::runtime_error {
 
 // A large body that is not taken: it is shown the body's bytes as they come, keeps none of them,
 // and says what to answer.
-class Refusal {
+class BodyRefusal {
  public:
-  virtual ~Refusal() = default;
+  virtual ~BodyRefusal() = default;
   // The next bytes, from the body's first one on. True: no more need to be shown.
   virtual bool read(std::string_view bytes) = 0;
   virtual MessageRefused reason() const = 0;
@@ -47,7 +47,7 @@ class MessageReader {
   // Called with the first max_unchecked_bytes or more of a body that is larger, and its length;
   // null, if it is taken.
   using SizeCheck =
-      std::function<std::unique_ptr<Refusal>(std::string_view beginning, std::size_t length)>;
+      std::function<std::unique_ptr<BodyRefusal>(std::string_view beginning, std::size_t length)>;
 
   explicit MessageReader(SizeCheck size_check = nullptr) : size_check_(std::move(size_check)) {}
 
@@ -64,7 +64,7 @@ class MessageReader {
  private:
   std::size_t missing() const { return *length_ - body_.size(); }
   void collect(std::string_view& bytes);
-  void refuse(std::unique_ptr<Refusal> refusal);
+  void refuse(std::unique_ptr<BodyRefusal> refusal);
   std::optional<std::string> next_large();
 
   SizeCheck size_check_;
@@ -75,9 +75,9 @@ class MessageReader {
   bool large_ = false;
   bool checked_ = false;
   std::string body_;
-  std::size_t left_out_ = 0;          // bytes still to come of a body that is refused
-  std::unique_ptr<Refusal> refusal_;  // until its answer is thrown
-  bool answer_known_ = false;         // of refusal_
+  std::size_t left_out_ = 0;              // bytes still to come of a body that is refused
+  std::unique_ptr<BodyRefusal> refusal_;  // until its answer is thrown
+  bool answer_known_ = false;             // of refusal_
 };
 
 // "Content-Length: N\r\n\r\n" + body.

@@ -123,6 +123,13 @@ struct Estimate {
   std::optional<std::chrono::milliseconds> first_token;  // empty: no speed measured yet
 };
 
+// A piece of a prompt as the model reads it.
+struct PromptPiece {
+  std::string text;  // with the template's special tokens, by their names
+  std::int64_t tokens = 0;
+  std::optional<Provenance> provenance;  // empty: the model's template
+};
+
 struct GenerationEvents {
   std::function<void(const GenerationProgress&)> on_progress;  // may be empty
   std::function<void(std::string)> on_text;                    // may be empty
@@ -142,6 +149,8 @@ class Model {
   virtual void count_tokens(std::vector<std::string> texts,
                             Callback<std::vector<std::int64_t>> done) = 0;
   virtual void estimate(Prompt prompt, Callback<Estimate> done) = 0;
+  // All that the model is shown, in order.
+  virtual void inspect(Prompt prompt, Callback<std::vector<PromptPiece>> done) = 0;
   // At once: how long a prompt of so many tokens and its answer take when nothing of it is known
   // and nothing else runs, by measured speeds and by how long answers to this kind of prompt are.
   // Empty: nothing was measured yet.

@@ -15,6 +15,30 @@ std::string_view name(Role role) {
   return "";
 }
 
+std::string_view name(Provenance provenance) {
+  switch (provenance) {
+    case Provenance::system:
+      return "system";
+    case Provenance::project:
+      return "project";
+    case Provenance::outline:
+      return "outline";
+    case Provenance::imports:
+      return "imports";
+    case Provenance::file:
+      return "file";
+    case Provenance::selection:
+      return "selection";
+    case Provenance::diagnostics:
+      return "diagnostics";
+    case Provenance::instruction:
+      return "instruction";
+    case Provenance::answer:
+      return "answer";
+  }
+  return "";
+}
+
 std::string text_of(const std::vector<Segment>& segments) {
   std::string text;
   for (const Segment& segment : segments) text += segment.text;

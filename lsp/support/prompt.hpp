@@ -22,6 +22,8 @@ enum class Provenance : std::uint8_t {
   answer,       // the model's own, to an earlier question
 };
 
+std::string_view name(Provenance provenance);  // "selection"
+
 // A run of text from one source. `boundary`: what comes before this segment's end is expected to
 // stay the same in later prompts, so a state is worth keeping there.
 struct Segment {

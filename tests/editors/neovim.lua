@@ -367,12 +367,34 @@ case(':HearthAction lists what the server offers, in its menu and in its complet
   child.wait('the menu came', function()
     return nvim:lua('return offered ~= nil')
   end)
-  expect(#nvim:lua('return offered'), #names, 'how many it offers')
+  local offered = table.concat(nvim:lua('return offered'), '\n')
+  for _, title in ipairs({ 'Explain selection', 'Edit selection…', 'Document selection', 'Review selection' }) do
+    expect(offered:find(title, 1, true) ~= nil, true, title .. ' is offered')
+  end
   child.wait('the explanation is whole', function()
     local answer = nvim:answer()
     return answer and answer.text == explanation
   end)
-  expect_said(nvim, ':1,5HearthAction sing<CR>', 'hearth: there is no action sing here')
+  expect_said(nvim, ':1,5HearthAction sing<CR>', 'hearth: there is no action sing')
+end)
+
+case(':HearthAction changes code, in the buffer and as one step to undo', function(nvim)
+  local before = nvim:lines()
+  nvim:type(':1,5HearthAction document<CR>')
+  child.wait('the function has its docstring', function()
+    return table.concat(nvim:lines(), '\n'):find('"""', 1, true) ~= nil
+  end)
+  expect(nvim:answer(), nil, 'no window for an answer')
+  local lines = nvim:lines()
+  expect(#lines > #before, true, 'lines were added')
+  expect(lines[1], before[1], 'the line above')
+  nvim:wait_for_screen('"""')
+  nvim:type('u')
+  expect(nvim:lines(), before, 'undone in one step')
+  nvim:type(':1,5HearthAction edit rename the function to `mean`<CR>')
+  child.wait('the function has its new name', function()
+    return nvim:lines()[1]:find('def mean', 1, true) ~= nil
+  end)
 end)
 
 case('each reason why a buffer is not served has its own sentence', function(nvim)

@@ -90,6 +90,13 @@ class EagerModel : public Model {
   void estimate(Prompt, Callback<Estimate> done) override {
     host_.post([done] { done(Estimate{}); });
   }
+  void inspect(Prompt, Callback<std::vector<PromptPiece>> done) override {
+    host_.post([done] { done(std::vector<PromptPiece>{{"a prompt", 2, std::nullopt}}); });
+  }
+  std::optional<std::chrono::milliseconds> usual_time(Prompt::Kind, std::int64_t,
+                                                      const GenerateOptions&) const override {
+    return std::chrono::seconds(40);
+  }
   GenerationId prefill(Prompt prompt, Callback<Estimate> done) override {
     estimate(std::move(prompt), std::move(done));
     return ++last_;

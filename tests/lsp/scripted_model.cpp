@@ -52,6 +52,18 @@ void ScriptedModel::estimate(Prompt, Callback<Estimate> done) {
   host_.post([done = std::move(done)] { done(Estimate{prompt_tokens, prompt_tokens, {}}); });
 }
 
+void ScriptedModel::inspect(Prompt prompt, Callback<std::vector<PromptPiece>> done) {
+  std::vector<PromptPiece> pieces;
+  for (const Message& message : prompt.messages) {
+    pieces.push_back({"<" + std::string(name(message.role)) + ">\n", 2, std::nullopt});
+    for (const Segment& segment : message.segments) {
+      pieces.push_back({segment.text, static_cast<std::int64_t>(segment.text.size() + 3) / 4,
+                        segment.provenance});
+    }
+  }
+  host_.post([done = std::move(done), pieces = std::move(pieces)] { done(pieces); });
+}
+
 GenerationId ScriptedModel::prefill(Prompt prompt, Callback<Estimate> done) {
   prefilled.push_back(prompt);
   estimate(std::move(prompt), std::move(done));
@@ -129,7 +141,8 @@ void ScriptedModel::step(GenerationId id) {
                     .thought_cut = running.thought_cut,
                     .answer_tokens = written,
                     .prompt_time = step_time * 2,
-                    .answer_time = step_time * (running.thought + written)});
+                    .answer_time = step_time * (running.thought + written),
+                    .generated = generated});
 }
 
 void ScriptedModel::report(const Running& running) const {

@@ -41,6 +41,7 @@ class ScriptedModel : public Model {
   void count_tokens(std::vector<std::string> texts,
                     Callback<std::vector<std::int64_t>> done) override;
   void estimate(Prompt prompt, Callback<Estimate> done) override;
+  void inspect(Prompt prompt, Callback<std::vector<PromptPiece>> done) override;
   std::optional<std::chrono::milliseconds> usual_time(Prompt::Kind, std::int64_t,
                                                       const GenerateOptions&) const override {
     return usual;
@@ -50,6 +51,7 @@ class ScriptedModel : public Model {
   void cancel(GenerationId id) override;
 
   LoadingProgress loading_progress;
+  std::vector<std::int32_t> generated;             // of every answer
   std::optional<std::chrono::milliseconds> usual;  // what usual_time() says
   std::vector<Prompt> prefilled;                   // by prefill()
   int steps = 0;                                   // of all generations

@@ -12,11 +12,15 @@ command('HearthExplain', function(arguments)
   require('hearth').explain(arguments.line1, arguments.line2)
 end, { range = true, desc = 'Explain the selected lines' })
 command('HearthAction', function(arguments)
-  require('hearth').action(arguments.line1, arguments.line2, arguments.args ~= '' and arguments.args or nil)
+  local name, words = arguments.args:match('^(%S+)%s*(.*)$')
+  require('hearth').action(arguments.line1, arguments.line2, name, words ~= '' and words or nil)
 end, {
   range = true,
-  nargs = '?',
-  complete = function(beginning)
+  nargs = '*',
+  complete = function(beginning, line)
+    if line:match('HearthAction%s+%S+%s') then
+      return {} -- the person's own words
+    end
     return vim.tbl_filter(function(name)
       return vim.startswith(name, beginning)
     end, require('hearth.actions').names())

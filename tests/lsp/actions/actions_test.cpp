@@ -4,6 +4,8 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <chrono>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
@@ -21,8 +23,13 @@ namespace {
 using nlohmann::json;
 
 const std::string uri = "file:///home/ada/stats.py";
-const json whole = {{"start", {{"line", 0}, {"character", 0}}},
-                    {"end", {{"line", 1}, {"character", 36}}}};
+// A function of so many lines.
+std::string assignments(int lines) {
+  std::string text = "def many():\n";
+  for (int i = 0; i < lines; ++i)
+    text += "    x" + std::to_string(i) + " = " + std::to_string(i) + "\n";
+  return text;
+}
 
 // An editor with one document, and a user's wordings.
 struct Editor {
@@ -34,7 +41,8 @@ struct Editor {
   Server server{host, model, jobs, options(),
                 [this](const json& message) { sent.push_back(message); }};
 
-  Editor() {
+  explicit Editor(ModelCapabilities capabilities = {}) {
+    model.capabilities = capabilities;
     model.load();
     const json literals = {{"codeActionKind", {{"valueSet", json::array()}}}};
     send({{"id", 0},
@@ -64,16 +72,31 @@ struct Editor {
     server.receive(message.dump());
     host.run();
   }
+  void replace(const std::string& text) {
+    send({{"method", "textDocument/didChange"},
+          {"params",
+           {{"textDocument", {{"uri", uri}, {"version", ++version}}},
+            {"contentChanges", json::array({{{"text", text}}})}}}});
+    lines = std::ranges::count(text, '\n');
+  }
   // The actions that a menu lists for all of the document.
-  json listed(json diagnostics = json::array()) {
+  json listed(json diagnostics = json::array(), std::optional<int> trigger = std::nullopt) {
     sent.clear();
+    const json whole = {{"start", {{"line", 0}, {"character", 0}}},
+                        {"end", {{"line", lines}, {"character", 0}}}};
+    json context = {{"diagnostics", std::move(diagnostics)}};
+    if (trigger) context["triggerKind"] = *trigger;
     send({{"id", 1},
           {"method", "textDocument/codeAction"},
           {"params",
-           {{"textDocument", {{"uri", uri}}},
-            {"range", whole},
-            {"context", {{"diagnostics", std::move(diagnostics)}}}}}});
+           {{"textDocument", {{"uri", uri}}}, {"range", whole}, {"context", std::move(context)}}}});
     return sent.at(0)["result"];
+  }
+  json listed_as(const std::string& kind) {
+    for (const json& each : listed()) {
+      if (each["kind"] == kind) return each;
+    }
+    return {};
   }
   void choose(const json& listed) {
     send({{"id", 2},
@@ -82,6 +105,8 @@ struct Editor {
            {{"command", listed["command"]["command"]},
             {"arguments", listed["command"]["arguments"]}}}});
   }
+  int version = 3;
+  std::ptrdiff_t lines = 2;
   std::string instruction() const {
     for (const Segment& segment : model.prompts.back().messages.back().segments) {
       if (segment.provenance == Provenance::instruction) return segment.text;
@@ -99,10 +124,14 @@ TEST_CASE("actions are told apart by their ids, and none of them runs on save") 
     CAPTURE(action->id);
     CHECK(ids.insert(action->id).second);
     CHECK(kinds.insert(action->kind).second);
-    CHECK(action->kind.starts_with("hearth."));
+    // Kinds under refactor and quickfix promise an edit; hearth.* promises nothing.
+    const bool edits = action->kind.starts_with("refactor.") || action->kind == "quickfix";
+    CHECK(edits == (action->answers == Answers::code));
+    CHECK((edits || action->kind.starts_with("hearth.")));
     CHECK(action_with_id(action->id) == action);
     CHECK(action_with_command(command_of(*action)) == action);
     CHECK_FALSE(action->title.empty());
+    CHECK_FALSE(action->title_here.empty());
     CHECK_FALSE(action->verb.empty());
   }
   CHECK(action_with_id("sing") == nullptr);
@@ -111,7 +140,10 @@ TEST_CASE("actions are told apart by their ids, and none of them runs on save") 
 
 TEST_CASE("every listed action can be chosen and asks the model something of its own") {
   Editor editor;
-  const json listed = editor.listed();
+  editor.replace("def average(values):\n    # hearth: Rust\n    return sum(values) / len(value)\n");
+  const json place = {{"start", {{"line", 2}, {"character", 30}}},
+                      {"end", {{"line", 2}, {"character", 33}}}};
+  const json listed = editor.listed({{{"range", place}, {"message", "no value"}}});
   CHECK(listed.size() == actions().size());
   std::set<std::string> instructions;
   for (const json& action : listed) {
@@ -121,6 +153,144 @@ TEST_CASE("every listed action can be chosen and asks the model something of its
     CHECK(editor.instruction().find('{') == std::string::npos);
   }
   CHECK(editor.model.prompts.size() == actions().size());
+}
+
+TEST_CASE("code is asked for in a form that can be checked, and at a length that holds it") {
+  Editor editor;
+  for (const json& each : editor.listed()) {
+    const Action& action = *action_with_command(each["command"]["command"].get<std::string>());
+    CAPTURE(action.id);
+    editor.choose(each);
+    const bool code = action.answers == Answers::code;
+    CHECK((editor.instruction().find("code block") != std::string::npos) >= code);
+    CHECK(editor.jobs.all().back()->request.form.has_value() == code);
+    CHECK(editor.model.options.back().sampling == action.sampling);
+    CHECK(editor.model.options.back().thinking == action.thinks);
+  }
+  // Large code is asked for by the lines that change.
+  editor.model.profile.context_tokens = 16'000;
+  editor.replace(assignments(300));
+  editor.choose(editor.listed_as("refactor.rewrite.simplify"));
+  CHECK(editor.instruction().find("SEARCH") != std::string::npos);
+  CHECK(editor.jobs.all().back()->request.form == AnswerForm::hunks);
+  CHECK(editor.model.options.back().max_tokens > 1000);
+}
+
+TEST_CASE("code that is too long to be shown whole is not changed") {
+  Editor editor;
+  editor.replace(assignments(3000));
+  editor.choose(editor.listed_as("refactor.rewrite.simplify"));
+  CHECK(editor.model.prompts.empty());
+  CHECK(editor.jobs.all().back()->error ==
+        "many is longer than the model can be shown at once: select the part of it that is to "
+        "change");
+}
+
+TEST_CASE("a hearth: comment says what is wanted, in whatever language comments are") {
+  const auto asked = [](const char* line) {
+    const Text lines("first\n" + std::string(line) + "\nlast\n");
+    return comment_instruction(lines, {{0}, Byte{lines.str().size()}});
+  };
+  CHECK(asked("# hearth: raise for no values") == "raise for no values");
+  CHECK(asked("    // hearth:why is this slow?  ") == "why is this slow?");
+  CHECK(asked("/* hearth: use a map */") == "use a map");
+  CHECK(asked("<!-- hearth: a table -->") == "a table");
+  CHECK(asked("-- hearth: Rust") == "Rust");
+  CHECK(asked("x = 1  # hearth: no comment of its own") == "");
+  CHECK(asked("see hearth: the manual") == "");
+}
+
+TEST_CASE("the menu says about how long each takes, where that is long enough to say") {
+  Editor editor;
+  editor.model.usual = std::chrono::milliseconds(4200);
+  CHECK(editor.listed().at(0)["title"] == "Explain selection");
+  editor.model.usual = std::chrono::seconds(41);
+  CHECK(editor.listed().at(0)["title"] == "Explain selection · about 40 s");
+  editor.model.usual = std::chrono::seconds(200);
+  CHECK(editor.listed().at(0)["title"] == "Explain selection · about 3 min");
+  // A model that keeps no state promises nothing.
+  Editor stateless({true, true, false});
+  stateless.model.usual = std::chrono::seconds(41);
+  CHECK(stateless.listed().at(0)["title"] == "Explain selection");
+}
+
+TEST_CASE("a menu that a person opens reads ahead what they likely choose, if nothing else runs") {
+  Editor editor;
+  editor.listed(json::array(), 2);
+  CHECK(editor.model.prefilled.empty());
+  editor.listed(json::array(), 1);
+  REQUIRE(editor.model.prefilled.size() == 1);
+  const json explain = editor.listed().at(0);
+  editor.model.say({"It", " adds."});
+  editor.choose(explain);
+  CHECK(text_of(editor.model.prompts.back().messages.back().segments) ==
+        text_of(editor.model.prefilled.back().messages.back().segments));
+  editor.listed(json::array(), 1);  // the answer is being written
+  CHECK(editor.model.prefilled.size() == 1);
+  Editor stateless({true, true, false});
+  stateless.listed(json::array(), 1);
+  CHECK(stateless.model.prefilled.empty());
+}
+
+TEST_CASE("a question that follows goes on from the whole conversation") {
+  Editor editor;
+  editor.model.say({"It adds."});
+  editor.model.generated = {5, 6, 7};
+  editor.choose(editor.listed().at(0));
+  const auto follow = [&](JobId job, const std::string& question) {
+    editor.sent.clear();
+    editor.send({{"id", 9},
+                 {"method", "workspace/executeCommand"},
+                 {"params",
+                  {{"command", "hearth.session.followUp"},
+                   {"arguments", {{{"job", job}, {"question", question}}}}}}});
+    return editor.sent.at(0);
+  };
+  const JobId first = editor.jobs.all().back()->id;
+  CHECK(follow(first, "And then?").contains("error"));  // it is not whole yet
+  editor.host.advance(std::chrono::seconds(1));
+  CHECK(follow(first, " ").contains("error"));
+  CHECK(follow(first + 7, "And then?").contains("error"));
+  editor.model.say({"Nothing."});
+  CHECK(follow(first, "And then?")["result"] == nullptr);
+  const Prompt& before = editor.model.prompts.at(0);
+  const Prompt& after = editor.model.prompts.at(1);
+  REQUIRE(after.messages.size() == before.messages.size() + 2);
+  for (std::size_t i = 0; i < before.messages.size(); ++i)
+    CHECK(text_of(after.messages[i].segments) == text_of(before.messages[i].segments));
+  CHECK(after.messages[2].generated == std::vector<std::int32_t>{5, 6, 7});
+  CHECK(text_of(after.messages[2].segments) == "It adds.");
+  CHECK(text_of(after.messages[3].segments) == "And then?");
+  editor.host.advance(std::chrono::seconds(1));
+  CHECK(editor.jobs.all().back()->request.title == "Follow-up to Explain average");
+  CHECK(editor.jobs.all().back()->text == "Nothing.");
+}
+
+TEST_CASE("actions and documents can be switched off, in the configuration and in the editor") {
+  Editor editor;
+  const auto kinds = [&] {
+    std::set<std::string> all;
+    for (const json& each : editor.listed()) all.insert(each["kind"].get<std::string>());
+    return all;
+  };
+  const auto configure = [&](const json& settings) {
+    editor.send({{"method", "workspace/didChangeConfiguration"},
+                 {"params", {{"settings", {{"hearth", settings}}}}}});
+  };
+  const json explain = editor.listed().at(0);
+  CHECK(kinds().contains("hearth.explain"));
+  configure({{"actions", {{"disabled", json::array({"explain"})}}}});
+  CHECK_FALSE(kinds().contains("hearth.explain"));
+  CHECK(kinds().contains("hearth.review"));
+  editor.sent.clear();
+  editor.choose(explain);
+  CHECK(editor.sent.at(0)["error"]["message"] == "explain is switched off (actions.disabled)");
+  configure({{"off", {{"languages", json::array({"python"})}}}});
+  CHECK(kinds().empty());
+  configure({{"off", {{"paths", json::array({"st*.py"})}}}});
+  CHECK(kinds().empty());
+  configure({{"off", {{"paths", json::array({"src/*"})}}}});
+  CHECK_FALSE(kinds().empty());
 }
 
 TEST_CASE("a user's wording goes before the checkpoint's, and that before the action's") {
@@ -161,7 +331,7 @@ TEST_CASE("diagnostics come with the command, and what is none is left out") {
                                      {{"range", 7}, {"message", "nonsense"}},
                                      "nonsense"});
   editor.user_wording = Wording{"explain.md", "{diagnostics}"};
-  editor.choose(listed.at(0));
+  editor.choose(listed.at(1));  // the first one mends it
   CHECK(editor.instruction() == "line 2: warning: no sum");
 }
 

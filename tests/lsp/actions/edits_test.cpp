@@ -37,11 +37,11 @@ struct Editor {
         {{"textDocument",
           {{"uri", uri}, {"languageId", "python"}, {"version", 1}, {"text", "x = é = 1\n"}}}});
   }
-  std::string told() const {
-    return sent.back()["method"] == "window/showMessage"
-               ? sent.back()["params"]["message"].get<std::string>()
-               : "";
+  void apply(const std::vector<FileEdit>& all) {
+    apply_edits(session.shown, "Rename", all,
+                [this](const std::string& failure) { failures.push_back(failure); });
   }
+  std::vector<std::string> failures;  // empty where it was applied
 };
 
 const json everything = {
@@ -52,7 +52,7 @@ const json everything = {
 
 TEST_CASE("edits are sent with their version and positions, to be confirmed where that is known") {
   Editor editor(everything);
-  apply_edits(editor.session.shown, "Rename", edits);
+  editor.apply(edits);
   REQUIRE(editor.sent.size() == 1);
   CHECK(editor.sent[0]["method"] == "workspace/applyEdit");
   const json& params = editor.sent[0]["params"];
@@ -65,64 +65,76 @@ TEST_CASE("edits are sent with their version and positions, to be confirmed wher
   CHECK(file["edits"][1]["range"]["start"]["character"] == 8);
   CHECK(params["edit"]["changeAnnotations"]["hearth"]["needsConfirmation"] == true);
   CHECK(file["edits"][0]["annotationId"] == "hearth");
-  apply_edits(editor.session.shown, "Rename", {});
   CHECK(editor.sent.size() == 1);
 }
 
-TEST_CASE("an editor without versions gets edits without them") {
+TEST_CASE("an editor without versions gets no edits") {
   Editor editor(json{{"applyEdit", true}});
-  apply_edits(editor.session.shown, "Rename", edits);
-  const json& edit = editor.sent.at(0)["params"]["edit"];
-  CHECK(edit.size() == 1);
-  CHECK(edit["changes"][uri].size() == 2);
-  CHECK_FALSE(edit["changes"][uri][0].contains("annotationId"));
+  CHECK_FALSE(takes_edits(editor.session.client));
+  editor.apply(edits);
+  CHECK(editor.sent.empty());
+  CHECK(editor.failures ==
+        std::vector<std::string>{"the editor takes no edits for a certain version of a file"});
+}
+
+TEST_CASE("the repository itself and what editors run are never changed") {
+  for (const char* off_limits : {"file:///p/.git/config", "file:///p/.vscode/tasks.json"}) {
+    Editor editor(everything);
+    editor.session.documents.open(
+        {{"textDocument",
+          {{"uri", off_limits}, {"languageId", "json"}, {"version", 1}, {"text", "{}\n"}}}});
+    editor.apply({{off_limits, 1, {{{{0}, {1}}, "["}}}});
+    CHECK(editor.sent.empty());
+    CHECK(editor.failures.at(0).find("a file that hearth never changes") != std::string::npos);
+  }
 }
 
 TEST_CASE("what keeps edits from being applied is told, and nothing is changed") {
   SUBCASE("an editor that takes none") {
     Editor editor(json::object());
-    apply_edits(editor.session.shown, "Rename", edits);
-    CHECK(editor.told() == "Rename: nothing was changed: the editor takes no edits");
+    editor.apply(edits);
+    CHECK(editor.failures ==
+          std::vector<std::string>{"the editor takes no edits for a certain version of a file"});
   }
   SUBCASE("a document that has changed since") {
     Editor editor(everything);
     editor.session.documents.change({{"textDocument", {{"uri", uri}, {"version", 2}}},
                                      {"contentChanges", json::array({{{"text", "y\n"}}})}});
-    apply_edits(editor.session.shown, "Rename", edits);
-    CHECK(editor.sent.size() == 1);
-    CHECK(editor.told() == "Rename: nothing was changed: a.py has changed since");
+    editor.apply(edits);
+    CHECK(editor.sent.empty());
+    CHECK(editor.failures == std::vector<std::string>{"a.py has changed since"});
   }
   SUBCASE("a document that was closed") {
     Editor editor(everything);
     editor.session.documents.close({{"textDocument", {{"uri", uri}}}});
-    apply_edits(editor.session.shown, "Rename", edits);
-    CHECK(editor.told() == "Rename: nothing was changed: a.py is not open any more");
+    editor.apply(edits);
+    CHECK(editor.failures == std::vector<std::string>{"a.py is not open any more"});
   }
   SUBCASE("an editor that refuses, with its reason or without") {
     Editor editor(everything);
-    apply_edits(editor.session.shown, "Rename", edits);
+    editor.apply(edits);
     const json id = editor.sent.at(0)["id"];
     editor.rpc.receive(json{{"jsonrpc", "2.0"},
                             {"id", id},
                             {"result", {{"applied", false}, {"failureReason", "read-only"}}}}
                            .dump());
-    CHECK(editor.told() == "Rename: nothing was changed: read-only");
+    CHECK(editor.failures == std::vector<std::string>{"read-only"});
   }
   SUBCASE("an editor that fails") {
     Editor editor(everything);
-    apply_edits(editor.session.shown, "Rename", edits);
+    editor.apply(edits);
     const json id = editor.sent.at(0)["id"];
     editor.rpc.receive(
         json{{"jsonrpc", "2.0"}, {"id", id}, {"error", {{"code", -1}, {"message", "no"}}}}.dump());
-    CHECK(editor.told() == "Rename: nothing was changed: no");
+    CHECK(editor.failures == std::vector<std::string>{"no"});
   }
   SUBCASE("not where they were applied") {
     Editor editor(everything);
-    apply_edits(editor.session.shown, "Rename", edits);
+    editor.apply(edits);
     const json id = editor.sent.at(0)["id"];
     editor.rpc.receive(
         json{{"jsonrpc", "2.0"}, {"id", id}, {"result", {{"applied", true}}}}.dump());
-    CHECK(editor.sent.size() == 1);
+    CHECK(editor.failures == std::vector<std::string>{""});
   }
 }
 

@@ -88,8 +88,8 @@ TEST_CASE("an action's effect follows from the request as it was written down") 
   const Action& explain = *action_with_id("explain");
   const Request request = example();
   const Documents documents(Encoding::utf8);
-  const Effect now = explain.apply(request, "Adds.", documents);
-  CHECK(explain.apply(json(request).get<Request>(), "Adds.", documents) == now);
+  const Effect now = explain.apply(request, {"Adds."}, documents);
+  CHECK(explain.apply(json(request).get<Request>(), {"Adds."}, documents) == now);
   CHECK(now == Effect{"Adds."});
   CHECK(action_with_command("hearth.server.explain") == &explain);
   CHECK(action_with_command("hearth.explain") == nullptr);

@@ -5,7 +5,7 @@ local position = require('hearth.position')
 
 local M = {}
 
-local prefix = 'hearth.' -- of the kinds of all that answers
+local prefix = 'hearth.server.' -- of the commands of all actions
 
 local function say(message)
   vim.notify('hearth: ' .. message, vim.log.levels.WARN)
@@ -20,57 +20,85 @@ local function lsp_range(buffer, first, last, encoding)
   }
 end
 
-local function choose(connection, buffer, action)
-  local command = { command = action.command.command, arguments = action.command.arguments }
-  client.request(connection, 'workspace/executeCommand', command, buffer, function(failure)
+local function execute(connection, buffer, command, argument)
+  local params = { command = command, arguments = { argument } }
+  client.request(connection, 'workspace/executeCommand', params, buffer, function(failure)
     if failure then
       say(failure.message)
     end
   end)
 end
 
+-- An action that the server listed. Some need to be told in words what to do.
+local function choose(connection, buffer, action)
+  local argument = action.command.arguments[1]
+  if not argument.asks then
+    return execute(connection, buffer, action.command.command, argument)
+  end
+  vim.ui.input({ prompt = argument.asks .. ' ' }, function(words)
+    if words and words:find('%S') then
+      argument.instruction = words
+      execute(connection, buffer, action.command.command, argument)
+    end
+  end)
+end
+
+-- What other servers and linters said about these lines, in the protocol's form.
+local function diagnostics(buffer, first, last)
+  local found = {}
+  for _, each in ipairs(vim.diagnostic.get(buffer)) do
+    local sent = each.user_data and each.user_data.lsp
+    if sent and sent.range and each.lnum >= first - 1 and each.lnum <= last - 1 then
+      table.insert(found, sent)
+    end
+  end
+  return found
+end
+
 -- The names of the actions that this buffer's server has: "explain".
 function M.names()
   local connection = client.of(vim.api.nvim_get_current_buf())
-  local provider = connection and connection.server_capabilities.codeActionProvider
+  local provider = connection and connection.server_capabilities.executeCommandProvider
   local names = {}
-  for _, kind in ipairs(type(provider) == 'table' and provider.codeActionKinds or {}) do
-    if vim.startswith(kind, prefix) then
-      table.insert(names, kind:sub(#prefix + 1))
+  for _, command in ipairs(type(provider) == 'table' and provider.commands or {}) do
+    if vim.startswith(command, prefix) then
+      table.insert(names, command:sub(#prefix + 1))
     end
   end
   return names
 end
 
 -- The action `name` for whole lines of the current buffer, or one that is chosen from a menu.
-function M.run(first, last, name)
+-- `words`: what the person wants of it, for the actions that need to be told; may be nil.
+function M.run(first, last, name, words)
   local buffer = vim.api.nvim_get_current_buf()
   local connection = client.of(buffer)
   if not connection then
     return say(client.why_not(buffer))
   end
-  local params = {
-    textDocument = { uri = vim.uri_from_bufnr(buffer) },
+  local place = {
+    uri = vim.uri_from_bufnr(buffer),
     range = lsp_range(buffer, first, last, connection.offset_encoding or 'utf-16'),
-    context = { diagnostics = {}, only = { name and prefix .. name or 'hearth' }, triggerKind = 1 },
+    diagnostics = diagnostics(buffer, first, last),
+    instruction = words,
   }
-  client.request(connection, 'textDocument/codeAction', params, buffer, function(err, actions)
+  if name then
+    if not vim.tbl_contains(M.names(), name) then
+      return say(('there is no action %s'):format(name))
+    end
+    return execute(connection, buffer, prefix .. name, place)
+  end
+  local params = {
+    textDocument = { uri = place.uri },
+    range = place.range,
+    context = { diagnostics = place.diagnostics, triggerKind = 1 },
+  }
+  client.request(connection, 'textDocument/codeAction', params, buffer, function(err, offered)
     if err then
       return say(err.message)
     end
-    local offered, refused = {}, nil
-    for _, action in ipairs(actions or {}) do
-      if action.disabled then
-        refused = refused or action.disabled.reason
-      elseif type(action.command) == 'table' then
-        table.insert(offered, action)
-      end
-    end
-    if #offered == 0 then
-      return say(refused or ('there is no action %s here'):format(name or 'at all'))
-    end
-    if name then
-      return choose(connection, buffer, offered[1])
+    if not offered or #offered == 0 then
+      return say('there is no action here')
     end
     vim.ui.select(offered, {
       prompt = 'hearth',

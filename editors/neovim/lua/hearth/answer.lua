@@ -103,6 +103,10 @@ local function write(buffer, text)
 end
 
 jobs.on_change(function(job)
+  -- A change of code shows in the code; there may be something to read at its end.
+  if job.state.edits and not (jobs.has_ended(job) and job.text ~= '') then
+    return
+  end
   if not buffers[job] then
     open(job)
   end

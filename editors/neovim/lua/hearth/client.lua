@@ -70,10 +70,14 @@ local function client_config(root)
     heed_refusal(root, vim.lsp.get_client_by_id(ctx.client_id), message.message)
     return vim.lsp.handlers['window/showMessage'](err, message, ctx, options)
   end
+  -- Every Neovim there is applies an edit for a certain version of a buffer; not every one says so.
+  local capabilities = vim.lsp.protocol.make_client_capabilities()
+  capabilities.workspace.workspaceEdit.documentChanges = true
   return {
     name = 'hearth',
     cmd = config.current.cmd,
     root_dir = root,
+    capabilities = capabilities,
     handlers = wrapped,
     init_options = {
       hearth = { protocol = 2, features = { 'jobs', 'inlineCompletion', 'status' } },

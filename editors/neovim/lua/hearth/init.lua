@@ -47,9 +47,10 @@ function M.setup(options)
 end
 
 -- Runs an action of the server's, 'explain' say, for whole lines of the current buffer, from 1, both
--- included. Without a name, one is chosen from a menu.
-function M.action(first, last, name)
-  require('hearth.actions').run(first, last, name)
+-- included; `words` are what the person wants of it ('edit' and 'ask' need them). Without a name, one
+-- is chosen from a menu.
+function M.action(first, last, name, words)
+  require('hearth.actions').run(first, last, name, words)
 end
 
 function M.explain(first, last)

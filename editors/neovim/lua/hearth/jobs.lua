@@ -36,7 +36,7 @@ client.on('hearth/jobState', function(client_id, state)
     table.insert(order, job)
   end
   job.state = state
-  job.text = state.text or job.text
+  job.text = state.text or (state.edits and M.has_ended(job) and '') or job.text
   changed(job)
 end)
 

@@ -1,0 +1,53 @@
+// The menu of actions: what may be chosen at a place and about how long it takes. Answered at once
+// from the text alone; what a person most likely chooses is read ahead while they look.
+#pragma once
+
+#include <optional>
+
+#include "lsp/actions/actions.hpp"
+#include "lsp/context/planning.hpp"
+#include "lsp/jobs/session.hpp"
+#include "lsp/support/lifetime.hpp"
+
+namespace hearth::lsp {
+
+// What a place in a document means for an action. `range` may lie outside of the text.
+TaskInput task_input(const Session& session, SnapshotPtr snapshot, const Range& range,
+                     const Json* diagnostics);
+// How a model is to answer an action about `code`, within the session's limits.
+GenerateOptions options_for(const Session& session, const Action& action, ByteRange code);
+// The prompt of an action, in the user's wording where there is one. `done` is called once.
+void make_action_prompt(Session& session, const Action& action, TaskInput input,
+                        const GenerateOptions& options, Callback<Planned> done);
+
+class Menu {
+ public:
+  // The session outlives it.
+  explicit Menu(Session& session);
+  ~Menu();
+  Menu(const Menu&) = delete;
+  Menu& operator=(const Menu&) = delete;
+
+  // textDocument/codeAction.
+  Json list(const Json& params);
+  // Something was chosen: what is read ahead may be in its way.
+  void close();
+
+  static Json commands();  // for initialize
+  static Json kinds();
+
+ private:
+  Json entry(const Action& action, const Availability& available, const TaskInput& input,
+             const Json& params) const;
+  std::string title(const Action& action, const Availability& available,
+                    const TaskInput& input) const;
+  void read_ahead(const Action& action, const TaskInput& input);
+
+  Session& session_;
+  std::optional<ModelDescription> model_;  // once it is known
+  std::optional<GenerationId> ahead_;      // what is read ahead
+  std::uint64_t menus_ = 0;
+  Lifetime lifetime_;
+};
+
+}  // namespace hearth::lsp

@@ -1,0 +1,63 @@
+// Laying out a prompt.
+#include "lsp/jobs/prompt_view.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string_view>
+
+namespace hearth::lsp {
+namespace {
+
+// Why a piece is there.
+std::string_view reason(const std::optional<Provenance>& provenance) {
+  if (!provenance) return "the model's template";
+  switch (*provenance) {
+    case Provenance::system:
+      return "system line of the model's profile";
+    case Provenance::project:
+      return "what holds for the whole project";
+    case Provenance::outline:
+      return "outline of the file";
+    case Provenance::imports:
+      return "imports of the file";
+    case Provenance::file:
+      return "text around the place that is asked about";
+    case Provenance::selection:
+      return "the code that is asked about";
+    case Provenance::diagnostics:
+      return "what the editor's tools say";
+    case Provenance::instruction:
+      return "what is asked";
+    case Provenance::answer:
+      return "the model's answer before";
+  }
+  return "";
+}
+
+std::string cached(std::int64_t known, std::int64_t tokens) {
+  if (known <= 0) return {};
+  return known >= tokens ? ", known" : fmt::format(", the first {} known", known);
+}
+
+}  // namespace
+
+std::string prompt_text(const Job& job, std::span<const PromptPiece> pieces) {
+  std::int64_t total = 0;
+  for (const PromptPiece& piece : pieces) total += piece.tokens;
+  std::int64_t known = std::min(job.progress.cached_tokens, total);
+  std::string text =
+      fmt::format("Prompt of job {}, {}: {} tokens", job.id, job.request.title, total);
+  if (known > 0) text += fmt::format(", of which {} were known and not read again", known);
+  text += ".\n";
+  for (const PromptPiece& piece : pieces) {
+    text += fmt::format("\n── {} · {} {}{} ──\n", reason(piece.provenance), piece.tokens,
+                        piece.tokens == 1 ? "token" : "tokens", cached(known, piece.tokens));
+    text += piece.text;
+    if (!piece.text.ends_with('\n')) text += '\n';
+    known -= piece.tokens;
+  }
+  return text;
+}
+
+}  // namespace hearth::lsp
