@@ -137,6 +137,7 @@ void CodeActions::run(const Choice& choice) {
   request.title = selected ? action.title : action.title_here;
   request.options = options_for(session_, action, input.selection);
   request.targets.push_back(target_of(*input.snapshot, input.selection));
+  if (action.answers == Answers::code) request.form = form_for(input.selection);
   const JobId id = show(std::move(request), choice.range);
   or_cancel(id, [&] {
     make_action_prompt(session_, action, input, session_.jobs.find(id)->request.options,
