@@ -100,7 +100,8 @@ Checked<std::vector<FileEdit>> assemble(AnswerForm form, std::string_view answer
   }
   Checked<std::string_view> said = without_thought(answer, code);
   if (auto* refusal = std::get_if<Refusal>(&said)) return std::move(*refusal);
-  const auto text = std::get<std::string_view>(said);
+  auto text = std::get<std::string_view>(said);
+  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
   Checked<Rewritten> rewritten = form == AnswerForm::whole_code
                                      ? rewrite_whole(text, bases)
                                      : rewrite_hunks(text, targets, bases);

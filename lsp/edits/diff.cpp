@@ -1,4 +1,5 @@
-// Myers' greedy algorithm within a budget, and patience where it does not suffice.
+// Myers' greedy algorithm within a budget; else anchors, which are lines that occur once in both
+// texts.
 #include "lsp/edits/diff.hpp"
 
 #include <algorithm>
@@ -12,7 +13,7 @@ namespace {
 constexpr std::size_t none = std::numeric_limits<std::size_t>::max();
 constexpr std::ptrdiff_t max_distance = 400;      // of one Myers search: its memory grows squared
 constexpr std::size_t search_budget = 4'000'000;  // steps of all searches of one comparison
-constexpr int max_depth = 24;                     // of patience in what patience has split
+constexpr int max_depth = 24;                     // of anchors in what anchors have split
 
 struct Box {
   std::size_t a_begin;

@@ -19,7 +19,7 @@ struct LineChange {
 
 // In order, with at least one equal line between any two. Lines are given as numbers, equal ones
 // for equal lines. The shortest script (Myers) where that is affordable; else what lies between
-// lines that occur once in both texts (patience) is compared on its own, and in the end replaced as
+// lines that occur once in both texts is compared on its own, and in the end replaced as
 // a whole. Time and memory are bounded by the number of lines times a constant.
 std::vector<LineChange> line_changes(std::span<const std::uint32_t> before,
                                      std::span<const std::uint32_t> after);

@@ -3,7 +3,10 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
+#include <optional>
 #include <unordered_set>
+#include <utility>
 
 #include "lsp/document/indentation.hpp"
 #include "lsp/edits/diff.hpp"
@@ -16,16 +19,17 @@ CodeLines views(const std::vector<std::string>& lines) {
   return {lines.begin(), lines.end()};
 }
 
-// Which characters lines are indented with. A single blank is part of a comment's form (" * text").
+// What lines are indented with. A single blank is part of a comment's form (" * text").
 struct Style {
-  bool tabs = false;
-  bool blanks = false;
+  std::size_t tabs = 0;  // lines
+  std::size_t blanks = 0;
 
-  void see(std::string_view line) {
-    if (is_blank(line)) return;
-    const std::string_view left = indentation(line);
-    tabs = tabs || left.starts_with('\t');
-    blanks = blanks || left.starts_with("  ");
+  explicit Style(std::span<const std::string_view> lines) {
+    for (const std::string_view line : lines) {
+      if (is_blank(line)) continue;
+      tabs += line.starts_with('\t') ? 1 : 0;
+      blanks += line.starts_with("  ") ? 1 : 0;
+    }
   }
 };
 
@@ -69,28 +73,56 @@ std::unordered_set<std::string_view> set_of(const ShownLines& shown) {
   return set;
 }
 
-void remove_from_each(CodeLines& lines, std::string_view left) {
-  for (std::string_view& line : lines) {
-    if (line.starts_with(left)) line.remove_prefix(left.size());
+// The answer as the code was shown: without an indentation that all of its lines have, or all but
+// the first, where the model began in the middle of a line. Lines that were never indented as the
+// others (a preprocessor's) are left alone.
+CodeLines as_shown(std::span<const std::string_view> answer, const ShownLines& shown) {
+  std::unordered_set<std::string_view> undented;
+  for (std::size_t i = 0; shown.any_undented && i < shown.lines.size(); ++i) {
+    if (!shown.dedented[i]) undented.insert(shown.lines[i]);
   }
+  const auto said = [&](std::string_view line) {
+    return !is_blank(line) && !undented.contains(line);
+  };
+  CodeLines others;
+  std::ranges::copy_if(answer, std::back_inserter(others), said);
+  std::string_view margin = common_indentation(others);
+  CodeLines lines(answer.begin(), answer.end());
+  auto first = lines.begin();
+  if (margin.empty() && !shown.outer.empty() && others.size() > 1 && !shown.lines.empty() &&
+      trimmed(others.front()) == trimmed(shown.lines.front())) {
+    CodeLines rest;
+    std::ranges::copy_if(std::span(shown.lines).subspan(1), std::back_inserter(rest), said);
+    const std::string_view before = common_indentation(rest);
+    const std::string_view now = common_indentation(std::span(others).subspan(1));
+    if (now.size() == shown.outer.size() + before.size() && now.starts_with(shown.outer)) {
+      margin = shown.outer;
+      first = std::ranges::find_if(lines, said) + 1;
+    }
+  }
+  for (; first != lines.end(); ++first) {
+    if (said(*first) && first->starts_with(margin)) first->remove_prefix(margin.size());
+  }
+  return lines;
 }
 
-// The ways to read the answer's indentation, the likeliest first.
-std::vector<CodeLines> readings(const CodeLines& answer, std::string_view outer) {
-  std::vector<CodeLines> all;
-  const std::string_view margin = common_indentation(answer);
-  if (!margin.empty()) {
-    all.push_back(answer);
-    remove_from_each(all.back(), margin);
-  } else {
-    all.push_back(answer);
+// Without what the range's first and last line have outside of it, where the model repeats that.
+CodeLines without_surroundings(const TargetLines& target,
+                               std::span<const std::string_view> answer) {
+  CodeLines lines(answer.begin(), answer.end());
+  if (lines.empty()) return lines;
+  const std::string_view before = trimmed(target.before);
+  const std::string_view after = trimmed(target.after);
+  if (!before.empty() && trimmed(lines.front()).starts_with(before) &&
+      !trimmed(target.lines.front()).starts_with(before)) {
+    lines.front() = trimmed(trimmed(lines.front()).substr(before.size()));
   }
-  if (!outer.empty()) {
-    all.push_back(answer);
-    remove_from_each(all.back(), outer);
+  if (!after.empty() && trimmed(lines.back()).ends_with(after) &&
+      !trimmed(target.lines.back()).ends_with(after)) {
+    lines.back() = trimmed_right(lines.back());
+    lines.back().remove_suffix(after.size());
   }
-  if (!margin.empty()) all.push_back(answer);
-  return all;
+  return lines;
 }
 
 std::size_t common_affix(std::string_view one, std::string_view other) {
@@ -138,16 +170,15 @@ bool undented(const ShownLines& shown, std::size_t old_begin, std::size_t old_en
 
 std::vector<std::vector<std::string>> in_style_of(const TargetLines& target,
                                                   std::span<const std::string_view> lines) {
-  Style wanted;
-  for (const std::string_view line : target.all) wanted.see(line);
-  Style given;
-  for (const std::string_view line : lines) given.see(line);
-  const bool to_tabs = wanted.tabs && !wanted.blanks && given.blanks;
-  const bool to_blanks = wanted.blanks && !wanted.tabs && given.tabs;
+  const Style wanted(target.all);
+  const Style given(lines);
+  const bool to_tabs = wanted.tabs > wanted.blanks && given.blanks > 0;
+  const bool to_blanks = wanted.blanks > wanted.tabs && given.tabs > 0;
 
   std::vector<std::vector<std::string>> results;
+  const auto add_as_it_is = [&] { results.emplace_back(lines.begin(), lines.end()); };
   if (!to_tabs && !to_blanks) {
-    results.emplace_back(lines.begin(), lines.end());
+    add_as_it_is();
     return results;
   }
   // One step of what is indented with blanks.
@@ -163,24 +194,26 @@ std::vector<std::vector<std::string>> in_style_of(const TargetLines& target,
       result.push_back(to_tabs ? with_tabs(line, width) : with_blanks(line, width));
     }
   }
+  if (wanted.tabs > 0 && wanted.blanks > 0) add_as_it_is();
   return results;
 }
 
 LinesEdit fit_whole(const TargetLines& target, std::span<const std::string_view> answer) {
-  const std::vector<std::vector<std::string>> styles = in_style_of(target, answer);
+  const CodeLines bare = without_surroundings(target, answer);
+  const std::vector<std::vector<std::string>> styles = in_style_of(target, bare);
   std::string_view best_outer;
   CodeLines best;
-  std::size_t best_score = 0;
+  std::optional<std::size_t> best_score;
   for (const std::string_view outer : outer_indentations(target)) {
-    const std::unordered_set<std::string_view> code = set_of(ShownLines(target, outer));
+    const ShownLines shown(target, outer);
+    const std::unordered_set<std::string_view> code = set_of(shown);
     for (const std::vector<std::string>& style : styles) {
-      for (CodeLines& reading : readings(views(style), outer)) {
-        const std::size_t score = agreement(reading, code);
-        if (!best.empty() && score <= best_score) continue;
-        best_score = score;
-        best_outer = outer;
-        best = std::move(reading);
-      }
+      CodeLines lines = as_shown(views(style), shown);
+      const std::size_t score = agreement(lines, code);
+      if (best_score && score <= *best_score) continue;
+      best_score = score;
+      best_outer = outer;
+      best = std::move(lines);
     }
   }
   return fit_lines(target, ShownLines(target, best_outer), 0, target.lines.size(), best);

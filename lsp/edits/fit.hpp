@@ -20,9 +20,9 @@ struct LinesEdit {
   std::vector<std::string> lines;
 };
 
-// Indentation of `lines` with the tabs or blanks that the target's text uses, if that can be told
-// and is another kind than theirs. Several readings, as a tab may be two, four or eight blanks, the
-// likeliest first; never empty.
+// Indentation of `lines` with the tabs or blanks that most of the target's text uses, if theirs is
+// of the other kind. Several readings, as a tab may be two, four or eight blanks, the likeliest
+// first; never empty.
 std::vector<std::vector<std::string>> in_style_of(const TargetLines& target,
                                                   std::span<const std::string_view> lines);
 

@@ -179,7 +179,7 @@ class Merge {
       if (their == first_their) {
         edits.push_back(edit(ours_[first_our]));
       } else if (!same(region, {first_our, our}, {first_their, their})) {
-        return conflict(region, {first_their, their});
+        return conflict({first_their, their});
       } else {
         for (std::size_t i = first_their; i < their; ++i) pass(theirs_[i]);
       }
@@ -236,26 +236,21 @@ class Merge {
     return lines;
   }
 
-  Refusal conflict(const LineChange& region, Run theirs) const {
-    std::ptrdiff_t grown = 0;
-    for (std::size_t i = theirs.first; i < theirs.second; ++i) {
-      grown += static_cast<std::ptrdiff_t>(theirs_[i].new_end - theirs_[i].new_begin) -
-               static_cast<std::ptrdiff_t>(theirs_[i].old_end - theirs_[i].old_begin);
+  // `theirs`: the changes that ours touch, at least one.
+  Refusal conflict(Run theirs) const {
+    const std::size_t begin = window_.begin + theirs_[theirs.first].new_begin + 1;
+    const std::size_t end = window_.begin + theirs_[theirs.second - 1].new_end;
+    std::string reason;
+    if (end < begin && begin == 1) {
+      reason = "lines at the document's beginning have been removed since";
+    } else if (end < begin) {
+      reason = fmt::format("lines after line {} have been removed since", begin - 1);
+    } else if (end == begin) {
+      reason = fmt::format("line {} has changed since in another way", begin);
+    } else {
+      reason = fmt::format("lines {} to {} have changed since in another way", begin, end);
     }
-    const std::size_t begin = in_now(region.old_begin) + 1;
-    const auto end =
-        static_cast<std::size_t>(static_cast<std::ptrdiff_t>(in_now(region.old_end)) + grown);
-    if (end < begin) {
-      return {Refusal::Kind::conflict,
-              begin == 1 ? std::string("lines at the document's beginning have been removed since")
-                         : fmt::format("lines after line {} have been removed since", begin - 1)};
-    }
-    if (end == begin) {
-      return {Refusal::Kind::conflict,
-              fmt::format("line {} has changed since in another way", begin)};
-    }
-    return {Refusal::Kind::conflict,
-            fmt::format("lines {} to {} have changed since in another way", begin, end)};
+    return {Refusal::Kind::conflict, std::move(reason)};
   }
 
   // The ending of `line`, of one beside it where it has none, or of the base.

@@ -143,7 +143,10 @@ bool stands_for_code(std::string_view line) {
   const bool ends = text.ends_with("...");
   const Words words = words_of(text);
   if (begins && ends) return true;
-  if (!comment) return (begins || ends) && words.hint() && words.others == 0;
+  // Not "...existing,", which is code.
+  if (!comment) {
+    return (text.starts_with("... ") || ends) && words.hint() && words.others == 0;
+  }
   if (begins) return words.hint() || words.others == 0;
   if (ends) return words.hint() && words.others <= 1;
   return words.telling_ones > 0 && words.others == 0 && text.find(' ') != text.npos;

@@ -24,6 +24,7 @@ TargetLines::TargetLines(const Target& target) : text(target.before + target.tex
   const ByteRange first_line = text.line_range(first);
   const ByteRange last_line = text.line_range(end - 1);
   before = text.view({first_line.begin, std::min(begin, first_line.end)});
+  whole_first_line = before.empty();
   if (is_blank(before)) before = {};
   if (!whole_lines) after = text.view({std::min(range_end, last_line.end), last_line.end});
   for (std::size_t i = first; i < end; ++i) {
@@ -47,17 +48,14 @@ ShownLines::ShownLines(const TargetLines& target, std::string_view outer_indenta
 }
 
 std::vector<std::string_view> outer_indentations(const TargetLines& target) {
-  std::vector<std::string_view> outers{indentation(target.all[target.first])};
-  std::span<const std::string_view> rest = target.lines;
-  std::string_view common = common_indentation(rest);
-  if (!target.before.empty()) {
-    // The first line has no indentation of its own: dedented() takes its line's.
-    CodeLines whole(target.lines);
-    whole.front() = target.all[target.first];
-    common = common_indentation(whole);
-  }
-  if (common != outers.front()) outers.push_back(common);
-  return outers;
+  CodeLines whole = target.lines;
+  if (!target.before.empty()) whole.front() = target.all[target.first];
+  const std::string_view of_first = indentation(whole.front());
+  const std::string_view common = common_indentation(whole);
+  if (common == of_first) return {common};
+  // A declaration begins behind its indentation, other code at a line's beginning.
+  if (target.whole_first_line) return {common, of_first};
+  return {of_first, common};
 }
 
 }  // namespace hearth::lsp

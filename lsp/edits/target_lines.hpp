@@ -28,7 +28,8 @@ struct TargetLines {
   // line's own indentation: then `before` is empty.
   std::string_view before;
   std::string_view after;
-  CodeLines lines;  // of the range, without `before` and `after`
+  CodeLines lines;                // of the range, without `before` and `after`
+  bool whole_first_line = false;  // the range begins where its line does, before any blanks
 };
 
 // The lines as they may have been shown: without the indentation of what is around them, which some
@@ -41,7 +42,8 @@ struct ShownLines {
   std::vector<bool> dedented;  // whether the line began with `outer`
   bool any_undented = false;   // any line that is not blank
 };
-// The indentations that may have been taken away: that of the first line, and what all lines share.
+// The indentations that may have been taken away, the likelier first: that of the first line, and
+// what all lines share.
 std::vector<std::string_view> outer_indentations(const TargetLines& target);
 
 }  // namespace hearth::lsp

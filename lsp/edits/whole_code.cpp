@@ -11,6 +11,7 @@
 namespace hearth::lsp {
 namespace {
 
+constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
 constexpr std::size_t max_fences = 48;  // more are read in the simplest way only
 
 struct Fence {
@@ -197,8 +198,12 @@ class Reader {
     std::size_t end = block.end;
     while (begin < end && is_blank(lines_[begin])) ++begin;
     while (end > begin && is_blank(lines_[end - 1])) --end;
-    return {lines_.begin() + static_cast<std::ptrdiff_t>(begin),
-            lines_.begin() + static_cast<std::ptrdiff_t>(end)};
+    CodeLines code(lines_.begin() + static_cast<std::ptrdiff_t>(begin),
+                   lines_.begin() + static_cast<std::ptrdiff_t>(end));
+    if (!code.empty() && code.front().starts_with(byte_order_mark)) {
+      code.front().remove_prefix(byte_order_mark.size());
+    }
+    return code;
   }
 
   bool equal(const Block& one, const Block& other) const {
@@ -281,7 +286,11 @@ class Reader {
   // Where a fence is missing, the code begins and ends with lines of the old code, or at least not
   // with prose.
   std::optional<Refusal> trim_prose(Block& block) const {
-    const auto refuse = [](const char* reason) { return Refusal{Refusal::Kind::no_code, reason}; };
+    const bool unfenced = !block.opened && !block.closed;
+    const auto refuse = [&](const char* reason) {
+      return Refusal{Refusal::Kind::no_code,
+                     unfenced ? "the answer has no fenced block of code" : reason};
+    };
     while (block.begin < block.end && is_blank(lines_[block.begin])) ++block.begin;
     while (block.end > block.begin && is_blank(lines_[block.end - 1])) --block.end;
     const auto said = std::ranges::find_if_not(code_, is_blank);

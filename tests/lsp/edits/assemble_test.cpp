@@ -25,11 +25,10 @@ std::vector<std::string> case_files() {
 }
 
 Checked<std::vector<FileEdit>> assembled(const EditCase& each) {
-  return assemble(each.form, each.answer, each.finished, each.targets,
-                  [&](const std::string& uri) {
-                    const auto found = each.now.find(uri);
-                    return found == each.now.end() ? nullptr : found->second;
-                  });
+  return assemble(each.form, each.answer, each.finished, each.targets, [&](const std::string& uri) {
+    const auto found = each.now.find(uri);
+    return found == each.now.end() ? nullptr : found->second;
+  });
 }
 
 // Edits are in order, apart, and change the first and last line that they write.
@@ -76,8 +75,8 @@ TEST_CASE("answers become exactly the edits that they say, or a refusal with a r
       }
       for (const auto& [uri, text] : texts) {
         const auto wanted = each.result.find(uri);
-        CHECK(text == (wanted != each.result.end() ? wanted->second
-                                                   : each.now.at(uri)->text->str()));
+        CHECK(text ==
+              (wanted != each.result.end() ? wanted->second : each.now.at(uri)->text->str()));
       }
       if (each.edits > 0) CHECK(edits == each.edits);
     }

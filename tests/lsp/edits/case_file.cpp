@@ -86,11 +86,11 @@ class Reader {
     }
     if (!any) fail("there are no lines");
     constexpr std::array<std::pair<std::string_view, std::string_view>, 5> symbols{{
-        {"\xE2\x90\x8D\n", "\r\n"},      // ␍ at a line's end
-        {"\xE2\x90\x8D", "\r"},          // ␍
-        {"\xE2\x86\x92", "\t"},          // →
+        {"\xE2\x90\x8D\n", "\r\n"},        // ␍ at a line's end
+        {"\xE2\x90\x8D", "\r"},            // ␍
+        {"\xE2\x86\x92", "\t"},            // →
         {"\xE2\x8C\x82", "\xEF\xBB\xBF"},  // ⌂ is a byte order mark
-        {"\xE2\x81\x87", "\xFF"},        // ⁇ is no UTF-8
+        {"\xE2\x81\x87", "\xFF"},          // ⁇ is no UTF-8
     }};
     for (const auto& [symbol, meaning] : symbols) replace_all(text, symbol, meaning);
     if (text.ends_with("\xC2\xAC\n")) text.resize(text.size() - 3);  // ¬: no line ending
