@@ -215,6 +215,7 @@ class Reader {
                   [&](const Block& block) { return is_blank_range(block.begin, block.end); });
     if (blocks.empty()) return Refusal{Refusal::Kind::no_code, "the answer has no code"};
     if (blocks.size() == 1) return blocks.front();
+    const std::vector<Block> all = blocks;
     // What is quoted before it is changed is not the answer, if there is another one.
     const auto is_new = [](const Block& block) {
       return !block.same && !block.quote && block.likeness >= 0.25;
@@ -230,6 +231,10 @@ class Reader {
       return Refusal{Refusal::Kind::no_code,
                      "the answer has several blocks, and none of them is like the code"};
     }
+    if (holds_blocks(best, all)) {
+      return Refusal{Refusal::Kind::no_code,
+                     "the answer has fences that may be the code's or around it"};
+    }
     for (const Block& rival : blocks) {
       if (rival.likeness < 0.5 * best.likeness || equal(rival, best)) continue;
       if (!clearly_better(best, rival)) {
@@ -240,16 +245,27 @@ class Reader {
     return best;
   }
 
+  // Whether its fences may be those of blocks instead.
+  bool holds_blocks(const Block& block, const std::vector<Block>& all) const {
+    return !fences_are_known(block) && std::ranges::any_of(all, [&](const Block& other) {
+      return block.contains(other) && !other.contains(block);
+    });
+  }
+
   // Between blocks that both have much of the code.
   bool clearly_better(const Block& best, const Block& rival) const {
-    if (best.contains(rival)) {
-      // Fences of the code itself are part of it.
-      return fences_are_known(best);
+    if (best.contains(rival)) return true;  // its fences are the code's
+    if (!rival.contains(best)) return rival.likeness < 0.5;
+    // With more blocks behind it, or all of that part of the code? Blocks have prose between them.
+    std::size_t next = best.end + 1;
+    bool prose = false;
+    for (; next < rival.end && !fence_at(lines_[next], next); ++next) {
+      if (is_blank(lines_[next])) continue;
+      if (known(next) || !is_prose(lines_[next])) return false;
+      prose = true;
     }
-    if (rival.contains(best)) {
-      return !best.named && best.opened && best.closed && !code_has_fences();
-    }
-    return rival.likeness < 0.5;
+    return prose && best.begin == rival.begin && !code_has_fences() &&
+           old_[rival.end] == old_[best.end];
   }
 
   bool fences_are_known(const Block& block) const {
