@@ -277,9 +277,13 @@ namespace haskell {
 constexpr Names ids = {"haskell"};
 constexpr Names extensions = {".hs"};
 constexpr Declarations declarations = {
-    {"function", function, "name", "match"},     {"bind", function, "name", "match"},
-    {"data_type", type, "name", "constructors"}, {"newtype", type, "name", "constructor"},
-    {"type_synomym", type, "name", ""},          {"class", type, "name", "declarations"},
+    // A type `a -> b` is called a function too.
+    {"function", function, "name", "match", Body::required},
+    {"bind", function, "name", "match"},
+    {"data_type", type, "name", "constructors"},
+    {"newtype", type, "name", "constructor"},
+    {"type_synomym", type, "name", ""},
+    {"class", type, "name", "declarations"},
     {"instance", type, "name", "declarations"},
 };
 constexpr Imports imports = {{"import"}};

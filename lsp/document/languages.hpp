@@ -1,6 +1,6 @@
 // The table of programming languages: how each is named, its grammar, and what the nodes of its
 // trees mean. Adding a language: a grammar in grammars/CMakeLists.txt, its rules in
-// language_rules.hpp and a row in languages.cpp.
+// language_rules.hpp and use_rules.hpp, and a row in languages.cpp.
 #pragma once
 
 #include <cstdint>
@@ -39,6 +39,25 @@ struct ImportRule {
   std::string_view word = {};
 };
 
+// Nodes of `type` use what is declared elsewhere: the name at the end of the node that the path
+// leads to (`a.b<T>` uses b) is called; of types, every name in it is used.
+struct UseRule {
+  enum class Kind : std::uint8_t { call, type };
+  std::string_view type;
+  Kind kind = Kind::call;
+  std::string_view name = {};  // path; empty: the node itself
+};
+
+// Nodes of `type` in an import, or beside it, bind a name: `import a as b`. Both are at the end of
+// the nodes that the paths lead to; where there is no alias, the name is bound.
+struct BindingRule {
+  static constexpr std::string_view any = "*";
+  std::string_view type;
+  std::string_view name = {};  // path; empty: the node itself
+  std::string_view alias = {};
+  std::string_view field = any;  // that the node has to be in its parent; empty: in none
+};
+
 struct Language {
   std::string_view name;                         // in fences and prompts: "python"
   std::span<const std::string_view> ids;         // LSP language ids
@@ -51,6 +70,8 @@ struct Language {
   std::span<const std::string_view> wrappers;    // belong to the one declaration inside: `export`
   std::span<const std::string_view> containers;  // what is inside counts as top level: namespaces
   std::string_view attribute = {};               // comes before the declaration that it belongs to
+  std::span<const UseRule> uses = {};
+  std::span<const BindingRule> bindings = {};
 };
 
 std::span<const Language> languages();

@@ -1,6 +1,6 @@
 // Structure of documents: incremental tree-sitter trees, and what prompts ask of them (enclosing
-// declaration, outline, imports) as byte ranges. What a language's nodes mean is languages.hpp's;
-// what the model sees is context.hpp's.
+// declaration, outline, imports) as byte ranges, and what code uses by name. What a language's
+// nodes mean is languages.hpp's; what the model sees is context.hpp's.
 #pragma once
 
 #include <chrono>
@@ -31,6 +31,20 @@ struct Declaration {
   int depth = 0;        // 0 at top level, 1 for a member of a type at top level
 };
 
+// A name that code calls, or uses as a type.
+struct Use {
+  UseRule::Kind kind = UseRule::Kind::call;
+  std::string name;       // without what qualifies it
+  std::string qualifier;  // the name right before it: "np" in np.array(…); may be empty
+};
+
+// What an import binds: `from stats import average as mean` binds average as mean.
+struct Binding {
+  std::string name;
+  std::string alias;  // the name itself where there is none
+  ByteRange import;   // the whole statement
+};
+
 // The structure of one snapshot. Immutable; share it between threads. Where no tree can be had
 // (no grammar, a parse that took too long or ended a process) or the tree is broken around the
 // place that is asked about, indentation decides what encloses it.
@@ -54,6 +68,12 @@ class SyntaxTree {
   std::vector<Declaration> outline() const;
   // Imports at top level, in order, each without its line's end.
   std::vector<ByteRange> imports() const;
+  // What the code in `range` uses, each once, in the order of the text; not the names of what it
+  // declares. At most max_uses.
+  static constexpr std::size_t max_uses = 512;
+  std::vector<Use> uses(ByteRange range) const;
+  // What the imports and aliases at top level bind, in order.
+  std::vector<Binding> bindings() const;
   // Whether `place` is in a comment, or at the end of one that ends with its line.
   bool in_comment(Byte place) const;
   // Places where the text is not what its grammar expects.
