@@ -46,6 +46,7 @@ struct Server::Impl {
         rpc(host, std::move(send), [this](std::string_view method) { return hear(method); }) {
     register_lifecycle();
     register_documents();
+    register_files();
   }
   ~Impl() { rpc.close(); }
 
@@ -53,6 +54,8 @@ struct Server::Impl {
   std::optional<RpcError> refuse(std::string_view method) const;
   void register_lifecycle();
   void register_documents();
+  void register_files();
+  void watch_files();
   void tell_outdated(std::int64_t protocol);
   void tell_unparsed(const Snapshot& document);
   void receive_large(std::string body);
@@ -120,6 +123,8 @@ Json Server::Impl::initialize(const Json& params) {
   features = std::make_unique<Features>(host, model, jobs, rpc, options, client);
   phase = Phase::initialized;
   if (client.refused_protocol > 0) tell_outdated(client.refused_protocol);
+  features->session.indexer.set_folders(client.folders);
+  if (client.registers_watchers) watch_files();
   return initialize_result(client, options.version, CodeActions::commands(), Menu::kinds());
 }
 
@@ -143,9 +148,6 @@ void Server::Impl::tell_unparsed(const Snapshot& document) {
 }
 
 void Server::Impl::register_documents() {
-  rpc.on_notification("workspace/didChangeWorkspaceFolders", [this](const Json& params) {
-    change_folders(params, features->session.folders);
-  });
   rpc.on_notification("workspace/didChangeConfiguration", [this](const Json& params) {
     // Of other servers' settings nothing is ours; null asks us to ask, which no setting needs.
     Session& session = features->session.shown;
@@ -162,8 +164,37 @@ void Server::Impl::register_documents() {
   rpc.on_notification("textDocument/didClose", [this](const Json& params) {
     const std::string uri = features->session.documents.close(params);
     features->session.syntax->close(uri);
+    features->session.indexer.changed(uri);
     features->inline_completions.closed(uri);
   });
+}
+
+// Of the workspace, whether they are open or not.
+void Server::Impl::register_files() {
+  rpc.on_notification("workspace/didChangeWorkspaceFolders", [this](const Json& params) {
+    change_folders(params, features->session.folders);
+    features->session.indexer.set_folders(features->session.folders);
+  });
+  rpc.on_notification("workspace/didChangeWatchedFiles", [this](const Json& params) {
+    for (const Json& change : array_member(params, "changes")) {
+      features->session.indexer.changed(string_member(change, "uri"));
+    }
+  });
+  rpc.on_notification("textDocument/didSave", [this](const Json& params) {
+    features->session.indexer.changed(string_member(member(params, "textDocument"), "uri"));
+  });
+}
+
+void Server::Impl::watch_files() {
+  Json watchers = Json::array();
+  for (const std::string& pattern : Indexer::patterns()) {
+    watchers.push_back({{"globPattern", pattern}});
+  }
+  const Json watching{{"id", "files"},
+                      {"method", "workspace/didChangeWatchedFiles"},
+                      {"registerOptions", {{"watchers", std::move(watchers)}}}};
+  rpc.request("client/registerCapability", {{"registrations", Json::array({watching})}},
+              [](const auto&) {});
 }
 
 void Server::Impl::update(Documents::Update update) {
@@ -188,7 +219,9 @@ void Server::Impl::changed(Documents::Update update) {
     throw;
   }
   if (!change.after) return;
+  session.indexer.changed(uri);
   if (change.before) {
+    session.last_typed = host.now();
     session.syntax->change(change.before, change.after, change.edits);
     features->inline_completions.changed(change.after);
     return;

@@ -2,11 +2,13 @@
 // as a Session, which cannot change them.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "lsp/context/indexer.hpp"
 #include "lsp/document/documents.hpp"
 #include "lsp/document/syntax.hpp"
 #include "lsp/jobs/session.hpp"
@@ -23,16 +25,28 @@ struct EditorSession {
         documents(client.encoding),
         folders(client.folders),
         syntax(std::make_shared<Syntax>(Syntax::usual_timeout, options.parse_guard)),
-        shown{host, model, jobs, rpc, options, client, documents, folders, syntax} {
+        indexer(host, syntax,
+                {[this] { return somebody_waits(); },
+                 [this](const std::string& uri) { return documents.find(uri); }}),
+        shown{host,   model,     jobs,    rpc,    options,
+              client, documents, folders, syntax, indexer.index()} {
     shown.settings = changed_settings(options.settings, client.settings);
   }
   EditorSession(const EditorSession&) = delete;  // `shown` refers to its members
   EditorSession& operator=(const EditorSession&) = delete;
 
+  // For an answer, or for what is under way while they type.
+  bool somebody_waits() const {
+    constexpr std::chrono::seconds pause{2};
+    return shown.jobs.is_any_running() || shown.host.now() - last_typed < pause;
+  }
+
   const Client client;
   Documents documents;
   std::vector<std::string> folders;  // URIs of the workspace's
   const std::shared_ptr<Syntax> syntax;
+  std::chrono::steady_clock::time_point last_typed;  // in any document
+  Indexer indexer;
   Session shown;  // to the features
 };
 

@@ -14,6 +14,7 @@
 #include "daemon/platform/fatal_signal.hpp"
 #include "daemon/platform/insist.hpp"
 #include "lsp/protocol/uri.hpp"
+#include "lsp/support/disk.hpp"
 #include "lsp/support/failure.hpp"
 
 namespace hearth::daemon {
@@ -103,6 +104,19 @@ std::string AsioHost::write_answer(std::string_view name, std::string_view text)
 
 std::string AsioHost::answers_kept_until() const {
   return impl_->answers.kept_until();
+}
+
+std::vector<lsp::DirectoryEntry> AsioHost::list_directory(const std::string& path) const {
+  return lsp::disk::list_directory(path);
+}
+
+std::optional<std::string> AsioHost::read_file(const std::string& path,
+                                               std::size_t max_bytes) const {
+  return lsp::disk::read_file(path, max_bytes);
+}
+
+std::optional<std::string> AsioHost::real_path(const std::string& path) const {
+  return lsp::disk::real_path(path);
 }
 
 void AsioHost::log(lsp::LogLevel level, std::string_view message) {

@@ -28,6 +28,10 @@ class AsioHost : public lsp::Host {
   std::chrono::steady_clock::time_point now() const override;
   std::string write_answer(std::string_view name, std::string_view text) override;
   std::string answers_kept_until() const override;
+  std::vector<lsp::DirectoryEntry> list_directory(const std::string& path) const override;
+  std::optional<std::string> read_file(const std::string& path,
+                                       std::size_t max_bytes) const override;
+  std::optional<std::string> real_path(const std::string& path) const override;
   void log(lsp::LogLevel level, std::string_view message) override;
 
   // In the calling thread, until stop(). A task that throws is logged; one that finds no memory

@@ -84,6 +84,16 @@ std::string import_lines(const Text& text, std::span<const ByteRange> imports) {
   return lines;
 }
 
+std::string signature_line(const Text& text, ByteRange signature) {
+  std::string line;
+  for (const char c : text.view(signature)) {
+    const bool blank = blanks.find(c) != blanks.npos;
+    if (!blank || (!line.empty() && line.back() != ' ')) line += blank ? ' ' : c;
+  }
+  line.resize(line.find_last_not_of(" {:=;") + 1);  // npos + 1 is 0
+  return line;
+}
+
 std::string secret_refusal(std::string_view uri) {
   return display_path(uri, {}) + " looks like a file of secrets: it is not shown to the model.";
 }

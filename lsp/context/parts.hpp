@@ -58,6 +58,9 @@ std::string with_newlines(const Text& text, ByteRange range);
 // The imports' lines, each with its end; empty where there are none.
 std::string import_lines(const Text& text, std::span<const ByteRange> imports);
 
+// A declaration's signature on one line, without what leads to its body.
+std::string signature_line(const Text& text, ByteRange signature);
+
 // The sentence for a document that is_secret() names.
 std::string secret_refusal(std::string_view uri);
 

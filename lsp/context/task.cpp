@@ -211,16 +211,8 @@ std::string outline_lines(const Text& text, std::span<const Declaration> outline
   std::string lines;
   for (const Declaration& declaration : outline) {
     if (declaration.depth > deepest) continue;
-    std::string signature(static_cast<std::size_t>(declaration.depth) * 2, ' ');
-    const std::size_t margin = signature.size();
-    for (const char c : text.view(declaration.signature)) {
-      const bool blank = blanks.find(c) != blanks.npos;
-      if (!blank || (signature.size() > margin && signature.back() != ' ')) {
-        signature += blank ? ' ' : c;
-      }
-    }
-    signature.resize(signature.find_last_not_of(" {:=;") + 1);
-    lines += signature + '\n';
+    lines += std::string(static_cast<std::size_t>(declaration.depth) * 2, ' ') +
+             signature_line(text, declaration.signature) + '\n';
   }
   return lines;
 }

@@ -178,6 +178,10 @@ const Job* Jobs::find(JobId id) const {
   return found == entries_.end() ? nullptr : &found->second.job;
 }
 
+bool Jobs::is_any_running() const {
+  return std::ranges::any_of(entries_, [](const auto& entry) { return !entry.second.job.ended; });
+}
+
 std::vector<const Job*> Jobs::all() const {
   std::vector<const Job*> jobs;
   jobs.reserve(entries_.size());

@@ -84,6 +84,7 @@ class Jobs {
   // What became of an ended job's edits. Its listener is not told.
   void settle(JobId id, Settled settled);
   const Job* find(JobId id) const;
+  bool is_any_running() const;          // or waits to
   std::vector<const Job*> all() const;  // by id; the last 100 ended ones are kept
 
  private:

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "lsp/context/index.hpp"
 #include "lsp/context/token_counts.hpp"
 #include "lsp/document/documents.hpp"
 #include "lsp/document/syntax.hpp"
@@ -33,6 +34,7 @@ struct Session {
   const Documents& documents;
   const std::vector<std::string>& folders;  // URIs of the workspace's
   const std::shared_ptr<Syntax> syntax;     // work on other threads keeps it alive
+  const std::shared_ptr<const WorkspaceIndex> index;
   const std::shared_ptr<TokenCounts> token_counts = std::make_shared<TokenCounts>(model);
   ModelState model_state = ModelState::loading;
   Settings settings = {};

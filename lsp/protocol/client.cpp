@@ -132,6 +132,8 @@ Client read_client(const Json& params) {
   if (const Json* settings = find_path(params, {"initializationOptions", "settings"}))
     client.settings = *settings;
   client.workspace_folders = flag(capabilities, {"workspace", "workspaceFolders"});
+  client.registers_watchers =
+      flag(capabilities, {"workspace", "didChangeWatchedFiles", "dynamicRegistration"});
   read_extension(params, client);
   client.inline_waiting = read_inline_waiting(params, client);
   return client;
@@ -152,7 +154,8 @@ Json initialize_result(const Client& client, std::string_view version, const Jso
                        const Json& kinds) {
   Json capabilities{
       {"positionEncoding", enum_name(encodings, client.encoding)},
-      {"textDocumentSync", {{"openClose", true}, {"change", text_document_sync::incremental}}},
+      {"textDocumentSync",
+       {{"openClose", true}, {"change", text_document_sync::incremental}, {"save", true}}},
       {"codeActionProvider", {{"codeActionKinds", kinds}, {"resolveProvider", false}}},
       {"executeCommandProvider", {{"commands", commands}}},
       // Static: Neovim 0.12 takes no dynamic registration. `true`, because some clients read {} as

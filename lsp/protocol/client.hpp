@@ -39,6 +39,7 @@ struct Client {
   std::vector<std::string> folders;   // URIs of the workspace's, at its start
   bool workspace_folders = false;     // tells of those that come and go
   Json settings;                      // of initializationOptions; null: none
+  bool registers_watchers = false;    // of files, when it is asked to
   std::int64_t protocol = 0;          // of hearth/*; 0: not spoken
   std::int64_t refused_protocol = 0;  // of hearth/*, too old to be served; 0: none
   std::set<std::string, std::less<>> features;

@@ -3,14 +3,22 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace hearth::lsp {
 
 enum class LogLevel : std::uint8_t { trace, debug, info, warn, error };
+
+struct DirectoryEntry {
+  std::string name;
+  bool is_directory = false;  // else a regular file
+};
 
 class Host {
  public:
@@ -31,6 +39,25 @@ class Host {
   virtual std::string write_answer(std::string_view name, std::string_view text) = 0;
   // The day on which a file written now is removed, "2026-12-06"; empty: never.
   virtual std::string answers_kept_until() const = 0;
+
+  // Files of the workspaces, for work in the background: they block, and may be called from any
+  // thread. A host that shows no files answers as these do.
+  //
+  // The folders and regular files in the folder `path`, by name; nothing of one that cannot be
+  // read.
+  virtual std::vector<DirectoryEntry> list_directory(const std::string& /*path*/) const {
+    return {};
+  }
+  // Nothing where it is no regular file, cannot be read, or has more than `max_bytes`.
+  virtual std::optional<std::string> read_file(const std::string& /*path*/,
+                                               std::size_t /*max_bytes*/) const {
+    return std::nullopt;
+  }
+  // Without links; nothing where nothing is there.
+  virtual std::optional<std::string> real_path(const std::string& /*path*/) const {
+    return std::nullopt;
+  }
+
   // What a client's message holds, document text above all, only ever at LogLevel::trace.
   virtual void log(LogLevel level, std::string_view message) = 0;
 };

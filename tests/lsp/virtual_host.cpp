@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "lsp/support/disk.hpp"
+
 namespace hearth::lsp::test {
 
 void VirtualHost::background(std::function<void()> work, std::function<void()> then) {
@@ -27,6 +29,25 @@ std::string VirtualHost::write_answer(std::string_view name, std::string_view te
   answers[std::string(name)] = text;
   ++answers_written;
   return "file:///state/" + std::string(name);
+}
+
+bool VirtualHost::is_file(const std::string& path) const {
+  return !files.empty() && path.starts_with(files);
+}
+
+std::vector<DirectoryEntry> VirtualHost::list_directory(const std::string& path) const {
+  return is_file(path) ? disk::list_directory(path) : std::vector<DirectoryEntry>{};
+}
+
+std::optional<std::string> VirtualHost::read_file(const std::string& path,
+                                                  std::size_t max_bytes) const {
+  if (!is_file(path)) return std::nullopt;
+  files_read.push_back(path);
+  return disk::read_file(path, max_bytes);
+}
+
+std::optional<std::string> VirtualHost::real_path(const std::string& path) const {
+  return is_file(path) ? disk::real_path(path) : std::nullopt;
 }
 
 void VirtualHost::log(LogLevel, std::string_view message) {

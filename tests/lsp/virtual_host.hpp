@@ -24,6 +24,10 @@ class VirtualHost : public Host {
   std::chrono::steady_clock::time_point now() const override { return now_; }
   std::string write_answer(std::string_view name, std::string_view text) override;
   std::string answers_kept_until() const override { return "2026-12-06"; }
+  std::vector<DirectoryEntry> list_directory(const std::string& path) const override;
+  std::optional<std::string> read_file(const std::string& path,
+                                       std::size_t max_bytes) const override;
+  std::optional<std::string> real_path(const std::string& path) const override;
   void log(LogLevel level, std::string_view message) override;
 
   // Runs what is posted, until nothing is.
@@ -34,11 +38,15 @@ class VirtualHost : public Host {
   std::size_t timers() const { return timers_.size(); }
 
   bool disk_full = false;
+  std::string files;  // a folder of the disk; what is not below it is not there. Empty: no files
   std::map<std::string, std::string> answers;  // by name
   int answers_written = 0;
   std::vector<std::string> logged;
+  mutable std::vector<std::string> files_read;  // their paths, in order
 
  private:
+  bool is_file(const std::string& path) const;
+
   using Due = std::pair<std::chrono::steady_clock::time_point, TimerId>;
   std::chrono::steady_clock::time_point now_{std::chrono::hours(1)};
   std::deque<std::function<void()>> tasks_;

@@ -1,0 +1,307 @@
+// Slices of work on another thread, and who has the next one.
+#include "lsp/context/indexer.hpp"
+
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <optional>
+#include <utility>
+
+#include "lsp/context/ignore_rules.hpp"
+#include "lsp/protocol/source_path.hpp"
+#include "lsp/protocol/uri.hpp"
+
+namespace hearth::lsp {
+namespace {
+
+// A slice ends after so much: what a person waits for may need its thread.
+constexpr std::size_t slice_files = 32;
+constexpr std::chrono::milliseconds slice_time{50};
+
+std::optional<std::string> file_path(std::string_view uri) {
+  if (!uri.starts_with("file:")) return std::nullopt;
+  std::string path = path_of(uri);
+  while (path.size() > 1 && path.ends_with('/')) path.pop_back();
+  if (!path.starts_with('/')) return std::nullopt;
+  return path;
+}
+
+bool is_inside(std::string_view path, std::string_view folder) {
+  return path.size() > folder.size() + 1 && path.starts_with(folder) &&
+         (path[folder.size()] == '/' || folder == "/");
+}
+
+std::string_view relative(std::string_view path, std::string_view folder) {
+  return path.substr(folder == "/" ? 1 : folder.size() + 1);
+}
+
+std::string below(const std::string& folder, const std::string& name) {
+  return folder == "/" ? folder + name : folder + "/" + name;
+}
+
+// Of code, which declares what other code calls.
+const Language* code_language(const std::string& path) {
+  const Language* language = find_language("", file_uri(path));
+  return language != nullptr && !language->uses.empty() ? language : nullptr;
+}
+
+}  // namespace
+
+// What the background works on. Touched by one thread at a time.
+struct Indexer::Work {
+  Work(Host& process_host, std::shared_ptr<const Syntax> parser, IndexLimits limit)
+      : host(process_host), syntax(std::move(parser)), limits(limit) {}
+
+  void set_folders(const std::vector<std::string>& uris);
+  void walk();
+  // `document` is null where it is not open.
+  void read_again(const std::string& uri, const SnapshotPtr& document);
+  bool is_done() const { return directories.empty() && files.empty(); }
+  void add_time(std::chrono::steady_clock::time_point since) {
+    statistics.time += std::chrono::duration_cast<std::chrono::milliseconds>(host.now() - since);
+  }
+
+  Host& host;
+  const std::shared_ptr<const Syntax> syntax;
+  const IndexLimits limits;
+  const std::shared_ptr<WorkspaceIndex> index = std::make_shared<WorkspaceIndex>();
+  IndexStatistics statistics;
+
+ private:
+  bool may_be_shown(const std::string& path);
+  bool is_ignored(const std::string& path, bool is_directory, bool parent_is_known);
+  void list(const std::string& directory);
+  void read(const std::string& path);
+  void add(const std::string& path, const Language* language, const SnapshotPtr& snapshot,
+           WorkspaceIndex::Source source);
+  bool cut(IndexStatistics::Cut reason);
+
+  // Workspace folders without links, none inside of another, and repositories inside of them: each
+  // has rules for what is below it.
+  std::map<std::string, IgnoreRules> rules;
+  std::vector<std::string> roots;
+  std::deque<std::string> directories;  // to be listed
+  std::deque<std::string> files;        // to be read
+};
+
+void Indexer::Work::set_folders(const std::vector<std::string>& uris) {
+  std::vector<std::string> real;
+  for (const std::string& uri : uris) {
+    const auto path = file_path(uri);
+    if (!path) continue;
+    if (auto found = host.real_path(*path)) real.push_back(*std::move(found));
+  }
+  std::ranges::sort(real);
+  roots.clear();
+  rules.clear();
+  directories.clear();
+  files.clear();
+  for (const std::string& path : real) {
+    if (!roots.empty() && (path == roots.back() || is_inside(path, roots.back()))) continue;
+    roots.push_back(path);
+    rules.try_emplace(path, path);
+    directories.push_back(path);
+  }
+  // Rules may have changed: what is in the index and may stay there is not read again.
+  index->remove_if([&](const std::string& path) { return !may_be_shown(path); });
+  statistics.complete = false;
+  statistics.cut = IndexStatistics::Cut::none;
+}
+
+// `parent_is_known`: not to be ignored.
+bool Indexer::Work::is_ignored(const std::string& path, bool is_directory, bool parent_is_known) {
+  return std::ranges::any_of(rules, [&](const auto& entry) {
+    const auto& [folder, of_folder] = entry;
+    if (!is_inside(path, folder)) return false;
+    const std::string_view inside = relative(path, folder);
+    return parent_is_known ? of_folder.ignores_entry(inside, is_directory)
+                           : of_folder.ignores(inside, is_directory);
+  });
+}
+
+// A path without links.
+bool Indexer::Work::may_be_shown(const std::string& path) {
+  const auto root = std::ranges::find_if(
+      roots, [&](const std::string& folder) { return is_inside(path, folder); });
+  if (root == roots.end() || is_secret(file_uri(path))) return false;
+  for (std::size_t end = path.find('/', root->size() + 1); end != path.npos;
+       end = path.find('/', end + 1)) {
+    const std::string folder = path.substr(0, end);
+    if (!rules.contains(folder) && host.real_path(folder + "/.git")) {
+      rules.try_emplace(folder, folder);
+    }
+  }
+  return !is_ignored(path, false, false);
+}
+
+bool Indexer::Work::cut(IndexStatistics::Cut reason) {
+  statistics.cut = reason;
+  directories.clear();
+  files.clear();
+  return true;
+}
+
+void Indexer::Work::list(const std::string& directory) {
+  const std::vector<DirectoryEntry> entries = host.list_directory(directory);
+  const bool repository = std::ranges::any_of(
+      entries, [](const DirectoryEntry& entry) { return entry.name == ".git"; });
+  if (repository) rules.try_emplace(directory, directory);
+  for (const DirectoryEntry& entry : entries) {
+    const std::string path = below(directory, entry.name);
+    if (!entry.is_directory && code_language(path) == nullptr) continue;
+    if (is_secret(file_uri(path)) || is_ignored(path, entry.is_directory, true)) continue;
+    (entry.is_directory ? directories : files).push_back(path);
+  }
+}
+
+void Indexer::Work::add(const std::string& path, const Language* language,
+                        const SnapshotPtr& snapshot, WorkspaceIndex::Source source) {
+  index->update(path, language, declarations_of(*syntax->tree(snapshot)), source);
+}
+
+void Indexer::Work::read(const std::string& path) {
+  std::optional<std::string> text = host.read_file(path, limits.file_bytes);
+  if (!text || text->find('\0') != std::string::npos || !is_valid_utf8(*text)) {
+    index->remove(path);
+    return;
+  }
+  statistics.bytes += text->size();
+  add(path, code_language(path),
+      std::make_shared<const Snapshot>(
+          Snapshot{file_uri(path), "", 0, std::make_shared<const Text>(*std::move(text))}),
+      WorkspaceIndex::Source::disk);
+}
+
+// Files before further folders: what is near the top comes first.
+void Indexer::Work::walk() {
+  const auto begin = host.now();
+  for (std::size_t i = 0; i < slice_files && !is_done() && host.now() - begin < slice_time; ++i) {
+    if (files.empty()) {
+      const std::string directory = std::move(directories.front());
+      directories.pop_front();
+      list(directory);
+      continue;
+    }
+    if (index->files() >= limits.files && cut(IndexStatistics::Cut::files)) break;
+    if (statistics.bytes + limits.file_bytes > limits.bytes && cut(IndexStatistics::Cut::bytes)) break;
+    if (statistics.time >= limits.time && cut(IndexStatistics::Cut::time)) break;
+    const std::string path = std::move(files.front());
+    files.pop_front();
+    if (!index->contains(path)) read(path);
+  }
+  statistics.complete = is_done() && statistics.cut == IndexStatistics::Cut::none;
+}
+
+void Indexer::Work::read_again(const std::string& uri, const SnapshotPtr& document) {
+  const auto path = file_path(uri);
+  if (!path) return;
+  const auto real = host.real_path(*path);
+  if (!real) {
+    // It is gone; a document that was never written is not in a folder either.
+    index->remove(*path);
+    return;
+  }
+  const Language* language =
+      document ? find_language(document->language_id, uri) : code_language(*real);
+  const bool is_code = language != nullptr && !language->uses.empty();
+  if (!is_code || is_secret(uri) || !may_be_shown(*real)) {
+    index->remove(*real);
+  } else if (document) {
+    add(*real, language, document, WorkspaceIndex::Source::document);
+  } else {
+    index->release(*real);
+    read(*real);
+  }
+}
+
+Indexer::Indexer(Host& host, std::shared_ptr<const Syntax> syntax, Asks asks, IndexLimits limits)
+    : host_(host),
+      asks_(std::move(asks)),
+      work_(std::make_shared<Work>(host, std::move(syntax), limits)) {}
+
+std::shared_ptr<const WorkspaceIndex> Indexer::index() const {
+  return work_->index;
+}
+
+void Indexer::set_folders(std::vector<std::string> uris) {
+  folders_ = std::move(uris);
+  folders_changed_ = true;
+  pump();
+}
+
+void Indexer::changed(const std::string& uri) {
+  if (folders_.empty()) return;
+  if (path_of(uri).ends_with("/.gitignore")) folders_changed_ = true;
+  const bool first = changed_.empty();
+  changed_.insert(uri);
+  if (!first) return;
+  settled_ = false;
+  host_.after(settling, lifetime_.guard([this] {
+    settled_ = true;
+    pump();
+  }));
+}
+
+// `slice` runs elsewhere; then this goes on.
+void Indexer::run(std::function<void(Work&)> slice) {
+  busy_ = true;
+  host_.background(
+      [work = work_, slice = std::move(slice)] {
+        const auto begin = work->host.now();
+        slice(*work);
+        work->add_time(begin);
+        work->index->set_statistics(work->statistics);
+      },
+      lifetime_.guard([this] {
+        busy_ = false;
+        pump();
+      }));
+}
+
+void Indexer::pump() {
+  if (busy_) return;
+  if (std::exchange(folders_changed_, false)) {
+    run([folders = folders_](Work& work) { work.set_folders(folders); });
+  } else if (settled_ && !changed_.empty()) {
+    reread();
+  } else if (!work_->is_done()) {
+    if (!asks_.somebody_waits()) return run([](Work& work) { work.walk(); });
+    if (std::exchange(asleep_, true)) return;
+    host_.after(patience, lifetime_.guard([this] {
+      asleep_ = false;
+      pump();
+    }));
+  }
+}
+
+// Few at a time; a person did something to them, so they come before the rest.
+void Indexer::reread() {
+  std::vector<std::pair<std::string, SnapshotPtr>> files;
+  while (!changed_.empty() && files.size() < slice_files) {
+    const auto first = changed_.begin();
+    files.emplace_back(*first, asks_.open_document(*first));
+    changed_.erase(first);
+  }
+  run([files = std::move(files)](Work& work) {
+    for (const auto& [uri, document] : files) work.read_again(uri, document);
+  });
+}
+
+std::vector<std::string> Indexer::patterns() {
+  std::string extensions;
+  std::vector<std::string> patterns{"**/.gitignore"};
+  for (const Language& language : languages()) {
+    if (language.uses.empty()) continue;
+    for (const std::string_view extension : language.extensions) {
+      if (extension.starts_with('.')) {
+        extensions += (extensions.empty() ? "" : ",") + std::string(extension.substr(1));
+      } else {
+        patterns.push_back("**/" + std::string(extension));
+      }
+    }
+  }
+  patterns.push_back("**/*.{" + extensions + "}");
+  return patterns;
+}
+
+}  // namespace hearth::lsp

@@ -1,0 +1,68 @@
+// Keeps a session's WorkspaceIndex up to date: reads the files of its folders in the background, a
+// few at a time, and again what changes. Never what git ignores, what is_secret() names, what is no
+// text, and what is outside of the folders once links are followed.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "lsp/context/index.hpp"
+#include "lsp/document/syntax.hpp"
+#include "lsp/support/host.hpp"
+#include "lsp/support/lifetime.hpp"
+#include "lsp/support/text.hpp"
+
+namespace hearth::lsp {
+
+// All methods on the Host's thread, which it never blocks. One piece of work is under way at a
+// time.
+class Indexer {
+ public:
+  // While somebody waits for the machine, folders are not read on; this is how soon it asks again.
+  static constexpr std::chrono::milliseconds patience{500};
+  // What changed is read this much later, together with all that changes until then.
+  static constexpr std::chrono::milliseconds settling{1000};
+
+  struct Asks {
+    std::function<bool()> somebody_waits;
+    std::function<SnapshotPtr(const std::string& uri)> open_document;  // null: it is not open
+  };
+  // The host outlives it. `syntax` parses, and knows open documents' trees.
+  Indexer(Host& host, std::shared_ptr<const Syntax> syntax, Asks asks, IndexLimits limits = {});
+  Indexer(const Indexer&) = delete;
+  Indexer& operator=(const Indexer&) = delete;
+
+  // URIs of the workspace's folders; what is in none of them leaves the index.
+  void set_folders(std::vector<std::string> uris);
+  // A document was opened, changed or closed, or a file changed on the disk, came or went.
+  void changed(const std::string& uri);
+
+  std::shared_ptr<const WorkspaceIndex> index() const;
+
+  // Patterns of the files that matter, as workspace/didChangeWatchedFiles takes them.
+  static std::vector<std::string> patterns();
+
+ private:
+  struct Work;
+
+  void pump();
+  void run(std::function<void(Work&)> slice);
+  void reread();
+
+  Host& host_;
+  Asks asks_;
+  std::shared_ptr<Work> work_;  // belongs to the background while busy_
+  bool busy_ = false;
+  bool asleep_ = false;  // a timer will pump
+  bool folders_changed_ = false;
+  bool settled_ = false;  // what changed may be read
+  std::vector<std::string> folders_;
+  std::set<std::string> changed_;
+  Lifetime lifetime_;
+};
+
+}  // namespace hearth::lsp
