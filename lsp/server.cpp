@@ -165,6 +165,7 @@ void Server::Impl::register_documents() {
     const std::string uri = features->session.documents.close(params);
     features->session.syntax->close(uri);
     features->session.indexer.changed(uri);
+    features->session.recent_edits.closed(uri);
     features->inline_completions.closed(uri);
   });
 }
@@ -222,6 +223,7 @@ void Server::Impl::changed(Documents::Update update) {
   session.indexer.changed(uri);
   if (change.before) {
     session.last_typed = host.now();
+    session.recent_edits.changed(*change.before, *change.after, change.edits);
     session.syntax->change(change.before, change.after, change.edits);
     features->inline_completions.changed(change.after);
     return;

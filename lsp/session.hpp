@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "lsp/context/indexer.hpp"
+#include "lsp/context/recent_edits.hpp"
 #include "lsp/document/documents.hpp"
 #include "lsp/document/syntax.hpp"
 #include "lsp/jobs/session.hpp"
@@ -28,8 +29,8 @@ struct EditorSession {
         indexer(host, syntax,
                 {[this] { return somebody_waits(); },
                  [this](const std::string& uri) { return documents.find(uri); }}),
-        shown{host,   model,     jobs,    rpc,    options,
-              client, documents, folders, syntax, indexer.index()} {
+        shown{host,   model,           jobs,        rpc, options, client, documents, folders,
+              syntax, indexer.index(), recent_edits} {
     shown.settings = changed_settings(options.settings, client.settings);
   }
   EditorSession(const EditorSession&) = delete;  // `shown` refers to its members
@@ -47,6 +48,7 @@ struct EditorSession {
   const std::shared_ptr<Syntax> syntax;
   std::chrono::steady_clock::time_point last_typed;  // in any document
   Indexer indexer;
+  RecentEdits recent_edits;
   Session shown;  // to the features
 };
 

@@ -59,6 +59,9 @@ TaskInput task_input(const Session& session, SnapshotPtr snapshot, const Range& 
   input.snapshot = std::move(snapshot);
   input.syntax = session.syntax;
   input.folders = session.folders;
+  input.index = session.index;
+  input.recent_edits = session.recent_edits.newest(
+      [&](const std::string& uri) { return session.documents.find(uri); });
   return input;
 }
 

@@ -30,6 +30,10 @@ Prompt ContextPlan::fit(std::span<const std::int64_t> counts) const {
   return parts_ ? parts_->fit(Counts(texts_, counts)) : Prompt{};
 }
 
+std::vector<ContextPiece> ContextPlan::pieces(std::span<const std::int64_t> counts) const {
+  return parts_ ? parts_->pieces(Counts(texts_, counts)) : std::vector<ContextPiece>{};
+}
+
 std::int64_t total(const Counts& counts, Pieces pieces) {
   std::int64_t sum = 0;
   for (std::size_t i = pieces.begin; i < pieces.end; ++i) sum += counts[i];
@@ -92,6 +96,21 @@ std::string signature_line(const Text& text, ByteRange signature) {
   }
   line.resize(line.find_last_not_of(" {:=;") + 1);  // npos + 1 is 0
   return line;
+}
+
+std::string fence_for(std::string_view text) {
+  std::size_t longest = 2;
+  std::size_t run = 0;
+  for (const char c : text) {
+    run = c == '`' ? run + 1 : 0;
+    longest = std::max(longest, run);
+  }
+  return std::string(longest + 1, '`');
+}
+
+std::string fenced(std::string_view title, std::string_view name, const std::string& text) {
+  const std::string fence = fence_for(text);
+  return std::string(title) + "\n\n" + fence + std::string(name) + "\n" + text + fence + "\n\n";
 }
 
 std::string secret_refusal(std::string_view uri) {

@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "lsp/context/index.hpp"
 #include "lsp/document/diagnostics.hpp"
 #include "lsp/document/syntax.hpp"
 #include "lsp/support/model.hpp"
@@ -25,6 +26,20 @@ namespace hearth::lsp {
 // line of its own.
 constexpr std::int64_t template_tokens = 48;
 
+// A file that a person wants the model to see whatever they ask.
+struct PinnedText {
+  std::string path;      // as the prompt names it
+  std::string language;  // in fences; may be empty
+  std::string text;
+};
+
+// Lines of an open document that were changed lately, as they are now.
+struct RecentEdit {
+  std::string uri;
+  std::size_t first_line = 0;
+  std::string lines;
+};
+
 // What a task is about, as it was chosen in an editor. A value: it goes to another thread.
 struct TaskInput {
   SnapshotPtr snapshot;
@@ -33,8 +48,11 @@ struct TaskInput {
   std::shared_ptr<const Syntax> syntax;
   bool invoked = true;      // a person opened the menu or chose; else the cursor just moved there
   std::string instruction;  // what the person asks for in their own words; may be empty
-  std::vector<std::string> folders;  // of the workspace, as URIs
-  std::int64_t answer_tokens = 0;    // what the context is to leave to the answer
+  std::vector<std::string> folders;             // of the workspace, as URIs
+  std::int64_t answer_tokens = 0;               // what the context is to leave to the answer
+  std::shared_ptr<const WorkspaceIndex> index;  // null: nothing is known of other files
+  std::vector<PinnedText> pinned;
+  std::vector<RecentEdit> recent_edits;  // the newest first
 };
 
 // A value: copy it, keep it, share it between threads.
@@ -50,6 +68,8 @@ class ContextPlan {
   // Pure. `counts` has the tokens of each text; a missing one is taken as its bytes. The prompt,
   // the template and the answer fit the profile's limits together.
   Prompt fit(std::span<const std::int64_t> counts) const;
+  // What fit() has in that prompt, in its order, and then what it left out.
+  std::vector<ContextPiece> pieces(std::span<const std::int64_t> counts) const;
 
   // What the prompt is about: the code that was meant, or the cursor.
   ByteRange range() const { return range_; }
@@ -67,7 +87,8 @@ class ContextPlan {
   std::string subject_;
 };
 
-// The code in question and what surrounds it, then the wording. The file's name in the prompt is
+// The code in question, what surrounds it and what it uses of other files, then the wording. What
+// is beside the code never holds a line that looks like a secret. The file's name in the prompt is
 // relative to the folder that contains it; outside of all of them only its own name is shown.
 //
 // An empty selection, or one inside a function or class, means that function or class; one across

@@ -91,6 +91,23 @@ void WorkspaceIndex::update(const std::string& path, const Language* language,
   }
 }
 
+void WorkspaceIndex::admit(const std::string& uri, std::string path) {
+  const std::lock_guard lock(mutex_);
+  admitted_.insert_or_assign(uri, std::move(path));
+}
+
+void WorkspaceIndex::dismiss(const std::string& uri) {
+  const std::lock_guard lock(mutex_);
+  admitted_.erase(uri);
+}
+
+std::optional<std::string> WorkspaceIndex::admitted(const std::string& uri) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = admitted_.find(uri);
+  if (found == admitted_.end()) return std::nullopt;
+  return found->second;
+}
+
 void WorkspaceIndex::release(const std::string& path) {
   const std::lock_guard lock(mutex_);
   const auto found = files_.find(path);

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -68,6 +69,10 @@ class WorkspaceIndex {
   // In place of what the file had. From the disk it does not replace an open document's.
   void update(const std::string& path, const Language* language,
               std::vector<IndexedDeclaration> declarations, Source source);
+  // The path of an open document in a folder of the workspace that may be shown beside others.
+  void admit(const std::string& uri, std::string path);
+  void dismiss(const std::string& uri);
+  std::optional<std::string> admitted(const std::string& uri) const;
   // The document was closed: the disk counts again.
   void release(const std::string& path);
   void remove(const std::string& path);
@@ -101,6 +106,7 @@ class WorkspaceIndex {
   std::unordered_map<std::string, File> files_;  // by path
   // The files that declare a name, each once for each time that they do.
   std::unordered_map<std::string, std::vector<const std::string*>> names_;
+  std::unordered_map<std::string, std::string> admitted_;  // paths by URI
   IndexStatistics statistics_;
 };
 

@@ -183,7 +183,8 @@ void Indexer::Work::walk() {
       continue;
     }
     if (index->files() >= limits.files && cut(IndexStatistics::Cut::files)) break;
-    if (statistics.bytes + limits.file_bytes > limits.bytes && cut(IndexStatistics::Cut::bytes)) break;
+    if (statistics.bytes + limits.file_bytes > limits.bytes && cut(IndexStatistics::Cut::bytes))
+      break;
     if (statistics.time >= limits.time && cut(IndexStatistics::Cut::time)) break;
     const std::string path = std::move(files.front());
     files.pop_front();
@@ -193,6 +194,7 @@ void Indexer::Work::walk() {
 }
 
 void Indexer::Work::read_again(const std::string& uri, const SnapshotPtr& document) {
+  index->dismiss(uri);
   const auto path = file_path(uri);
   if (!path) return;
   const auto real = host.real_path(*path);
@@ -201,10 +203,11 @@ void Indexer::Work::read_again(const std::string& uri, const SnapshotPtr& docume
     index->remove(*path);
     return;
   }
+  const bool shown = !is_secret(uri) && may_be_shown(*real);
+  if (shown && document) index->admit(uri, *real);
   const Language* language =
       document ? find_language(document->language_id, uri) : code_language(*real);
-  const bool is_code = language != nullptr && !language->uses.empty();
-  if (!is_code || is_secret(uri) || !may_be_shown(*real)) {
+  if (!shown || language == nullptr || language->uses.empty()) {
     index->remove(*real);
   } else if (document) {
     add(*real, language, document, WorkspaceIndex::Source::document);
@@ -236,7 +239,7 @@ void Indexer::changed(const std::string& uri) {
   changed_.insert(uri);
   if (!first) return;
   settled_ = false;
-  host_.after(settling, lifetime_.guard([this] {
+  host_.after(debounce, lifetime_.guard([this] {
     settled_ = true;
     pump();
   }));
@@ -267,7 +270,7 @@ void Indexer::pump() {
   } else if (!work_->is_done()) {
     if (!asks_.somebody_waits()) return run([](Work& work) { work.walk(); });
     if (std::exchange(asleep_, true)) return;
-    host_.after(patience, lifetime_.guard([this] {
+    host_.after(retry_interval, lifetime_.guard([this] {
       asleep_ = false;
       pump();
     }));

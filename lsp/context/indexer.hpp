@@ -23,9 +23,9 @@ namespace hearth::lsp {
 class Indexer {
  public:
   // While somebody waits for the machine, folders are not read on; this is how soon it asks again.
-  static constexpr std::chrono::milliseconds patience{500};
+  static constexpr std::chrono::milliseconds retry_interval{500};
   // What changed is read this much later, together with all that changes until then.
-  static constexpr std::chrono::milliseconds settling{1000};
+  static constexpr std::chrono::milliseconds debounce{1000};
 
   struct Asks {
     std::function<bool()> somebody_waits;

@@ -40,6 +40,7 @@ std::string joined(const Counts& counts, Pieces pieces);
 struct ContextPlan::Parts {
   virtual ~Parts() = default;
   virtual Prompt fit(const Counts& counts) const = 0;
+  virtual std::vector<ContextPiece> pieces(const Counts& /*counts*/) const { return {}; }
 };
 
 // More text than this per token of a budget is not looked at: code has three or four bytes a token.
@@ -60,6 +61,11 @@ std::string import_lines(const Text& text, std::span<const ByteRange> imports);
 
 // A declaration's signature on one line, without what leads to its body.
 std::string signature_line(const Text& text, ByteRange signature);
+
+// Backticks that the text does not hold as many of in a row.
+std::string fence_for(std::string_view text);
+// A title, then `text` in a fence for the language `name`.
+std::string fenced(std::string_view title, std::string_view name, const std::string& text);
 
 // The sentence for a document that is_secret() names.
 std::string secret_refusal(std::string_view uri);

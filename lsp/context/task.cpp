@@ -7,6 +7,7 @@
 
 #include "lsp/context/context.hpp"
 #include "lsp/context/parts.hpp"
+#include "lsp/context/surroundings.hpp"
 #include "lsp/context/wording.hpp"
 #include "lsp/document/indentation.hpp"
 #include "lsp/protocol/source_path.hpp"
@@ -15,16 +16,12 @@
 namespace hearth::lsp {
 namespace {
 
-// Outline and imports may each take this part of the prompt.
-constexpr std::int64_t surroundings_share = 8;
-
 struct TaskParts final : ContextPlan::Parts {
   std::int64_t room = 0;
   std::size_t system = 0;
   std::size_t header = 0;
-  std::vector<std::size_t> outlines;   // the fuller one first; empty: none is shown
-  std::optional<std::size_t> imports;  // empty: none is shown
-  std::size_t label = 0;               // before the code where anything is above it
+  Surroundings beside;
+  std::size_t label = 0;  // before the code where anything is above it
   std::size_t fence = 0;
   Pieces code;
   std::optional<std::size_t> gap;  // pieces before and after it do not adjoin: too long to count
@@ -34,11 +31,17 @@ struct TaskParts final : ContextPlan::Parts {
   std::string comment_end;
   std::size_t fence_end = 0;
   std::size_t instruction = 0;
+  std::string subject;
 
   Prompt fit(const Counts& counts) const override;
+  std::vector<ContextPiece> pieces(const Counts& counts) const override;
 
  private:
   std::string cut(const Counts& counts, std::int64_t left) const;
+  std::int64_t room_for_code(const Counts& counts) const;
+  bool is_whole(const Counts& counts) const;
+  std::vector<const Section*> sections() const;
+  std::vector<Choice> chosen(const Counts& counts) const;
 };
 
 std::string left_out(std::int64_t lines, std::string_view begin, std::string_view end) {
@@ -72,36 +75,87 @@ std::string TaskParts::cut(const Counts& counts, std::int64_t left) const {
   return text + left_out(std::max<std::int64_t>(missing, 1), comment_begin, comment_end) + end;
 }
 
+std::int64_t TaskParts::room_for_code(const Counts& counts) const {
+  return room - counts[system] - counts[header] - counts[fence] - counts[fence_end] -
+         counts[instruction];
+}
+
+bool TaskParts::is_whole(const Counts& counts) const {
+  return !gap && total(counts, code) <= room_for_code(counts);
+}
+
+// In the order of the prompt.
+std::vector<const Section*> TaskParts::sections() const {
+  std::vector<const Section*> all;
+  for (const auto* part : {&beside.project, &beside.above, &beside.below}) {
+    for (const Section& section : *part) all.push_back(&section);
+  }
+  return all;
+}
+
+// By section: as much as fits beside the code, nothing where that does not fit itself.
+std::vector<Choice> TaskParts::chosen(const Counts& counts) const {
+  const std::int64_t left =
+      is_whole(counts) ? room_for_code(counts) - total(counts, code) - counts[label] : 0;
+  return choose(sections(), counts, room, left);
+}
+
 Prompt TaskParts::fit(const Counts& counts) const {
-  std::int64_t left = room - counts[system] - counts[header] - counts[fence] - counts[fence_end] -
-                      counts[instruction];
-  const std::int64_t needed = total(counts, code);
-  const std::int64_t share = room / surroundings_share;
-
-  // What is above the code: as much as fits beside it, the outline before the imports.
-  std::int64_t beside = gap ? 0 : left - needed - counts[label];
-  const auto fits = [&](std::size_t text) {
-    return counts[text] <= share && counts[text] <= beside;
+  const std::vector<Choice> choices = chosen(counts);
+  Message user{Role::user, {}};
+  std::size_t next = 0;
+  const auto add = [&](const std::vector<Section>& part, bool boundary) {
+    bool any = false;
+    for (const Section& section : part) {
+      std::string text = text_of(section, choices[next++], counts);
+      if (text.empty()) continue;
+      user.segments.push_back({std::move(text), section.provenance, boundary, section.why});
+      any = true;
+    }
+    return any;
   };
-  std::vector<std::pair<std::size_t, Provenance>> above;
-  if (const auto outline = std::ranges::find_if(outlines, fits); outline != outlines.end()) {
-    above.emplace_back(*outline, Provenance::outline);
-    beside -= counts[*outline];
-  }
-  if (imports && fits(*imports)) above.emplace_back(*imports, Provenance::imports);
-
-  Message system_line{Role::system, {{counts.text(system), Provenance::system, true}}};
-  Message user{Role::user, {{counts.text(header), Provenance::file, false}}};
-  for (const auto& [text, provenance] : above) {
-    user.segments.push_back({counts.text(text), provenance, true});
-  }
-  std::string shown = above.empty() ? "" : counts.text(label);
+  add(beside.project, true);
+  user.segments.push_back({counts.text(header), Provenance::file, false});
+  std::string shown = add(beside.above, true) ? counts.text(label) : "";
   shown += counts.text(fence);
-  shown += !gap && needed <= left ? joined(counts, code) : cut(counts, left);
+  shown += is_whole(counts) ? joined(counts, code) : cut(counts, room_for_code(counts));
   shown += counts.text(fence_end);
   user.segments.push_back({std::move(shown), Provenance::selection, true});
+  add(beside.below, false);
   user.segments.push_back({counts.text(instruction), Provenance::instruction, false});
+  Message system_line{Role::system, {{counts.text(system), Provenance::system, true}}};
   return {Prompt::Kind::chat, {std::move(system_line), std::move(user)}, {}, {}};
+}
+
+std::vector<ContextPiece> TaskParts::pieces(const Counts& counts) const {
+  const std::vector<Choice> choices = chosen(counts);
+  std::vector<ContextPiece> shown;
+  std::vector<ContextPiece> not_shown;
+  std::size_t next = 0;
+  const auto add = [&](const std::vector<Section>& part) {
+    for (const Section& section : part) {
+      const Choice& choice = choices[next++];
+      for (std::size_t i = 0; i < section.candidates.size(); ++i) {
+        const Candidate& candidate = section.candidates[i];
+        const std::string& reason = choice.left_out[i];
+        (reason.empty() ? shown : not_shown)
+            .push_back({section.provenance, candidate.title, candidate.why, reason,
+                        counts[candidate.text]});
+      }
+    }
+  };
+  shown.push_back({Provenance::system, "system line", "the model's own", "", counts[system]});
+  add(beside.project);
+  shown.push_back({Provenance::file, "the file's name", "where the code is", "", counts[header]});
+  add(beside.above);
+  const bool whole = is_whole(counts);
+  shown.push_back({Provenance::selection, subject, "what is asked about",
+                   whole ? "" : "its middle does not fit",
+                   whole ? total(counts, code) : room_for_code(counts)});
+  add(beside.below);
+  shown.push_back({Provenance::instruction, "the task", "what is asked", "", counts[instruction]});
+  shown.insert(shown.end(), not_shown.begin(), not_shown.end());
+  return shown;
 }
 
 std::string_view line(const Text& text, std::size_t index) {
@@ -190,52 +244,10 @@ std::string dedented(const Text& text, const Code& code) {
   return result;
 }
 
-// Backticks that the text does not hold as many of in a row.
-std::string fence_for(std::string_view text) {
-  std::size_t longest = 2;
-  std::size_t run = 0;
-  for (const char c : text) {
-    run = c == '`' ? run + 1 : 0;
-    longest = std::max(longest, run);
-  }
-  return std::string(longest + 1, '`');
-}
-
-std::string fenced(std::string_view title, std::string_view name, const std::string& text) {
-  const std::string fence = fence_for(text);
-  return std::string(title) + "\n\n" + fence + std::string(name) + "\n" + text + fence + "\n\n";
-}
-
-// One line for each declaration, its signature.
-std::string outline_lines(const Text& text, std::span<const Declaration> outline, int deepest) {
-  std::string lines;
-  for (const Declaration& declaration : outline) {
-    if (declaration.depth > deepest) continue;
-    lines += std::string(static_cast<std::size_t>(declaration.depth) * 2, ' ') +
-             signature_line(text, declaration.signature) + '\n';
-  }
-  return lines;
-}
-
-void add_surroundings(const SyntaxTree& tree, std::string_view name, std::size_t max_bytes,
-                      TaskParts& parts, std::vector<std::string>& texts) {
-  const Text& text = *tree.snapshot().text;
-  const auto add = [&](std::string_view title, const std::string& lines) {
-    texts.push_back(fenced(title, name, lines));
-    return texts.size() - 1;
-  };
-  const std::vector<Declaration> outline = tree.outline();
-  if (outline.size() > 1) {
-    for (const int deepest : {1, 0}) {
-      const std::string lines = outline_lines(text, outline, deepest);
-      if (lines.size() > max_bytes) continue;
-      parts.outlines.push_back(add("Outline of the file:", lines));
-    }
-  }
-  const std::string imports = import_lines(text, tree.imports());
-  if (!imports.empty() && imports.size() <= max_bytes) {
-    parts.imports = add("Its imports:", imports);
-  }
+// What it says about them itself is not said twice.
+bool mentions_diagnostics(const Wording& wording) {
+  return wording.text.find("{diagnostics}") != std::string::npos ||
+         wording.text.find("{problem}") != std::string::npos;
 }
 
 }  // namespace
@@ -284,7 +296,11 @@ ContextPlan plan_task(const TaskInput& input, const ModelProfile& profile, const
   const std::string path = display_path(snapshot->uri, input.folders);
   parts->header =
       add(std::string("File: ") + path + (name.empty() ? "" : " (" + name + ")") + "\n\n");
-  if (profile.surroundings) add_surroundings(*tree, name, max_bytes, *parts, plan.texts_);
+  if (profile.surroundings) {
+    parts->beside = find_surroundings(input, *tree, code.range, name, max_bytes,
+                                      !mentions_diagnostics(wording), plan.texts_);
+  }
+  parts->subject = code.subject;
   parts->label = add("The code in question:\n\n");
   parts->fence = add(fence + name + "\n");
   parts->lines = count_lines(shown);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "lsp/context/index.hpp"
+#include "lsp/context/recent_edits.hpp"
 #include "lsp/context/token_counts.hpp"
 #include "lsp/document/documents.hpp"
 #include "lsp/document/syntax.hpp"
@@ -35,6 +36,7 @@ struct Session {
   const std::vector<std::string>& folders;  // URIs of the workspace's
   const std::shared_ptr<Syntax> syntax;     // work on other threads keeps it alive
   const std::shared_ptr<const WorkspaceIndex> index;
+  const RecentEdits& recent_edits;
   const std::shared_ptr<TokenCounts> token_counts = std::make_shared<TokenCounts>(model);
   ModelState model_state = ModelState::loading;
   Settings settings = {};

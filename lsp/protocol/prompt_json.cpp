@@ -1,7 +1,7 @@
 // Prompts as JSON: {"kind": "chat", "messages": [{"role", "segments"}]}, an assistant's message
 // with "generated": [tokens] where they are known, or
 // {"kind": "fill_in_the_middle", "prefix": […], "suffix": […]}; a segment is
-// {"text", "provenance"} with "boundary": true where one lies.
+// {"text", "provenance"} with "boundary": true where one lies, and "why" where it is known.
 #include "lsp/protocol/prompt_json.hpp"
 
 #include <array>
@@ -15,8 +15,9 @@ namespace {
 
 const std::array provenances{
     name(Provenance::system),      name(Provenance::project),     name(Provenance::outline),
-    name(Provenance::imports),     name(Provenance::file),        name(Provenance::selection),
-    name(Provenance::diagnostics), name(Provenance::instruction), name(Provenance::answer)};
+    name(Provenance::imports),     name(Provenance::signatures),  name(Provenance::file),
+    name(Provenance::selection),   name(Provenance::diagnostics), name(Provenance::edits),
+    name(Provenance::instruction), name(Provenance::answer)};
 const std::array roles{name(Role::system), name(Role::user), name(Role::assistant)};
 constexpr std::array<std::string_view, 2> kinds{"chat", "fill_in_the_middle"};
 
@@ -25,9 +26,15 @@ Json segments_json(const std::vector<Segment>& segments) {
   for (const Segment& segment : segments) {
     Json json{{"text", segment.text}, {"provenance", enum_name(provenances, segment.provenance)}};
     if (segment.boundary) json["boundary"] = true;
+    if (!segment.why.empty()) json["why"] = segment.why;
     array.push_back(std::move(json));
   }
   return array;
+}
+
+// Empty where there is none: what was written before has no "why".
+std::string text_at(const Json& object, const char* name) {
+  return find(object, name) != nullptr ? string_member(object, name) : std::string();
 }
 
 std::vector<Segment> segments_member(const Json& object, const char* name) {
@@ -35,7 +42,7 @@ std::vector<Segment> segments_member(const Json& object, const char* name) {
   for (const Json& json : array_member(object, name)) {
     segments.push_back({string_member(json, "text"),
                         enum_member<Provenance>(provenances, json, "provenance"),
-                        flag(json, {"boundary"})});
+                        flag(json, {"boundary"}), text_at(json, "why")});
   }
   return segments;
 }

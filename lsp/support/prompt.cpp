@@ -25,12 +25,16 @@ std::string_view name(Provenance provenance) {
       return "outline";
     case Provenance::imports:
       return "imports";
+    case Provenance::signatures:
+      return "signatures";
     case Provenance::file:
       return "file";
     case Provenance::selection:
       return "selection";
     case Provenance::diagnostics:
       return "diagnostics";
+    case Provenance::edits:
+      return "edits";
     case Provenance::instruction:
       return "instruction";
     case Provenance::answer:

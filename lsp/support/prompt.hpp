@@ -15,9 +15,11 @@ enum class Provenance : std::uint8_t {
   project,      // what holds for the whole project
   outline,      // of the file
   imports,      // of the file
+  signatures,   // of other files' declarations that the code uses
   file,         // text around the place that is asked about
   selection,    // the code that is asked about
   diagnostics,  // from the client
+  edits,        // lines that were changed a moment ago
   instruction,  // the task's wording
   answer,       // the model's own, to an earlier question
 };
@@ -30,6 +32,17 @@ struct Segment {
   std::string text;
   Provenance provenance = Provenance::file;
   bool boundary = false;
+  std::string why = {};  // it is here, for people; may be empty
+};
+
+// What a planner weighed for a prompt: shown, or left out for a reason. For people who look at a
+// prompt.
+struct ContextPiece {
+  Provenance provenance = Provenance::file;
+  std::string title;     // "take in src/shelf.py"
+  std::string why;       // it would help
+  std::string left_out;  // why it is not in the prompt; empty: it is
+  std::int64_t tokens = 0;
 };
 
 enum class Role : std::uint8_t { system, user, assistant };

@@ -54,7 +54,7 @@ struct World {
     indexer.set_folders({file_uri(root.string())});
     host.run();
   }
-  void settle() { host.advance(Indexer::settling); }
+  void settle() { host.advance(Indexer::debounce); }
   // The files that declare a name, relative to the workspace.
   std::string where(std::string_view name) const {
     std::string paths;
@@ -186,7 +186,7 @@ TEST_CASE("an ignored file is not even opened") {
 }
 
 TEST_CASE("a changed file is read again within two seconds") {
-  static_assert(Indexer::settling <= std::chrono::seconds{2});
+  static_assert(Indexer::debounce <= std::chrono::seconds{2});
   World world;
   world.file("a.py", "def before():\n    pass\n");
   world.read();
@@ -231,7 +231,7 @@ TEST_CASE("reading stands still while somebody waits") {
   CHECK(world.host.files_read.empty());
   CHECK_FALSE(world.indexer.index()->statistics().complete);
   world.waits = false;
-  world.host.advance(Indexer::patience);
+  world.host.advance(Indexer::retry_interval);
   CHECK(world.where("a") == "a.py ");
 }
 
