@@ -12,6 +12,7 @@
 
 #include "daemon/commands/commands.hpp"
 #include "daemon/platform/format.hpp"
+#include "daemon/platform/installation.hpp"
 #include "daemon/platform/interrupt_flag.hpp"
 #include "engine/engine.hpp"
 
@@ -20,9 +21,15 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+constexpr int published_experts = 512;
+constexpr int tiny_experts = 32;
+constexpr const char* embedded = "ember";
+
 struct DummyFlags {
   int layers = 8;
-  int experts = 512;
+  std::optional<int> experts;
+  std::optional<int> hidden;  // empty: the published shapes
+  std::string fim = "published";
   engine::DummyOptions options;
 };
 
@@ -38,9 +45,22 @@ std::string left(const engine::DummyProgress& now, double speed) {
   return ", " + show_time(std::chrono::seconds(std::llround(seconds))) + " left";
 }
 
-int run_dummy(const DummyFlags& flags) {
+engine::DummyOptions options_of(const DummyFlags& flags) {
   engine::DummyOptions options = flags.options;
-  options.config = engine::published_config(flags.layers, flags.experts);
+  options.config =
+      flags.hidden
+          ? engine::tiny_config(*flags.hidden, flags.layers, flags.experts.value_or(tiny_experts))
+          : engine::published_config(flags.layers, flags.experts.value_or(published_experts));
+  std::error_code ignored;
+  if (options.tokenizer == embedded && !std::filesystem::exists(embedded, ignored)) {
+    options.tokenizer = embedded_model();
+  }
+  if (flags.fim != "published") options.fim_order = engine::FimOrder::suffix_first;
+  return options;
+}
+
+int run_dummy(const DummyFlags& flags) {
+  const engine::DummyOptions options = options_of(flags);
 
   const InterruptFlag interrupt;
   const auto started = Clock::now();
@@ -73,17 +93,22 @@ int run_dummy(const DummyFlags& flags) {
 
 void add_dummy(CLI::App& app, Command& chosen) {
   auto* command = app.add_subcommand(
-      "dummy", "Writes a checkpoint of the real shapes with random weights, to measure with");
+      "dummy", "Writes a checkpoint with random weights, of the real shapes or tiny, to measure with");
   command->alias("synth");  // its name in 0.1
   auto flags = std::make_shared<DummyFlags>();
   command->add_option("--layers", flags->layers, "Layers; the published models have 48")
       ->required()
       ->check(CLI::Range(1, 1024));
   command
+      ->add_option("--hidden", flags->hidden,
+                   "A tiny model of this hidden size, a multiple of 128, with a context of 8,192\n"
+                   "tokens; without it the published shapes, 2,048")
+      ->check(CLI::Range(1, engine::max_tiny_hidden));
+  command
       ->add_option("--experts", flags->experts,
-                   "Experts in each layer, 10 of which are chosen for a token")
-      ->check(CLI::Range(1, 4096))
-      ->capture_default_str();
+                   "Experts in each layer, 10 of which are chosen for a token; by default 512.\n"
+                   "With --hidden 32, of which 4 are chosen")
+      ->check(CLI::Range(1, 4096));
   command->add_option("--out", flags->options.out, "The new checkpoint's directory")->required();
   command
       ->add_option(
@@ -97,9 +122,16 @@ void add_dummy(CLI::App& app, Command& chosen) {
       ->capture_default_str();
   command->add_flag("--sparse", flags->options.sparse,
                     "Leave holes for the experts' weights: they read as zeros and take no space");
-  command->add_option("--tokenizer", flags->options.tokenizer,
-                      "A checkpoint's directory or a tokenizer.json to copy. Without it the\n"
-                      "checkpoint runs on token ids only");
+  auto* tokenizer =
+      command->add_option("--tokenizer", flags->options.tokenizer,
+                          "A checkpoint's directory or a tokenizer.json to copy; \"ember\": the\n"
+                          "embedded checkpoint's. Without it the checkpoint runs on token ids only");
+  command
+      ->add_option("--fim", flags->fim,
+                   "Order of fill in the middle: as published, prefix first, or suffix first")
+      ->check(CLI::IsMember({"published", "suffix-first"}))
+      ->needs(tokenizer)
+      ->capture_default_str();
   command->footer(
       "A layer of 512 experts takes 1.65 GB, everything else 1.24 GB.\n"
       "Nothing is written if the disk has too little free space; an interrupted run\n"
@@ -110,7 +142,8 @@ void add_dummy(CLI::App& app, Command& chosen) {
       "  hearth dummy --layers 8 --mtp --out benchmark       # 16.1 GB\n"
       "  hearth dummy --layers 8 --skew 2 --out skewed       # 14.4 GB\n"
       "  hearth dummy --layers 48 --sparse --out hollow      # 3.0 GB, looks like 79 GB\n"
-      "  hearth dummy --layers 48 --experts 16 --out deep    # 5.4 GB\n");
+      "  hearth dummy --layers 48 --experts 16 --out deep    # 5.4 GB\n"
+      "  hearth dummy --hidden 256 --layers 4 --tokenizer ember --out tiny   # 12 MB\n");
   command->callback([&chosen, flags] { chosen = [flags] { return run_dummy(*flags); }; });
 }
 

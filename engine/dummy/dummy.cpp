@@ -36,7 +36,6 @@ namespace fs = std::filesystem;
 constexpr std::uint64_t block = 4096;  // what direct writes are aligned to
 constexpr std::uint64_t portion_bytes = 8 << 20;
 constexpr int writers = 2;  // one makes values while the other writes
-constexpr int attention_interval = 4;
 constexpr std::chrono::milliseconds report_interval{100};
 
 constexpr std::array tokenizer_files{"tokenizer.json",
@@ -62,7 +61,14 @@ struct TextFile {
   std::string content;
 };
 
-TextFile config_file(const ModelConfig& config, const std::vector<DummyShard>& shards) {
+// The ids that end a text and an answer: the published ones, unless a tokenizer has others.
+struct EndIds {
+  TokenId text = 151643;
+  TokenId answer = 151645;
+};
+
+TextFile config_file(const ModelConfig& config, const std::vector<DummyShard>& shards,
+                     const EndIds& end) {
   nlohmann::ordered_json unquantised = nlohmann::ordered_json::array();
   constexpr std::string_view suffix = ".weight";
   for (const DummyShard& shard : shards) {
@@ -75,9 +81,9 @@ TextFile config_file(const ModelConfig& config, const std::vector<DummyShard>& s
       {"architectures", {"Qwen3NextForCausalLM"}},
       {"attention_bias", false},
       {"attention_dropout", 0.0},
-      {"bos_token_id", 151643},
+      {"bos_token_id", end.text},
       {"decoder_sparse_step", 1},
-      {"eos_token_id", 151645},
+      {"eos_token_id", end.answer},
       {"full_attention_interval", attention_interval},
       {"head_dim", config.head_dim},
       {"hidden_act", "silu"},
@@ -121,11 +127,11 @@ TextFile config_file(const ModelConfig& config, const std::vector<DummyShard>& s
   return {"config.json", document.dump(2) + "\n"};
 }
 
-TextFile generation_file() {
-  const nlohmann::ordered_json document{{"bos_token_id", 151643},
-                                        {"pad_token_id", 151643},
+TextFile generation_file(const EndIds& end) {
+  const nlohmann::ordered_json document{{"bos_token_id", end.text},
+                                        {"pad_token_id", end.text},
                                         {"do_sample", true},
-                                        {"eos_token_id", {151645, 151643}},
+                                        {"eos_token_id", {end.answer, end.text}},
                                         {"temperature", 0.7},
                                         {"top_p", 0.8},
                                         {"top_k", 20}};
@@ -156,32 +162,58 @@ TextFile index_file(const std::vector<DummyShard>& shards) {
   return {"model.safetensors.index.json", json + "  }\n}\n"};
 }
 
-// The files that stand for the tokenizer, once it is known that the model can use it.
-std::vector<TextFile> read_tokenizer(const DummyOptions& options) {
-  if (options.tokenizer.empty()) return {};
+// What a checkpoint has of its tokenizer.
+struct TokenizerPart {
+  std::vector<TextFile> files;
+  std::int64_t vocab_size = 4'096;  // without one: for token ids
+  EndIds end;
+};
+
+// A file's or its directory's, as either may be named.
+fs::path tokenizer_directory(const fs::path& named) {
   std::error_code ignored;  // what cannot be looked at is no directory to us
-  fs::path directory = options.tokenizer;
-  if (!fs::is_directory(directory, ignored)) {
-    if (directory.filename() != "tokenizer.json") {
-      throw Error(directory.string() +
-                  ": expected a checkpoint's directory or a file named tokenizer.json");
-    }
-    directory = directory.parent_path();
+  if (fs::is_directory(named, ignored)) return named;
+  if (named.filename() != "tokenizer.json") {
+    throw Error(named.string() +
+                ": expected a checkpoint's directory or a file named tokenizer.json");
   }
+  return named.parent_path();
+}
+
+// Once it is known that the model can use it.
+TokenizerPart read_tokenizer(const DummyOptions& options) {
+  TokenizerPart part;
+  if (options.tokenizer.empty()) return part;
+  const fs::path directory = tokenizer_directory(options.tokenizer);
+  const fs::path file = directory / "tokenizer.json";
   const Tokenizer tokenizer = Tokenizer::load(directory);
-  if (tokenizer.vocab_size() > static_cast<std::size_t>(options.config.vocab_size)) {
-    throw Error((directory / "tokenizer.json").string() + ": its " +
-                std::to_string(tokenizer.vocab_size()) + " tokens are more than the model's " +
-                std::to_string(options.config.vocab_size));
+  const auto tokens = static_cast<std::int64_t>(tokenizer.vocab_size());
+  part.vocab_size = (tokens + 127) / 128 * 128;
+  const std::int64_t room = options.config.vocab_size;
+  if (room > 0 && tokens > room) {
+    throw Error(file.string() + ": its " + std::to_string(tokens) +
+                " tokens are more than the model's " + std::to_string(room));
   }
   read_profile(directory, options.config, tokenizer, {});  // throws for one without ChatML's tokens
-
-  std::vector<TextFile> files;
+  for (const char* content : {"<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"}) {
+    if (options.fim_order == FimOrder::suffix_first && !tokenizer.special(content)) {
+      throw Error(file.string() + ": no added token " + content +
+                  ", which fill in the middle needs");
+    }
+  }
+  part.end.text = tokenizer.special("<|endoftext|>").value_or(part.end.text);
+  part.end.answer = tokenizer.special("<|im_end|>").value_or(part.end.answer);
   for (const char* name : tokenizer_files) {
     if (!file_exists(directory / name)) continue;
-    files.push_back({name, read_text(directory / name, max_json_bytes)});
+    part.files.push_back({name, read_text(directory / name, max_json_bytes)});
   }
-  return files;
+  return part;
+}
+
+// What the profile of this checkpoint has beside what published ones have in common.
+std::vector<TextFile> profile_files(const DummyOptions& options) {
+  if (options.fim_order == FimOrder::prefix_first) return {};
+  return {{"hearth.json", "{\"fim_order\": \"suffix_first\"}\n"}};
 }
 
 // --- Where it is written ----------------------------------------------------------------------
@@ -403,43 +435,20 @@ void require_space(const fs::path& out, const DummyOptions& options, std::uint64
 
 }  // namespace
 
-ModelConfig published_config(int layers, int experts) {
-  ModelConfig config;
-  config.vocab_size = 151'936;
-  config.hidden_size = 2048;
-  config.max_position_embeddings = 262'144;
-  config.rms_norm_eps = 1e-6F;
-  for (int layer = 1; layer <= layers; ++layer) {
-    config.layers.push_back(layer % attention_interval == 0 ? LayerKind::full_attention
-                                                            : LayerKind::linear_attention);
-  }
-  config.num_attention_heads = 16;
-  config.num_key_value_heads = 2;
-  config.head_dim = 256;
-  config.rotary_dim = 64;
-  config.rope_theta = 10'000'000;
-  config.linear_num_key_heads = 16;
-  config.linear_num_value_heads = 32;
-  config.linear_key_head_dim = 128;
-  config.linear_value_head_dim = 128;
-  config.linear_conv_kernel_dim = 4;
-  config.num_experts = experts;
-  config.num_experts_per_tok = std::min(10, experts);
-  config.moe_intermediate_size = 512;
-  config.shared_expert_intermediate_size = 512;
-  return config;
-}
-
-std::optional<DummySummary> write_dummy(const DummyOptions& options,
+std::optional<DummySummary> write_dummy(const DummyOptions& asked_for,
                                         const std::function<void(const DummyProgress&)>& progress,
                                         const std::atomic<bool>* stop) {
-  const std::vector<TextFile> tokenizer = read_tokenizer(options);
+  const TokenizerPart tokenizer = read_tokenizer(asked_for);
+  DummyOptions options = asked_for;
+  if (options.config.vocab_size == 0) options.config.vocab_size = tokenizer.vocab_size;
   const std::vector<DummyShard> shards =
       lay_out(list_tensors(options.config, options.mtp), options.shard_bytes);
   const std::vector<Portion> portions = portions_of(shards, options.sparse);
-  std::vector<TextFile> texts{config_file(options.config, shards), generation_file(),
-                              index_file(shards)};
-  texts.insert(texts.end(), tokenizer.begin(), tokenizer.end());
+  std::vector<TextFile> texts{config_file(options.config, shards, tokenizer.end),
+                              generation_file(tokenizer.end), index_file(shards)};
+  for (const std::vector<TextFile>& more : {tokenizer.files, profile_files(options)}) {
+    texts.insert(texts.end(), more.begin(), more.end());
+  }
   parse_config(texts.front().content, "the checkpoint's config.json");  // refuses odd shapes
 
   DummySummary summary{.shards = shards.size(), .bytes = tensor_bytes(shards)};

@@ -10,16 +10,26 @@
 #include <optional>
 
 #include "engine/checkpoint/model_config.hpp"
+#include "engine/tokenizer/profile.hpp"
 
 namespace hearth::engine {
 
-// The 80B model's shapes with another number of layers (every fourth is full attention) and experts
-// (of which at most 10 are chosen for a token).
+inline constexpr int attention_interval = 4;  // every fourth layer is full attention
+
+// The 80B model's shapes with another number of layers and experts (of which at most 10 are chosen
+// for a token).
 ModelConfig published_config(int layers, int experts);
+
+// A small model after the same plan, with a context of 8,192 tokens: some megabytes, which compute
+// quickly. Heads and experts follow the hidden size, a multiple of 128; at most 4 experts are
+// chosen. Its vocabulary is the tokenizer's (vocab_size is 0). Throws Error for what is no such size.
+inline constexpr int max_tiny_hidden = 1'024;
+ModelConfig tiny_config(int hidden, int layers, int experts);
 
 struct DummyOptions {
   std::filesystem::path out;  // the new checkpoint's directory: absent or empty
-  // Every shape; the layers must have full attention at every fourth and nowhere else.
+  // Every shape; the layers must have full attention at every fourth and nowhere else. A vocab_size
+  // of 0 is as many tokens as the tokenizer has.
   ModelConfig config = published_config(48, 512);
   bool mtp = false;     // with the multi-token-prediction head
   bool sparse = false;  // experts' weights are holes in the files, which read as zeros
@@ -30,6 +40,8 @@ struct DummyOptions {
   std::uint64_t seed = 0;  // the same seed gives the same bytes
   // A checkpoint's directory or a tokenizer.json, copied with the files beside it; empty: none.
   std::filesystem::path tokenizer;
+  // Other than the published one it is written into a hearth.json; needs a tokenizer.
+  FimOrder fim_order = FimOrder::prefix_first;
   std::uint64_t shard_bytes = 5'000'000'000;  // no shard is larger, unless one tensor is
   std::optional<std::uint64_t> free_bytes;    // taken for what the file system has free
 };

@@ -62,6 +62,10 @@ TEST_CASE("a wrong call is told in one line, with exit code 2") {
                                 "generate --raw --fim-prefix x",
                                 "dummy --out x",
                                 "dummy --layers 0 --out x",
+                                "dummy --hidden 256 --layers 0 --out x",
+                                "dummy --hidden 4096 --layers 4 --out x",
+                                "dummy --layers 4 --fim suffix-first --out x",
+                                "dummy --layers 4 --tokenizer ember --fim middle-first --out x",
                                 "generate -p ''",
                                 "generate -p ' '",
                                 "generate -p x --seed -1",
@@ -125,6 +129,24 @@ TEST_CASE("a checkpoint whose making is stopped leaves nothing behind, no folder
   terminal.signal(SIGTERM);
   CHECK(terminal.finish() == 130);
   CHECK(std::filesystem::is_empty(directory.path()));
+}
+
+TEST_CASE("a tiny checkpoint takes a moment, and real text runs on it") {
+  const Home home;
+  const hearth::tests::TemporaryDirectory directory;
+  const std::string out = (directory.path() / "tiny").string();
+  const Finished made = home.hearth(
+      "dummy --hidden 256 --layers 4 --tokenizer ember --fim suffix-first --out " + out);
+  CAPTURE(made.err);
+  CHECK(made.code == 0);
+  const Finished written =
+      home.hearth("generate --max-tokens 2 -p 'Explain a loop.' --model " + out);
+  CAPTURE(written.err);
+  CHECK(written.code == 0);
+
+  const Finished odd = home.hearth("dummy --hidden 250 --layers 4 --out " + out + "-odd");
+  CHECK(odd.code == 1);
+  CHECK(contains(odd.err, "a multiple of 128"));
 }
 
 TEST_CASE("status and jobs without a daemon say how to get one, with exit code 1") {

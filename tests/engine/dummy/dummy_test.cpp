@@ -432,4 +432,46 @@ TEST_CASE("a tokenizer is copied from a directory or a file, and refused when it
   CHECK(!fs::exists(options.out));
 }
 
+TEST_CASE("a tiny checkpoint has the tokenizer's vocabulary, a long context and either order") {
+  const ScratchDirectory scratch;
+  for (const FimOrder order : {FimOrder::prefix_first, FimOrder::suffix_first}) {
+    DummyOptions options;
+    options.out = scratch.path() / (order == FimOrder::prefix_first ? "published" : "suffix");
+    options.config = tiny_config(256, 4, 32);
+    options.tokenizer = fs::path(HEARTH_SOURCE_DIR) / "engine/ember";
+    options.fim_order = order;
+    const auto summary = write_dummy(options);
+    REQUIRE(summary);
+    CHECK(summary->written < 50'000'000);
+    const auto engine = load(options.out);
+    const Tokenizer& tokenizer = engine->tokenizer();
+    CHECK(engine->config().vocab_size == 4096);
+    CHECK(engine->context() == 8192);
+    CHECK(engine->profile().fim_order == order);
+    CHECK(engine->profile().surroundings);
+    CHECK(engine->profile().fim_stop.size() == 7);
+    CHECK(engine->defaults().eos == std::vector<TokenId>{*tokenizer.special("<|im_end|>"),
+                                                         *tokenizer.special("<|endoftext|>")});
+    const TokenPrompt prompt =
+        tokenize(tokenizer, render_fim(engine->profile(), "def mean(values):\n    ", "\n"));
+    CHECK(prompt.tokens.size() < 60);  // words, not bytes
+    Session session(engine);
+    while (session.prefill(prompt.tokens, prompt.boundaries, nullptr) == Progress::more) {
+    }
+    CHECK(session.prefill_done() == static_cast<double>(prompt.tokens.size()));
+  }
+}
+
+TEST_CASE("sizes that are none of a tiny checkpoint are refused, and an order without its tokens") {
+  const auto refused = [](int hidden, int layers, int experts) {
+    return error_of([&] { tiny_config(hidden, layers, experts); });
+  };
+  CHECK(contains(refused(250, 4, 32), "a multiple of 128"));
+  CHECK(contains(refused(0, 4, 32), "a multiple of 128"));
+  CHECK(contains(refused(2048, 4, 32), "up to 1024"));
+  CHECK(contains(refused(256, 0, 32), "at least one of each"));
+  CHECK(contains(refused(256, 4, 0), "at least one of each"));
+  for (const int hidden : {128, 384, 1024}) CHECK(refused(hidden, 1, 1).empty());
+}
+
 }  // namespace hearth::engine
