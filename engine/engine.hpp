@@ -1,16 +1,15 @@
-// The engine's public face: an immutable Engine (a checkpoint, loaded) and mutable Sessions
-// (what a sequence has become so far). Knows nothing of editors, sockets or jobs.
+// The engine's public face: an immutable Engine (a checkpoint, loaded), the Runtime that it runs
+// on, and Sessions (what a sequence has become so far). Knows nothing of editors, sockets or jobs.
 //
-// Threading: an Engine's tokenizer, config and profile may be used from any thread. Sessions and
-// Generations compute on the Engine's one Backend, so they are advanced by one thread at a time;
-// only the interrupt flag is touched by others.
+// Threading: an Engine, and a const Runtime, may be read from any thread. Everything else, Sessions
+// and Generations among it, belongs to one thread, the computing thread; only the interrupt flag is
+// touched by others.
 #pragma once
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -23,10 +22,9 @@
 #include "engine/decode/sampling.hpp"
 #include "engine/dummy/dummy.hpp"  // part of this face: the daemon includes no other header
 #include "engine/experts/experts.hpp"
-#include "engine/experts/policy.hpp"
-#include "engine/experts/reader.hpp"
 #include "engine/forward/load_progress.hpp"
 #include "engine/forward/state.hpp"
+#include "engine/options.hpp"
 #include "engine/prefix/statistics.hpp"
 #include "engine/support/memory.hpp"
 #include "engine/support/types.hpp"
@@ -37,89 +35,19 @@
 namespace hearth::engine {
 
 struct Model;           // engine/forward/model.hpp: the weights
+struct Executor;        // engine/forward/executor.hpp: the devices and the experts in their memory
 struct Chunk;           // engine/forward/forward.hpp: rows on their way through the layers
 class CacheWarmer;      // engine/experts/cache_warmer.hpp
 class CheckpointFiles;  // engine/checkpoint/digest.hpp: whether the files are what was loaded
 class PrefixCache;      // engine/prefix/cache.hpp: checkpoints that prompts go back to
 enum class CheckpointKind : std::uint8_t;
 
-// Whether the likeliest tokens are found by an 8-bit copy of lm_head, which reads half as much:
-// where lm_head is large and there is room for the copy, or as said.
-enum class ShortlistUse : std::uint8_t { automatic, always, off };
-
-// Whether the MTP head is loaded where the checkpoint has one. It pays where all experts, its own
-// among them, fit in memory: guesses that must wait for the disk cost about what they bring, and
-// the head follows every token, guessed from or not.
-enum class MtpUse : std::uint8_t { off, where_it_pays, always };
-
-// How the experts are kept (see cache.hpp and cache_warmer.hpp).
-struct ExpertOptions {
-  std::uint64_t memory = 0;          // bytes for them; 0: worked out from what is free
-  std::optional<ReaderKind> reader;  // empty: the best that works
-  PolicyKind policy = PolicyKind::lrfu;
-  // Whether decoding may read experts before they are certain to be needed, as long as most guesses
-  // are right.
-  bool prefetch = true;
-  bool yield_memory = false;  // give some back while the system is short of it
-  // Directory that keeps recent routing for a warm start, a file for each checkpoint; empty: none.
-  std::filesystem::path history;
-  std::filesystem::path trace;  // file to record every routing in; empty: none
-};
-
-// A device beside the host. It keeps experts in its memory and computes them there; everything else
-// is the host's.
-struct DeviceOptions {
-  kernels::Device device{kernels::Device::Kind::cuda, 0};
-  std::uint64_t expert_memory = 0;  // bytes for experts; at least two must fit
-  // Opens it; empty: kernels::open_cuda. Its products must follow the host's numerics.
-  std::function<std::unique_ptr<kernels::Backend>()> open;
-};
-
-struct EngineOptions {
-  std::filesystem::path model;      // a checkpoint's directory
-  int threads = 0;                  // 0: one per core
-  std::optional<kernels::Isa> isa;  // empty: the best this host has
-  KvType kv = KvType::f32;
-  std::int64_t context = 0;  // positions a session can hold; 0: the profile's
-  // Rows of a prefill chunk, rounded up to a multiple of 64; 0: as many as `scratch` bytes hold.
-  std::int64_t chunk = 0;
-  std::uint64_t scratch = std::uint64_t{512} << 20;
-  ExpertOptions experts;                         // in the host's memory
-  std::vector<DeviceOptions> devices;            // beside the host, each once
-  std::function<void(const std::string&)> note;  // for the log, from any thread
-  MtpUse mtp = MtpUse::off;
-  ShortlistUse shortlist = ShortlistUse::automatic;
-  // Guessed tokens that a pass verifies at most; each costs a state (about 74 MiB at 80B). 0: none.
-  std::size_t drafts = 8;
-
-  // Prefix checkpoints, which all sessions share: at 80B about 74 MiB each, and 48 KiB a token.
-  std::optional<std::uint64_t>
-      prefix_ram_bytes;                    // empty: a share of what is free; 0: none are kept
-  std::int64_t checkpoint_distance = 512;  // tokens; rounded up to a multiple of 64
-  std::filesystem::path prefix_directory;  // empty: none on disk
-  std::uint64_t prefix_disk_bytes = std::uint64_t{10} << 30;
-  std::uint64_t prefix_daily_bytes = std::uint64_t{18} << 30;  // most written in a day (UTC)
-  double disk_min_seconds = 3;  // what is computed again faster than this is not written
-};
-
-// Tokens of a prompt and its answer: what the options say, else the checkpoint's profile, else all
-// that the model can see. Throws Error where that is more than the model can see.
-std::int64_t context_tokens(const EngineOptions& options, const ModelConfig& config,
-                            const Profile& profile);
-// Rows of a prefill chunk with these options.
-std::int64_t chunk_rows(const EngineOptions& options, const ModelConfig& config,
-                        std::int64_t context);
-// Bytes of the int8 shortlist of lm_head; 0: it does not pay or takes too much of what is free.
-std::uint64_t shortlist_bytes(const EngineOptions& options, const ModelConfig& config,
-                              const MemoryPlan& plan, const MemoryView& view);
-
+// A checkpoint, loaded: its weights, configuration and tokenizer. Nothing of it changes, nor can
+// anything be changed by way of it.
 class Engine {
  public:
-  // Loads; throws Error. `progress` is called from this thread; loading stops with Error("…
-  // cancelled") soon after *stop becomes true.
-  static std::shared_ptr<const Engine> load(
-      const EngineOptions& options, const std::function<void(const LoadProgress&)>& progress = {},
-      const std::atomic<bool>* stop = nullptr);
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
   ~Engine();
 
   const EngineOptions& options() const { return options_; }
@@ -132,37 +60,25 @@ class Engine {
   // Hash of the checkpoint's bytes (all outside the experts, samples of those), configuration and
   // the numeric definition: state saved under one fingerprint is only restored under the same.
   std::uint64_t fingerprint() const { return fingerprint_; }
-  std::string description() const;  // "CPU avx512, 2 threads"
+  const std::string& description() const { return description_; }  // "CPU avx512, 2 threads"
+  // How the host's products are computed: "gemm f32".
+  const std::string& numerics() const { return numerics_; }
+  int threads() const { return threads_; }  // of the host that compute
+  kernels::Isa isa() const { return isa_; }
   // Rows of a prefill chunk.
   std::int64_t chunk_rows() const { return chunk_rows_; }
-  // What memory is used for, and how the experts are doing. From any thread.
-  const MemoryPlan& memory() const { return memory_; }
-  ExpertStatus experts() const;
   const std::vector<std::string>& notes() const { return notes_; }  // for the log
   const Model& model() const { return *model_; }
-  kernels::Backend& backend() const;
-  kernels::Isa isa() const { return isa_; }
-  bool has_mtp() const { return mtp_; }  // whether the MTP head is loaded
-  bool has_shortlist() const;            // whether there is an int8 shortlist of lm_head
-  PrefixCache& prefixes() const { return *prefixes_; }  // the computing thread's
-
-  // How many of the tokens a checkpoint covers. On the computing thread.
-  std::size_t cached_prefix(std::span<const TokenId> tokens) const;
-  PrefixStatistics prefix_statistics() const;
-
-  // Throws Error where the checkpoint's files on disk are not those that were loaded. On the
-  // computing thread.
-  void check_files() const;
+  bool has_mtp() const;        // whether the MTP head is loaded
+  bool has_shortlist() const;  // whether there is an int8 shortlist of lm_head
   // What it took to sample the experts' data, without what loading reads anyway.
   double sampling_seconds() const { return sampling_seconds_; }
 
  private:
+  friend class Runtime;  // loads it
+
   Engine();
-  bool mtp_wanted(const MemoryView& view);
-  void plan_memory(const MemoryView& view, const MemoryWishes& wishes);
-  void plan_experts_memory(const MemoryView& view);
-  void take_fingerprint();
-  void start_experts();
+  void take_fingerprint(std::uint64_t samples);
 
   EngineOptions options_;
   ModelConfig config_;
@@ -171,15 +87,60 @@ class Engine {
   Profile profile_;
   std::int64_t context_ = 0;
   std::int64_t chunk_rows_ = 0;
-  bool mtp_ = false;  // whether the MTP head is loaded
+  std::string description_;
+  std::string numerics_;
+  int threads_ = 0;
   kernels::Isa isa_ = kernels::Isa::scalar;
   std::uint64_t fingerprint_ = 0;
   double sampling_seconds_ = 0;
-  MemoryPlan memory_;
   std::vector<std::string> notes_;
   std::unique_ptr<Model> model_;
-  // These must be destroyed before `model_`.
+};
+
+// What runs an engine: the devices, the experts in their memory, the checkpoints that prompts go
+// back to. Sessions compute with it.
+//
+// Threading: one thread, the computing thread, owns it with all of its sessions, and calls
+// everything that is not const. The const members may be called from any thread.
+class Runtime {
+ public:
+  // Loads a checkpoint and opens the devices; throws Error. `progress` is called from this thread;
+  // loading stops with Error("… cancelled") soon after *stop becomes true.
+  static std::shared_ptr<Runtime> load(
+      const EngineOptions& options, const std::function<void(const LoadProgress&)>& progress = {},
+      const std::atomic<bool>* stop = nullptr);
+  Runtime(const Runtime&) = delete;
+  Runtime& operator=(const Runtime&) = delete;
+  ~Runtime();
+
+  const Engine& engine() const { return engine_; }
+  // What memory is used for, how the experts are doing, and what is kept of prompts.
+  const MemoryPlan& memory() const { return memory_; }
+  ExpertStatus experts() const;
+  PrefixStatistics prefix_statistics() const;
+
+  Executor& executor() { return *executor_; }
+  PrefixCache& prefixes() { return *prefixes_; }
+  kernels::Backend& backend();  // the host's
+  // How many of the tokens a checkpoint covers.
+  std::size_t cached_prefix(std::span<const TokenId> tokens);
+  // Throws Error where the checkpoint's files on disk are not those that were loaded.
+  void check_files();
+
+ private:
+  Runtime();
+  void open_devices();
+  void take_digests();
+  bool mtp_wanted(const MemoryView& view);
+  void plan_memory(const MemoryView& view, const MemoryWishes& wishes, bool mtp);
+  void plan_experts_memory(const MemoryView& view);
+  void open_prefixes();
+  void start_experts();
+
+  Engine engine_;
+  MemoryPlan memory_;
   std::unique_ptr<CheckpointFiles> files_;
+  std::unique_ptr<Executor> executor_;
   std::unique_ptr<CacheWarmer> cache_warmer_;
   std::unique_ptr<PrefixCache> prefixes_;
 };
@@ -187,12 +148,13 @@ class Engine {
 // One sequence: its tokens and everything computed from them. Movable.
 class Session {
  public:
-  explicit Session(std::shared_ptr<const Engine> engine);
+  explicit Session(std::shared_ptr<Runtime> runtime);
   Session(Session&&) noexcept;
   Session& operator=(Session&&) noexcept;
   ~Session();
 
-  const Engine& engine() const { return *engine_; }
+  const Engine& engine() const { return runtime_->engine(); }
+  Runtime& runtime() { return *runtime_; }
   const std::vector<TokenId>& tokens() const { return tokens_; }  // computed so far
   std::int64_t position() const { return static_cast<std::int64_t>(tokens_.size()); }
   std::uint64_t tokens_computed() const { return computed_; }  // rows run through all layers, ever
@@ -257,8 +219,9 @@ class Session {
   void retire(RecurrentState state);
   // Runs one stage of `chunk`, which follows tokens(); done: the chunk is part of the session.
   Progress advance(Chunk& chunk, const std::atomic<bool>* interrupt);
-  std::size_t vocab() const { return static_cast<std::size_t>(engine_->config().vocab_size); }
-  std::shared_ptr<const Engine> engine_;
+  std::size_t vocab() const { return static_cast<std::size_t>(engine().config().vocab_size); }
+
+  std::shared_ptr<Runtime> runtime_;
   std::vector<TokenId> tokens_;
   std::vector<float> logits_;  // [n][vocab] after the last n tokens
   bool shortlisted_ = false;   // whether some of them are missing

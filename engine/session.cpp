@@ -27,7 +27,8 @@ std::size_t common_prefix(std::span<const TokenId> a, std::span<const TokenId> b
   return static_cast<std::size_t>(end - a.begin());
 }
 
-std::unique_ptr<State> empty_state(const Engine& engine) {
+std::unique_ptr<State> empty_state(Runtime& runtime) {
+  const Engine& engine = runtime.engine();
   auto state = std::make_unique<State>();
   const ModelConfig& config = engine.config();
   const auto attention_layers = static_cast<std::size_t>(
@@ -38,16 +39,16 @@ std::unique_ptr<State> empty_state(const Engine& engine) {
     kv.heads = config.num_key_value_heads;
     kv.head_dim = config.head_dim;
   }
-  state->recurrent = make_recurrent_state(engine.backend(), config);
+  state->recurrent = make_recurrent_state(runtime.backend(), config);
   return state;
 }
 
 // Where clear() left none.
-void need_state(const Engine& engine, State& state) {
-  const ModelConfig& config = engine.config();
+void need_state(Runtime& runtime, State& state) {
+  const ModelConfig& config = runtime.engine().config();
   const bool some = std::ranges::count(config.layers, LayerKind::linear_attention) > 0;
   if (some && state.recurrent.conv.empty())
-    state.recurrent = make_recurrent_state(engine.backend(), config);
+    state.recurrent = make_recurrent_state(runtime.backend(), config);
 }
 
 std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
@@ -55,13 +56,12 @@ std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
 }
 
 // The checkpoint of a sequence's beginning, whose KV the caches hold.
-PrefixCache::Checkpoint checkpoint_of(const Engine& engine,
-                                      std::span<const kernels::KvCache> caches,
+PrefixCache::Checkpoint checkpoint_of(Runtime& runtime, std::span<const kernels::KvCache> caches,
                                       std::span<const TokenId> tokens, CheckpointKind kind,
                                       RecurrentState state, std::vector<float> hidden,
                                       std::vector<float> logits, std::uint64_t differences) {
-  kernels::Backend& backend = engine.backend();
-  const PrefixLayout& layout = engine.prefixes().layout();
+  kernels::Backend& backend = runtime.backend();
+  const PrefixLayout& layout = runtime.prefixes().layout();
   return {tokens,
           kind,
           save_state(backend, std::move(state)),
@@ -102,18 +102,18 @@ struct Session::Prefill {
   std::optional<PrefixCache::Checkpoint> next;  // being kept
 };
 
-Session::Session(std::shared_ptr<const Engine> engine) try
-    : engine_(std::move(engine)),
-      draft_length_(engine_->options().drafts),
-      state_(empty_state(*engine_)) {
-  differences_ = engine_->prefixes().differences();
+Session::Session(std::shared_ptr<Runtime> runtime) try
+    : runtime_(std::move(runtime)),
+      draft_length_(engine().options().drafts),
+      state_(empty_state(*runtime_)) {
+  differences_ = runtime_->prefixes().differences();
 } catch (const std::bad_alloc&) {
   throw out_of_memory("a session's state");
 }
 Session::Session(Session&&) noexcept = default;
 Session& Session::operator=(Session&& other) noexcept {
-  parked_.reset();  // before the engine that it reserved memory of
-  engine_ = std::move(other.engine_);
+  parked_.reset();  // before the runtime that it reserved memory of
+  runtime_ = std::move(other.runtime_);
   tokens_ = std::move(other.tokens_);
   logits_ = std::move(other.logits_);
   wanted_top_ = other.wanted_top_;
@@ -142,11 +142,11 @@ std::size_t Session::bytes() const {
 
 // Whether the weights have turned out not to be what they were.
 bool Session::outdated() const {
-  return differences_ != engine_->prefixes().differences();
+  return differences_ != runtime_->prefixes().differences();
 }
 
 void Session::require_current() const {
-  if (outdated()) throw Error(engine_->model().digests->last_difference());
+  if (outdated()) throw Error(runtime_->executor().digests->last_difference());
 }
 
 // Whether the session can go on to `tokens` from where it is.
@@ -157,7 +157,7 @@ bool Session::continues(std::span<const TokenId> tokens) const {
 
 std::size_t Session::common(std::span<const TokenId> tokens) const {
   const bool goes_on = !outdated() && continues(tokens);
-  return std::max(goes_on ? tokens_.size() : 0, engine_->prefixes().find(tokens));
+  return std::max(goes_on ? tokens_.size() : 0, runtime_->prefixes().find(tokens));
 }
 
 std::size_t Session::sync(std::span<const TokenId> tokens) {
@@ -166,7 +166,7 @@ std::size_t Session::sync(std::span<const TokenId> tokens) {
 
 std::optional<std::size_t> Session::sync(std::span<const TokenId> tokens,
                                          const std::atomic<bool>* interrupt) try {
-  engine_->check_files();
+  runtime_->check_files();
   if (outdated()) clear();
   // While the KV that they need is there.
   while (parked_ && parked_->computed)
@@ -182,22 +182,23 @@ std::optional<std::size_t> Session::sync(std::span<const TokenId> tokens,
 
   // Rows past the shared prefix may be overwritten before the restore is known to succeed, so keep
   // the old state until then.
-  kernels::Backend& backend = engine_->backend();
+  kernels::Backend& backend = runtime_->backend();
   RecurrentState state;
   const auto destination = [&](const PrefixCache::Restored& found) {
     parked_.reset();
-    if (state.delta.empty()) state = take_spare(*state_, backend, engine_->config());
+    if (state.delta.empty()) state = take_spare(*state_, backend, engine().config());
     for (kernels::KvCache& kv : state_->kv)
       reserve(backend, kv, static_cast<std::int64_t>(shared), found.position);
     StateRestore restore(backend);
     for (const PrefixCache::Restored::KvSpan& span : found.spans)
-      restore.kv(engine_->prefixes().layout(), span.kv, span.begin, span.from, span.to, state_->kv);
+      restore.kv(runtime_->prefixes().layout(), span.kv, span.begin, span.from, span.to,
+                 state_->kv);
     restore.state(found.state, state);
     return restore;
   };
   std::optional<PrefixCache::Restored> from;
   try {
-    from = engine_->prefixes().take(tokens, done, shared, destination, interrupt);
+    from = runtime_->prefixes().take(tokens, done, shared, destination, interrupt);
   } catch (...) {
     if (!goes_on) clear();  // some of its rows may be gone
     throw;
@@ -236,12 +237,12 @@ void Session::clear() {
   state_->decoded.clear();
   state_->recurrent = {};  // see need_state: nothing here needs memory
   synced_ = 0;
-  differences_ = engine_->prefixes().differences();
+  differences_ = runtime_->prefixes().differences();
 }
 
 // Leaves a state's memory to the next ones.
 void Session::retire(RecurrentState state) {
-  if (!state.conv.empty() && state_->spares.size() <= engine_->options().drafts)
+  if (!state.conv.empty() && state_->spares.size() <= engine().options().drafts)
     state_->spares.push_back(std::move(state));
 }
 
@@ -250,9 +251,9 @@ void Session::keep() try {
   // Logits of the shortlist alone are no use to a prompt that ends here.
   std::vector<float> last;
   if (!shortlisted_) last.assign(logits().begin(), logits().end());
-  engine_->prefixes().add(checkpoint_of(*engine_, state_->kv, tokens_, CheckpointKind::end,
-                                        copy(engine_->backend(), state_->recurrent), state_->hidden,
-                                        std::move(last), differences_));
+  runtime_->prefixes().add(checkpoint_of(*runtime_, state_->kv, tokens_, CheckpointKind::end,
+                                         copy(runtime_->backend(), state_->recurrent),
+                                         state_->hidden, std::move(last), differences_));
 } catch (const std::bad_alloc&) {
   // It is computed again when it is wanted.
 }
@@ -260,9 +261,9 @@ void Session::keep() try {
 // The next rows of a prompt, up to a multiple of the delta rule's chunk or the prompt's end.
 std::unique_ptr<Session::Prefill> Session::next_chunk(std::span<const TokenId> tokens,
                                                       std::span<const std::size_t> boundaries) {
-  const EngineOptions& options = engine_->options();
-  PrefixCache& prefixes = engine_->prefixes();
-  const std::int64_t step = engine_->chunk_rows();
+  const EngineOptions& options = engine().options();
+  PrefixCache& prefixes = runtime_->prefixes();
+  const std::int64_t step = engine().chunk_rows();
   const auto begin = static_cast<std::size_t>(position());
   const std::size_t end = std::min(
       static_cast<std::size_t>(position() / delta_chunk * delta_chunk + step), tokens.size());
@@ -279,11 +280,12 @@ std::unique_ptr<Session::Prefill> Session::next_chunk(std::span<const TokenId> t
     if (each.position < end) inside.push_back(each.position - begin);
   }
   for (kernels::KvCache& kv : state_->kv) {
-    reserve(engine_->backend(), kv, position(), static_cast<std::int64_t>(end));
+    reserve(runtime_->backend(), kv, position(), static_cast<std::int64_t>(end));
   }
   const std::span<const TokenId> rows = tokens.subspan(begin, end - begin);
-  next->chunk = make_chunk(engine_->model(), engine_->config(), *state_, {rows.begin(), rows.end()},
-                           position(), kernels::DeltaForm::chunked, std::move(inside));
+  next->chunk =
+      make_chunk(runtime_->backend(), engine().config(), *state_, {rows.begin(), rows.end()},
+                 position(), kernels::DeltaForm::chunked, std::move(inside));
   return next;
 }
 
@@ -303,7 +305,7 @@ Progress Session::prefill(std::span<const TokenId> tokens, std::span<const std::
 
   if (parked_ && common_prefix(parked_->chunk.tokens, rest) != parked_->chunk.rows())
     parked_.reset();
-  need_state(*engine_, *state_);
+  need_state(*runtime_, *state_);
   if (!parked_) parked_ = next_chunk(tokens, boundaries);
   Chunk& chunk = parked_->chunk;
   chunk.logit_rows = chunk.rows() == rest.size() ? 1 : 0;
@@ -313,7 +315,7 @@ Progress Session::prefill(std::span<const TokenId> tokens, std::span<const std::
   const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - started;
   parked_->seconds += spent.count();
   if (progress != Progress::done) return progress;
-  engine_->prefixes().measured(chunk.rows(), parked_->seconds);
+  runtime_->prefixes().measured(chunk.rows(), parked_->seconds);
   parked_->computed = true;
   Chunk left;  // what the chunk was computed in goes
   left.states = std::move(chunk.states);
@@ -338,7 +340,7 @@ bool Session::keep_next(const std::atomic<bool>* interrupt) {
   done.next.reset();
   if (++done.kept < done.positions.size()) return true;
   try {
-    engine_->prefixes().persist(tokens_, tokens_.size() - synced_);
+    runtime_->prefixes().persist(tokens_, tokens_.size() - synced_);
   } catch (const std::bad_alloc&) {
   }
   parked_.reset();
@@ -351,8 +353,8 @@ bool Session::Prefill::keep_next(Session& session, const std::atomic<bool>* inte
     const auto [at, kind] = positions[kept];
     const bool inside = at < session.tokens_.size();
     next = checkpoint_of(
-        *session.engine_, state.kv, std::span(session.tokens_).first(at), kind,
-        inside ? std::move(chunk.states[kept]) : copy(session.engine_->backend(), state.recurrent),
+        *session.runtime_, state.kv, std::span(session.tokens_).first(at), kind,
+        inside ? std::move(chunk.states[kept]) : copy(session.runtime_->backend(), state.recurrent),
         inside ? std::move(chunk.checkpoint_hidden[kept]) : state.hidden,
         inside ? std::vector<float>() : session.logits_, session.differences_);
     prefixes.release_states(1);  // from here on it counts as what it becomes
@@ -365,26 +367,27 @@ double Session::prefill_done() const {
   const double before = static_cast<double>(tokens_.size());
   if (!parked_ || parked_->computed) return before;
   const Chunk& chunk = parked_->chunk;
-  const ModelConfig& config = engine_->config();
+  const ModelConfig& config = engine().config();
   const double share =
       static_cast<double>(stages_before(chunk.stage, config)) / stage_count(config);
   return before + share * static_cast<double>(chunk.rows());
 }
 
 Chunk SessionAccess::decode_chunk(Session& session, std::span<const TokenId> tokens) {
-  const Engine& engine = *session.engine_;
-  need_state(engine, *session.state_);
+  Runtime& runtime = *session.runtime_;
+  const ModelConfig& config = runtime.engine().config();
+  need_state(runtime, *session.state_);
   std::vector<std::size_t> checkpoint_rows(tokens.size() - 1);  // a state after each
   std::iota(checkpoint_rows.begin(), checkpoint_rows.end(), 1);
   Chunk chunk =
-      make_chunk(engine.model(), engine.config(), *session.state_, {tokens.begin(), tokens.end()},
+      make_chunk(runtime.backend(), config, *session.state_, {tokens.begin(), tokens.end()},
                  session.position(), kernels::DeltaForm::step, std::move(checkpoint_rows));
   chunk.logit_rows = tokens.size();
   chunk.top = session.wanted_top_;
   chunk.always = session.wanted_always_;
   const std::int64_t end = session.position() + static_cast<std::int64_t>(tokens.size());
   for (kernels::KvCache& kv : session.state_->kv)
-    reserve(engine.backend(), kv, session.position(), end);
+    reserve(runtime.backend(), kv, session.position(), end);
   return chunk;
 }
 
@@ -436,19 +439,20 @@ std::span<const float> Session::decoded_logits(std::size_t index) const {
 }
 
 Progress Session::advance(Chunk& chunk, const std::atomic<bool>* interrupt) {
-  const ModelConfig& config = engine_->config();
+  const ModelConfig& config = engine().config();
   // What needs memory comes before the last stage: afterwards all of it takes place or none.
   if (const std::size_t all = tokens_.size() + chunk.rows(); all > tokens_.capacity())
     tokens_.reserve(std::max(all, 2 * tokens_.size()));
   state_->spares.reserve(state_->spares.size() + state_->decoded.size() + 1);
   state_->decoded.reserve(chunk.checkpoint_rows.size());
-  if (!run_stage(engine_->model(), config, *state_, chunk, interrupt)) return Progress::interrupted;
+  if (!run_stage(engine().model(), runtime_->executor(), config, *state_, chunk, interrupt))
+    return Progress::interrupted;
   if (chunk.stage.part != Stage::Part::done) return Progress::more;
 
   tokens_.insert(tokens_.end(), chunk.tokens.begin(), chunk.tokens.end());
   computed_ += chunk.rows();
   logits_ = std::move(chunk.logits);
-  shortlisted_ = chunk.top > 0 && engine_->has_shortlist();
+  shortlisted_ = chunk.top > 0 && engine().has_shortlist();
   const bool decoded = chunk.form == kernels::DeltaForm::step;
   for (State::Decoded& each : state_->decoded) state_->spares.push_back(std::move(each.recurrent));
   state_->decoded.clear();
@@ -461,15 +465,15 @@ Progress Session::advance(Chunk& chunk, const std::atomic<bool>* interrupt) {
 }
 
 std::vector<TokenId> Session::draft(TokenId next, int count) try {
-  const Model& model = engine_->model();
+  const Model& model = engine().model();
   if (!model.mtp || state_->hidden.empty()) return {};
-  reserve(engine_->backend(), state_->kv.back(), position(), position() + count);
+  reserve(runtime_->backend(), state_->kv.back(), position(), position() + count);
   std::vector<TokenId> drafted;
   std::vector<float> hidden = state_->hidden;
   for (int i = 0; i < count; ++i) {
     const MtpResult result =
-        *run_mtp(model, engine_->config(), state_->kv.back(), hidden, std::span(&next, 1),
-                 position() - 1 + i, 1, kernels::ProductForm::gemv, nullptr);
+        *run_mtp(model, runtime_->executor(), engine().config(), state_->kv.back(), hidden,
+                 std::span(&next, 1), position() - 1 + i, 1, kernels::ProductForm::gemv, nullptr);
     next = static_cast<TokenId>(std::ranges::max_element(result.logits) - result.logits.begin());
     drafted.push_back(next);
     hidden = result.normed;
@@ -481,14 +485,15 @@ std::vector<TokenId> Session::draft(TokenId next, int count) try {
 
 void SessionAccess::run(Session& session, std::span<const TokenId> tokens, kernels::DeltaForm form,
                         Taps& taps) {
-  const Engine& engine = *session.engine_;
-  need_state(engine, *session.state_);
-  Chunk chunk = make_chunk(engine.model(), engine.config(), *session.state_,
+  Runtime& runtime = *session.runtime_;
+  const ModelConfig& config = runtime.engine().config();
+  need_state(runtime, *session.state_);
+  Chunk chunk = make_chunk(runtime.backend(), config, *session.state_,
                            {tokens.begin(), tokens.end()}, session.position(), form, {});
   chunk.taps = &taps;
   chunk.logit_rows = 1;
   for (kernels::KvCache& kv : session.state_->kv) {
-    reserve(engine.backend(), kv, session.position(),
+    reserve(runtime.backend(), kv, session.position(),
             session.position() + static_cast<std::int64_t>(tokens.size()));
   }
   while (session.advance(chunk, nullptr) == Progress::more) {

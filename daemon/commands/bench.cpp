@@ -65,28 +65,29 @@ class Bench {
 
   int run() {
     load();
-    wait_until_warm(*engine_, &interrupted());
+    wait_until_warm(*runtime_, &interrupted());
     // Before anything is measured, so that the slots' memory is there.
-    const engine::WarmUp first = engine::warm_experts(*engine_, &interrupted());
+    const engine::WarmUp first = engine::warm_experts(*runtime_, &interrupted());
     measure_machine();
     report("first", first);
-    engine::forget_experts(*engine_);
-    report("cold", engine::warm_experts(*engine_, &interrupted()));
+    engine::forget_experts(*runtime_);
+    report("cold", engine::warm_experts(*runtime_, &interrupted()));
     for (const std::size_t tokens : flags_.prompts) {
       prefill("cold", tokens);
       prefill("warm", tokens);
     }
     interrupt();
     for (const std::size_t depth : flags_.depths) {
-      if (depth + 3 * flags_.tokens >= static_cast<std::size_t>(engine_->context())) continue;
-      engine::Session session(engine_);
+      if (depth + 3 * flags_.tokens >= static_cast<std::size_t>(runtime_->engine().context()))
+        continue;
+      engine::Session session(runtime_);
       if (depth > 0) engine::prefill(session, depth, 3, &interrupted());
-      engine::forget_experts(*engine_);
+      engine::forget_experts(*runtime_);
       decode(session, "cold", depth);
       settle(session);
       decode(session, "warm", depth);
-      engine::forget_experts(*engine_);
-      engine::warm_experts(*engine_, &interrupted());
+      engine::forget_experts(*runtime_);
+      engine::warm_experts(*runtime_, &interrupted());
       decode(session, "again", depth);
     }
     report_memory();
@@ -114,8 +115,8 @@ class Bench {
     options.experts.trace = flags_.trace;
     say("hearth " + build() + ", " + processor());
     say("loading " + options.model.string());
-    engine_ = load_with_progress(options, ::isatty(STDERR_FILENO) == 1);
-    costs_ = engine::costs_of(engine_->config(), engine::weight_form(*engine_));
+    runtime_ = load_with_progress(options, ::isatty(STDERR_FILENO) == 1);
+    costs_ = engine::costs_of(runtime_->engine().config(), engine::weight_form(runtime_->engine()));
   }
 
   // What goes on, from the first second; as JSON, only the result is printed.
@@ -127,15 +128,15 @@ class Bench {
 
   void measure_machine() {
     say("measuring the machine: memory, disk and arithmetic, about ten seconds");
-    machine_ = engine::measure_machine(*engine_);
-    expert_seconds_ = engine::expert_seconds(*engine_);
-    const engine::ExpertStatus experts = engine_->experts();
+    machine_ = engine::measure_machine(*runtime_);
+    expert_seconds_ = engine::expert_seconds(*runtime_);
+    const engine::ExpertStatus experts = runtime_->experts();
     result_ = {{"hearth", build()},
                {"processor", processor()},
-               {"engine", engine_->description()},
-               {"numerics", engine_->backend().numerics()},
-               {"notes", engine_->notes()},
-               {"model", engine_->options().model.string()},
+               {"engine", runtime_->engine().description()},
+               {"numerics", runtime_->engine().numerics()},
+               {"notes", runtime_->engine().notes()},
+               {"model", runtime_->engine().options().model.string()},
                {"memoryBandwidth", machine_.memory},
                {"diskBandwidth", machine_.disk},
                {"arithmeticPeak", machine_.arithmetic},
@@ -144,23 +145,24 @@ class Bench {
                {"experts", experts.experts},
                {"reader", experts.reader},
                {"policy", experts.policy},
-               {"chunkRows", engine_->chunk_rows()},
-               {"samplingSeconds", engine_->sampling_seconds()},
+               {"chunkRows", runtime_->engine().chunk_rows()},
+               {"samplingSeconds", runtime_->engine().sampling_seconds()},
                {"runs", json::array()}};
     if (flags_.json) return;
-    std::string shown = show_engine(*engine_);
+    std::string shown = show_engine(runtime_->engine());
     while (shown.ends_with('\n')) shown.pop_back();
     say(shown);
     say(fmt::format("memory {:.1f} GB/s, disk {:.2f} GB/s, arithmetic {:.0f} GFLOP/s",
                     giga(machine_.memory), giga(machine_.disk), giga(machine_.arithmetic)));
     say(fmt::format("{} layers; experts: {}, room for {} ({}), read by {}; policy {}",
-                    engine_->config().num_layers(), experts.experts, experts.slots,
+                    runtime_->engine().config().num_layers(), experts.experts, experts.slots,
                     show_bytes(static_cast<double>(experts.budget_bytes)), experts.reader,
                     experts.policy));
     say(fmt::format("fingerprint: samples of the experts in {:.0f} ms",
-                    1000 * engine_->sampling_seconds()));
-    say(fmt::format("prefill in chunks of {} tokens, {} of scratch", engine_->chunk_rows(),
-                    show_bytes(static_cast<double>(engine_->memory().scratch))));
+                    1000 * runtime_->engine().sampling_seconds()));
+    say(fmt::format("prefill in chunks of {} tokens, {} of scratch",
+                    runtime_->engine().chunk_rows(),
+                    show_bytes(static_cast<double>(runtime_->memory().scratch))));
     say("measuring prefill and decode: a line as each is there, Ctrl-C stops\n");
     std::printf("%-7s %-5s %6s %6s %9s %8s %7s %8s %9s %5s\n", "", "", "tokens", "depth", "time",
                 "tokens/s", "hits", "read", "limit", "share");
@@ -168,15 +170,15 @@ class Bench {
   }
 
   void prefill(const char* state, std::size_t tokens) {
-    if (interrupted() || tokens >= static_cast<std::size_t>(engine_->context())) return;
-    if (state == std::string_view("cold")) engine::forget_experts(*engine_);
-    engine::Session session(engine_);
+    if (interrupted() || tokens >= static_cast<std::size_t>(runtime_->engine().context())) return;
+    if (state == std::string_view("cold")) engine::forget_experts(*runtime_);
+    engine::Session session(runtime_);
     const engine::PrefillRun run = engine::prefill(session, tokens, tokens, &interrupted());
     if (interrupted()) return;
     const double read = static_cast<double>(run.bytes_read) / machine_.disk;
     const double experts = static_cast<double>(run.hits + run.misses) * costs_.expert_bytes;
-    const double passes =
-        std::ceil(static_cast<double>(tokens) / static_cast<double>(engine_->chunk_rows()));
+    const double passes = std::ceil(static_cast<double>(tokens) /
+                                    static_cast<double>(runtime_->engine().chunk_rows()));
     const double bytes =
         experts + passes * (costs_.dense_bytes() - costs_.embedding_bytes - costs_.head_bytes) +
         costs_.head_bytes;
@@ -192,7 +194,7 @@ class Bench {
   void interrupt() {
     constexpr std::size_t tokens = 6000;
     if (interrupted() || flags_.prompts.empty() || !flags_.interrupt) return;
-    engine::Session session(engine_);
+    engine::Session session(runtime_);
     std::vector<double> seconds = engine::interrupt_prefill(session, tokens, 20);
     if (seconds.empty()) return;
     std::ranges::sort(seconds);
@@ -208,7 +210,7 @@ class Bench {
 
   // Brings the cache to where it stays.
   void settle(engine::Session& session) {
-    engine::warm_experts(*engine_, &interrupted());
+    engine::warm_experts(*runtime_, &interrupted());
     engine::decode(session, flags_.tokens, &interrupted());
   }
 
@@ -216,7 +218,8 @@ class Bench {
     const engine::DecodeRun run = engine::decode(session, flags_.tokens, &interrupted());
     if (interrupted()) return;
     const bool all_there = run.misses == 0;
-    const double bytes = costs_.decode_bytes(engine_->has_shortlist(), static_cast<double>(depth));
+    const double bytes =
+        costs_.decode_bytes(runtime_->engine().has_shortlist(), static_cast<double>(depth));
     const double limit = all_there ? static_cast<double>(run.tokens) * bytes / machine_.memory
                                    : engine::min_seconds(run, costs_, machine_, expert_seconds_);
     report("decode", state, run.tokens, depth, run.seconds, run.hits, run.misses, run.bytes_read,
@@ -248,7 +251,7 @@ class Bench {
 
   // What the process had resident at most, beside what it says that it needs.
   void report_memory() {
-    const engine::MemoryPlan& plan = engine_->memory();
+    const engine::MemoryPlan& plan = runtime_->memory();
     const std::uint64_t stated = plan.dense + plan.shortlist + plan.kv + plan.states +
                                  plan.prefixes + plan.scratch + plan.experts;
     const std::uint64_t peak = engine::peak_resident();
@@ -304,7 +307,7 @@ class Bench {
 
   const BenchFlags& flags_;
   const InterruptFlag flag_;
-  std::shared_ptr<const engine::Engine> engine_;
+  std::shared_ptr<engine::Runtime> runtime_;
   engine::Costs costs_;
   engine::MachineSpeed machine_;
   double expert_seconds_ = 0;

@@ -199,7 +199,7 @@ int bench_copy(const CopyBench& bench) {
   {
     const auto ember = load_with_progress(options_of(bench, embedded_model()), progress);
     engine::wait_until_warm(*ember, interrupt);
-    task = task_for(*ember);
+    task = task_for(ember->engine());
     engine::Session session(ember);
     alone = written_alone(session, task, interrupt);
     recorded = engine::teacher_forced_run(session, task.prompt, task.text, true, interrupt);
@@ -209,16 +209,16 @@ int bench_copy(const CopyBench& bench) {
 
   auto options = options_of(bench, model_directory(bench.model));
   if (bench.memory) options.experts.memory = *bench.memory;
-  const auto engine = load_with_progress(options, progress);
-  if (engine->config().vocab_size < *std::ranges::max_element(task.prompt) + 1) {
+  const auto runtime = load_with_progress(options, progress);
+  if (runtime->engine().config().vocab_size < *std::ranges::max_element(task.prompt) + 1) {
     throw Error(options.model.string() +
                 ": its vocabulary is smaller than the embedded checkpoint's");
   }
-  engine::wait_until_warm(*engine, interrupt);
-  engine::Session session(engine);
+  engine::wait_until_warm(*runtime, interrupt);
+  engine::Session session(runtime);
   std::vector<engine::CopyRun> speculating;
   std::vector<engine::CopyRun> plain;
-  const engine::ExpertStatus before = engine->experts();
+  const engine::ExpertStatus before = runtime->experts();
   for (int round = 0; round < rounds; ++round) {
     plain.push_back(engine::teacher_forced_run(session, task.prompt, task.text, false, interrupt));
     check();
@@ -226,7 +226,7 @@ int bench_copy(const CopyBench& bench) {
         engine::teacher_forced_run(session, task.prompt, task.text, true, interrupt));
     check();
   }
-  const engine::ExpertStatus after = engine->experts();
+  const engine::ExpertStatus after = runtime->experts();
   const engine::CopyRun& one = median(plain);
   const engine::CopyRun& several = median(speculating);
   const double ratio = one.seconds / several.seconds;
@@ -235,8 +235,8 @@ int bench_copy(const CopyBench& bench) {
   if (bench.json) {
     const json result{{"hearth", build()},
                       {"model", options.model.string()},
-                      {"engine", engine->description()},
-                      {"numerics", engine->backend().numerics()},
+                      {"engine", runtime->engine().description()},
+                      {"numerics", runtime->engine().numerics()},
                       {"promptTokens", task.prompt.size()},
                       {"textTokens", task.text.size()},
                       {"embeddedWritesAlone", alone},
@@ -263,9 +263,9 @@ int bench_copy(const CopyBench& bench) {
         alone);
   }
   std::printf("%s, %d layers, %llu experts read meanwhile; medians of %d runs by turns\n%s",
-              options.model.string().c_str(), engine->config().num_layers(),
+              options.model.string().c_str(), runtime->engine().config().num_layers(),
               static_cast<unsigned long long>(after.misses - before.misses), rounds,
-              show_engine(*engine).c_str());
+              show_engine(runtime->engine()).c_str());
   std::printf("one by one:  %6.2f s, %6.2f tokens/s\n", one.seconds, tokens / one.seconds);
   std::printf("speculating: %6.2f s, %6.2f tokens/s; ", several.seconds, tokens / several.seconds);
   print_speculation(several.counts);

@@ -43,10 +43,10 @@ constexpr const char* help =
 
 class Chat {
  public:
-  Chat(const ChatFlags& flags, std::shared_ptr<const engine::Engine> engine)
+  Chat(const ChatFlags& flags, std::shared_ptr<engine::Runtime> runtime)
       : flags_(flags),
-        engine_(std::move(engine)),
-        session_(engine_),
+        runtime_(std::move(runtime)),
+        session_(runtime_),
         history_(flags.no_history || ::isatty(STDIN_FILENO) != 1 ? std::filesystem::path()
                                                                  : find_paths().chat_history()),
         input_(make_chat_input(history_.messages())) {
@@ -54,7 +54,7 @@ class Chat {
   }
 
   void run() {
-    note(style_.dim(engine_->profile().name + " on " + engine_->description() +
+    note(style_.dim(runtime_->engine().profile().name + " on " + runtime_->engine().description() +
                     ". /help lists the commands, Ctrl-D ends."));
     while (auto message = input_->next(prompt())) {
       const std::size_t begin = message->find_first_not_of(" \t\n");
@@ -93,8 +93,8 @@ class Chat {
   std::string prompt() const { return style_.coloured() ? "\1\x1b[1m\1> \1\x1b[0m\1" : "> "; }
 
   void clear() {
-    messages_ = {
-        {"system", flags_.system.empty() ? engine_->profile().system_chat : flags_.system}};
+    messages_ = {{"system", flags_.system.empty() ? runtime_->engine().profile().system_chat
+                                                  : flags_.system}};
   }
 
   void remember(const std::string& message) {
@@ -122,14 +122,14 @@ class Chat {
 
   // The conversation as a prompt, with room for an answer: the oldest turns go where there is none.
   engine::GenerationRequest next_turn() {
-    const auto& profile = engine_->profile();
-    const auto context = static_cast<std::size_t>(engine_->context());
+    const auto& profile = runtime_->engine().profile();
+    const auto context = static_cast<std::size_t>(runtime_->engine().context());
     const std::size_t room = std::min(static_cast<std::size_t>(flags_.max_tokens), context / 4) + 1;
     engine::GenerationRequest request;
     std::size_t dropped = 0;
     for (;;) {
       request.prompt =
-          engine::tokenize(engine_->tokenizer(), engine::render_chat(profile, messages_));
+          engine::tokenize(runtime_->engine().tokenizer(), engine::render_chat(profile, messages_));
       constexpr std::size_t turn = 2;  // a message and its answer
       if (request.prompt.tokens.size() + room <= context || messages_.size() <= 1 + turn) break;
       messages_.erase(messages_.begin() + 1, messages_.begin() + 1 + turn);
@@ -141,7 +141,7 @@ class Chat {
           "from here on.",
           context, dropped == 1 ? "oldest turn is" : fmt::format("{} oldest turns are", dropped))));
     }
-    request.sampling = engine::from(engine_->defaults());
+    request.sampling = engine::from(runtime_->engine().defaults());
     if (flags_.temperature) request.sampling.temperature = *flags_.temperature;
     if (flags_.seed) request.sampling.seed = *flags_.seed;
     request.stop_ids = profile.chat_stop;
@@ -151,7 +151,7 @@ class Chat {
   }
 
   const ChatFlags& flags_;
-  std::shared_ptr<const engine::Engine> engine_;
+  std::shared_ptr<engine::Runtime> runtime_;
   engine::Session session_;
   std::FILE* const notes_ = ::isatty(STDOUT_FILENO) == 1 ? stdout : stderr;
   const Style style_{::fileno(notes_)};

@@ -68,8 +68,8 @@ void require_tokenizer(const std::filesystem::path& model) {
               " has no tokenizer.json: it can be benchmarked, but cannot process text");
 }
 
-std::shared_ptr<const engine::Engine> load_with_progress(const engine::EngineOptions& options,
-                                                         bool show_progress) {
+std::shared_ptr<engine::Runtime> load_with_progress(const engine::EngineOptions& options,
+                                                    bool show_progress) {
   auto shown = Clock::now();
   bool line_open = false;
   const auto report = [&](const engine::LoadProgress& progress) {
@@ -81,9 +81,9 @@ std::shared_ptr<const engine::Engine> load_with_progress(const engine::EngineOpt
                  show_bytes(static_cast<double>(progress.bytes_done)).c_str(),
                  show_bytes(static_cast<double>(progress.bytes_total)).c_str());
   };
-  auto engine = engine::Engine::load(options, report);
+  auto runtime = engine::Runtime::load(options, report);
   if (line_open) std::fputs("\r\x1b[K", stderr);
-  return engine;
+  return runtime;
 }
 
 std::string show_checkpoint(const engine::CheckpointShape& shape) {

@@ -24,8 +24,8 @@ engine::EngineOptions configured_options(const std::string& model);
 void require_tokenizer(const std::filesystem::path& model);
 
 // Shows on stderr how far it is, where `show_progress`. Throws Error.
-std::shared_ptr<const engine::Engine> load_with_progress(const engine::EngineOptions& options,
-                                                         bool show_progress);
+std::shared_ptr<engine::Runtime> load_with_progress(const engine::EngineOptions& options,
+                                                    bool show_progress);
 
 // In words: "48 layers of 512 experts, FP8, MTP head, context 262144".
 std::string show_checkpoint(const engine::CheckpointShape& shape);

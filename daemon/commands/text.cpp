@@ -94,9 +94,10 @@ int run_generate(const GenerateFlags& flags) {
   require_tokenizer(options.model);
   const std::string text = prompt_of(flags);  // before a large model is loaded
   const bool show_progress = isatty(STDERR_FILENO) == 1 && !flags.quiet;
-  const auto engine = load_with_progress(options, show_progress);
-  engine::Session session(engine);
-  const Outcome outcome = answer(session, request_of(flags, text, *engine), show_progress);
+  const auto runtime = load_with_progress(options, show_progress);
+  engine::Session session(runtime);
+  const Outcome outcome =
+      answer(session, request_of(flags, text, runtime->engine()), show_progress);
   std::fputs("\n", stdout);
   if (!flags.quiet) std::fprintf(stderr, "%s\n", show_outcome(outcome).c_str());
   return outcome.interrupted ? 130 : 0;

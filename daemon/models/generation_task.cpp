@@ -100,7 +100,7 @@ Task::Step GenerationTask::step(const std::atomic<bool>& interrupt) {
 }
 
 void GenerationTask::begin() {
-  auto request = make_request(*shared_->engine, prompt_, options_);
+  auto request = make_request(shared_->runtime->engine(), prompt_, options_);
   lease_.emplace(shared_->sessions->acquire(request.prompt.tokens));
   generation_.emplace(lease_->session(), std::move(request));
   computing_ = true;
@@ -178,7 +178,7 @@ PrefillTask::PrefillTask(std::shared_ptr<LocalModel::Shared> shared, lsp::Prompt
 
 Task::Step PrefillTask::step(const std::atomic<bool>& interrupt) {
   if (!lease_) {
-    tokens_ = render(*shared_->engine, prompt_);
+    tokens_ = render(shared_->runtime->engine(), prompt_);
     computing_ = true;
     lease_.emplace(shared_->sessions->acquire(tokens_.tokens));
   }

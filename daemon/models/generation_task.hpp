@@ -14,7 +14,7 @@ namespace hearth::daemon {
 // Shared between the computing thread and those that ask how it goes.
 struct LocalModel::Shared {
   // Set by the computing thread before the first task, used by it alone.
-  std::shared_ptr<const engine::Engine> engine;
+  std::shared_ptr<engine::Runtime> runtime;
   std::optional<SessionPool> sessions;
 
   engine::Mutex mutex;

@@ -62,7 +62,7 @@ LocalModel::~LocalModel() {
 void LocalModel::describe(lsp::Callback<lsp::ModelDescription> done) {
   when_loaded([this, done = std::move(done)](const lsp::ModelError* error) {
     if (error != nullptr) return done(*error);
-    done(daemon::describe(*engine_));
+    done(daemon::describe(runtime_->engine()));
   });
 }
 
@@ -85,8 +85,9 @@ void LocalModel::count_tokens(std::vector<std::string> texts,
       [this, texts = std::move(texts), done = std::move(done)](const lsp::ModelError* error) {
         if (error != nullptr) return done(*error);
         auto result = std::make_shared<lsp::Result<std::vector<std::int64_t>>>();
-        host_.background([engine = engine_, texts, result] { *result = count(*engine, texts); },
-                         [result, done] { done(std::move(*result)); });
+        host_.background(
+            [runtime = runtime_, texts, result] { *result = count(runtime->engine(), texts); },
+            [result, done] { done(std::move(*result)); });
       });
 }
 
@@ -97,7 +98,7 @@ void LocalModel::estimate(lsp::Prompt prompt, lsp::Callback<lsp::Estimate> done)
     scheduler_.between_steps([this, prompt, done] {
       lsp::Result<lsp::Estimate> result;
       try {
-        const auto tokens = render(*shared_->engine, prompt).tokens;
+        const auto tokens = render(shared_->runtime->engine(), prompt).tokens;
         lsp::Estimate estimate;
         estimate.prompt_tokens = static_cast<std::int64_t>(tokens.size());
         estimate.uncached_tokens =
@@ -120,9 +121,9 @@ void LocalModel::inspect(lsp::Prompt prompt, lsp::Callback<std::vector<lsp::Prom
         if (error != nullptr) return done(*error);
         auto result = std::make_shared<lsp::Result<std::vector<lsp::PromptPiece>>>();
         host_.background(
-            [engine = engine_, prompt, result] {
+            [runtime = runtime_, prompt, result] {
               try {
-                *result = daemon::inspect(*engine, prompt);
+                *result = daemon::inspect(runtime->engine(), prompt);
               } catch (const std::exception& failed) {
                 *result = lsp::ModelError{lsp::failure_text(failed)};
               }
@@ -136,7 +137,7 @@ std::optional<std::chrono::milliseconds> LocalModel::usual_time(
   const bool chat = kind == lsp::Prompt::Kind::chat;
   const engine::Lock lock(shared_->mutex);
   std::int64_t writes = shared_->speeds.length(chat).expect(options.max_tokens);
-  if (chat && options.thinking && engine_ && engine_->profile().thinking)
+  if (chat && options.thinking && runtime_ && runtime_->engine().profile().thinking)
     writes += shared_->speeds.thought.expect(options.thinking_budget);
   const auto reading = shared_->speeds.prefill.time_for(static_cast<double>(prompt_tokens));
   const auto writing = shared_->speeds.decode.time_for(static_cast<double>(writes));
@@ -178,10 +179,10 @@ ModelStatus LocalModel::status() const {
   if (status.state == ModelStatus::State::ready && status.failed_in_a_row > 0) {
     status.state = ModelStatus::State::failing;
   }
-  if (engine_) {
-    status.memory = engine_->memory();
-    status.experts = engine_->experts();
-    status.prefixes = engine_->prefix_statistics();
+  if (runtime_) {
+    status.memory = runtime_->memory();
+    status.experts = runtime_->experts();
+    status.prefixes = runtime_->prefix_statistics();
   }
   status.prefill_speed = shared_->speeds.prefill.per_second();
   status.decode_speed = shared_->speeds.decode.per_second();
@@ -189,23 +190,23 @@ ModelStatus LocalModel::status() const {
 }
 
 void LocalModel::run() {
-  std::shared_ptr<const engine::Engine> engine;
+  std::shared_ptr<engine::Runtime> runtime;
   std::string failure;
   try {
-    engine = load();
+    runtime = load();
   } catch (const std::exception& error) {
     failure = lsp::failure_text(error);
   }
   if (stop_) return;
-  if (engine) {
-    shared_->engine = engine;
-    shared_->sessions.emplace(engine, sessions_kept);
+  if (runtime) {
+    shared_->runtime = runtime;
+    shared_->sessions.emplace(runtime, sessions_kept);
     lsp::GenerationProgress queued;
     scheduler_.notify_queued(queued);
   } else {
     scheduler_.close({failure, lsp::ModelError::Kind::unavailable});
   }
-  if (!insist([&] { host_.post([this, engine, failure] { loaded(engine, failure); }); })) {
+  if (!insist([&] { host_.post([this, runtime, failure] { loaded(runtime, failure); }); })) {
     ::kill(::getpid(), SIGTERM);  // nobody could be told that it is there
   }
   compute();
@@ -227,7 +228,7 @@ void LocalModel::compute() noexcept {
   }
 }
 
-std::shared_ptr<const engine::Engine> LocalModel::load() {
+std::shared_ptr<engine::Runtime> LocalModel::load() {
   host_.log(lsp::LogLevel::info, "loading " + options_.model.string());
   const auto started = Clock::now();
   auto reported = started;
@@ -244,54 +245,55 @@ std::shared_ptr<const engine::Engine> LocalModel::load() {
     loading.eta = load_eta(progress, now - started);
     scheduler_.notify_queued(loading);
   };
-  auto engine = engine::Engine::load(options_, report, &stop_);
+  auto runtime = engine::Runtime::load(options_, report, &stop_);
+  const engine::Engine& engine = runtime->engine();
 
   const std::chrono::duration<double> took = Clock::now() - started;
   char seconds[32];
   std::snprintf(seconds, sizeof seconds, "%.1f s", took.count());
   host_.log(lsp::LogLevel::info,
-            "loaded " + engine->profile().name + " in " + seconds + ": " + engine->description());
-  for (const auto& note : engine->notes()) host_.log(lsp::LogLevel::info, note);
+            "loaded " + engine.profile().name + " in " + seconds + ": " + engine.description());
+  for (const auto& note : engine.notes()) host_.log(lsp::LogLevel::info, note);
   const engine::Lock lock(shared_->mutex);
   auto& status = shared_->status;
   status.state = ModelStatus::State::ready;
-  status.name = engine->profile().name;
-  status.device = engine->description();
-  status.notes = engine->notes();
-  status.context = engine->context();
-  status.drafts = engine->options().drafts;
-  status.mtp = engine->has_mtp();
-  return engine;
+  status.name = engine.profile().name;
+  status.device = engine.description();
+  status.notes = engine.notes();
+  status.context = engine.context();
+  status.drafts = engine.options().drafts;
+  status.mtp = engine.has_mtp();
+  return runtime;
 }
 
-void LocalModel::loaded(std::shared_ptr<const engine::Engine> engine, std::string error) {
-  engine_ = std::move(engine);
+void LocalModel::loaded(std::shared_ptr<const engine::Runtime> runtime, std::string error) {
+  runtime_ = std::move(runtime);
   load_error_ = std::move(error);
-  if (!engine_) {
+  if (!runtime_) {
     host_.log(lsp::LogLevel::error, "the model cannot be loaded: " + load_error_);
     const engine::Lock lock(shared_->mutex);
     shared_->status.state = ModelStatus::State::failed;
     shared_->status.error = load_error_;
   }
   const lsp::ModelError failure{load_error_, lsp::ModelError::Kind::unavailable};
-  for (const auto& task : std::exchange(when_loaded_, {})) task(engine_ ? nullptr : &failure);
+  for (const auto& task : std::exchange(when_loaded_, {})) task(runtime_ ? nullptr : &failure);
 }
 
 // Never calls back before it returns.
 void LocalModel::when_loaded(Loaded task) {
-  if (!engine_ && load_error_.empty()) {
+  if (!runtime_ && load_error_.empty()) {
     when_loaded_.push_back(std::move(task));
     return;
   }
   host_.post([this, task = std::move(task)] {
     const lsp::ModelError failure{load_error_, lsp::ModelError::Kind::unavailable};
-    task(engine_ ? nullptr : &failure);
+    task(runtime_ ? nullptr : &failure);
   });
 }
 
 lsp::GenerationProgress LocalModel::not_begun() const {
   lsp::GenerationProgress progress;
-  if (!engine_) progress.phase = lsp::GenerationProgress::Phase::loading;
+  if (!runtime_) progress.phase = lsp::GenerationProgress::Phase::loading;
   return progress;
 }
 

@@ -92,8 +92,8 @@ class LocalModel : public lsp::Model {
 
   void run();  // the computing thread
   void compute() noexcept;
-  std::shared_ptr<const engine::Engine> load();
-  void loaded(std::shared_ptr<const engine::Engine> engine, std::string error);
+  std::shared_ptr<engine::Runtime> load();
+  void loaded(std::shared_ptr<const engine::Runtime> runtime, std::string error);
   void when_loaded(Loaded task);
   lsp::GenerationProgress not_begun() const;
 
@@ -104,7 +104,7 @@ class LocalModel : public lsp::Model {
   const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
 
   // On the Host's thread.
-  std::shared_ptr<const engine::Engine> engine_;
+  std::shared_ptr<const engine::Runtime> runtime_;  // to look at; see Shared
   std::string load_error_;
   std::vector<Loaded> when_loaded_;
 

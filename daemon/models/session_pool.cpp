@@ -35,8 +35,8 @@ engine::Session& SessionPool::Lease::session() const {
   return entry_->session;
 }
 
-SessionPool::SessionPool(std::shared_ptr<const engine::Engine> engine, std::size_t size)
-    : engine_(std::move(engine)), size_(size) {}
+SessionPool::SessionPool(std::shared_ptr<engine::Runtime> runtime, std::size_t size)
+    : runtime_(std::move(runtime)), size_(size) {}
 SessionPool::~SessionPool() = default;
 
 SessionPool::Lease SessionPool::acquire(Tokens prompt) {
@@ -48,7 +48,7 @@ SessionPool::Lease SessionPool::acquire(Tokens prompt) {
 }
 
 std::size_t SessionPool::common(Tokens prompt) const {
-  std::size_t max = engine_->cached_prefix(prompt);
+  std::size_t max = runtime_->cached_prefix(prompt);
   for (const auto& entry : entries_) max = std::max(max, entry->session.common(prompt));
   return max;
 }
@@ -89,11 +89,11 @@ SessionPool::Entry* SessionPool::room() {
   if (oldest != nullptr && entries_.size() >= size_) {
     // Its own sequence may go on some day; the answer at its end has no checkpoint yet.
     engine::Session& session = oldest->session;
-    const std::size_t cached = engine_->cached_prefix(session.tokens());
+    const std::size_t cached = runtime_->cached_prefix(session.tokens());
     if (session.tokens().size() >= cached + worth_keeping) session.keep();
     return oldest;
   }
-  entries_.push_back(std::make_unique<Entry>(Entry{engine::Session(engine_), {}}));
+  entries_.push_back(std::make_unique<Entry>(Entry{engine::Session(runtime_), {}}));
   return entries_.back().get();
 }
 

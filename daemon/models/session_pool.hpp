@@ -31,7 +31,7 @@ class SessionPool {
     Entry* entry_;
   };
 
-  SessionPool(std::shared_ptr<const engine::Engine> engine, std::size_t size);
+  SessionPool(std::shared_ptr<engine::Runtime> runtime, std::size_t size);
   ~SessionPool();
 
   // A session for this prompt; sync() is left to its user. More sessions than `size` exist only
@@ -47,7 +47,7 @@ class SessionPool {
   Entry* best_match(std::span<const engine::TokenId> prompt);
   Entry* room();  // an idle entry to be overwritten, or a new one
 
-  std::shared_ptr<const engine::Engine> engine_;
+  std::shared_ptr<engine::Runtime> runtime_;
   std::size_t size_;
   std::uint64_t clock_ = 0;
   std::vector<std::unique_ptr<Entry>> entries_;

@@ -196,13 +196,13 @@ std::size_t group_size(std::span<const Lease> leases, const Places& places) {
 
 // What a device was given to compute, and where its outputs will be once it has finished.
 struct DeviceGroup {
-  const ExpertDevice* device = nullptr;
+  const ComputeDevice* device = nullptr;
   std::vector<std::int32_t> places;  // of the outputs in [T][k], expert by expert
   Slice outputs;                     // [places][H], the host's
 };
 
 // Has the device begin: the rows that its experts see go there, their outputs come back.
-DeviceGroup begin_on_device(const Block& block, const ExpertDevice& device, const ExpertWork& work,
+DeviceGroup begin_on_device(const Block& block, const ComputeDevice& device, const ExpertWork& work,
                             std::span<const Lease> leases, const Places& places_of,
                             const std::atomic<bool>* interrupt) {
   Backend& backend = *device.backend;
@@ -263,9 +263,13 @@ bool end_on_device(const Block& block, ExpertWork& work, const DeviceGroup& grou
   return true;
 }
 
+std::span<const ComputeDevice> beside_host(const Executor& executor) {
+  return std::span(executor.devices).subspan(1);
+}
+
 // Nothing of an earlier group is under way on the devices, whatever went wrong there.
-void abandon(const Model& model) noexcept {
-  for (const ExpertDevice& device : model.devices) {
+void abandon(Executor& executor) noexcept {
+  for (const ComputeDevice& device : beside_host(executor)) {
     try {
       device.backend->finish();
     } catch (const std::exception&) {
@@ -275,14 +279,14 @@ void abandon(const Model& model) noexcept {
 }
 
 // One group of experts of each device, at the same time. False: interrupted.
-bool compute_groups(const Block& block, const Model& model, ExpertWork& work, const Places& places,
+bool compute_groups(const Block& block, Executor& executor, ExpertWork& work, const Places& places,
                     std::span<const std::span<const Lease>> groups,
                     const std::atomic<bool>* interrupt) try {
-  model.workspace->reset();
+  executor.workspace().reset();
   block.backend.begin(interrupt);
   std::vector<DeviceGroup> begun;
   for (std::size_t i = 1; i < groups.size(); ++i) {
-    const ExpertDevice& device = model.devices[i - 1];
+    const ComputeDevice& device = executor.devices[i];
     if (groups[i].empty()) continue;
     device.workspace->reset();
     device.staging->reset();
@@ -293,19 +297,19 @@ bool compute_groups(const Block& block, const Model& model, ExpertWork& work, co
   for (const DeviceGroup& group : begun) complete = end_on_device(block, work, group) && complete;
   return complete;
 } catch (...) {
-  abandon(model);
+  abandon(executor);
   throw;
 }
 
 // The experts, as they become ready. False: interrupted.
-bool compute_leased_experts(const Block& block, const Model& model, ExpertWork& work,
+bool compute_leased_experts(const Block& block, Executor& executor, ExpertWork& work,
                             const Places& places, Leases& leases,
                             const std::atomic<bool>* interrupt) {
   for (;;) {
     std::vector<Lease> ready = leases.next();
     if (ready.empty()) return true;
-    if (!model.devices.empty()) std::ranges::stable_sort(ready, {}, &Lease::device);
-    std::vector<std::span<const Lease>> rest(1 + model.devices.size());  // by device
+    if (executor.devices.size() > 1) std::ranges::stable_sort(ready, {}, &Lease::device);
+    std::vector<std::span<const Lease>> rest(executor.devices.size());  // by device
     for (std::span<const Lease> all = ready; !all.empty();) {
       const auto other = [&](const Lease& lease) { return lease.device != all.front().device; };
       const auto end = std::ranges::find_if(all, other);
@@ -317,7 +321,7 @@ bool compute_leased_experts(const Block& block, const Model& model, ExpertWork& 
     while (!std::ranges::all_of(rest, is_empty)) {
       std::vector<std::span<const Lease>> groups = rest;
       for (std::span<const Lease>& group : groups) group = group.first(group_size(group, places));
-      if (!compute_groups(block, model, work, places, groups, interrupt)) return false;
+      if (!compute_groups(block, executor, work, places, groups, interrupt)) return false;
       for (std::size_t i = 0; i < groups.size(); ++i) {
         for (const Lease& lease : groups[i])
           work.done[static_cast<std::size_t>(lease.expert.value)] = true;
@@ -330,7 +334,7 @@ bool compute_leased_experts(const Block& block, const Model& model, ExpertWork& 
 
 }  // namespace
 
-bool moe_half(const Block& block, const Model& model, const Layer& layer, ExpertWork& work, Slice x,
+bool moe_half(const Block& block, Executor& executor, const Layer& layer, ExpertWork& work, Slice x,
               Slice out, const std::atomic<bool>* interrupt, Taps* taps) {
   Backend& backend = block.backend;
   backend.begin(interrupt);
@@ -341,10 +345,10 @@ bool moe_half(const Block& block, const Model& model, const Layer& layer, Expert
   const bool many = static_cast<std::size_t>(block.rows) >= prefill_rows;
   bool complete = false;
   // What is missing is read from now on, while what is there is computed.
-  model.experts->lend(
+  executor.experts->lend(
       layer.id, wanted, many ? Pass::prefill : Pass::decode, interrupt, [&](Leases& leases) {
         complete = compute_shared_expert(block, layer, work, interrupt) &&
-                   compute_leased_experts(block, model, work, places, leases, interrupt);
+                   compute_leased_experts(block, executor, work, places, leases, interrupt);
       });
   const auto is_done = [&](ExpertId expert) {
     return work.done[static_cast<std::size_t>(expert.value)];

@@ -43,23 +43,23 @@ bool is_tapped(Stage stage, const ModelConfig& config) {
 
 bool embed(const Block& block, const Model& model, const Chunk& chunk, Slice out,
            const std::atomic<bool>* interrupt);
-bool mixer_half(const Block& whole, const Model& model, const Layer& layer, State& state,
+bool mixer_half(const Block& whole, Executor& executor, const Layer& layer, State& state,
                 Chunk& chunk, const std::atomic<bool>* interrupt);
-bool head(const Block& block, const Model& model, State& state, Chunk& chunk, Slice x,
-          const std::atomic<bool>* interrupt);
+bool head(const Block& block, const Model& model, Executor& executor, State& state, Chunk& chunk,
+          Slice x, const std::atomic<bool>* interrupt);
 std::vector<float> read(Backend& backend, Slice values);
 
 }  // namespace
 
-bool run_stage(const Model& model, const ModelConfig& config, State& state, Chunk& chunk,
-               const std::atomic<bool>* interrupt) {
+bool run_stage(const Model& model, Executor& executor, const ModelConfig& config, State& state,
+               Chunk& chunk, const std::atomic<bool>* interrupt) {
   using Part = Stage::Part;
-  Backend& backend = *model.backend;
+  Backend& backend = executor.host();
   const Finish finish{backend};
-  model.workspace->reset();
+  executor.workspace().reset();
   const Block block{config,
                     backend,
-                    *model.workspace,
+                    executor.workspace(),
                     product_form(chunk.form),
                     static_cast<int>(chunk.rows()),
                     chunk.position};
@@ -72,17 +72,17 @@ bool run_stage(const Model& model, const ModelConfig& config, State& state, Chun
       if (!embed(block, model, chunk, out, interrupt)) return false;
       break;
     case Part::mixer:
-      if (!mixer_half(block, model, layer_of(model, id), state, chunk, interrupt)) return false;
+      if (!mixer_half(block, executor, layer_of(model, id), state, chunk, interrupt)) return false;
       if (chunk.rows_done < chunk.rows()) return true;  // its next block of rows
       chunk.rows_done = 0;
       break;
     case Part::experts:
-      if (!moe_half(block, model, layer_of(model, id), chunk.experts, x, out, interrupt,
+      if (!moe_half(block, executor, layer_of(model, id), chunk.experts, x, out, interrupt,
                     chunk.taps))
         return false;
       break;
     case Part::head:
-      if (!head(block, model, state, chunk, x, interrupt)) return false;
+      if (!head(block, model, executor, state, chunk, x, interrupt)) return false;
       break;
     case Part::done:
       throw Error("the chunk has been through all layers");
@@ -201,7 +201,7 @@ std::vector<RowSpan> spans_of(Backend& backend, const State& state, Chunk& chunk
 
 // out = x + mixer(norm(x)) for the chunk's next block of rows, the mixer being the layer's
 // attention. False: interrupted.
-bool mixer_half(const Block& whole, const Model& model, const Layer& layer, State& state,
+bool mixer_half(const Block& whole, Executor& executor, const Layer& layer, State& state,
                 Chunk& chunk, const std::atomic<bool>* interrupt) {
   const std::size_t begin = chunk.rows_done;
   const std::size_t end = block_end(chunk);
@@ -214,7 +214,7 @@ bool mixer_half(const Block& whole, const Model& model, const Layer& layer, Stat
   const std::size_t index = index_among(block.config, layer.id);
 
   block.backend.begin(interrupt);
-  if (chunk.form == kernels::DeltaForm::step && model.experts->prefetch_pays()) {
+  if (chunk.form == kernels::DeltaForm::step && executor.experts->prefetch_pays()) {
     // The experts' router, applied before its time, is right about most of them.
     const Routing guess =
         route(block, layer.moe.gate, block.norm(x, layer.post_attention_layernorm));
@@ -222,7 +222,7 @@ bool mixer_half(const Block& whole, const Model& model, const Layer& layer, Stat
     std::vector<ExpertId> experts;
     experts.reserve(guess.experts.size());
     for (const std::int32_t expert : guess.experts) experts.push_back(ExpertId{expert});
-    model.experts->prefetch(layer.id, experts);
+    executor.experts->prefetch(layer.id, experts);
     block.backend.begin(interrupt);
   }
   const Slice normed = block.norm(x, layer.input_layernorm);
@@ -278,8 +278,8 @@ std::vector<float> shortlist_logits(const Block& block, const Model& model, cons
 }
 
 // Final norm, the states' hidden rows, logits where wanted. False: interrupted.
-bool head(const Block& block, const Model& model, State& state, Chunk& chunk, Slice x,
-          const std::atomic<bool>* interrupt) {
+bool head(const Block& block, const Model& model, Executor& executor, State& state, Chunk& chunk,
+          Slice x, const std::atomic<bool>* interrupt) {
   Backend& backend = block.backend;
   backend.begin(interrupt);
   const std::size_t hidden = block.hidden();
@@ -306,7 +306,7 @@ bool head(const Block& block, const Model& model, State& state, Chunk& chunk, Sl
   if (model.mtp && !next.empty()) {
     std::vector<float> before = state.hidden;
     before.insert(before.end(), rows.begin(), rows.end() - static_cast<std::ptrdiff_t>(hidden));
-    if (!run_mtp(model, block.config, state.kv.back(), before, next,
+    if (!run_mtp(model, executor, block.config, state.kv.back(), before, next,
                  chunk.position - (first ? 0 : 1), 0, block.form, interrupt)) {
       return false;
     }
@@ -331,7 +331,7 @@ bool head(const Block& block, const Model& model, State& state, Chunk& chunk, Sl
 
 // --- Chunks --------------------------------------------------------------------------------------
 
-Chunk make_chunk(const Model& model, const ModelConfig& config, State& state,
+Chunk make_chunk(kernels::Backend& host, const ModelConfig& config, State& state,
                  std::vector<TokenId> tokens, std::int64_t position, kernels::DeltaForm form,
                  std::vector<std::size_t> checkpoint_rows) {
   Chunk chunk;
@@ -342,11 +342,11 @@ Chunk make_chunk(const Model& model, const ModelConfig& config, State& state,
   if (chunk.checkpoint_rows.empty() || chunk.checkpoint_rows.back() != chunk.rows())
     chunk.checkpoint_rows.push_back(chunk.rows());
   while (chunk.states.size() < chunk.checkpoint_rows.size())
-    chunk.states.push_back(take_spare(state, *model.backend, config));
+    chunk.states.push_back(take_spare(state, host, config));
   const std::size_t bytes =
       chunk.rows() * static_cast<std::size_t>(config.hidden_size) * sizeof(float);
-  chunk.hidden = model.backend->allocate(bytes);
-  chunk.output = model.backend->allocate(bytes);
+  chunk.hidden = host.allocate(bytes);
+  chunk.output = host.allocate(bytes);
   return chunk;
 }
 
@@ -367,22 +367,23 @@ std::size_t chunk_bytes_per_row(const ModelConfig& config) {
 
 // --- The MTP head --------------------------------------------------------------------------------
 
-std::optional<MtpResult> run_mtp(const Model& model, const ModelConfig& config, KvCache& kv,
-                                 std::span<const float> hidden, std::span<const TokenId> next,
-                                 std::int64_t position, std::size_t logit_rows, ProductForm form,
+std::optional<MtpResult> run_mtp(const Model& model, Executor& executor, const ModelConfig& config,
+                                 KvCache& kv, std::span<const float> hidden,
+                                 std::span<const TokenId> next, std::int64_t position,
+                                 std::size_t logit_rows, ProductForm form,
                                  const std::atomic<bool>* interrupt) {
   const MtpHead& mtp = *model.mtp;
-  Backend& backend = *model.backend;
+  Backend& backend = executor.host();
   const Finish finish{backend};
   const std::size_t width = static_cast<std::size_t>(config.hidden_size);
   MtpResult result;
   // In blocks of rows, like a layer's mixer, for the scratch's sake.
   for (std::size_t begin = 0; begin < next.size(); begin += mixer_rows) {
     const std::size_t count = std::min(mixer_rows, next.size() - begin);
-    model.workspace->reset();
+    executor.workspace().reset();
     const Block block{config,
                       backend,
-                      *model.workspace,
+                      executor.workspace(),
                       form,
                       static_cast<int>(count),
                       position + static_cast<std::int64_t>(begin)};
@@ -408,7 +409,7 @@ std::optional<MtpResult> run_mtp(const Model& model, const ModelConfig& config, 
     backend.add(x, mixed, kernels::slice(attended));
     if (!backend.finish()) return std::nullopt;
     ExpertWork work;
-    if (!moe_half(block, model, mtp.layer, work, kernels::slice(attended), kernels::slice(out),
+    if (!moe_half(block, executor, mtp.layer, work, kernels::slice(attended), kernels::slice(out),
                   interrupt, nullptr)) {
       return std::nullopt;
     }

@@ -9,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include "engine/forward/executor.hpp"
 #include "engine/forward/model.hpp"
 #include "engine/forward/state.hpp"
 #include "engine/support/types.hpp"
@@ -90,15 +91,15 @@ struct Chunk {
 std::size_t chunk_bytes_per_row(const ModelConfig& config);
 // checkpoint_rows: after how many of the tokens a state is kept, besides the end. Takes from
 // state.spares.
-Chunk make_chunk(const Model& model, const ModelConfig& config, State& state,
+Chunk make_chunk(kernels::Backend& host, const ModelConfig& config, State& state,
                  std::vector<TokenId> tokens, std::int64_t position, kernels::DeltaForm form,
                  std::vector<std::size_t> checkpoint_rows);
 
 // Runs a part of chunk.stage, or all that is left of it, and moves on. Not once it is done. `state`
 // is that before the chunk: its recurrent part is read, its KV is written behind the chunk's
 // position. False: interrupted, what the part had done so far is lost.
-bool run_stage(const Model& model, const ModelConfig& config, State& state, Chunk& chunk,
-               const std::atomic<bool>* interrupt);
+bool run_stage(const Model& model, Executor& executor, const ModelConfig& config, State& state,
+               Chunk& chunk, const std::atomic<bool>* interrupt);
 
 // The MTP head over rows: from the main model's final-norm hidden states [rows][hidden] (on the
 // host) of positions first … and the tokens that follow each. Leaves the head's normed output in
@@ -108,7 +109,7 @@ struct MtpResult {
   std::vector<float> logits;  // [logit_rows][vocab]
 };
 // Empty: interrupted; the head's KV may hold rows that will be written again.
-std::optional<MtpResult> run_mtp(const Model& model, const ModelConfig& config,
+std::optional<MtpResult> run_mtp(const Model& model, Executor& executor, const ModelConfig& config,
                                  kernels::KvCache& kv, std::span<const float> hidden,
                                  std::span<const TokenId> next, std::int64_t position,
                                  std::size_t logit_rows, kernels::ProductForm form,

@@ -46,9 +46,10 @@ bool is_harmless(std::string_view name) {
 
 class Loader {
  public:
-  Loader(Model& model, const ModelConfig& config,
+  Loader(Model& model, kernels::Backend& host, const ModelConfig& config,
          const std::function<void(const LoadProgress&)>& progress, const std::atomic<bool>* stop)
       : model_(model),
+        host_(host),
         config_(config),
         tensors_(*model.tensors),
         progress_(progress),
@@ -222,7 +223,7 @@ class Loader {
     Slice scales;
     if (weight.scales != nullptr)
       scales = kept(*weight.scales, read_scales(tensors_, *weight.scales));
-    Buffer buffer = model_.backend->allocate(std::max<std::size_t>(weight.data->bytes, alignment));
+    Buffer buffer = host_.allocate(std::max<std::size_t>(weight.data->bytes, alignment));
     fill(buffer, *weight.data);
     const Matrix result(buffer, 0, weight.type, rows, cols, scales);
     model_.storage.push_back(std::move(buffer));
@@ -230,7 +231,7 @@ class Loader {
   }
 
   void fill(const Buffer& buffer, const TensorInfo& tensor) {
-    const std::optional<std::span<std::byte>> host = model_.backend->map(buffer);
+    const std::optional<std::span<std::byte>> host = host_.map(buffer);
     std::vector<std::byte> staging;
     std::uint64_t sum = 0;
     for (std::uint64_t at = 0; at < tensor.bytes; at += piece_bytes) {
@@ -240,7 +241,7 @@ class Loader {
       const std::span<std::byte> piece = host ? host->subspan(at, count) : std::span(staging);
       tensors_.read(tensor, at, piece);
       sum = digest(piece, sum);
-      if (!host) model_.backend->write(buffer, at, piece);
+      if (!host) host_.write(buffer, at, piece);
       count_bytes(count);
     }
     digests_.add(tensor.name, sum);
@@ -259,9 +260,9 @@ class Loader {
 
   Slice kept(const TensorInfo& tensor, std::span<const float> values) {
     used_.insert(tensor.name);
-    Buffer buffer = model_.backend->allocate(std::max(values.size() * sizeof(float), alignment));
+    Buffer buffer = host_.allocate(std::max(values.size() * sizeof(float), alignment));
     const Slice result = kernels::slice(buffer, 0, values.size());
-    model_.backend->write(result, values);
+    host_.write(result, values);
     model_.storage.push_back(std::move(buffer));
     count_bytes(tensor.bytes);
     return result;
@@ -275,6 +276,7 @@ class Loader {
   }
 
   Model& model_;
+  kernels::Backend& host_;
   const ModelConfig& config_;
   const Tensors& tensors_;
   const std::function<void(const LoadProgress&)>& progress_;
@@ -306,11 +308,10 @@ std::uint64_t expert_bytes(const Tensors& tensors, bool mtp) {
   return total;
 }
 
-void load_dense(Model& model, const ModelConfig& config, bool mtp,
+void load_dense(Model& model, kernels::Backend& host, const ModelConfig& config, bool mtp,
                 const std::function<void(const LoadProgress&)>& progress,
                 const std::atomic<bool>* stop) {
-  Loader(model, config, progress, stop).load(mtp);
-  model.workspace = std::make_unique<Workspace>(*model.backend);
+  Loader(model, host, config, progress, stop).load(mtp);
 }
 
 }  // namespace hearth::engine

@@ -12,12 +12,9 @@
 
 #include "engine/checkpoint/model_config.hpp"
 #include "engine/checkpoint/safetensors.hpp"
-#include "engine/experts/cache.hpp"
-#include "engine/experts/digests.hpp"
 #include "engine/experts/experts.hpp"
 #include "engine/experts/store.hpp"
 #include "engine/forward/load_progress.hpp"
-#include "engine/forward/workspace.hpp"
 #include "kernels/ops.hpp"
 
 namespace hearth::engine {
@@ -68,28 +65,16 @@ struct MtpHead {
   Layer layer;
 };
 
-// A device beside the host: it computes the experts that are in its memory.
-struct ExpertDevice {
-  std::unique_ptr<kernels::Backend> backend;
-  std::unique_ptr<Workspace> workspace;  // its scratch
-  std::unique_ptr<Workspace> staging;    // the host's end of the copies to and from it
-};
-
 struct Model {
-  std::unique_ptr<Tensors> tensors;  // the checkpoint's files, which experts are read from
-  std::unique_ptr<kernels::Backend> backend;
-  std::unique_ptr<Workspace> workspace;  // scratch of the layer that is being computed
-  std::vector<ExpertDevice> devices;     // beside the host
-  std::vector<kernels::Buffer> storage;  // what the handles below point into
-  kernels::Matrix embed_tokens;          // [vocab, hidden]
-  kernels::Matrix lm_head;               // [vocab, hidden]; embed_tokens where tied
-  kernels::Shortlist shortlist;          // of lm_head; empty: none
-  kernels::Slice norm;                   // [hidden]
+  std::unique_ptr<const Tensors> tensors;  // the checkpoint's files, which experts are read from
+  std::vector<kernels::Buffer> storage;    // what the handles below point into, in host memory
+  kernels::Matrix embed_tokens;            // [vocab, hidden]
+  kernels::Matrix lm_head;                 // [vocab, hidden]; embed_tokens where tied
+  kernels::Shortlist shortlist;            // of lm_head; empty: none
+  kernels::Slice norm;                     // [hidden]
   std::vector<Layer> layers;
   std::optional<MtpHead> mtp;
-  std::unique_ptr<ExpertStore> store;
-  std::unique_ptr<ExpertDigests> digests;
-  std::unique_ptr<ExpertCache> experts;
+  std::unique_ptr<const ExpertStore> store;
   std::vector<std::string> unused;  // tensors that no part of the model is made of, by name
   std::uint64_t dense_digest = 0;   // of all tensors but the experts' weights
   std::uint64_t dense_bytes = 0;    // of everything that is always in memory, scales included
@@ -101,9 +86,9 @@ std::uint64_t dense_bytes(const Tensors& tensors, bool mtp);
 std::uint64_t expert_bytes(const Tensors& tensors, bool mtp);
 
 // Reads every tensor that `config` calls for but the experts' weights, checks dtype and shape, and
-// fills model.storage and model.store. model.backend and model.tensors must be set. Throws Error
-// naming the tensor.
-void load_dense(Model& model, const ModelConfig& config, bool mtp,
+// fills model.storage, in memory of `host`, and model.store. model.tensors must be set. Throws
+// Error naming the tensor.
+void load_dense(Model& model, kernels::Backend& host, const ModelConfig& config, bool mtp,
                 const std::function<void(const LoadProgress&)>& progress,
                 const std::atomic<bool>* stop);
 

@@ -61,7 +61,7 @@ kernels::Slice linear_attention(const Block& block, const LinearAttention& weigh
 Routing route(const Block& block, const kernels::Matrix& router, kernels::Slice x);
 
 // out = x + experts(norm(x)). Goes on with `work` where it was interrupted; false: interrupted.
-bool moe_half(const Block& block, const Model& model, const Layer& layer, ExpertWork& work,
+bool moe_half(const Block& block, Executor& executor, const Layer& layer, ExpertWork& work,
               kernels::Slice x, kernels::Slice out, const std::atomic<bool>* interrupt, Taps* taps);
 
 }  // namespace hearth::engine

@@ -12,6 +12,7 @@
 
 #include "engine/experts/cache.hpp"
 #include "engine/experts/reader.hpp"
+#include "engine/forward/executor.hpp"
 #include "engine/forward/forward.hpp"
 #include "engine/forward/model.hpp"
 #include "engine/session_access.hpp"
@@ -47,12 +48,12 @@ std::vector<Lease> take_all(Leases& leases) {
 
 }  // namespace
 
-MachineSpeed measure_machine(const Engine& engine) {
-  const int threads = engine.backend().threads();
+MachineSpeed measure_machine(Runtime& runtime) {
+  const int threads = runtime.engine().threads();
   MachineSpeed machine;
   machine.memory = kernels::read_bandwidth(threads);
-  machine.arithmetic = kernels::arithmetic_peak(threads, engine.isa());
-  machine.disk = disk_bandwidth(engine, 3);
+  machine.arithmetic = kernels::arithmetic_peak(threads, runtime.engine().isa());
+  machine.disk = disk_bandwidth(runtime, 3);
   return machine;
 }
 
@@ -62,10 +63,11 @@ std::uint64_t peak_resident() {
   return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
 }
 
-double disk_bandwidth(const Engine& engine, double seconds) {
+double disk_bandwidth(Runtime& runtime, double seconds) {
   constexpr std::size_t at_once = 12;  // experts, as when a token misses nearly all
+  const Engine& engine = runtime.engine();
   const ExpertStore& store = *engine.model().store;
-  kernels::Backend& backend = engine.backend();
+  kernels::Backend& backend = runtime.backend();
   const kernels::Buffer memory =
       backend.allocate(std::max<std::size_t>(at_once * store.slot_bytes(), std::size_t{4} << 20),
                        kernels::MemoryKind::page_locked);
@@ -119,14 +121,14 @@ double disk_bandwidth(const Engine& engine, double seconds) {
   return speeds[speeds.size() / 2];
 }
 
-double expert_seconds(const Engine& engine) {
-  const Model& model = engine.model();
-  const ModelConfig& config = engine.config();
-  kernels::Backend& backend = engine.backend();
+double expert_seconds(Runtime& runtime) {
+  const ModelConfig& config = runtime.engine().config();
+  ExpertCache& cache = *runtime.executor().experts;
+  kernels::Backend& backend = runtime.backend();
   const auto hidden = static_cast<std::size_t>(config.hidden_size);
   const auto width = static_cast<std::size_t>(config.moe_intermediate_size);
   const std::size_t group = std::min<std::size_t>(
-      static_cast<std::size_t>(config.num_experts_per_tok), engine.experts().slots);
+      static_cast<std::size_t>(config.num_experts_per_tok), runtime.experts().slots);
   const kernels::Buffer x = backend.allocate(hidden * sizeof(float));
   const kernels::Buffer inner = backend.allocate(2 * group * width * sizeof(float));
   const kernels::Buffer out = backend.allocate(group * hidden * sizeof(float));
@@ -135,7 +137,7 @@ double expert_seconds(const Engine& engine) {
 
   // Experts of layer 0, other ones each time, so that no cache holds them.
   const auto groups =
-      std::min(static_cast<std::size_t>(config.num_experts), engine.experts().slots) / group;
+      std::min(static_cast<std::size_t>(config.num_experts), runtime.experts().slots) / group;
   std::vector<double> times;
   for (int round = 0; round < 3; ++round) {
     for (std::size_t g = 0; g < groups; ++g) {
@@ -143,7 +145,7 @@ double expert_seconds(const Engine& engine) {
       for (std::size_t i = 0; i < group; ++i) {
         wanted.push_back(ExpertId{static_cast<std::int32_t>(g * group + i)});
       }
-      model.experts->lend(LayerId{0}, wanted, Pass::decode, nullptr, [&](Leases& leases) {
+      cache.lend(LayerId{0}, wanted, Pass::decode, nullptr, [&](Leases& leases) {
         std::vector<Lease> all = take_all(leases);
         std::erase_if(all, [](const Lease& lease) { return lease.device != 0; });
         if (all.empty()) return;
@@ -171,17 +173,17 @@ double expert_seconds(const Engine& engine) {
 
 DecodeRun decode(Session& session, std::size_t tokens, const std::atomic<bool>* interrupt) {
   using Part = Stage::Part;
-  const Engine& engine = session.engine();
-  const ExpertStatus before = engine.experts();
+  Runtime& runtime = session.runtime();
+  const ExpertStatus before = runtime.experts();
   const std::vector<TokenId> ids =
-      made_up_tokens(engine, tokens, static_cast<std::uint64_t>(session.position()) + 17);
+      made_up_tokens(session.engine(), tokens, static_cast<std::uint64_t>(session.position()) + 17);
   session.want_logits(1, {});
   DecodeRun run;
   const auto began = Clock::now();
   for (const TokenId id : ids) {
     if (interrupt != nullptr && interrupt->load()) break;
     Chunk chunk = SessionAccess::decode_chunk(session, std::span(&id, 1));
-    ExpertStatus last = engine.experts();
+    ExpertStatus last = runtime.experts();
     while (chunk.stage.part != Part::done) {
       const Part part = chunk.stage.part;
       const auto stage_began = Clock::now();
@@ -193,7 +195,7 @@ DecodeRun decode(Session& session, std::size_t tokens, const std::atomic<bool>* 
         run.mixers += seconds;
       } else if (part == Part::experts) {
         run.experts += seconds;
-        const ExpertStatus now = engine.experts();
+        const ExpertStatus now = runtime.experts();
         run.layers.push_back({static_cast<std::uint32_t>(now.hits - last.hits),
                               static_cast<std::uint32_t>(now.misses - last.misses)});
         last = now;
@@ -202,7 +204,7 @@ DecodeRun decode(Session& session, std::size_t tokens, const std::atomic<bool>* 
     ++run.tokens;
   }
   run.seconds = since(began);
-  const ExpertStatus after = engine.experts();
+  const ExpertStatus after = runtime.experts();
   run.hits = after.hits - before.hits;
   run.misses = after.misses - before.misses;
   run.bytes_read = after.bytes_read - before.bytes_read;
@@ -214,9 +216,9 @@ DecodeRun decode(Session& session, std::size_t tokens, const std::atomic<bool>* 
 
 PrefillRun prefill(Session& session, std::size_t tokens, std::uint64_t seed,
                    const std::atomic<bool>* interrupt) {
-  const Engine& engine = session.engine();
-  const ExpertStatus before = engine.experts();
-  const std::vector<TokenId> prompt = made_up_tokens(engine, tokens, seed);
+  Runtime& runtime = session.runtime();
+  const ExpertStatus before = runtime.experts();
+  const std::vector<TokenId> prompt = made_up_tokens(session.engine(), tokens, seed);
   PrefillRun run;
   const auto began = Clock::now();
   session.sync(prompt);
@@ -225,7 +227,7 @@ PrefillRun prefill(Session& session, std::size_t tokens, std::uint64_t seed,
   while (progress == Progress::more) progress = session.prefill(prompt, {}, interrupt);
   run.seconds = since(began);
   run.tokens = session.tokens().size() - cached;
-  const ExpertStatus after = engine.experts();
+  const ExpertStatus after = runtime.experts();
   run.hits = after.hits - before.hits;
   run.misses = after.misses - before.misses;
   run.bytes_read = after.bytes_read - before.bytes_read;
@@ -255,12 +257,12 @@ std::vector<double> interrupt_prefill(Session& session, std::size_t tokens, int 
   return seconds;
 }
 
-void forget_experts(const Engine& engine) {
-  engine.model().experts->forget();
+void forget_experts(Runtime& runtime) {
+  runtime.executor().experts->forget();
 }
 
-WarmUp warm_experts(const Engine& engine, const std::atomic<bool>* interrupt) {
-  ExpertCache& cache = *engine.model().experts;
+WarmUp warm_experts(Runtime& runtime, const std::atomic<bool>* interrupt) {
+  ExpertCache& cache = *runtime.executor().experts;
   const ExpertStatus before = cache.status();
   const std::vector<float> uses = cache.recent_uses();
   std::vector<ExpertStore::Key> keys(uses.size());
@@ -271,13 +273,13 @@ WarmUp warm_experts(const Engine& engine, const std::atomic<bool>* interrupt) {
   keys.resize(std::min(keys.size(), cache.status().slots));
   const auto began = Clock::now();
   cache.warm(std::move(keys));
-  wait_until_warm(engine, interrupt);
+  wait_until_warm(runtime, interrupt);
   const ExpertStatus after = cache.status();
   return {after.resident - before.resident, after.bytes_read - before.bytes_read, since(began)};
 }
 
-void wait_until_warm(const Engine& engine, const std::atomic<bool>* interrupt) {
-  while (engine.experts().warming && (interrupt == nullptr || !interrupt->load())) {
+void wait_until_warm(const Runtime& runtime, const std::atomic<bool>* interrupt) {
+  while (runtime.experts().warming && (interrupt == nullptr || !interrupt->load())) {
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
 }

@@ -17,17 +17,17 @@ namespace hearth::engine {
 
 // Memory and arithmetic of this machine with the engine's threads; the disk as below, for 3
 // seconds.
-MachineSpeed measure_machine(const Engine& engine);
+MachineSpeed measure_machine(Runtime& runtime);
 
 // The most memory that this process had resident so far, in bytes.
 std::uint64_t peak_resident();
 
 // Bytes a second of reading experts from the checkpoint's files as the engine does, one after the
 // other, nothing else going on: random experts for about `seconds`, the median of some spans.
-double disk_bandwidth(const Engine& engine, double seconds);
+double disk_bandwidth(Runtime& runtime, double seconds);
 
 // Seconds that one resident expert takes when a token's experts are computed together.
-double expert_seconds(const Engine& engine);
+double expert_seconds(Runtime& runtime);
 
 struct DecodeRun {
   std::size_t tokens = 0;
@@ -69,16 +69,16 @@ std::vector<double> interrupt_prefill(Session& session, std::size_t tokens, int 
 
 // Empties the expert cache. Its memory stays the process's, so that what follows is measured
 // without the system's first handing out of pages.
-void forget_experts(const Engine& engine);
+void forget_experts(Runtime& runtime);
 struct WarmUp {
   std::size_t experts = 0;
   std::uint64_t bytes_read = 0;
   double seconds = 0;
 };
 // Reads what was used most lately, as a restart does, as much as there are slots for.
-WarmUp warm_experts(const Engine& engine, const std::atomic<bool>* interrupt);
+WarmUp warm_experts(Runtime& runtime, const std::atomic<bool>* interrupt);
 // Waits until the warm start is over.
-void wait_until_warm(const Engine& engine, const std::atomic<bool>* interrupt);
+void wait_until_warm(const Runtime& runtime, const std::atomic<bool>* interrupt);
 
 // The least time a decode could have taken: in every layer what is dense, then the longer of its
 // reads and its resident experts; then the head. From terms measured apart.

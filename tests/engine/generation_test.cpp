@@ -16,36 +16,36 @@ const std::string average =
     "def average(values):\n    total = 0\n    for value in values:\n        total += value\n"
     "    return total / len(values)\n";
 
-std::shared_ptr<const Engine> ember() {
-  static const std::shared_ptr<const Engine> engine = [] {
+std::shared_ptr<Runtime> ember() {
+  static const std::shared_ptr<Runtime> runtime = [] {
     EngineOptions options;
     options.model = std::filesystem::path(HEARTH_SOURCE_DIR) / "engine/ember";
-    return Engine::load(options);
+    return Runtime::load(options);
   }();
-  return engine;
+  return runtime;
 }
 
 constexpr const char* instruction = "Explain what this code does.";
 
 GenerationRequest explain_request() {
-  const Profile& profile = ember()->profile();
+  const Profile& profile = ember()->engine().profile();
   const std::vector<ChatMessage> messages = {
       {"system", profile.system_chat},
       {"user", "File: stats.py (python)\n\n```python\n" + average + "```\n\n" + instruction}};
   GenerationRequest request;
-  request.prompt = tokenize(ember()->tokenizer(), render_chat(profile, messages));
+  request.prompt = tokenize(ember()->engine().tokenizer(), render_chat(profile, messages));
   request.stop_ids = profile.chat_stop;
   return request;
 }
 
 // The same of a model that thinks, which ember is not: it goes on without closing its thought.
 GenerationRequest thinking_request(std::int64_t budget) {
-  Profile profile = ember()->profile();
+  Profile profile = ember()->engine().profile();
   profile.thinking = true;
   const std::vector<ChatMessage> messages = {
       {"system", profile.system_chat}, {"user", "```python\n" + average + "```\n\n" + instruction}};
   GenerationRequest request;
-  request.prompt = tokenize(ember()->tokenizer(), render_chat(profile, messages));
+  request.prompt = tokenize(ember()->engine().tokenizer(), render_chat(profile, messages));
   request.stop_ids = profile.chat_stop;
   request.max_tokens = 8;
   request.thinking = true;
@@ -55,7 +55,7 @@ GenerationRequest thinking_request(std::int64_t budget) {
 
 // The tokens of the thought, with what closed it.
 std::string thought_of(const Generation& generation) {
-  return ember()->tokenizer().decode(
+  return ember()->engine().tokenizer().decode(
       std::span(generation.answer()).first(generation.thought_tokens()));
 }
 
@@ -79,12 +79,12 @@ TEST_CASE("the embedded checkpoint explains a function") {
 }
 
 TEST_CASE("the embedded checkpoint fills in the middle, and typing on re-uses the prompt") {
-  const Profile& profile = ember()->profile();
+  const Profile& profile = ember()->engine().profile();
   Session session(ember());
   const auto complete = [&](const std::string& prefix) {
     GenerationRequest request;
     request.prompt = tokenize(
-        ember()->tokenizer(),
+        ember()->engine().tokenizer(),
         render_fim(profile, prefix, "\n\n\ndef remove_config(path):\n    os.remove(path)\n"));
     request.stop_ids = profile.fim_stop;
     Generation generation(session, std::move(request));
@@ -119,19 +119,20 @@ TEST_CASE("draft tokens and shortlisted logits change no answer; drafts save pas
   options.model = std::filesystem::path(HEARTH_SOURCE_DIR) / "engine/ember";
   options.drafts = 0;
   options.shortlist = ShortlistUse::off;
-  const auto plain = Engine::load(options);
+  const auto plain = Runtime::load(options);
   options.drafts = 5;
   options.shortlist = ShortlistUse::always;
-  const auto shortlist = Engine::load(options);
-  REQUIRE(shortlist->has_shortlist());
-  REQUIRE_FALSE(plain->has_shortlist());
+  const auto shortlist = Runtime::load(options);
+  REQUIRE(shortlist->engine().has_shortlist());
+  REQUIRE_FALSE(plain->engine().has_shortlist());
   std::uint64_t passes = 0;
   std::size_t tokens = 0;
   for (const float temperature : {0.0F, 0.9F}) {
     for (const std::uint64_t seed : {1, 2, 3}) {
       GenerationRequest request = explain_request();
       if (seed == 2) {  // raw code that repeats itself
-        request.prompt.tokens = ember()->tokenizer().encode(average + "\n\n" + average + "\n\n");
+        request.prompt.tokens =
+            ember()->engine().tokenizer().encode(average + "\n\n" + average + "\n\n");
         request.prompt.boundaries.clear();
       }
       request.sampling.temperature = temperature;
@@ -190,7 +191,7 @@ TEST_CASE("a thought that outlasts its budget is closed, and an answer follows")
     CHECK_FALSE(generation.thinking());
     CHECK(generation.thought_cut());
     CHECK(thought_of(generation).ends_with("</think>\n\n"));
-    const auto closing = end_of_thought(ember()->tokenizer(), true).size();
+    const auto closing = end_of_thought(ember()->engine().tokenizer(), true).size();
     const auto thought = static_cast<std::int64_t>(generation.thought_tokens());
     CHECK(thought > budget);
     CHECK(thought <= budget + static_cast<std::int64_t>(closing));
@@ -205,7 +206,7 @@ TEST_CASE("guesses change neither a thought nor what closes it") {
   EngineOptions options;
   options.model = std::filesystem::path(HEARTH_SOURCE_DIR) / "engine/ember";
   options.drafts = 0;
-  const auto plain = Engine::load(options);
+  const auto plain = Runtime::load(options);
   Session guessing(ember());
   Session alone(plain);
   Generation guessed(guessing, thinking_request(40));
@@ -234,7 +235,7 @@ TEST_CASE("where the model would stop in its thought, the thought is closed") {
 TEST_CASE("a thought that the model closes is not closed again") {
   Session session(ember());
   GenerationRequest request = thinking_request(12);
-  request.sampling.bias[ember()->tokenizer().special("</think>").value()] = 1000;
+  request.sampling.bias[ember()->engine().tokenizer().special("</think>").value()] = 1000;
   request.max_tokens = 3;
   Generation generation(session, std::move(request));
   CHECK(run(generation) == "</think></think></think>");
@@ -251,7 +252,7 @@ TEST_CASE("a thought leaves an answer its room in a small context") {
   options.context = static_cast<std::int64_t>(prompt) + 40;
   request.max_tokens = 512;
   request.stop_ids.clear();
-  Session session(Engine::load(options));
+  Session session(Runtime::load(options));
   Generation generation(session, std::move(request));
   const std::string text = run(generation);
   CHECK(generation.thought_cut());

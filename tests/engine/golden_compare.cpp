@@ -96,13 +96,13 @@ void append(Taps& all, const Taps& piece) {
 
 class Comparison {
  public:
-  Comparison(const std::shared_ptr<const Engine>& engine, const Recorded& recorded,
+  Comparison(const std::shared_ptr<Runtime>& runtime, const Recorded& recorded,
              const GoldenMode& mode)
-      : engine_(engine), recorded_(recorded), mode_(mode) {}
+      : runtime_(runtime), recorded_(recorded), mode_(mode) {}
 
   GoldenReport run() {
     report_.prompts = 1;
-    Session session(engine_);
+    Session session(runtime_);
     taps_ = read_prompt(session);
     compare_rows();
     compare_router();
@@ -151,7 +151,7 @@ class Comparison {
 
   // Index: layer · rows + row.
   bool same_picks(std::size_t index) const {
-    const auto k = static_cast<std::size_t>(engine_->config().num_experts_per_tok);
+    const auto k = static_cast<std::size_t>(runtime_->engine().config().num_experts_per_tok);
     const auto expected = std::span(recorded_.router).subspan(index * k, k);
     const auto picked = std::span(taps_.router[index / rows()]).subspan(index % rows() * k, k);
     return std::set(expected.begin(), expected.end()) == std::set(picked.begin(), picked.end());
@@ -164,7 +164,7 @@ class Comparison {
     for (std::size_t at = 0; at < rows(); at += piece) {
       if (!restored && at >= rows() / 2) {
         session.keep();
-        session = Session(engine_);
+        session = Session(runtime_);
         if (session.sync(std::span(recorded_.prompt).first(at)) != at) miss("not restored");
         restored = true;
       }
@@ -179,8 +179,8 @@ class Comparison {
 
   // Recorded values are of every row, or of the last alone.
   void compare_rows() {
-    const auto vocab = static_cast<std::size_t>(engine_->config().vocab_size);
-    const auto hidden = static_cast<std::size_t>(engine_->config().hidden_size);
+    const auto vocab = static_cast<std::size_t>(runtime_->engine().config().vocab_size);
+    const auto hidden = static_cast<std::size_t>(runtime_->engine().config().hidden_size);
     if (!recorded_.logits.empty()) {
       const std::size_t count = std::min(recorded_.logits.size(), rows() * vocab);
       check(recorded_.logits, std::span(taps_.logits).last(count), report_.logits, "logits", vocab,
@@ -211,18 +211,19 @@ class Comparison {
   }
 
   void compare_mtp(Session& session) {
-    if (!engine_->model().mtp) return;
-    const auto vocab = static_cast<std::size_t>(engine_->config().vocab_size);
-    const auto hidden = static_cast<std::size_t>(engine_->config().hidden_size);
+    if (!runtime_->engine().model().mtp) return;
+    const auto vocab = static_cast<std::size_t>(runtime_->engine().config().vocab_size);
+    const auto hidden = static_cast<std::size_t>(runtime_->engine().config().hidden_size);
     if (!recorded_.mtp.empty()) {
       kernels::KvCache kv;
-      kv.heads = engine_->config().num_key_value_heads;
-      kv.head_dim = engine_->config().head_dim;
-      reserve(engine_->backend(), kv, 0, static_cast<std::int64_t>(rows()));
+      kv.heads = runtime_->engine().config().num_key_value_heads;
+      kv.head_dim = runtime_->engine().config().head_dim;
+      reserve(runtime_->backend(), kv, 0, static_cast<std::int64_t>(rows()));
       const auto states = std::span(taps_.hidden.back()).first((rows() - 1) * hidden);
-      const MtpResult result = *run_mtp(
-          engine_->model(), engine_->config(), kv, states, std::span(recorded_.prompt).subspan(1),
-          0, recorded_.mtp.size() / vocab, kernels::ProductForm::gemm, nullptr);
+      const MtpResult result =
+          *run_mtp(runtime_->engine().model(), runtime_->executor(), runtime_->engine().config(),
+                   kv, states, std::span(recorded_.prompt).subspan(1), 0,
+                   recorded_.mtp.size() / vocab, kernels::ProductForm::gemm, nullptr);
       check(recorded_.mtp, result.logits, report_.mtp, "MTP logits", vocab, rows() - 1,
             taps_.router.size());
     }
@@ -252,7 +253,7 @@ class Comparison {
 
   // As a user's answer is made: through sync, prefill with boundaries and decode.
   void compare_free_running() {
-    Session session(engine_);
+    Session session(runtime_);
     session.sync(recorded_.prompt);
     const std::vector<std::size_t> boundaries = {rows() / 3, rows() / 2};
     while (session.prefill(recorded_.prompt, boundaries, nullptr) != Progress::done) {
@@ -269,7 +270,7 @@ class Comparison {
     }
   }
 
-  std::shared_ptr<const Engine> engine_;
+  std::shared_ptr<Runtime> runtime_;
   const Recorded& recorded_;
   const GoldenMode& mode_;
   Taps taps_;
@@ -300,21 +301,21 @@ void GoldenReport::merge(const GoldenReport& other) {
   misses.insert(misses.end(), other.misses.begin(), other.misses.end());
 }
 
-std::shared_ptr<const Engine> load_golden_engine(const std::filesystem::path& checkpoint,
-                                                 EngineOptions options) {
+std::shared_ptr<Runtime> load_golden_engine(const std::filesystem::path& checkpoint,
+                                            EngineOptions options) {
   options.model = checkpoint;
   options.mtp = MtpUse::always;
-  return Engine::load(options);
+  return Runtime::load(options);
 }
 
-GoldenReport compare_golden(const std::shared_ptr<const Engine>& engine,
+GoldenReport compare_golden(const std::shared_ptr<Runtime>& runtime,
                             const std::filesystem::path& golden, const GoldenMode& mode,
                             const GoldenPrompts& prompts) {
   GoldenReport report;
   for (const Recorded& recorded : read_golden(golden)) {
     if (recorded.prompt.size() > prompts.longest) continue;
     if (prompts.only && recorded.index != *prompts.only) continue;
-    report.merge(Comparison(engine, recorded, mode).run());
+    report.merge(Comparison(runtime, recorded, mode).run());
   }
   return report;
 }

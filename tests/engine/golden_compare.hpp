@@ -39,8 +39,8 @@ struct GoldenReport {
 // On every ISA. What F32 leaves is 2e-5 … 5e-5.
 constexpr double golden_tolerance = 2e-4;
 
-std::shared_ptr<const engine::Engine> load_golden_engine(const std::filesystem::path& checkpoint,
-                                                         engine::EngineOptions options = {});
+std::shared_ptr<engine::Runtime> load_golden_engine(const std::filesystem::path& checkpoint,
+                                                    engine::EngineOptions options = {});
 
 // Which of a golden file's prompts are compared.
 struct GoldenPrompts {
@@ -49,7 +49,7 @@ struct GoldenPrompts {
 };
 
 // In one mode; a fresh engine, or its checkpoints answer.
-GoldenReport compare_golden(const std::shared_ptr<const engine::Engine>& engine,
+GoldenReport compare_golden(const std::shared_ptr<engine::Runtime>& runtime,
                             const std::filesystem::path& golden, const GoldenMode& mode,
                             const GoldenPrompts& prompts = {});
 

@@ -57,8 +57,8 @@ TEST_CASE("every checkpoint gives the reference's results in every mode") {
       const std::filesystem::path directory = data / checkpoints[checkpoint];
       CAPTURE(directory);
       CAPTURE(modes[mode].name());
-      const auto engine = load_golden_engine(directory);
-      check(compare_golden(engine, directory / "golden.safetensors", modes[mode],
+      const auto runtime = load_golden_engine(directory);
+      check(compare_golden(runtime, directory / "golden.safetensors", modes[mode],
                            {.longest = any_length}));
     }
   }
@@ -76,8 +76,8 @@ TEST_CASE("every ISA gives the reference's results") {
       if (!tried(isa, name)) continue;
       CAPTURE(kernels::name(isa));
       CAPTURE(name);
-      const auto engine = load_golden_engine(data / name, options);
-      check(compare_golden(engine, data / name / "golden.safetensors", {0, false, false},
+      const auto runtime = load_golden_engine(data / name, options);
+      check(compare_golden(runtime, data / name / "golden.safetensors", {0, false, false},
                            {.longest = longest_for(isa)}));
     }
   }
@@ -87,10 +87,10 @@ TEST_CASE("the embedded checkpoint answers as the reference does") {
   std::vector<GoldenMode> modes = {{0, false, false}, {64, false, true}};
   if (!HEARTH_SANITIZED) modes.push_back({1, true, false});  // decoding takes that way, too
   for (const GoldenMode& mode : modes) {
-    const auto engine =
+    const auto runtime =
         load_golden_engine(std::filesystem::path(HEARTH_SOURCE_DIR) / "engine/ember");
     CAPTURE(mode.name());
-    const GoldenReport report = compare_golden(engine, data / "ember.safetensors", mode);
+    const GoldenReport report = compare_golden(runtime, data / "ember.safetensors", mode);
     check(report);
     CHECK(report.prompts == 11);
   }

@@ -16,10 +16,9 @@ namespace {
 
 using namespace engine;
 
-std::shared_ptr<const Engine> load(EngineOptions options = {},
-                                   const char* name = "fp8-mtp-f16-scales") {
+std::shared_ptr<Runtime> load(EngineOptions options = {}, const char* name = "fp8-mtp-f16-scales") {
   options.model = std::filesystem::path(HEARTH_SOURCE_DIR) / "tests/golden" / name;
-  return Engine::load(options);
+  return Runtime::load(options);
 }
 
 std::vector<TokenId> some_tokens(std::size_t count, TokenId seed = 1) {
@@ -125,7 +124,7 @@ TEST_CASE("thread count and ISA change no bit where they follow one numeric defi
     Session session(load(options));
     prefill(session, tokens);
     REQUIRE(session.decode(3, nullptr) == Progress::done);
-    std::vector<float>& expected = of_definition[session.engine().backend().numerics()];
+    std::vector<float>& expected = of_definition[session.engine().numerics()];
     if (expected.empty()) expected = logits_of(session);
     CHECK(logits_of(session) == expected);
   };
@@ -147,14 +146,14 @@ TEST_CASE("thread count and ISA change no bit where they follow one numeric defi
 }
 
 TEST_CASE("in the step form a row's bits do not depend on its company") {
-  const auto engine = load();
+  const auto runtime = load();
   const std::vector<TokenId> tokens = some_tokens(8);
-  Session together(engine);
+  Session together(runtime);
   Taps taps;
   SessionAccess::run(together, tokens, kernels::DeltaForm::step, taps);
 
-  Session alone(engine);
-  const auto vocab = static_cast<std::size_t>(engine->config().vocab_size);
+  Session alone(runtime);
+  const auto vocab = static_cast<std::size_t>(runtime->engine().config().vocab_size);
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     REQUIRE(alone.decode(tokens[i], nullptr) == Progress::done);
     const std::vector<float> row(
@@ -165,18 +164,18 @@ TEST_CASE("in the step form a row's bits do not depend on its company") {
 }
 
 TEST_CASE("tokens that were decoded together are taken back to any of them, to the bit") {
-  const auto engine = load();
+  const auto runtime = load();
   const std::vector<TokenId> prompt = some_tokens(40);
   const std::vector<TokenId> rows = some_tokens(6, 9);
   for (std::size_t kept = 1; kept <= rows.size(); ++kept) {
     CAPTURE(kept);
-    Session together(engine);
+    Session together(runtime);
     prefill(together, prompt);
     REQUIRE(together.decode(rows, nullptr) == Progress::done);
     const std::vector<float> last(together.decoded_logits(kept - 1).begin(),
                                   together.decoded_logits(kept - 1).end());
     together.keep_decoded(kept);
-    Session alone(engine);
+    Session alone(runtime);
     prefill(alone, prompt);
     for (std::size_t i = 0; i < kept; ++i)
       REQUIRE(alone.decode(rows[i], nullptr) == Progress::done);
@@ -188,19 +187,19 @@ TEST_CASE("tokens that were decoded together are taken back to any of them, to t
     REQUIRE(alone.decode(11, nullptr) == Progress::done);
     CHECK(logits_of(together) == logits_of(alone));
   }
-  Session session(engine);
+  Session session(runtime);
   REQUIRE(session.decode(1, nullptr) == Progress::done);
   CHECK_THROWS_AS(session.keep_decoded(0), Error);
   CHECK_THROWS_AS(session.keep_decoded(2), Error);
 }
 
 TEST_CASE("an interrupted prefill goes on where it was, to the same bits") {
-  const auto engine = load();
+  const auto runtime = load();
   const std::vector<TokenId> tokens = some_tokens(400);
   Session undisturbed(load());
   prefill(undisturbed, tokens);
 
-  Session session(engine);
+  Session session(runtime);
   session.sync(tokens);
   std::atomic<bool> interrupt = false;
   std::size_t stages = 0;
@@ -211,19 +210,19 @@ TEST_CASE("an interrupted prefill goes on where it was, to the same bits") {
     if (interrupt) CHECK(progress == Progress::interrupted);
     if (progress == Progress::interrupted) ++interruptions;
   }
-  CHECK(interruptions >= static_cast<std::size_t>(stage_count(engine->config())));
+  CHECK(interruptions >= static_cast<std::size_t>(stage_count(runtime->engine().config())));
   CHECK(session.tokens_computed() == 400);
   CHECK(logits_of(session) == logits_of(undisturbed));
 }
 
 TEST_CASE("an interruption at any moment loses nothing") {
-  const auto engine = load();
+  const auto runtime = load();
   const std::vector<TokenId> tokens = some_tokens(400);
   Session undisturbed(load());
   prefill(undisturbed, tokens);
   REQUIRE(undisturbed.decode(9, nullptr) == Progress::done);
 
-  Session session(engine);
+  Session session(runtime);
   session.sync(tokens);
   std::atomic<bool> interrupt = false;
   std::thread disturber([&] {  // ever more rarely, so that every stage gets its time in the end
@@ -244,9 +243,9 @@ TEST_CASE("an interruption at any moment loses nothing") {
 }
 
 TEST_CASE("a cancelled prompt's unfinished chunk is continued when the same tokens come again") {
-  const auto engine = load();
+  const auto runtime = load();
   const std::vector<TokenId> tokens = some_tokens(200);
-  Session session(engine);
+  Session session(runtime);
   session.sync(tokens);
   for (int stage = 0; stage < 4; ++stage)
     REQUIRE(session.prefill(tokens, {}, nullptr) == Progress::more);
@@ -258,7 +257,7 @@ TEST_CASE("a cancelled prompt's unfinished chunk is continued when the same toke
   int stages = 4;
   while (session.prefill(tokens, {}, nullptr) != Progress::done) ++stages;
   // The last one is followed by two checkpoints, one a step: before the end, and there.
-  CHECK(stages + 1 == stage_count(engine->config()) + 2);
+  CHECK(stages + 1 == stage_count(runtime->engine().config()) + 2);
 
   SUBCASE("and dropped when others come") {
     Session other(load());

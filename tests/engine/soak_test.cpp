@@ -16,7 +16,7 @@
 
 #include "engine/engine.hpp"
 #include "engine/experts/cache.hpp"
-#include "engine/forward/model.hpp"
+#include "engine/forward/executor.hpp"
 #include "tests/temporary_directory.hpp"
 
 namespace hearth::tests {
@@ -57,7 +57,7 @@ EngineOptions plain_options() {
 
 EngineOptions tight_options(const TemporaryDirectory& directory) {
   EngineOptions options = plain_options();
-  const auto plain = Engine::load(options);
+  const auto plain = Runtime::load(options);
   const std::uint64_t state = plain->memory().states / (2 + options.drafts);
   const ExpertStatus experts = plain->experts();
   REQUIRE(experts.experts > 4 * slots);
@@ -110,11 +110,11 @@ class Soak {
   void finish() {
     workers_.clear();
     check_budgets();
-    ExpertCache& cache = *engine_->model().experts;
-    const std::uint64_t slot = engine_->experts().budget_bytes / engine_->experts().slots;
+    ExpertCache& cache = *runtime_->executor().experts;
+    const std::uint64_t slot = runtime_->experts().budget_bytes / runtime_->experts().slots;
     cache.resize(ExpertCache::min_slots * slot);
-    CHECK(engine_->experts().slots == ExpertCache::min_slots);
-    CHECK(engine_->experts().resident <= ExpertCache::min_slots);
+    CHECK(runtime_->experts().slots == ExpertCache::min_slots);
+    CHECK(runtime_->experts().resident <= ExpertCache::min_slots);
     stop();
   }
 
@@ -129,14 +129,14 @@ class Soak {
 
  private:
   void start() {
-    engine_ = Engine::load(options_);
-    for (int i = 0; i < 3; ++i) workers_.push_back(Worker{Session(engine_)});
+    runtime_ = Runtime::load(options_);
+    for (int i = 0; i < 3; ++i) workers_.push_back(Worker{Session(runtime_)});
   }
   void stop() {
     workers_.clear();
-    counts_.restored += engine_->prefix_statistics().hits;
-    counts_.misses += engine_->experts().misses;
-    engine_.reset();
+    counts_.restored += runtime_->prefix_statistics().hits;
+    counts_.misses += runtime_->experts().misses;
+    runtime_.reset();
   }
 
   static std::size_t below(std::mt19937_64& random, std::size_t count) {
@@ -156,7 +156,7 @@ class Soak {
     if (chance(worker.random, 4)) {  // whoever asked has gone
       ++counts_.cancelled;
       worker.active = false;
-      if (chance(worker.random, 20)) worker.session = Session(engine_);
+      if (chance(worker.random, 20)) worker.session = Session(runtime_);
       return;
     }
     if (worker.read) return decode(worker);
@@ -239,7 +239,7 @@ class Soak {
   // With what an engine says that has all experts in memory and has seen nothing else.
   void compare(const Worker& worker) {
     ++counts_.sampled;
-    Session session(Engine::load(plain_options()));
+    Session session(Runtime::load(plain_options()));
     session.sync(worker.prompt);
     while (session.prefill(worker.prompt, {}, nullptr) != Progress::done) {
     }
@@ -252,11 +252,11 @@ class Soak {
   }
 
   void check_budgets() {
-    const PrefixStatistics prefixes = engine_->prefix_statistics();
+    const PrefixStatistics prefixes = runtime_->prefix_statistics();
     CHECK(prefixes.ram_bytes <= prefixes.ram_limit);
     CHECK(prefixes.disk);
     CHECK(prefixes.disk_bytes <= prefixes.disk_limit);
-    const ExpertStatus experts = engine_->experts();
+    const ExpertStatus experts = runtime_->experts();
     CHECK(experts.slots == slots);
     CHECK(experts.resident <= experts.slots);
   }
@@ -266,7 +266,7 @@ class Soak {
   TemporaryDirectory directory_;
   EngineOptions options_;
   std::vector<Tokens> texts_ = std::vector<Tokens>(4);
-  std::shared_ptr<const Engine> engine_;
+  std::shared_ptr<Runtime> runtime_;
   std::vector<Worker> workers_;
   std::size_t begun_ = 0;
   std::size_t restarted_at_ = 0;

@@ -51,10 +51,10 @@ std::size_t compare(const std::filesystem::path& checkpoint, const Arguments& ar
       arguments.data.empty() ? checkpoint / "golden.safetensors" : arguments.data;
   std::size_t misses = 0;
   for (const tests::GoldenMode& mode : tests::golden_modes()) {
-    const auto engine = tests::load_golden_engine(checkpoint, arguments.options);
+    const auto runtime = tests::load_golden_engine(checkpoint, arguments.options);
     if (mode.name() == tests::golden_modes().front().name())
-      std::printf("%s: %s\n", checkpoint.c_str(), engine->description().c_str());
-    const tests::GoldenReport report = tests::compare_golden(engine, data, mode);
+      std::printf("%s: %s\n", checkpoint.c_str(), runtime->engine().description().c_str());
+    const tests::GoldenReport report = tests::compare_golden(runtime, data, mode);
     std::printf(
         "  %-34s logits %.1e  hidden %.1e  mtp %.1e  router rows %zu  tokens %zu  drafts %zu  "
         "misses %zu\n",

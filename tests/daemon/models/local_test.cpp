@@ -247,18 +247,18 @@ TEST_CASE("status and bench say where another definition than the plain one is f
     Stage stage;
     stage.load();
     CHECK(shown(stage.model.status()).find(note) != std::string::npos);
-    const auto engine = engine::Engine::load(ember());
-    CHECK(show_engine(*engine) == engine->description() + "\n  " + note + "\n");
-    other = engine->fingerprint();
+    const auto runtime = engine::Runtime::load(ember());
+    CHECK(show_engine(runtime->engine()) == runtime->engine().description() + "\n  " + note + "\n");
+    other = runtime->engine().fingerprint();
   }
   engine::EngineOptions options = ember();
   options.isa = kernels::Isa::scalar;
   Stage stage(options);
   stage.load();
   CHECK(shown(stage.model.status()).find("numerics") == std::string::npos);
-  const auto engine = engine::Engine::load(options);
-  CHECK(show_engine(*engine) == engine->description() + "\n");
-  CHECK(engine->fingerprint() != other);
+  const auto runtime = engine::Runtime::load(options);
+  CHECK(show_engine(runtime->engine()) == runtime->engine().description() + "\n");
+  CHECK(runtime->engine().fingerprint() != other);
 }
 
 TEST_CASE("an answer is the checkpoint's own, streamed and whole") {

@@ -13,12 +13,12 @@ using Tokens = std::vector<engine::TokenId>;
 namespace {
 
 // A fresh one: its checkpoints serve all sessions.
-std::shared_ptr<const engine::Engine> ember(std::uint64_t prefix_bytes = 1 << 26) {
+std::shared_ptr<engine::Runtime> ember(std::uint64_t prefix_bytes = 1 << 26) {
   engine::EngineOptions options;
   options.model = HEARTH_SOURCE_DIR "/engine/ember";
   options.threads = 1;
   options.prefix_ram_bytes = prefix_bytes;
-  return engine::Engine::load(options);
+  return engine::Runtime::load(options);
 }
 
 Tokens numbers(engine::TokenId from, engine::TokenId to) {

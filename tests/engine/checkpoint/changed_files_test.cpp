@@ -19,6 +19,7 @@
 #include "engine/checkpoint/digest.hpp"
 #include "engine/engine.hpp"
 #include "engine/experts/cache.hpp"
+#include "engine/forward/executor.hpp"
 #include "engine/forward/model.hpp"
 #include "engine/prefix/cache.hpp"
 #include "tests/engine/files.hpp"
@@ -79,8 +80,8 @@ std::vector<TokenId> question(std::size_t number) {
   return tokens;
 }
 
-std::vector<TokenId> answer(const std::shared_ptr<const Engine>& engine, std::size_t number) {
-  Session session(engine);
+std::vector<TokenId> answer(const std::shared_ptr<Runtime>& runtime, std::size_t number) {
+  Session session(runtime);
   GenerationRequest request;
   request.prompt.tokens = question(number);
   request.sampling.temperature = 0;
@@ -93,9 +94,9 @@ std::vector<TokenId> answer(const std::shared_ptr<const Engine>& engine, std::si
 
 using Answers = std::vector<std::vector<TokenId>>;
 
-Answers answers(const std::shared_ptr<const Engine>& engine) {
+Answers answers(const std::shared_ptr<Runtime>& runtime) {
   Answers all;
-  for (std::size_t i = 0; i < questions; ++i) all.push_back(answer(engine, i));
+  for (std::size_t i = 0; i < questions; ++i) all.push_back(answer(runtime, i));
   return all;
 }
 
@@ -111,8 +112,8 @@ bool has_files(const Copy& copy) {
       [](const auto& entry) { return entry.path().extension() == ".prefix"; });
 }
 
-void wait_until_warm(const Engine& engine) {
-  while (engine.experts().warming) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+void wait_until_warm(const Runtime& runtime) {
+  while (runtime.experts().warming) std::this_thread::sleep_for(std::chrono::milliseconds(2));
 }
 
 Answers right_answers() {
@@ -121,7 +122,7 @@ Answers right_answers() {
     EngineOptions options = copy.options();
     options.prefix_directory.clear();
     options.prefix_ram_bytes = 0;
-    return answers(Engine::load(options));
+    return answers(Runtime::load(options));
   }();
   return right;
 }
@@ -173,11 +174,11 @@ TEST_CASE("weights that were damaged and repaired answer as if they had never be
   const Copy copy;
   copy.change_experts(
       [](const TensorInfo&, std::string& bytes) { std::ranges::fill(bytes, '\0'); });
-  const Answers wrong = answers(Engine::load(copy.options()));
+  const Answers wrong = answers(Runtime::load(copy.options()));
   CHECK(equal(wrong, right_answers()) < questions / 2);
   REQUIRE(has_files(copy));
   copy.repair();
-  CHECK(equal(answers(Engine::load(copy.options())), right_answers()) == questions);
+  CHECK(equal(answers(Runtime::load(copy.options())), right_answers()) == questions);
 }
 
 TEST_CASE("a byte that no sample has is noticed once its expert was read") {
@@ -185,10 +186,10 @@ TEST_CASE("a byte that no sample has is noticed once its expert was read") {
   const Place place = some_place(copy.directory.path());
   flip(place);
   const std::uint64_t damaged = [&] {
-    const auto engine = Engine::load(copy.options());
-    answers(engine);
-    wait_until_warm(*engine);
-    return engine->fingerprint();
+    const auto runtime = Runtime::load(copy.options());
+    answers(runtime);
+    wait_until_warm(*runtime);
+    return runtime->engine().fingerprint();
   }();
   REQUIRE(has_files(copy));
   copy.repair();
@@ -201,10 +202,10 @@ TEST_CASE("a byte that no sample has is noticed once its expert was read") {
       const std::scoped_lock lock(mutex);
       notes.push_back(note);
     };
-    const auto engine = Engine::load(options);
-    CHECK(engine->fingerprint() == damaged);  // no sample has the byte
-    wait_until_warm(*engine);
-    CHECK(equal(answers(engine), right_answers()) == questions);
+    const auto runtime = Runtime::load(options);
+    CHECK(runtime->engine().fingerprint() == damaged);  // no sample has the byte
+    wait_until_warm(*runtime);
+    CHECK(equal(answers(runtime), right_answers()) == questions);
     const std::scoped_lock lock(mutex);
     REQUIRE(notes.size() == 1);
     CHECK(contains(notes.front(), place.file + ": tensor " + place.tensor));
@@ -214,16 +215,16 @@ TEST_CASE("a byte that no sample has is noticed once its expert was read") {
     options.experts.memory = 4 * [&] {
       EngineOptions plain = copy.options();
       plain.prefix_directory.clear();
-      const auto engine = Engine::load(plain);
-      return engine->experts().budget_bytes / engine->experts().slots;
+      const auto runtime = Runtime::load(plain);
+      return runtime->experts().budget_bytes / runtime->experts().slots;
     }();
-    const auto engine = Engine::load(options);
+    const auto runtime = Runtime::load(options);
     std::vector<std::string> errors;
     std::size_t asked = 0;
     for (; asked < questions && errors.empty(); ++asked) {
       const std::string error = error_of([&] {
         // Another prompt: what is known of the old ones may need no expert at all.
-        Session session(engine);
+        Session session(runtime);
         const std::vector<TokenId> tokens = question(100 + asked);
         session.sync(tokens);
         while (session.prefill(tokens, {}, nullptr) != Progress::done) {
@@ -234,78 +235,78 @@ TEST_CASE("a byte that no sample has is noticed once its expert was read") {
     REQUIRE(errors.size() == 1);
     CHECK(contains(errors.front(), place.file + ": tensor " + place.tensor));
     CHECK(contains(errors.front(), "ask again"));
-    for (std::size_t i = 0; i < questions; ++i) CHECK(engine->cached_prefix(question(i)) == 0);
-    CHECK(equal(answers(engine), right_answers()) == questions);
+    for (std::size_t i = 0; i < questions; ++i) CHECK(runtime->cached_prefix(question(i)) == 0);
+    CHECK(equal(answers(runtime), right_answers()) == questions);
   }
   // The repaired bytes are what counts from then on, and what is kept now may be used.
   EngineOptions options = copy.options();
   std::vector<std::string> notes;
   options.note = [&](const std::string& note) { notes.push_back(note); };
-  const auto engine = Engine::load(options);
-  wait_until_warm(*engine);
-  CHECK(equal(answers(engine), right_answers()) == questions);
-  CHECK(engine->prefix_statistics().hits > 0);
+  const auto runtime = Runtime::load(options);
+  wait_until_warm(*runtime);
+  CHECK(equal(answers(runtime), right_answers()) == questions);
+  CHECK(runtime->prefix_statistics().hits > 0);
   CHECK(notes.empty());
 }
 
 TEST_CASE("what a session was computed from is not gone on with once an expert differed") {
   const Copy copy;
-  const auto engine = Engine::load(copy.options());
-  wait_until_warm(*engine);
-  Session session(engine);
+  const auto runtime = Runtime::load(copy.options());
+  wait_until_warm(*runtime);
+  Session session(runtime);
   const std::vector<TokenId> tokens = question(0);
   session.sync(tokens);
   while (session.prefill(tokens, {}, nullptr) != Progress::done) {
   }
-  CHECK(engine->cached_prefix(tokens) > 0);
+  CHECK(runtime->cached_prefix(tokens) > 0);
 
   // As if the first expert came differently from the disk the next time.
-  const ExpertStore& store = *engine->model().store;
+  const ExpertStore& store = *runtime->engine().model().store;
   std::vector<std::byte> slot(store.slot_bytes());
-  ExpertDigests& digests = *engine->model().digests;
+  ExpertDigests& digests = *runtime->executor().digests;
   const std::string difference = digests.check(0, slot);
   CHECK(contains(difference, "model.layers.0.mlp.experts.0.gate_proj.weight"));
   CHECK(contains(difference, "Nobody changed the file"));
   CHECK(digests.check(0, slot) != "");  // and it stays one
 
-  CHECK(engine->cached_prefix(tokens) == 0);
+  CHECK(runtime->cached_prefix(tokens) == 0);
   CHECK(session.common(tokens) == 0);
   CHECK(error_of([&] { session.decode(5, nullptr); }) == difference);
   session.keep();
-  CHECK(engine->cached_prefix(tokens) == 0);
+  CHECK(runtime->cached_prefix(tokens) == 0);
   CHECK(session.sync(tokens) == 0);  // begins anew
   while (session.prefill(tokens, {}, nullptr) != Progress::done) {
   }
   CHECK(session.decode(5, nullptr) == Progress::done);
-  CHECK(engine->cached_prefix(tokens) > 0);
+  CHECK(runtime->cached_prefix(tokens) > 0);
 }
 
 TEST_CASE("states without a record of the experts they were computed from are not used") {
   const Copy copy;
   {
-    const auto engine = Engine::load(copy.options());
-    answer(engine, 0);
+    const auto runtime = Runtime::load(copy.options());
+    answer(runtime, 0);
   }
   REQUIRE(has_files(copy));
   fs::path record;
   for (const auto& entry : fs::directory_iterator(copy.state.path() / "prefixes"))
     if (entry.path().extension() == ".experts") record = entry.path();
   REQUIRE(!record.empty());
-  CHECK(Engine::load(copy.options())->cached_prefix(question(0)) > 0);
+  CHECK(Runtime::load(copy.options())->cached_prefix(question(0)) > 0);
   SUBCASE("it is gone") {
     fs::remove(record);
   }
   SUBCASE("it is damaged") {
     Copy::write(record.string(), 40, "x");
   }
-  CHECK(Engine::load(copy.options())->cached_prefix(question(0)) == 0);
+  CHECK(Runtime::load(copy.options())->cached_prefix(question(0)) == 0);
 }
 
 TEST_CASE("files that are changed under a running engine fail the next request, by name") {
   const Copy copy;
-  const auto engine = Engine::load(copy.options());
-  wait_until_warm(*engine);
-  const auto expected = answer(engine, 1);
+  const auto runtime = Runtime::load(copy.options());
+  wait_until_warm(*runtime);
+  const auto expected = answer(runtime, 1);
   const Tensors tensors = Tensors::open(copy.directory.path());
   const TensorInfo& norm = tensors.require("model.norm.weight");
   const std::string file = tensors.files()[norm.file]->name();
@@ -321,14 +322,14 @@ TEST_CASE("files that are changed under a running engine fail the next request, 
   };
   write_later(std::string(bytes.size(), '\1'));
   for (int i = 0; i < 2; ++i) {
-    const std::string error = error_of([&] { answer(engine, 1); });
+    const std::string error = error_of([&] { answer(runtime, 1); });
     CHECK(contains(error, file));
     CHECK(contains(error, "hearth stop"));
   }
   write_later(bytes);  // the very same bytes again
-  CHECK(answer(engine, 1) == expected);
+  CHECK(answer(runtime, 1) == expected);
   fs::rename(copy.directory.path() / file, copy.directory.path() / "elsewhere");
-  CHECK(answer(engine, 1) == expected);  // read on as it was opened
+  CHECK(answer(runtime, 1) == expected);  // read on as it was opened
 }
 
 TEST_CASE(

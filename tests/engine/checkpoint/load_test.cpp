@@ -66,7 +66,7 @@ struct Copy {
     options.model = directory.path();
     options.mtp = MtpUse::always;
     try {
-      Engine::load(options);
+      Runtime::load(options);
     } catch (const Error& error) {
       return error.what();
     }
@@ -84,7 +84,7 @@ bool names(const std::string& message, const std::string& part) {
 TEST_CASE("a directory that does not exist") {
   EngineOptions options;
   options.model = "/nowhere/at/all";
-  CHECK_THROWS_WITH_AS(Engine::load(options),
+  CHECK_THROWS_WITH_AS(Runtime::load(options),
                        "there is no model directory /nowhere/at/all; give the directory that holds "
                        "config.json and the "
                        "safetensors files",
@@ -158,9 +158,9 @@ TEST_CASE("tensors that nobody asked for are listed, harmless ones aside") {
   const auto listed = [](const Copy& copy) {
     EngineOptions options;
     options.model = copy.directory.path();
-    const auto engine = Engine::load(options);
+    const auto runtime = Runtime::load(options);
     std::string all;
-    for (const std::string& note : engine->notes()) {
+    for (const std::string& note : runtime->engine().notes()) {
       if (names(note, "does not use")) all += note;
     }
     return all;
@@ -240,7 +240,7 @@ TEST_CASE("a context beyond the model's positions") {
   EngineOptions options;
   options.model = golden / "bf16-tied";
   options.context = 1 << 20;
-  CHECK_THROWS_WITH_AS(Engine::load(options),
+  CHECK_THROWS_WITH_AS(Runtime::load(options),
                        "context 1048576 is more than the model's max_position_embeddings, 8192",
                        Error);
 }
@@ -249,7 +249,7 @@ TEST_CASE("loading can be stopped") {
   EngineOptions options;
   options.model = golden / "fp8";
   const std::atomic<bool> stop = true;
-  CHECK_THROWS_WITH_AS(Engine::load(options, {}, &stop), "loading the model was cancelled", Error);
+  CHECK_THROWS_WITH_AS(Runtime::load(options, {}, &stop), "loading the model was cancelled", Error);
 }
 
 }  // namespace hearth::tests

@@ -63,12 +63,12 @@ std::string content(const fs::path& file) {
   return read_text(file, 1 << 30);
 }
 
-std::shared_ptr<const Engine> load(const fs::path& model, bool mtp = false) {
+std::shared_ptr<Runtime> load(const fs::path& model, bool mtp = false) {
   EngineOptions options;
   options.model = model;
   options.threads = 1;
   options.mtp = mtp ? MtpUse::always : MtpUse::off;
-  return Engine::load(options);
+  return Runtime::load(options);
 }
 
 // What a run over random tokens, decoded one by one, shows.
@@ -78,10 +78,10 @@ struct Run {
   double hits = 0;     // share of the chosen experts among the quarter that was used last
 };
 
-Run run(const std::shared_ptr<const Engine>& engine, int tokens) {
-  Session session(engine);
+Run run(const std::shared_ptr<Runtime>& runtime, int tokens) {
+  Session session(runtime);
   std::minstd_rand random(7);
-  const ModelConfig& config = engine->config();
+  const ModelConfig& config = runtime->engine().config();
   const auto experts = static_cast<std::size_t>(config.num_experts);
   std::list<std::size_t> recent;  // the last used first
   const std::size_t slots = experts * config.layers.size() / 4;
@@ -133,18 +133,19 @@ TEST_CASE("a dummy checkpoint has every tensor that the engine asks for, with it
     options.mtp = mtp;
     const auto summary = write_dummy(options);
     REQUIRE(summary);
-    const auto engine = load(options.out, mtp);
-    CHECK(engine->config().num_layers() == 4);
-    CHECK(engine->config().layers[3] == LayerKind::full_attention);
-    CHECK(engine->config().num_experts_per_tok == 10);
-    CHECK(engine->config().rotary_dim == 16);
-    CHECK(engine->model().mtp.has_value() == mtp);
-    CHECK(engine->defaults().eos == std::vector<TokenId>{151645, 151643});
+    const auto runtime = load(options.out, mtp);
+    CHECK(runtime->engine().config().num_layers() == 4);
+    CHECK(runtime->engine().config().layers[3] == LayerKind::full_attention);
+    CHECK(runtime->engine().config().num_experts_per_tok == 10);
+    CHECK(runtime->engine().config().rotary_dim == 16);
+    CHECK(runtime->engine().model().mtp.has_value() == mtp);
+    CHECK(runtime->engine().defaults().eos == std::vector<TokenId>{151645, 151643});
     std::uint64_t expert_bytes = 0;
     for (const DummyTensor& tensor : list_tensors(options.config, mtp)) {
       if (tensor.expert) expert_bytes += tensor.bytes;
     }
-    CHECK(engine->model().dense_bytes + expert_bytes == summary->bytes);  // nothing is left over
+    CHECK(runtime->engine().model().dense_bytes + expert_bytes ==
+          summary->bytes);  // nothing is left over
   }
 }
 
@@ -418,9 +419,9 @@ TEST_CASE("a tokenizer is copied from a directory or a file, and refused when it
     options.tokenizer = source;
     REQUIRE(write_dummy(options));
     CHECK(content(options.out / "tokenizer.json") == content(ember / "tokenizer.json"));
-    const auto engine = load(options.out);
-    CHECK(engine->config().vocab_size == 151'936);
-    CHECK(engine->tokenizer().special("<|im_start|>"));
+    const auto runtime = load(options.out);
+    CHECK(runtime->engine().config().vocab_size == 151'936);
+    CHECK(runtime->engine().tokenizer().special("<|im_start|>"));
   }
 
   DummyOptions options = small_options(scratch.path() / "refused");

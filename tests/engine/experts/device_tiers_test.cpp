@@ -13,7 +13,7 @@
 
 #include "engine/engine.hpp"
 #include "engine/experts/cache.hpp"
-#include "engine/forward/model.hpp"
+#include "engine/forward/executor.hpp"
 #include "tests/engine/files.hpp"
 #include "tests/kernels/fake_device.hpp"
 
@@ -31,7 +31,7 @@ std::uint64_t slot_bytes(const std::filesystem::path& model) {
   EngineOptions options;
   options.model = model;
   options.threads = 1;
-  const ExpertStatus status = Engine::load(options)->experts();
+  const ExpertStatus status = Runtime::load(options)->experts();
   return status.budget_bytes / status.slots;
 }
 
@@ -52,8 +52,8 @@ struct Tiers {
     }
   }
   void load() {
-    engine = Engine::load(options);
-    session = std::make_unique<Session>(engine);
+    runtime = Runtime::load(options);
+    session = std::make_unique<Session>(runtime);
   }
   std::vector<float> logits() const { return {session->logits().begin(), session->logits().end()}; }
   std::vector<float> prefill() const {
@@ -77,7 +77,7 @@ struct Tiers {
 
   std::vector<std::shared_ptr<FakeDeviceControl>> controls;
   EngineOptions options;
-  std::shared_ptr<const Engine> engine;
+  std::shared_ptr<Runtime> runtime;
   std::unique_ptr<Session> session;
 };
 
@@ -107,10 +107,10 @@ TEST_CASE("experts give the same bits on the host, on a device and on two, with 
         tiers.load();
         CHECK(tiers.run() == expected);
         // Once more, from where the experts are by now: a prompt's too.
-        tiers.session = std::make_unique<Session>(tiers.engine);
+        tiers.session = std::make_unique<Session>(tiers.runtime);
         CHECK(tiers.run() == expected);
 
-        const ExpertStatus status = tiers.engine->experts();
+        const ExpertStatus status = tiers.runtime->experts();
         REQUIRE(status.devices.size() == budgets.devices.size());
         std::size_t resident = status.resident;
         for (std::size_t i = 0; i < status.devices.size(); ++i) {
@@ -134,16 +134,16 @@ TEST_CASE("what a device's experts displace comes back to the host's memory") {
   tiers.options.experts.policy = PolicyKind::lru;
   tiers.load();
   tiers.run();
-  const ExpertStatus before = tiers.engine->experts();
+  const ExpertStatus before = tiers.runtime->experts();
   CHECK(before.devices.front().demoted > 0);
   CHECK(before.devices.front().promoted > before.devices.front().demoted);
   // There is room for all: once read, nothing is read again however they move.
   tiers.run();
-  const std::uint64_t read = tiers.engine->experts().bytes_read;
-  tiers.session = std::make_unique<Session>(tiers.engine);
+  const std::uint64_t read = tiers.runtime->experts().bytes_read;
+  tiers.session = std::make_unique<Session>(tiers.runtime);
   tiers.run();
-  CHECK(tiers.engine->experts().bytes_read == read);
-  CHECK(tiers.engine->experts().devices.front().demoted > before.devices.front().demoted);
+  CHECK(tiers.runtime->experts().bytes_read == read);
+  CHECK(tiers.runtime->experts().devices.front().demoted > before.devices.front().demoted);
 }
 
 TEST_CASE("a layer's step waits for devices twice at most, and copies a row there and back") {
@@ -161,7 +161,7 @@ TEST_CASE("a layer's step waits for devices twice at most, and copies a row ther
     };
     const auto moved = [&] {
       std::uint64_t total = 0;
-      for (const DeviceExperts& each : tiers.engine->experts().devices)
+      for (const DeviceExperts& each : tiers.runtime->experts().devices)
         total += each.promoted + each.demoted;
       return total;
     };
@@ -170,15 +170,15 @@ TEST_CASE("a layer's step waits for devices twice at most, and copies a row ther
         sum(&FakeDeviceControl::to_device) + sum(&FakeDeviceControl::from_device) - moved();
     for (const TokenId token : decoded) tiers.decode(token);
     const std::uint64_t steps =
-        decoded.size() * static_cast<std::uint64_t>(tiers.engine->config().num_layers());
+        decoded.size() * static_cast<std::uint64_t>(tiers.runtime->engine().config().num_layers());
     const std::uint64_t waited = sum(&FakeDeviceControl::synchronisations) - waits;
     const std::uint64_t copied = sum(&FakeDeviceControl::to_device) +
                                  sum(&FakeDeviceControl::from_device) - moved() - copies;
     CHECK(waited <= 2 * steps);
     CHECK(copied <= 2 * devices.size() * steps);
     if (devices.empty()) {
-      CHECK(tiers.engine->model().devices.empty());
-      CHECK(tiers.engine->experts().devices.empty());
+      CHECK(tiers.runtime->executor().devices.size() == 1);
+      CHECK(tiers.runtime->experts().devices.empty());
     } else {
       CHECK(waited > 0);
       CHECK(copied > 0);

@@ -19,7 +19,7 @@
 #include "engine/experts/cache.hpp"
 #include "engine/experts/read_queue.hpp"
 #include "engine/experts/store.hpp"
-#include "engine/forward/model.hpp"
+#include "engine/forward/executor.hpp"
 #include "tests/engine/files.hpp"
 
 namespace hearth::tests {
@@ -44,8 +44,8 @@ EngineOptions options_for(const std::filesystem::path& model) {
 
 // Logits after a prompt, and after each of some tokens more.
 std::vector<std::vector<float>> run(const EngineOptions& options) {
-  const auto engine = Engine::load(options);
-  Session session(engine);
+  const auto runtime = Runtime::load(options);
+  Session session(runtime);
   const std::vector<TokenId> prompt = some_tokens(150);
   session.sync(prompt);
   while (session.prefill(prompt, {}, nullptr) != Progress::done) {
@@ -59,8 +59,8 @@ std::vector<std::vector<float>> run(const EngineOptions& options) {
 }
 
 std::uint64_t slot_bytes(const std::filesystem::path& model) {
-  const auto engine = Engine::load(options_for(model));
-  const ExpertStatus status = engine->experts();
+  const auto runtime = Runtime::load(options_for(model));
+  const ExpertStatus status = runtime->experts();
   return status.budget_bytes / status.slots;
 }
 
@@ -101,20 +101,20 @@ TEST_CASE("every budget, reader and policy gives the same bits") {
 TEST_CASE("a budget for fewer than four experts is refused with its size") {
   EngineOptions options = options_for(golden / "fp8");
   options.experts.memory = 3 * slot_bytes(golden / "fp8");
-  const std::string error = error_of([&] { Engine::load(options); });
+  const std::string error = error_of([&] { Runtime::load(options); });
   CHECK(contains(error, std::to_string(options.experts.memory)));
   CHECK(contains(error, "at least 4"));
 }
 
 TEST_CASE("where all experts fit they are read ahead, and then never again") {
-  const auto engine = Engine::load(options_for(golden / "fp8"));
-  REQUIRE(soon([&] { return !engine->experts().warming; }));
-  const ExpertStatus warm = engine->experts();
+  const auto runtime = Runtime::load(options_for(golden / "fp8"));
+  REQUIRE(soon([&] { return !runtime->experts().warming; }));
+  const ExpertStatus warm = runtime->experts();
   CHECK(warm.resident == warm.experts);
-  Session session(engine);
+  Session session(runtime);
   REQUIRE(session.decode(3, nullptr) == Progress::done);
-  CHECK(engine->experts().bytes_read == warm.bytes_read);
-  CHECK(engine->experts().misses == 0);
+  CHECK(runtime->experts().bytes_read == warm.bytes_read);
+  CHECK(runtime->experts().misses == 0);
 }
 
 TEST_CASE("a restarted engine reads first what was used most before") {
@@ -123,29 +123,29 @@ TEST_CASE("a restarted engine reads first what was used most before") {
   options.experts.memory = 9 * slot_bytes(golden / "fp8");
   options.experts.history = directory.path();
   {
-    const auto engine = Engine::load(options);
-    Session session(engine);
+    const auto runtime = Runtime::load(options);
+    Session session(runtime);
     for (int i = 0; i < 20; ++i) REQUIRE(session.decode(3 + i % 2, nullptr) == Progress::done);
-    CHECK(engine->experts().warm_total == 0);
+    CHECK(runtime->experts().warm_total == 0);
   }
-  const auto engine = Engine::load(options);
-  CHECK(engine->experts().warm_total > 0);
-  REQUIRE(soon([&] { return !engine->experts().warming; }));
-  CHECK(engine->experts().resident > 0);
-  Session session(engine);
+  const auto runtime = Runtime::load(options);
+  CHECK(runtime->experts().warm_total > 0);
+  REQUIRE(soon([&] { return !runtime->experts().warming; }));
+  CHECK(runtime->experts().resident > 0);
+  Session session(runtime);
   REQUIRE(session.decode(3, nullptr) == Progress::done);
-  CHECK(engine->experts().hits > 0);
+  CHECK(runtime->experts().hits > 0);
 
   // Another checkpoint has a history of its own; one that was damaged is none.
   options.model = golden / "fp8-odd-bf16-scales";
-  CHECK(Engine::load(options)->experts().warm_total == 0);
+  CHECK(Runtime::load(options)->experts().warm_total == 0);
   options.model = golden / "fp8";
   for (const auto& file : std::filesystem::directory_iterator(directory.path())) {
     std::fstream(file.path(), std::ios::in | std::ios::out | std::ios::binary).put('x');
   }
   std::vector<std::string> notes;
   options.note = [&](const std::string& note) { notes.push_back(note); };
-  CHECK(Engine::load(options)->experts().warm_total == 0);
+  CHECK(Runtime::load(options)->experts().warm_total == 0);
   REQUIRE(notes.size() == 1);
   CHECK(contains(notes.front(), "begun anew"));
 }
@@ -153,15 +153,15 @@ TEST_CASE("a restarted engine reads first what was used most before") {
 TEST_CASE("memory that is taken away while the engine works is given back without changing a bit") {
   EngineOptions options = options_for(golden / "fp8");
   const auto expected = run(options);
-  const auto engine = Engine::load(options);
-  ExpertCache& cache = *engine->model().experts;
-  const std::uint64_t all = engine->experts().budget_bytes;
-  const std::uint64_t slot = all / engine->experts().slots;
+  const auto runtime = Runtime::load(options);
+  ExpertCache& cache = *runtime->executor().experts;
+  const std::uint64_t all = runtime->experts().budget_bytes;
+  const std::uint64_t slot = all / runtime->experts().slots;
   std::atomic<bool> stop = false;
   std::thread squeezer([&] {
     for (std::uint64_t i = 0; !stop; ++i) cache.resize(i % 3 == 0 ? all : (4 + i % 7) * slot);
   });
-  Session session(engine);
+  Session session(runtime);
   const std::vector<TokenId> prompt = some_tokens(150);
   session.sync(prompt);
   while (session.prefill(prompt, {}, nullptr) != Progress::done) {
@@ -170,31 +170,31 @@ TEST_CASE("memory that is taken away while the engine works is given back withou
   stop = true;
   squeezer.join();
   cache.resize(4 * slot);
-  CHECK(engine->experts().slots == 4);
-  CHECK(engine->experts().resident <= 4);
+  CHECK(runtime->experts().slots == 4);
+  CHECK(runtime->experts().resident <= 4);
   cache.resize(all);
-  CHECK(engine->experts().budget_bytes == all);
+  CHECK(runtime->experts().budget_bytes == all);
 }
 
 TEST_CASE("a prefill that wants nearly all of a layer's experts reads the next layer's early") {
   EngineOptions options = options_for(golden / "fp8");
   const auto expected = run(options);
-  const std::uint64_t all = Engine::load(options)->experts().experts;
+  const std::uint64_t all = Runtime::load(options)->experts().experts;
   options.experts.memory = (all - 1) * slot_bytes(golden / "fp8");
-  const auto engine = Engine::load(options);
-  Session session(engine);
+  const auto runtime = Runtime::load(options);
+  Session session(runtime);
   const std::vector<TokenId> prompt = some_tokens(150);
   session.sync(prompt);
   while (session.prefill(prompt, {}, nullptr) != Progress::done) {
   }
   CHECK(std::ranges::equal(session.logits(), expected.front()));
-  const ExpertStatus after = engine->experts();
+  const ExpertStatus after = runtime->experts();
   CHECK(after.prefetched > 0);
   CHECK(after.prefetch_useful > after.prefetched / 2);
   CHECK(after.bytes_read <= all * slot_bytes(golden / "fp8"));  // nothing twice
 
   // A short prompt is no such pass.
-  const auto other = Engine::load(options);
+  const auto other = Runtime::load(options);
   Session brief(other);
   const std::vector<TokenId> few = some_tokens(20);
   brief.sync(few);
@@ -205,19 +205,19 @@ TEST_CASE("a prefill that wants nearly all of a layer's experts reads the next l
 
 TEST_CASE("what was forgotten is read again, into the same slots and with the same bits") {
   EngineOptions options = options_for(golden / "fp8");
-  const auto engine = Engine::load(options);
-  REQUIRE(soon([&] { return !engine->experts().warming; }));
-  Session session(engine);
+  const auto runtime = Runtime::load(options);
+  REQUIRE(soon([&] { return !runtime->experts().warming; }));
+  Session session(runtime);
   REQUIRE(session.decode(3, nullptr) == Progress::done);
   const std::vector<float> expected(session.logits().begin(), session.logits().end());
-  const ExpertStatus before = engine->experts();
-  engine->model().experts->forget();
-  CHECK(engine->experts().resident == 0);
-  CHECK(engine->experts().slots == before.slots);
-  Session again(engine);
+  const ExpertStatus before = runtime->experts();
+  runtime->executor().experts->forget();
+  CHECK(runtime->experts().resident == 0);
+  CHECK(runtime->experts().slots == before.slots);
+  Session again(runtime);
   REQUIRE(again.decode(3, nullptr) == Progress::done);
   CHECK(std::ranges::equal(again.logits(), expected));
-  CHECK(engine->experts().bytes_read > before.bytes_read);
+  CHECK(runtime->experts().bytes_read > before.bytes_read);
 }
 
 // A checkpoint that may be damaged while it is in use.
@@ -250,8 +250,8 @@ std::string failing_decode(Session& session) {
 TEST_CASE("a shard that is cut while in use fails the request, and names the file") {
   for (const ReaderKind reader : {ReaderKind::uring, ReaderKind::threads}) {
     const Copy copy;
-    const auto engine = Engine::load(copy.options(reader));
-    Session session(engine);
+    const auto runtime = Runtime::load(copy.options(reader));
+    Session session(runtime);
     REQUIRE(session.decode(1, nullptr) == Progress::done);
     for (int shard : {1, 2}) std::filesystem::resize_file(copy.shard(shard), 5000);
     const std::string error = failing_decode(session);
@@ -264,8 +264,8 @@ TEST_CASE("a shard that is cut while in use fails the request, and names the fil
 
 TEST_CASE("a shard that is overwritten while in use fails the request, and names the file") {
   const Copy copy;
-  const auto engine = Engine::load(copy.options(ReaderKind::threads));
-  Session session(engine);
+  const auto runtime = Runtime::load(copy.options(ReaderKind::threads));
+  Session session(runtime);
   REQUIRE(session.decode(1, nullptr) == Progress::done);
   std::this_thread::sleep_for(std::chrono::milliseconds(20));  // file times are coarse
   for (int shard : {1, 2}) {
@@ -280,9 +280,9 @@ TEST_CASE("a shard that is overwritten while in use fails the request, and names
 
 TEST_CASE("a shard that is deleted or replaced while in use is read on as it was opened") {
   EngineOptions plain = options_for(golden / "fp8");
-  Session expected(Engine::load(plain));
+  Session expected(Runtime::load(plain));
   const Copy copy;
-  Session session(Engine::load(copy.options(ReaderKind::uring)));
+  Session session(Runtime::load(copy.options(ReaderKind::uring)));
   std::filesystem::remove(copy.shard(1));
   std::filesystem::remove(copy.shard(2));
   copy.directory.write(copy.shard(1).filename().string(), "something else");
@@ -511,8 +511,8 @@ TEST_CASE("io_uring begins nothing for a pass that was interrupted, and gives it
 
 TEST_CASE("an interrupt ends the wait for an expert") {
   const Copy copy;
-  const auto engine = Engine::load(copy.options(ReaderKind::threads));
-  Session session(engine);
+  const auto runtime = Runtime::load(copy.options(ReaderKind::threads));
+  Session session(runtime);
   std::atomic<bool> interrupt = true;
   CHECK(session.decode(7, &interrupt) == Progress::interrupted);
   interrupt = false;

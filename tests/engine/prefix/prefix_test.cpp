@@ -72,9 +72,9 @@ Read read(Session& session, const Tokens& tokens, const Boundaries& boundaries =
 }
 
 // With a session that knows nothing: all that is not computed comes from checkpoints.
-Read read(const std::shared_ptr<const Engine>& engine, const Tokens& tokens,
+Read read(const std::shared_ptr<Runtime>& runtime, const Tokens& tokens,
           const Boundaries& boundaries = {}) {
-  Session session(engine);
+  Session session(runtime);
   return read(session, tokens, boundaries);
 }
 
@@ -92,23 +92,23 @@ TEST_CASE("a prompt seen before computes nothing, by whichever session, also aft
   const Tokens tokens = some_tokens(length);
   Read first;
   {
-    const auto engine = Engine::load(on_disk(directory));
-    first = read(engine, tokens);
+    const auto runtime = Runtime::load(on_disk(directory));
+    first = read(runtime, tokens);
     CHECK(first.computed == length);
-    const Read again = read(engine, tokens);
+    const Read again = read(runtime, tokens);
     CHECK(again.computed == 0);
     CHECK(again.logits == first.logits);
     CHECK(again.drafted == first.drafted);
   }
-  const auto engine = Engine::load(on_disk(directory));
-  Session session(engine);
+  const auto runtime = Runtime::load(on_disk(directory));
+  Session session(runtime);
   const Read restarted = read(session, tokens);
   CHECK(restarted.computed == 0);
   CHECK(restarted.logits == first.logits);
   CHECK(restarted.drafted == first.drafted);
 
   // What follows is computed from every row of the KV.
-  const auto elsewhere = Engine::load(small());
+  const auto elsewhere = Runtime::load(small());
   Session undisturbed(elsewhere);
   read(undisturbed, tokens);
   for (const TokenId token : {5, 6, 7}) {
@@ -129,15 +129,15 @@ TEST_CASE("a long prompt costs what its changes cost, with the defaults") {
   options.checkpoint_distance = spacing;
   const Tokens tokens = some_tokens(total);
   const Boundaries boundaries{total / 30, total / 2, total - tail};
-  std::shared_ptr<const Engine> engine = Engine::load(options);
-  read(engine, tokens, boundaries);
+  std::shared_ptr<Runtime> runtime = Runtime::load(options);
+  read(runtime, tokens, boundaries);
   // What a restart would find now: reading the prompt again for it would cost as much as the rest.
   const TemporaryDirectory restarted;
-  engine->prefixes().flush();
+  runtime->prefixes().flush();
   std::filesystem::copy(directory.path() / "prefixes", restarted.path() / "prefixes");
 
   const auto computed = [&](const Tokens& prompt) {
-    return read(engine, prompt, boundaries).computed;
+    return read(runtime, prompt, boundaries).computed;
   };
   const auto check = [&] {
     CHECK(computed(tokens) == 0);
@@ -155,21 +155,21 @@ TEST_CASE("a long prompt costs what its changes cost, with the defaults") {
   }
 
   INFO("after a restart");
-  engine.reset();
+  runtime.reset();
   options.prefix_directory = restarted.path() / "prefixes";
-  engine = Engine::load(options);
+  runtime = Runtime::load(options);
   check();
 }
 
 TEST_CASE("going back to a checkpoint can be interrupted, and nothing is lost") {
   const TemporaryDirectory directory;
   const Tokens tokens = some_tokens(length);
-  const Read first = read(Engine::load(on_disk(directory)), tokens);
-  const auto engine = Engine::load(on_disk(directory));  // all of it is on disk alone
+  const Read first = read(Runtime::load(on_disk(directory)), tokens);
+  const auto runtime = Runtime::load(on_disk(directory));  // all of it is on disk alone
   const Tokens beginning(tokens.begin(), tokens.begin() + 100);
   std::atomic<bool> stop = true;
 
-  Session session(engine);
+  Session session(runtime);
   SUBCASE("by a new session") {
     CHECK_FALSE(session.sync(tokens, &stop));
     CHECK(session.position() == 0);
@@ -188,7 +188,7 @@ TEST_CASE("going back to a checkpoint can be interrupted, and nothing is lost") 
     CHECK(std::ranges::equal(session.logits(), logits));
   }
   SUBCASE("from memory, too") {
-    read(engine, tokens);
+    read(runtime, tokens);
     CHECK_FALSE(session.sync(tokens, &stop));
   }
   SUBCASE("at any moment") {
@@ -214,7 +214,7 @@ TEST_CASE("going back to a checkpoint can be interrupted, and nothing is lost") 
 TEST_CASE("a damaged file costs tokens, never a wrong result") {
   const TemporaryDirectory directory;
   const Tokens tokens = some_tokens(length);
-  const Read first = read(Engine::load(on_disk(directory)), tokens);
+  const Read first = read(Runtime::load(on_disk(directory)), tokens);
   std::size_t files = 0;
   std::size_t misses = 0;
   for (const auto& entry : std::filesystem::directory_iterator(directory.path() / "prefixes")) {
@@ -225,8 +225,8 @@ TEST_CASE("a damaged file costs tokens, never a wrong result") {
     std::fstream file(copy.path() / "prefixes" / entry.path().filename(),
                       std::ios::in | std::ios::out | std::ios::binary);
     file.seekp(2 * 4096 + 1).put('x').flush();  // of the KV
-    const auto engine = Engine::load(on_disk(copy));
-    Session session(engine);
+    const auto runtime = Runtime::load(on_disk(copy));
+    Session session(runtime);
     REQUIRE(session.common(tokens) == length);
     const std::size_t kept = session.sync(tokens);
     misses += kept < length ? 1 : 0;
@@ -240,12 +240,12 @@ TEST_CASE("a damaged file costs tokens, never a wrong result") {
 }
 
 TEST_CASE("checkpoints are kept one a step; an interruption between two loses none") {
-  const auto engine = Engine::load(small());
+  const auto runtime = Runtime::load(small());
   const Tokens tokens = some_tokens(2 * distance + 40);
   std::atomic<bool> stop = false;
-  Session session(engine);
+  Session session(runtime);
   session.sync(tokens);
-  const auto kept = [&] { return engine->prefix_statistics().ram_checkpoints; };
+  const auto kept = [&] { return runtime->prefix_statistics().ram_checkpoints; };
   const Boundaries boundaries{40};
   const auto step = [&] { return session.prefill(tokens, boundaries, &stop); };
   while (session.position() < static_cast<std::int64_t>(tokens.size()))
@@ -270,7 +270,7 @@ TEST_CASE("checkpoints are kept one a step; an interruption between two loses no
     CHECK(session.sync(other) == 0);
   }
   CHECK(kept() == all);
-  CHECK(read(engine, tokens).computed == 0);
+  CHECK(read(runtime, tokens).computed == 0);
 }
 
 TEST_CASE("a prompt whose end differs computes what is behind the boundary before it") {
@@ -278,31 +278,31 @@ TEST_CASE("a prompt whose end differs computes what is behind the boundary befor
   const Tokens tokens = some_tokens(length);
   const Tokens other = changed(tokens, common, length);
   SUBCASE("a marked one") {
-    const auto engine = Engine::load(small());
-    read(engine, tokens, {common});
-    CHECK(read(engine, other, {common}).computed == 600);
+    const auto runtime = Runtime::load(small());
+    read(runtime, tokens, {common});
+    CHECK(read(runtime, other, {common}).computed == 600);
   }
   SUBCASE("one at the regular distance") {
-    const auto engine = Engine::load(small());
-    read(engine, tokens);
-    const std::size_t computed = read(engine, other).computed;
+    const auto runtime = Runtime::load(small());
+    read(runtime, tokens);
+    const std::size_t computed = read(runtime, other).computed;
     CHECK(computed >= 600);
     CHECK(computed <= 600 + distance);
   }
   SUBCASE("the same after a restart") {
     const TemporaryDirectory directory;
-    read(Engine::load(on_disk(directory)), tokens, {common});
-    CHECK(read(Engine::load(on_disk(directory)), other, {common}).computed == 600);
+    read(Runtime::load(on_disk(directory)), tokens, {common});
+    CHECK(read(Runtime::load(on_disk(directory)), other, {common}).computed == 600);
   }
 }
 
 TEST_CASE("an edit in the middle goes back to the last boundary before it") {
-  const auto engine = Engine::load(small());
+  const auto runtime = Runtime::load(small());
   const Tokens tokens = some_tokens(length);
   const Boundaries boundaries{40, 2 * distance + 100, 3 * distance - 1};
-  read(engine, tokens, boundaries);
+  read(runtime, tokens, boundaries);
   const auto from = [&](std::size_t at) {
-    return length - read(engine, changed(tokens, at, at + 1), boundaries).computed;
+    return length - read(runtime, changed(tokens, at, at + 1), boundaries).computed;
   };
   CHECK(from(3 * distance - 1) == 3 * distance - 1);
   CHECK(from(3 * distance - 2) == 2 * distance + 100);
@@ -312,8 +312,8 @@ TEST_CASE("an edit in the middle goes back to the last boundary before it") {
 }
 
 TEST_CASE("typing at the end of a prompt computes a few tokens a key") {
-  const auto engine = Engine::load(small());
-  Session session(engine);
+  const auto runtime = Runtime::load(small());
+  Session session(runtime);
   Tokens tokens = some_tokens(length);
   read(session, tokens);
   for (TokenId key = 0; key < 60; ++key) {
@@ -323,19 +323,19 @@ TEST_CASE("typing at the end of a prompt computes a few tokens a key") {
     CHECK(read(session, tokens).computed <= 32);
     REQUIRE(session.decode(key, nullptr) == Progress::done);  // and something is completed
   }
-  CHECK(close(read(engine, tokens).logits, read(Engine::load(small()), tokens).logits));
+  CHECK(close(read(runtime, tokens).logits, read(Runtime::load(small()), tokens).logits));
 }
 
 TEST_CASE("what goes on from a checkpoint is what had gone on undisturbed") {
   const Tokens tokens = some_tokens(length);
   const auto check = [&](std::size_t at, const Boundaries& boundaries, bool to_the_bit) {
     CAPTURE(at);
-    const auto engine = Engine::load(small());
-    read(engine, tokens, boundaries);
+    const auto runtime = Runtime::load(small());
+    read(runtime, tokens, boundaries);
     const Tokens other = changed(tokens, at, at + 20);
-    const Read restored = read(engine, other);
+    const Read restored = read(runtime, other);
     CHECK(restored.computed < length);
-    const Read undisturbed = read(Engine::load(small()), other);
+    const Read undisturbed = read(Runtime::load(small()), other);
     CHECK(undisturbed.computed == length);
     CHECK(close(restored.logits, undisturbed.logits));
     if (to_the_bit) CHECK(restored.logits == undisturbed.logits);
@@ -348,9 +348,9 @@ TEST_CASE("what goes on from a checkpoint is what had gone on undisturbed") {
 }
 
 TEST_CASE("rows that a session has are not lost when it goes back and forth") {
-  const auto engine = Engine::load(small());
-  const auto elsewhere = Engine::load(small());
-  Session session(engine);
+  const auto runtime = Runtime::load(small());
+  const auto elsewhere = Runtime::load(small());
+  Session session(runtime);
   Tokens tokens = some_tokens(length);
   read(session, tokens, {200, 400});
   std::mt19937 random(5);
@@ -360,7 +360,7 @@ TEST_CASE("rows that a session has are not lost when it goes back and forth") {
     if (i % 4 == 0) other.resize(at + 1);
     const Read here = read(session, other, {200, 400});
     if (i % 4 == 1) REQUIRE(session.decode(3, nullptr) == Progress::done);
-    Session fresh(engine);
+    Session fresh(runtime);
     fresh.sync(other);
     CHECK(fresh.position() == static_cast<std::int64_t>(other.size()));
     CHECK(here.logits == std::vector<float>(fresh.logits().begin(), fresh.logits().end()));
@@ -371,17 +371,17 @@ TEST_CASE("rows that a session has are not lost when it goes back and forth") {
 
 TEST_CASE("a small budget costs tokens, never a wrong result, and is kept") {
   const Tokens tokens = some_tokens(length);
-  const std::vector<float> expected = read(Engine::load(small()), tokens, {300}).logits;
+  const std::vector<float> expected = read(Runtime::load(small()), tokens, {300}).logits;
   for (const std::uint64_t bytes : {0, 100'000, 1'000'000, 3'000'000}) {
     CAPTURE(bytes);
     EngineOptions options = small();
     options.prefix_ram_bytes = bytes;
-    const auto engine = Engine::load(options);
-    Session session(engine);
+    const auto runtime = Runtime::load(options);
+    Session session(runtime);
     for (const std::size_t at : {length, length / 2, length / 3, length}) {
       const Read got = read(session, changed(tokens, at, length), {300});
       if (at == length) CHECK(close(got.logits, expected));
-      CHECK(engine->prefix_statistics().ram_bytes <= bytes);
+      CHECK(runtime->prefix_statistics().ram_bytes <= bytes);
     }
   }
 }
@@ -389,8 +389,8 @@ TEST_CASE("a small budget costs tokens, never a wrong result, and is kept") {
 TEST_CASE("of an unfinished chunk and a checkpoint, the one that is further is gone on with") {
   const Tokens tokens = some_tokens(length);
   const Tokens beginning(tokens.begin(), tokens.begin() + 150);
-  const auto engine = Engine::load(small());
-  Session session(engine);
+  const auto runtime = Runtime::load(small());
+  Session session(runtime);
   session.sync(tokens);
   const auto advance_to = [&](double rows) {
     while (session.prefill_done() < rows)
@@ -399,30 +399,30 @@ TEST_CASE("of an unfinished chunk and a checkpoint, the one that is further is g
   };
   SUBCASE("the chunk") {
     advance_to(400);
-    read(engine, beginning);
+    read(runtime, beginning);
     CHECK(session.sync(tokens) == 0);
     CHECK(session.prefill_done() >= 400);
   }
   SUBCASE("the checkpoint") {
     advance_to(1);
-    read(engine, beginning);
+    read(runtime, beginning);
     CHECK(session.sync(tokens) == 150);
   }
 }
 
 TEST_CASE("keep makes a checkpoint of what was computed token by token") {
-  const auto engine = Engine::load(small());
-  Session session(engine);
+  const auto runtime = Runtime::load(small());
+  Session session(runtime);
   Tokens tokens = some_tokens(100);
   read(session, tokens);
   for (TokenId token = 0; token < 20; ++token) {
     REQUIRE(session.decode(token, nullptr) == Progress::done);
     tokens.push_back(token);
   }
-  CHECK(engine->cached_prefix(tokens) == 100);
+  CHECK(runtime->cached_prefix(tokens) == 100);
   session.keep();
-  CHECK(engine->cached_prefix(tokens) == 120);
-  Session other(engine);
+  CHECK(runtime->cached_prefix(tokens) == 120);
+  Session other(runtime);
   CHECK(other.sync(tokens) == 120);
   CHECK(std::ranges::equal(other.logits(), session.logits()));
 }

@@ -98,37 +98,37 @@ TEST_CASE(
   EngineOptions options;
   options.model = std::filesystem::path(HEARTH_SOURCE_DIR) / "tests/golden/fp8-mtp-f16-scales";
   options.threads = 1;
-  const auto plain = Engine::load(options);
-  REQUIRE_FALSE(plain->has_mtp());
-  const auto layers = static_cast<std::size_t>(plain->config().num_layers());
+  const auto plain = Runtime::load(options);
+  REQUIRE_FALSE(plain->engine().has_mtp());
+  const auto layers = static_cast<std::size_t>(plain->engine().config().num_layers());
   const ExpertStatus all = plain->experts();
   const std::uint64_t slot = all.budget_bytes / all.slots;
 
   options.mtp = MtpUse::where_it_pays;
-  const auto with = Engine::load(options);
-  REQUIRE(with->has_mtp());
+  const auto with = Runtime::load(options);
+  REQUIRE(with->engine().has_mtp());
   CHECK(with->experts().experts == all.experts / layers * (layers + 1));
   CHECK(with->experts().budget_bytes == with->experts().experts * slot);
   CHECK(with->memory().dense > plain->memory().dense);
   CHECK(with->memory().kv > plain->memory().kv);
-  CHECK(with->fingerprint() != plain->fingerprint());
+  CHECK(with->engine().fingerprint() != plain->engine().fingerprint());
 
   options.experts.memory = (all.experts + 2) * slot;  // not the head's, too
-  const auto tight = Engine::load(options);
-  CHECK_FALSE(tight->has_mtp());
+  const auto tight = Runtime::load(options);
+  CHECK_FALSE(tight->engine().has_mtp());
   CHECK(tight->experts().experts == all.experts);
   CHECK(tight->memory().dense == plain->memory().dense);
-  CHECK(tight->fingerprint() == plain->fingerprint());
+  CHECK(tight->engine().fingerprint() == plain->engine().fingerprint());
   options.mtp = MtpUse::always;
-  CHECK(Engine::load(options)->has_mtp());
+  CHECK(Runtime::load(options)->engine().has_mtp());
 
   options.model = std::filesystem::path(HEARTH_SOURCE_DIR) / "tests/golden/fp8";  // has none
   options.experts.memory = 0;
-  const auto none = Engine::load(options);
-  CHECK_FALSE(none->has_mtp());
+  const auto none = Runtime::load(options);
+  CHECK_FALSE(none->engine().has_mtp());
   options.mtp = MtpUse::off;
-  CHECK(none->memory().kv == Engine::load(options)->memory().kv);
-  CHECK(none->memory().dense == Engine::load(options)->memory().dense);
+  CHECK(none->memory().kv == Runtime::load(options)->memory().kv);
+  CHECK(none->memory().dense == Runtime::load(options)->memory().dense);
 }
 
 TEST_CASE("the budget falls while memory is short and grows back while there is plenty") {

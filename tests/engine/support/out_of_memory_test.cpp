@@ -104,8 +104,8 @@ EngineOptions options_for(const ScratchDirectory& directory) {
 }
 
 std::uint64_t few_slots(const EngineOptions& options) {
-  const auto engine = Engine::load(options);
-  return 6 * (engine->experts().budget_bytes / engine->experts().slots);
+  const auto runtime = Runtime::load(options);
+  return 6 * (runtime->experts().budget_bytes / runtime->experts().slots);
 }
 
 std::vector<TokenId> some_tokens(std::size_t count, int seed) {
@@ -170,7 +170,7 @@ TEST_CASE("memory that runs out while a model is loaded is an error in a sentenc
   bool reached = true;
   for (std::int64_t n = 0; reached; n = n + 1 + n / 12) {
     CAPTURE(n);
-    const Injected injected = with_failure_at(n, [&] { Engine::load(options); });
+    const Injected injected = with_failure_at(n, [&] { Runtime::load(options); });
     reached = injected.reached;
     if (injected.error.empty()) continue;  // done without, or on another thread
     CAPTURE(injected.error);
@@ -179,7 +179,7 @@ TEST_CASE("memory that runs out while a model is loaded is an error in a sentenc
     ++sentences;
   }
   CHECK(sentences > 50);
-  CHECK(error_of([&] { Engine::load(options); }) == "");
+  CHECK(error_of([&] { Runtime::load(options); }) == "");
 }
 
 TEST_CASE("a session outlives memory that runs out while it computes") {
@@ -199,14 +199,14 @@ TEST_CASE("a session outlives memory that runs out while it computes") {
   plain.prefix_ram_bytes = 0;
   plain.prefix_directory.clear();
   const auto expected = [&](const std::vector<TokenId>& prompt) {
-    Session session(Engine::load(plain));
+    Session session(Runtime::load(plain));
     return run(session, prompt);
   };
   const auto expected_one = expected(one);
   const auto expected_other = expected(other);
 
-  const auto engine = Engine::load(options);
-  Session session(engine);
+  const auto runtime = Runtime::load(options);
+  Session session(runtime);
   std::size_t sentences = 0;
   bool reached = true;
   for (std::int64_t n = 0; reached; n = after(n)) {
@@ -223,25 +223,25 @@ TEST_CASE("a session outlives memory that runs out while it computes") {
     const auto logits = run(session, prompt);
     REQUIRE(close(logits, first ? expected_one : expected_other));
     if (n % 5 == 0) {  // begins anew: what others kept of it must be right, too
-      Session fresh(engine);
+      Session fresh(runtime);
       REQUIRE(close(run(fresh, prompt), first ? expected_one : expected_other));
     }
   }
   CHECK(sentences > 50);
-  engine->prefixes().flush();
-  const PrefixStatistics prefixes = engine->prefix_statistics();
+  runtime->prefixes().flush();
+  const PrefixStatistics prefixes = runtime->prefix_statistics();
   CHECK(prefixes.ram_bytes <= prefixes.ram_limit);
   CHECK(prefixes.disk_bytes <= prefixes.disk_limit);
 }
 
 TEST_CASE("a session for which there is no memory is an error in a sentence") {
   const ScratchDirectory directory;
-  const auto engine = Engine::load(options_for(directory));
+  const auto runtime = Runtime::load(options_for(directory));
   std::size_t sentences = 0;
   bool reached = true;
   for (std::int64_t n = 0; reached; ++n) {
     CAPTURE(n);
-    const Injected injected = with_failure_at(n, [&] { const Session session(engine); });
+    const Injected injected = with_failure_at(n, [&] { const Session session(runtime); });
     reached = injected.reached;
     if (injected.error.empty()) continue;  // done, or it was another thread that had no memory
     CHECK(is_sentence(injected.error));

@@ -1,0 +1,32 @@
+// What a model is computed with: the devices and their scratch, and the experts in their memory.
+// Changes with every step, unlike the Model; the computing thread's alone.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "engine/experts/cache.hpp"
+#include "engine/experts/digests.hpp"
+#include "engine/forward/workspace.hpp"
+#include "kernels/ops.hpp"
+
+namespace hearth::engine {
+
+// A device beside the host computes the experts that are in its memory, and nothing else.
+struct ComputeDevice {
+  std::unique_ptr<kernels::Backend> backend;
+  std::unique_ptr<Workspace> workspace;  // its scratch, of the layer that is being computed
+  std::unique_ptr<Workspace> staging;    // the host's end of the copies to and from it; the host's
+                                         // own: null
+};
+
+struct Executor {
+  std::vector<ComputeDevice> devices;  // the host first
+  std::unique_ptr<ExpertDigests> digests;
+  std::unique_ptr<ExpertCache> experts;  // must be destroyed before what is above
+
+  kernels::Backend& host() { return *devices.front().backend; }
+  Workspace& workspace() { return *devices.front().workspace; }  // the host's
+};
+
+}  // namespace hearth::engine
