@@ -59,11 +59,12 @@ std::vector<lsp::PromptPiece> inspect(const engine::Engine& engine, const lsp::P
   }
   std::vector<lsp::PromptPiece> pieces;
   std::size_t at = 0;
-  const auto add = [&](std::size_t end, std::optional<lsp::Provenance> provenance) {
+  const auto add = [&](std::size_t end, std::optional<lsp::Provenance> provenance = {},
+                       const std::string& why = {}) {
     if (end == at) return;
     const auto first = std::ranges::lower_bound(begins, at);
     const auto last = std::ranges::lower_bound(begins, end);
-    pieces.push_back({text.substr(at, end - at), last - first, provenance});
+    pieces.push_back({text.substr(at, end - at), last - first, provenance, why});
     at = end;
   };
   for (const lsp::Segment* segment : segments_in_order(engine.profile(), prompt)) {
@@ -71,10 +72,10 @@ std::vector<lsp::PromptPiece> inspect(const engine::Engine& engine, const lsp::P
     // the template's place.
     const std::size_t found = text.find(segment->text, at);
     if (segment->text.empty() || found == text.npos) continue;
-    add(found, std::nullopt);
-    add(found + segment->text.size(), segment->provenance);
+    add(found);
+    add(found + segment->text.size(), segment->provenance, segment->why);
   }
-  add(text.size(), std::nullopt);
+  add(text.size());
   return pieces;
 }
 

@@ -163,7 +163,7 @@ void CodeActions::submit(JobId id, const Choice& choice, Result<Planned> planned
     return;
   }
   if (session_.jobs.find(id) == nullptr) return;
-  auto& [plan, prompt] = std::get<Planned>(planned);
+  auto& [plan, prompt, left_out] = std::get<Planned>(planned);
   const Action& action = *choice.action;
   const Snapshot& snapshot = *choice.input.snapshot;
   Request request;
@@ -181,6 +181,7 @@ void CodeActions::submit(JobId id, const Choice& choice, Result<Planned> planned
     }
   }
   request.prompt = std::move(prompt);
+  request.left_out = std::move(left_out);
   session_.jobs.submit(id, std::move(request));
 }
 

@@ -24,8 +24,11 @@ void fit(Work& work, const Result<std::vector<std::int64_t>>& counts) {
     work.done(*error);
     return;
   }
-  Prompt prompt = work.plan.fit(std::get<std::vector<std::int64_t>>(counts));
-  work.done(Planned{std::move(work.plan), std::move(prompt)});
+  const auto& tokens = std::get<std::vector<std::int64_t>>(counts);
+  Prompt prompt = work.plan.fit(tokens);
+  std::vector<ContextPiece> left_out = work.plan.pieces(tokens);
+  std::erase_if(left_out, [](const ContextPiece& piece) { return piece.left_out.empty(); });
+  work.done(Planned{std::move(work.plan), std::move(prompt), std::move(left_out)});
 }
 
 void count(const std::shared_ptr<Work>& work) {

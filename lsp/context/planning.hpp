@@ -15,6 +15,7 @@ namespace hearth::lsp {
 struct Planned {
   ContextPlan plan;
   Prompt prompt;
+  std::vector<ContextPiece> left_out = {};  // of the prompt
 };
 
 // `plan` runs on another thread. `done` is called once, unless Host or Model go first; a plan that

@@ -47,7 +47,8 @@ Target read_target(const Json& json) {
   const auto offset = [&](const char* name) {
     return Byte{static_cast<std::size_t>(integer_member(json, name))};
   };
-  return {string_member(json, "uri"), integer_member(json, "version"),
+  return {string_member(json, "uri"),
+          integer_member(json, "version"),
           ByteRange{offset("begin"), offset("end")},
           string_member(json, "text"),
           string_member(json, "before"),
@@ -86,6 +87,7 @@ void to_json(Json& json, const Request& request) {
           {"targets", Json::array()},
           {"repairs", request.repairs}};
   if (request.form) json["form"] = enum_name(forms, *request.form);
+  for (const ContextPiece& piece : request.left_out) json["leftOut"].push_back(piece);
   for (const Target& target : request.targets) json["targets"].push_back(target_json(target));
 }
 
@@ -98,6 +100,7 @@ void from_json(const Json& json, Request& request) {
   for (const Json& target : array_member(json, "targets")) {
     request.targets.push_back(read_target(target));
   }
+  if (const Json* left_out = find(json, "leftOut")) left_out->get_to(request.left_out);
   if (find(json, "form") != nullptr) request.form = enum_member<AnswerForm>(forms, json, "form");
   request.repairs = flag(json, {"repairs"});
 }

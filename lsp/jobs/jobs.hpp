@@ -33,7 +33,8 @@ struct Request {
   GenerateOptions options;
   std::vector<Target> targets;
   std::optional<AnswerForm> form = {};  // in which code was asked for; empty: the answer is text
-  bool repairs = false;                 // asks once more, as an answer before could not be used
+  std::vector<ContextPiece> left_out = {};  // of the prompt, for people who look at it
+  bool repairs = false;                     // asks once more, as an answer before could not be used
 };
 void to_json(nlohmann::json& json, const Request& request);
 // Throws a std::exception that says what is wrong on a value of another form.

@@ -80,4 +80,18 @@ void from_json(const Json& json, Prompt& prompt) {
   }
 }
 
+void to_json(Json& json, const ContextPiece& piece) {
+  json = {{"provenance", enum_name(provenances, piece.provenance)},
+          {"title", piece.title},
+          {"why", piece.why},
+          {"leftOut", piece.left_out},
+          {"tokens", piece.tokens}};
+}
+
+void from_json(const Json& json, ContextPiece& piece) {
+  piece = {enum_member<Provenance>(provenances, json, "provenance"), string_member(json, "title"),
+           string_member(json, "why"), string_member(json, "leftOut"),
+           integer_member(json, "tokens")};
+}
+
 }  // namespace hearth::lsp

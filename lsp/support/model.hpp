@@ -128,6 +128,7 @@ struct PromptPiece {
   std::string text;  // with the template's special tokens, by their names
   std::int64_t tokens = 0;
   std::optional<Provenance> provenance;  // empty: the model's template
+  std::string why = {};                  // as the segment's
 };
 
 struct GenerationEvents {

@@ -31,6 +31,9 @@ Request example() {
   request.options = {Priority::background,  77,           {"\n\n", "```"}, false, 1000,
                      Sampling::recommended, 1234567890123};
   request.targets = {{"file:///a.py", 4, {Byte{3}, Byte{9}}, "😀 text", "a\r\n", ""}};
+  request.form = AnswerForm::hunks;
+  request.repairs = true;
+  request.left_out = {{Provenance::outline, "outline of a.py", "it names all", "it is long", 300}};
   return request;
 }
 
