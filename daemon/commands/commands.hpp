@@ -26,6 +26,7 @@ void add_logs(CLI::App& app, Command& chosen);
 void add_doctor(CLI::App& app, Command& chosen);
 void add_generate(CLI::App& app, Command& chosen);
 void add_chat(CLI::App& app, Command& chosen);
+void add_commit_message(CLI::App& app, Command& chosen);
 void add_tokenize(CLI::App& app, Command& chosen);
 void add_demo(CLI::App& app, Command& chosen);
 void add_trace(CLI::App& app, Command& chosen);

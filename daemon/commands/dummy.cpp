@@ -93,7 +93,8 @@ int run_dummy(const DummyFlags& flags) {
 
 void add_dummy(CLI::App& app, Command& chosen) {
   auto* command = app.add_subcommand(
-      "dummy", "Writes a checkpoint with random weights, of the real shapes or tiny, to measure with");
+      "dummy",
+      "Writes a checkpoint with random weights, of the real shapes or tiny, to measure with");
   command->alias("synth");  // its name in 0.1
   auto flags = std::make_shared<DummyFlags>();
   command->add_option("--layers", flags->layers, "Layers; the published models have 48")
@@ -122,10 +123,10 @@ void add_dummy(CLI::App& app, Command& chosen) {
       ->capture_default_str();
   command->add_flag("--sparse", flags->options.sparse,
                     "Leave holes for the experts' weights: they read as zeros and take no space");
-  auto* tokenizer =
-      command->add_option("--tokenizer", flags->options.tokenizer,
-                          "A checkpoint's directory or a tokenizer.json to copy; \"ember\": the\n"
-                          "embedded checkpoint's. Without it the checkpoint runs on token ids only");
+  auto* tokenizer = command->add_option(
+      "--tokenizer", flags->options.tokenizer,
+      "A checkpoint's directory or a tokenizer.json to copy; \"ember\": the\n"
+      "embedded checkpoint's. Without it the checkpoint runs on token ids only");
   command
       ->add_option("--fim", flags->fim,
                    "Order of fill in the middle: as published, prefix first, or suffix first")

@@ -39,7 +39,7 @@ void ScriptedEditor::until(const std::function<bool()>& met) {
 }
 
 void ScriptedEditor::handle_one() {
-  const auto body = stream_.receive(timeout);
+  const auto body = stream_.receive(patience);
   if (!body) throw Error("the language server is gone or says nothing");
   Json message = Json::parse(*body);
   if (!message.contains("method")) {

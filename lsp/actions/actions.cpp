@@ -9,24 +9,26 @@
 namespace hearth::lsp {
 
 // In the order of the menu.
-extern const Action fix;           // fix.cpp
-extern const Action explain;       // explain.cpp
-extern const Action ask;           // ask.cpp
-extern const Action edit;          // edit.cpp
-extern const Action translate;     // translate.cpp
-extern const Action document;      // document.cpp
-extern const Action tests;         // tests.cpp
-extern const Action review;        // review.cpp
-extern const Action simplify;      // simplify.cpp
-extern const Action types;         // types.cpp
-extern const Action rename;        // rename.cpp
-extern const Action extract;       // extract.cpp
-extern const Action inline_names;  // inline_names.cpp
+extern const Action fix;             // fix.cpp
+extern const Action explain;         // explain.cpp
+extern const Action ask;             // ask.cpp
+extern const Action edit;            // edit.cpp
+extern const Action translate;       // translate.cpp
+extern const Action document;        // document.cpp
+extern const Action tests;           // tests.cpp
+extern const Action review;          // review.cpp
+extern const Action simplify;        // simplify.cpp
+extern const Action types;           // types.cpp
+extern const Action rename;          // rename.cpp
+extern const Action extract;         // extract.cpp
+extern const Action inline_names;    // inline_names.cpp
+extern const Action commit_message;  // commit_message.cpp
 
 namespace {
 
-constexpr std::array table{&fix,    &explain,  &ask,   &edit,   &translate, &document,    &tests,
-                           &review, &simplify, &types, &rename, &extract,   &inline_names};
+constexpr std::array table{&fix,      &explain, &ask,          &edit,          &translate,
+                           &document, &tests,   &review,       &simplify,      &types,
+                           &rename,   &extract, &inline_names, &commit_message};
 
 constexpr std::string_view command_prefix = "hearth.server.";
 // Of AnswerForm::whole_code. The embedded checkpoint was trained on these words.

@@ -45,6 +45,10 @@ struct Written {
 // much of it as was shown.
 enum class Answers : std::uint8_t { text, code };
 
+// What an action is about: a place in a document, or a change that comes with the command and is in
+// no menu.
+enum class About : std::uint8_t { code, diff };
+
 struct Action {
   std::string_view id;  // "explain"; of a user's prompts/explain.md and a checkpoint's wording too
   std::string_view title;       // in the editor's menu: "Explain selection"
@@ -53,6 +57,7 @@ struct Action {
   // Of the code action: under "hearth." where it answers only, a refactoring or quick fix where it
   // changes code, never one that runs on save.
   std::string_view kind;
+  About about = About::code;
   Answers answers = Answers::text;
   bool thinks = true;  // a thinking model may think: the task is hard enough to wait for it
   Sampling sampling = Sampling::recommended;

@@ -7,6 +7,7 @@
 #include <array>
 #include <utility>
 
+#include "lsp/context/pinned.hpp"
 #include "lsp/protocol/constants.hpp"
 #include "lsp/protocol/extension.hpp"
 #include "lsp/support/characters.hpp"
@@ -18,9 +19,11 @@ namespace {
 constexpr std::string_view follow_up_command =
     "hearth.session.followUp";  // {"job": 7, "question": "…"}
 constexpr std::string_view show_prompt_command = "hearth.session.showPrompt";  // {"job": 7}
-constexpr std::string_view snooze_command = "hearth.session.snooze";           // {"minutes": 30}
+constexpr std::string_view pin_command = "hearth.session.pin";  // {"uri": "…", "pinned": true}
+constexpr std::string_view snooze_command = "hearth.session.snooze";  // {"minutes": 30}
 
-constexpr std::array session_commands{follow_up_command, show_prompt_command, snooze_command};
+constexpr std::array session_commands{follow_up_command, show_prompt_command, pin_command,
+                                      snooze_command};
 
 std::string hash_text(std::uint64_t hash) {
   return fmt::format("{:016x}", hash);
@@ -92,24 +95,36 @@ void CodeActions::execute(const Json& params, Reply& reply) {
     follow_up(first, reply);
   } else if (command == show_prompt_command) {
     show_prompt(first, reply);
+  } else if (command == pin_command) {
+    pin(first, reply);
   } else {
     snooze(first, reply);
   }
 }
 
-void CodeActions::choose(const Action& action, const Json& place, Reply& reply) {
-  const Range range = range_member(place, "range");
-  Choice choice{&action,
-                task_input(session_,
-                           session_.documents.required(string_member(place, "uri"),
-                                                       Documents::Telling::always),
-                           range, find(place, "diagnostics")),
-                range};
+CodeActions::Choice CodeActions::read_choice(const Action& action, const Json& place) const {
+  Choice choice{&action, {}, {}};
+  if (action.about == About::diff) {
+    choice.input.diff = valid_utf8(string_member(place, "diff"));
+    choice.input.folders = session_.folders;
+  } else {
+    choice.range = range_member(place, "range");
+    choice.input = task_input(
+        session_,
+        session_.documents.required(string_member(place, "uri"), Documents::Telling::always),
+        choice.range, find(place, "diagnostics"));
+  }
   if (find(place, "instruction") != nullptr)
-    choice.input.instruction = string_member(place, "instruction");
-  const auto now =
-      hash_text(content_hash(choice.input.snapshot->text->view(choice.input.selection)));
-  if (find(place, "hash") != nullptr && string_member(place, "hash") != now) {
+    choice.input.instruction = valid_utf8(string_member(place, "instruction"));
+  return choice;
+}
+
+void CodeActions::choose(const Action& action, const Json& place, Reply& reply) {
+  const Choice choice = read_choice(action, place);
+  const SnapshotPtr& snapshot = choice.input.snapshot;
+  if (snapshot && find(place, "hash") != nullptr &&
+      string_member(place, "hash") !=
+          hash_text(content_hash(snapshot->text->view(choice.input.selection)))) {
     reply.error(error_code::request_failed,
                 "the selected text has changed since: select it again and choose the action anew");
     return;
@@ -131,12 +146,13 @@ void CodeActions::run(const Choice& choice) {
   const Action& action = *choice.action;
   menu_.close();
   const TaskInput& input = choice.input;
-  const bool selected = !is_blank(input.snapshot->text->view(input.selection));
+  const bool selected = input.snapshot && !is_blank(input.snapshot->text->view(input.selection));
   Request request;
   request.action = action.id;
   request.title = selected ? action.title : action.title_here;
   request.options = options_for(session_, action, input.selection);
-  request.targets.push_back(target_of(*input.snapshot, input.selection));
+  if (input.snapshot) request.targets.push_back(target_of(*input.snapshot, input.selection));
+  for (const std::string& secret : secret_files(input.diff)) tell_left_out(secret);
   if (action.answers == Answers::code) request.form = form_for(input.selection);
   const JobId id = show(std::move(request), choice.range);
   or_cancel(id, [&] {
@@ -145,6 +161,13 @@ void CodeActions::run(const Choice& choice) {
                          submit(id, choice, std::move(planned));
                        }));
   });
+}
+
+void CodeActions::tell_left_out(const std::string& path) {
+  session_.rpc.notify("window/showMessage",
+                      {{"type", message_type::info},
+                       {"message", path + " looks like a file of secrets: its change is not shown "
+                                          "to the model"}});
 }
 
 // A job that nothing would come of waits for ever.
@@ -165,15 +188,15 @@ void CodeActions::submit(JobId id, const Choice& choice, Result<Planned> planned
   if (session_.jobs.find(id) == nullptr) return;
   auto& [plan, prompt, left_out] = std::get<Planned>(planned);
   const Action& action = *choice.action;
-  const Snapshot& snapshot = *choice.input.snapshot;
+  const SnapshotPtr& snapshot = choice.input.snapshot;
   Request request;
   request.action = action.id;
   request.title = std::string(action.verb) + " " + plan.subject();
   request.options = options_for(session_, action, plan.range());
-  request.targets.push_back(target_of(snapshot, plan.range()));
+  if (snapshot) request.targets.push_back(target_of(*snapshot, plan.range()));
   if (action.answers == Answers::code) {
     request.form = form_for(plan.range());
-    if (!shows_all(prompt, snapshot.text->view(plan.range()))) {
+    if (!shows_all(prompt, snapshot->text->view(plan.range()))) {
       session_.jobs.fail(id, plan.subject() +
                                  " is longer than the model can be shown at once: select the part "
                                  "of it that is to change");
@@ -215,6 +238,18 @@ void CodeActions::show_prompt(const Json& arguments, Reply& reply) {
   if (!runs_.contains(id)) throw InvalidParams("there is no such job of this editor's (any more)");
   prompt_document_.show(id);
   reply.result(nullptr);
+}
+
+void CodeActions::pin(const Json& arguments, Reply& reply) {
+  const std::string uri = string_member(arguments, "uri");
+  std::erase(session_.pinned, uri);
+  if (flag(arguments, {"pinned"})) {
+    const std::string refusal =
+        pin_refusal({uri, session_.documents.find(uri)}, session_.folders, session_.host);
+    if (!refusal.empty()) return reply.error(error_code::request_failed, refusal);
+    session_.pinned.push_back(uri);
+  }
+  reply.result({{"pinned", session_.pinned}});
 }
 
 void CodeActions::snooze(const Json& arguments, Reply& reply) {

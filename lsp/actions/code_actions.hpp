@@ -34,9 +34,11 @@ class CodeActions {
   };
 
   void execute(const Json& params, Reply& reply);
+  Choice read_choice(const Action& action, const Json& place) const;
   void choose(const Action& action, const Json& place, Reply& reply);
   void follow_up(const Json& arguments, Reply& reply);
   void show_prompt(const Json& arguments, Reply& reply);
+  void pin(const Json& arguments, Reply& reply);
   void snooze(const Json& arguments, Reply& reply);
   void run(const Choice& choice);
   void submit(JobId id, const Choice& choice, Result<Planned> planned);
@@ -45,6 +47,7 @@ class CodeActions {
   void repair(const Job& job, const std::string& complaint);
   // A job that is announced and shown to the client, still without a prompt.
   JobId show(Request request, Range range);
+  void tell_left_out(const std::string& path);
   void or_cancel(JobId id, const std::function<void()>& go_ahead);
   void forget_settled();
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "lsp/context/pinned.hpp"
 #include "lsp/protocol/constants.hpp"
 #include "lsp/protocol/extension.hpp"
 #include "lsp/protocol/settings.hpp"
@@ -46,6 +47,12 @@ std::string time_text(std::chrono::milliseconds time) {
   return fmt::format(" · about {} min", (seconds + 30) / 60);
 }
 
+std::vector<PinnedFile> pinned_files(const Session& session) {
+  std::vector<PinnedFile> files;
+  for (const std::string& uri : session.pinned) files.push_back({uri, session.documents.find(uri)});
+  return files;
+}
+
 }  // namespace
 
 TaskInput task_input(const Session& session, SnapshotPtr snapshot, const Range& range,
@@ -84,8 +91,10 @@ void make_action_prompt(Session& session, const Action& action, TaskInput input,
                         const GenerateOptions& options, Callback<Planned> done) {
   make_prompt(
       session.host, session.model, session.token_counts,
-      [&action, input = std::move(input), options,
+      [&action, input = std::move(input), options, pinned = pinned_files(session),
+       &host = session.host,
        user_wording = session.options.user_wording](ModelProfile profile) mutable {
+        input.pinned = pinned_texts(pinned, input.folders, host);
         const std::string name(action.id);
         if (auto wording = user_wording ? user_wording(name) : std::nullopt) {
           profile.wordings[name] = std::move(*wording);
@@ -114,7 +123,9 @@ Json Menu::commands() {
 
 Json Menu::kinds() {
   Json kinds = Json::array();
-  for (const Action* action : actions()) kinds.push_back(action->kind);
+  for (const Action* action : actions()) {
+    if (action->about == About::code) kinds.push_back(action->kind);
+  }
   return kinds;
 }
 
@@ -134,7 +145,8 @@ Json Menu::list(const Json& params) {
   Json listed = Json::array();
   const Action* first = nullptr;
   for (const Action* action : actions()) {
-    if (!wanted(only, action->kind) || session_.settings.disabled_actions.contains(action->id))
+    if (action->about != About::code || !wanted(only, action->kind) ||
+        session_.settings.disabled_actions.contains(action->id))
       continue;
     const Availability available = action->listed(input);
     const bool asked = !available.asks.empty() && session_.client.has(extension::feature_jobs);

@@ -48,6 +48,7 @@ struct TaskInput {
   std::shared_ptr<const Syntax> syntax;
   bool invoked = true;      // a person opened the menu or chose; else the cursor just moved there
   std::string instruction;  // what the person asks for in their own words; may be empty
+  std::string diff;         // of a task about a change: no document then
   std::vector<std::string> folders;             // of the workspace, as URIs
   std::int64_t answer_tokens = 0;               // what the context is to leave to the answer
   std::shared_ptr<const WorkspaceIndex> index;  // null: nothing is known of other files
@@ -78,6 +79,7 @@ class ContextPlan {
 
  private:
   friend ContextPlan plan_task(const TaskInput&, const ModelProfile&, const Wording&);
+  friend ContextPlan plan_diff(const TaskInput&, const ModelProfile&, const Wording&);
   friend ContextPlan plan_inline(const Syntax&, const SnapshotPtr&, Byte, const ModelProfile&,
                                  std::int64_t);
   std::string refused_;
@@ -94,6 +96,12 @@ class ContextPlan {
 // An empty selection, or one inside a function or class, means that function or class; one across
 // several of them means its whole lines. Parses: call it off the server's thread.
 ContextPlan plan_task(const TaskInput& input, const ModelProfile& profile, const Wording& wording);
+
+// The change `input.diff`, a unified diff, then the wording. Of large files the end is cut, of
+// files of secrets only the name is shown, and no line that looks like a secret.
+ContextPlan plan_diff(const TaskInput& input, const ModelProfile& profile, const Wording& wording);
+// The paths in a diff that are never shown.
+std::vector<std::string> secret_files(std::string_view diff);
 
 // Text before and after the cursor, with '\n' at every line's end whatever the document has. While
 // a person types on, the prefix only grows at its end, except that now and then its start moves on

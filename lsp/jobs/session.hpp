@@ -40,6 +40,7 @@ struct Session {
   const std::shared_ptr<TokenCounts> token_counts = std::make_shared<TokenCounts>(model);
   ModelState model_state = ModelState::loading;
   Settings settings = {};
+  std::vector<std::string> pinned = {};  // URIs of files that the model is always shown
   // Until then no completion comes unasked.
   std::chrono::steady_clock::time_point snoozed_until = {};
 };

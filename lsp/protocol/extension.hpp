@@ -74,6 +74,8 @@ inline constexpr std::array all_features{feature_jobs, feature_inline_completion
 // Arguments with "asks": "What is to change?" (for clients with "jobs" only) have no instruction
 // yet: the client asks the person that, and sends the arguments with their words as "instruction".
 //
+// "hearth.server.commit-message" is about no document: its arguments are {"diff": "diff --git …"}.
+//
 // executeCommand is answered with null at once. Then, in this order, a client with "jobs" gets
 //   hearth/jobState  {"id": 7, "state": "queued", …}    straight after the reply
 //   hearth/jobState  {"id": 7, "state": "prefilling", …}   as it goes on, at most four a second
@@ -144,6 +146,10 @@ struct CancelJobResult {
 // workspace/executeCommand, with one argument:
 //   hearth.session.followUp    {"job": 7, "question": "Why?"}   a job that goes on from the answer
 //   hearth.session.showPrompt  {"job": 7}     shows all that the model was shown, as a document
+//   hearth.session.pin         {"uri": "file:///p/a.py", "pinned": true}   shows the model that
+//   file
+//                              with every action of this session, or no longer; answered with
+//                              {"pinned": [uri, …]}
 //   hearth.session.snooze      {"minutes": 30}   nothing is completed unasked for so long; 0: again
 
 // hearth/status, request from the client (no params) and, with "status", notification from the

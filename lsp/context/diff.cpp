@@ -1,0 +1,193 @@
+// A task about a change: the diff file by file, as much of each as fits, then the wording. Files of
+// secrets are named and not shown.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "lsp/context/context.hpp"
+#include "lsp/context/parts.hpp"
+#include "lsp/context/secret_lines.hpp"
+#include "lsp/context/wording.hpp"
+#include "lsp/protocol/source_path.hpp"
+#include "lsp/support/characters.hpp"
+
+namespace hearth::lsp {
+namespace {
+
+struct FileDiff {
+  std::string path;
+  Pieces lines;
+  bool secret = false;
+};
+
+struct DiffParts final : ContextPlan::Parts {
+  std::int64_t room = 0;
+  std::size_t system = 0;
+  std::size_t open = 0;
+  std::vector<FileDiff> files;
+  std::size_t cut = 0;  // stands for what is left out of a file
+  std::size_t close = 0;
+  std::size_t instruction = 0;
+
+  Prompt fit(const Counts& counts) const override;
+  std::vector<ContextPiece> pieces(const Counts& counts) const override;
+
+ private:
+  // How many pieces of each file are shown: small files whole, what is left among the large ones.
+  std::vector<std::size_t> shown(const Counts& counts) const;
+};
+
+std::vector<std::size_t> DiffParts::shown(const Counts& counts) const {
+  std::int64_t left = room - counts[system] - counts[open] - counts[close] - counts[instruction];
+  std::vector<std::size_t> order(files.size());
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
+  std::ranges::stable_sort(order, {},
+                           [&](std::size_t file) { return total(counts, files[file].lines); });
+  std::vector<std::size_t> ends(files.size());
+  std::size_t unserved = files.size();
+  for (const std::size_t file : order) {
+    const Pieces all = files[file].lines;
+    std::int64_t share = std::max<std::int64_t>(left, 0) / static_cast<std::int64_t>(unserved--);
+    std::size_t end = all.begin;
+    const bool whole = total(counts, all) <= share;
+    if (!whole) share -= counts[cut];
+    for (std::int64_t used = 0; end < all.end && used + counts[end] <= share; ++end) {
+      used += counts[end];
+      left -= counts[end];
+    }
+    if (!whole) left -= counts[cut];
+    ends[file] = end;
+  }
+  return ends;
+}
+
+Prompt DiffParts::fit(const Counts& counts) const {
+  const std::vector<std::size_t> ends = shown(counts);
+  std::string text = counts.text(open);
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    text += joined(counts, {files[i].lines.begin, ends[i]});
+    if (ends[i] < files[i].lines.end) text += counts.text(cut);
+  }
+  text += counts.text(close);
+  Message system_line{Role::system, {{counts.text(system), Provenance::system, true}}};
+  Message user{Role::user,
+               {{std::move(text), Provenance::selection, true},
+                {counts.text(instruction), Provenance::instruction, false}}};
+  return {Prompt::Kind::chat, {std::move(system_line), std::move(user)}, {}, {}};
+}
+
+std::vector<ContextPiece> DiffParts::pieces(const Counts& counts) const {
+  const std::vector<std::size_t> ends = shown(counts);
+  std::vector<ContextPiece> all;
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    const FileDiff& file = files[i];
+    const std::string why_not = file.secret                ? "it looks like a file of secrets"
+                                : ends[i] < file.lines.end ? "it is long: its end is not shown"
+                                                           : "";
+    all.push_back(
+        {Provenance::selection, file.path, "it is changed", why_not, total(counts, file.lines)});
+  }
+  return all;
+}
+
+// "b/src/a.py" of a diff's header lines; the first of "diff --git a/x b/x" where there are none.
+std::string path_in(std::string_view file) {
+  std::string from_header;
+  while (!file.empty() && !file.starts_with("@@")) {
+    std::string_view line = file.substr(0, file.find('\n'));
+    file.remove_prefix(std::min(line.size() + 1, file.size()));
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    for (const std::string_view mark : {"+++ b/", "--- a/", "rename to ", "+++ ", "--- "}) {
+      if (!line.starts_with(mark)) continue;
+      const std::string path(line.substr(mark.size(), line.find('\t') - mark.size()));
+      if (path != "/dev/null") from_header = path;
+      if (mark.starts_with('+') && path != "/dev/null") return path;
+      break;
+    }
+    constexpr std::string_view git = "diff --git ";
+    if (from_header.empty() && line.starts_with(git)) {
+      const std::size_t second = line.rfind(" b/");
+      if (second != line.npos) from_header = line.substr(second + 3);
+    }
+  }
+  return from_header;
+}
+
+// The parts of a diff that are about one file each. A plain diff without git's lines has them too.
+std::vector<std::string_view> files_of(std::string_view diff) {
+  std::vector<std::size_t> begins;
+  const bool git = diff.starts_with("diff --git ") || diff.find("\ndiff --git ") != diff.npos;
+  const std::string_view mark = git ? "diff --git " : "--- ";
+  for (std::size_t at = 0; at < diff.size();) {
+    const std::string_view line = diff.substr(at);
+    if (line.starts_with(mark)) begins.push_back(at);
+    const std::size_t end = diff.find('\n', at);
+    at = end == diff.npos ? diff.size() : end + 1;
+  }
+  if (begins.empty()) begins.push_back(0);
+  std::vector<std::string_view> files;
+  for (std::size_t i = 0; i < begins.size(); ++i) {
+    const std::size_t end = i + 1 < begins.size() ? begins[i + 1] : diff.size();
+    files.push_back(diff.substr(begins[i], end - begins[i]));
+  }
+  return files;
+}
+
+}  // namespace
+
+std::vector<std::string> secret_files(std::string_view diff) {
+  std::vector<std::string> secret;
+  for (const std::string_view file : files_of(diff)) {
+    std::string path = path_in(file);
+    if (is_secret(path)) secret.push_back(std::move(path));
+  }
+  return secret;
+}
+
+ContextPlan plan_diff(const TaskInput& input, const ModelProfile& profile, const Wording& wording) {
+  ContextPlan plan;
+  plan.subject_ = "the staged change";
+  if (is_blank(input.diff)) {
+    plan.refused_ = "The diff is empty: there is nothing to write about.";
+    return plan;
+  }
+  auto parts = std::make_shared<DiffParts>();
+  parts->room =
+      std::max<std::int64_t>(profile.context_tokens - input.answer_tokens - template_tokens, 0);
+  const auto add = [&plan](std::string text) {
+    plan.texts_.push_back(std::move(text));
+    return plan.texts_.size() - 1;
+  };
+  const std::size_t max_bytes = static_cast<std::size_t>(parts->room) * max_bytes_per_token;
+  const std::string fence = fence_for(input.diff);
+  parts->system = add(profile.system_chat);
+  parts->open = add("The change:\n\n" + fence + "diff\n");
+  for (const std::string_view file : files_of(input.diff)) {
+    FileDiff& shown = parts->files.emplace_back(FileDiff{path_in(file), {}, false});
+    shown.secret = is_secret(shown.path);
+    std::string text =
+        shown.secret ? fmt::format("[{}: left out, it looks like a file of secrets]\n", shown.path)
+                     : without_secrets(file.substr(0, character_start(file, max_bytes)), "", "");
+    if (!text.ends_with('\n')) text += '\n';
+    shown.lines = add_pieces(text, plan.texts_);
+  }
+  parts->cut = add("[... the rest of this file is left out ...]\n");
+  parts->close = add(fence + "\n\n");
+  try {
+    parts->instruction = add(filled_in(wording, {{"diagnostics", ""},
+                                                 {"file", ""},
+                                                 {"instruction", input.instruction},
+                                                 {"language", "diff"},
+                                                 {"problem", ""},
+                                                 {"subject", plan.subject_},
+                                                 {"unit", "change"}}));
+  } catch (const UnknownVariable& unknown) {
+    plan.refused_ = unknown.what();
+    plan.texts_.clear();
+    return plan;
+  }
+  plan.parts_ = std::move(parts);
+  return plan;
+}
+
+}  // namespace hearth::lsp

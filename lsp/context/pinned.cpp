@@ -1,0 +1,61 @@
+// Reading what is pinned.
+#include "lsp/context/pinned.hpp"
+
+#include <algorithm>
+#include <optional>
+
+#include "lsp/context/parts.hpp"
+#include "lsp/document/languages.hpp"
+#include "lsp/protocol/source_path.hpp"
+
+namespace hearth::lsp {
+namespace {
+
+constexpr std::size_t max_read_bytes = std::size_t{1} << 20U;
+constexpr std::size_t max_shown_bytes = std::size_t{64} << 10U;
+
+// Links are followed before it is judged where the file is.
+std::optional<std::string> path_within(const std::string& uri, std::span<const std::string> folders,
+                                       const Host& host) {
+  const auto path = host.real_path(path_of(uri));
+  if (!path || is_secret(*path)) return std::nullopt;
+  const bool within = std::ranges::any_of(folders, [&](const std::string& folder) {
+    const auto root = host.real_path(path_of(folder));
+    return root && path->starts_with(root->ends_with('/') ? *root : *root + "/");
+  });
+  return within ? path : std::nullopt;
+}
+
+}  // namespace
+
+std::string pin_refusal(const PinnedFile& file, std::span<const std::string> folders,
+                        const Host& host) {
+  const std::string name = display_path(file.uri, folders);
+  if (is_secret(file.uri))
+    return name + " looks like a file of secrets: it is not shown to the model";
+  if (file.open || path_within(file.uri, folders, host)) return {};
+  return name + " is neither open nor a file of the workspace";
+}
+
+std::vector<PinnedText> pinned_texts(std::span<const PinnedFile> files,
+                                     std::span<const std::string> folders, const Host& host) {
+  std::vector<PinnedText> texts;
+  for (const PinnedFile& file : files) {
+    std::optional<std::string> text;
+    if (file.open) {
+      text = file.open->text->str();
+    } else if (const auto path = path_within(file.uri, folders, host)) {
+      text = host.read_file(*path, max_read_bytes);
+    }
+    if (!text || is_secret(file.uri)) continue;
+    text->resize(character_start(*text, max_shown_bytes));
+    const Language* language =
+        find_language(file.open ? file.open->language_id : std::string(), file.uri);
+    texts.push_back({display_path(file.uri, folders),
+                     language != nullptr ? std::string(language->name) : std::string(),
+                     std::move(*text)});
+  }
+  return texts;
+}
+
+}  // namespace hearth::lsp

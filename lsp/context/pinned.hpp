@@ -1,0 +1,29 @@
+// Files that a person has pinned to the context: the model sees them whatever is asked.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "lsp/context/context.hpp"
+#include "lsp/support/host.hpp"
+#include "lsp/support/text.hpp"
+
+namespace hearth::lsp {
+
+struct PinnedFile {
+  std::string uri;
+  SnapshotPtr open;  // null: it is read from the disk
+};
+
+// Why a file cannot be pinned, for people; empty: it can. A file outside of all `folders` can only
+// be pinned while it is open.
+std::string pin_refusal(const PinnedFile& file, std::span<const std::string> folders,
+                        const Host& host);
+
+// What they hold now, up to 64 KiB of each; one that is gone or outside of the folders is left out.
+// Reads the disk: call it off the server's thread.
+std::vector<PinnedText> pinned_texts(std::span<const PinnedFile> files,
+                                     std::span<const std::string> folders, const Host& host);
+
+}  // namespace hearth::lsp
