@@ -42,8 +42,10 @@ Checked<Rewritten> rewrite_whole(std::string_view answer, const Bases& bases) {
   if (const auto line = placeholder_in(lines, base.lines); !line.empty()) {
     return refuse_placeholder(line);
   }
+  Checked<LinesEdit> edit = fit_whole(base, lines);
+  if (auto* refusal = std::get_if<Refusal>(&edit)) return std::move(*refusal);
   Rewritten rewritten(bases.size());
-  rewritten.front().push_back(fit_whole(base, lines));
+  rewritten.front().push_back(std::get<LinesEdit>(std::move(edit)));
   return rewritten;
 }
 

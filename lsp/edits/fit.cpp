@@ -75,8 +75,9 @@ std::unordered_set<std::string_view> set_of(const ShownLines& shown) {
 
 // The answer as the code was shown: without an indentation that all of its lines have, or all but
 // the first, where the model began in the middle of a line. Lines that were never indented as the
-// others (a preprocessor's) are left alone.
-CodeLines as_shown(std::span<const std::string_view> answer, const ShownLines& shown) {
+// others (a preprocessor's) are left alone. Nothing: that can be read in two ways.
+std::optional<CodeLines> as_shown(std::span<const std::string_view> answer,
+                                  const ShownLines& shown) {
   std::unordered_set<std::string_view> undented;
   for (std::size_t i = 0; shown.any_undented && i < shown.lines.size(); ++i) {
     if (!shown.dedented[i]) undented.insert(shown.lines[i]);
@@ -89,15 +90,23 @@ CodeLines as_shown(std::span<const std::string_view> answer, const ShownLines& s
   std::string_view margin = common_indentation(others);
   CodeLines lines(answer.begin(), answer.end());
   auto first = lines.begin();
-  if (margin.empty() && !shown.outer.empty() && others.size() > 1 && !shown.lines.empty() &&
-      trimmed(others.front()) == trimmed(shown.lines.front())) {
+  if (margin.empty() && !shown.outer.empty() && others.size() > 1 && !shown.lines.empty()) {
     CodeLines rest;
     std::ranges::copy_if(std::span(shown.lines).subspan(1), std::back_inserter(rest), said);
     const std::string_view before = common_indentation(rest);
     const std::string_view now = common_indentation(std::span(others).subspan(1));
     if (now.size() == shown.outer.size() + before.size() && now.starts_with(shown.outer)) {
-      margin = shown.outer;
-      first = std::ranges::find_if(lines, said) + 1;
+      // Or is the code inside of something new, whose head is the first line?
+      const auto is_first = [&](std::string_view line) {
+        return trimmed(line) == trimmed(shown.lines.front());
+      };
+      const bool kept = is_first(others.front());
+      const bool inside = before.empty() && !kept;
+      if (inside && std::ranges::none_of(others, is_first)) return std::nullopt;
+      if (!inside) {
+        margin = shown.outer;
+        first = std::ranges::find_if(lines, said) + 1;
+      }
     }
   }
   for (; first != lines.end(); ++first) {
@@ -198,7 +207,7 @@ std::vector<std::vector<std::string>> in_style_of(const TargetLines& target,
   return results;
 }
 
-LinesEdit fit_whole(const TargetLines& target, std::span<const std::string_view> answer) {
+Checked<LinesEdit> fit_whole(const TargetLines& target, std::span<const std::string_view> answer) {
   const CodeLines bare = without_surroundings(target, answer);
   const std::vector<std::vector<std::string>> styles = in_style_of(target, bare);
   std::string_view best_outer;
@@ -208,12 +217,16 @@ LinesEdit fit_whole(const TargetLines& target, std::span<const std::string_view>
     const ShownLines shown(target, outer);
     const std::unordered_set<std::string_view> code = set_of(shown);
     for (const std::vector<std::string>& style : styles) {
-      CodeLines lines = as_shown(views(style), shown);
-      const std::size_t score = agreement(lines, code);
+      std::optional<CodeLines> lines = as_shown(views(style), shown);
+      if (!lines) {
+        return Refusal{Refusal::Kind::ambiguous,
+                       "the indentation of the answer can be read in two ways"};
+      }
+      const std::size_t score = agreement(*lines, code);
       if (best_score && score <= *best_score) continue;
       best_score = score;
       best_outer = outer;
-      best = std::move(lines);
+      best = std::move(*lines);
     }
   }
   return fit_lines(target, ShownLines(target, best_outer), 0, target.lines.size(), best);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "lsp/edits/code_lines.hpp"
+#include "lsp/edits/refusal.hpp"
 #include "lsp/edits/target_lines.hpp"
 
 namespace hearth::lsp {
@@ -28,7 +29,7 @@ std::vector<std::vector<std::string>> in_style_of(const TargetLines& target,
 
 // All of the target's lines, rewritten by `answer`, which may be indented as the code was shown, as
 // it is in the document, or by something of its own.
-LinesEdit fit_whole(const TargetLines& target, std::span<const std::string_view> answer);
+Checked<LinesEdit> fit_whole(const TargetLines& target, std::span<const std::string_view> answer);
 
 // `answer`, indented as `shown`, in the place of its lines [begin, end).
 LinesEdit fit_lines(const TargetLines& target, const ShownLines& shown, std::size_t begin,

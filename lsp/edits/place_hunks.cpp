@@ -163,7 +163,9 @@ class Placer {
       for (const std::size_t target : candidates) {
         const TargetLines& lines = *targets_[target].lines;
         if (candidates.size() == 1 && std::ranges::all_of(lines.lines, is_blank)) {
-          return Found{target, fit_whole(lines, replace)};
+          Checked<LinesEdit> edit = fit_whole(lines, replace);
+          if (auto* refusal = std::get_if<Refusal>(&edit)) return std::move(*refusal);
+          return Found{target, std::get<LinesEdit>(std::move(edit))};
         }
       }
       return no_match(number, "has no SEARCH lines, so it does not say where it belongs");

@@ -39,8 +39,10 @@ ShownLines::ShownLines(const TargetLines& target, std::string_view outer_indenta
     : outer(outer_indentation) {
   for (std::size_t i = 0; i < target.lines.size(); ++i) {
     std::string_view line = target.lines[i];
-    const bool inner = (i > 0 || target.before.empty()) && line.starts_with(outer);
-    if (inner) line.remove_prefix(outer.size());
+    // The middle of a line has no indentation to lose.
+    const bool middle = i == 0 && !target.before.empty();
+    const bool inner = middle || line.starts_with(outer);
+    if (inner && !middle) line.remove_prefix(outer.size());
     dedented.push_back(inner);
     any_undented = any_undented || (!inner && !is_blank(line));
     lines.push_back(is_blank(line) ? std::string_view{} : line);

@@ -2,7 +2,7 @@
 // the code.
 #include <algorithm>
 #include <optional>
-#include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include "lsp/edits/answer.hpp"
@@ -78,7 +78,7 @@ class Reader {
       : lines_(code_lines(answer)), code_(code) {
     for (const std::string_view line : code) {
       if (has_word(line)) ++code_words_;
-      known_[trimmed(line)] = true;
+      known_.insert(trimmed(line));
     }
     words_.reserve(lines_.size() + 1);
     old_.reserve(lines_.size() + 1);
@@ -105,6 +105,10 @@ class Reader {
     Block block = std::get<Block>(chosen);
     if (!fenced) {
       if (auto refusal = trim_prose(block)) return std::move(*refusal);
+    }
+    if (code_has_fences() && leaves_code_outside(block)) {
+      return Refusal{Refusal::Kind::no_code,
+                     "the answer has fences that may be the code's or around it"};
     }
     if (block.quote && is_part(block)) {
       return Refusal{Refusal::Kind::no_code, "the answer has only a part of the code"};
@@ -279,6 +283,16 @@ class Reader {
                                [](std::string_view line) { return fence_at(line, 0).has_value(); });
   }
 
+  // Whether the answer has lines of the code that the block has not.
+  bool leaves_code_outside(const Block& block) const {
+    std::unordered_set<std::string_view> inside;
+    for (std::size_t i = block.begin; i < block.end; ++i) inside.insert(trimmed(lines_[i]));
+    for (std::size_t i = 0; i < lines_.size(); ++i) {
+      if (has_word(lines_[i]) && known(i) && !inside.contains(trimmed(lines_[i]))) return true;
+    }
+    return false;
+  }
+
   // A sentence, or an item of a list. In code only comments and strings look so.
   static bool is_prose(std::string_view line) {
     line = trimmed(line);
@@ -356,7 +370,7 @@ class Reader {
   CodeLines lines_;
   std::span<const std::string_view> code_;
   std::size_t code_words_ = 0;  // lines of the code that say something
-  std::unordered_map<std::string_view, bool> known_;
+  std::unordered_set<std::string_view> known_;
   std::vector<std::size_t> words_;  // how many lines before each say something
   std::vector<std::size_t> old_;    // and of these, how many the code has
   std::vector<Fence> fences_;
