@@ -271,6 +271,11 @@ const std::vector<Key>& keys() {
                &Config::inline_hold),
       number("inline", "max_tokens", "Longest inline completion.", &Config::inline_max_tokens, 1,
              4096),
+      duration("inline", "max_read",
+               "How long reading what is new at a keystroke may take. A model that reads what is\n"
+               "behind the cursor last is shown so much of it, at the measured speed. Where even\n"
+               "one line takes longer, completions come at pauses and at ends of lines only.",
+               &Config::inline_max_read),
       flag("inline", "automatic", "Complete while one types; else only where it is asked for.",
            &Config::inline_automatic),
       names("actions", "disabled", "Actions that no menu lists: [\"translate\", \"tests\"].",

@@ -37,6 +37,7 @@ struct Config {
   // [inline]
   std::chrono::milliseconds inline_hold{10'000};
   std::int64_t inline_max_tokens = 64;
+  std::chrono::milliseconds inline_max_read{1'000};
   bool inline_automatic = true;
   // [answer]
   std::int64_t answer_max_tokens = 512;

@@ -8,6 +8,7 @@
 #include <csignal>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <utility>
 
 #include "daemon/engine_options.hpp"
@@ -54,22 +55,32 @@ lsp::Settings settings_of(const Config& config) {
 // An editor's session.
 class LspPeer : public Peer {
  public:
-  // `gone` is called at its end.
-  LspPeer(lsp::Host& host, lsp::Model& model, lsp::Jobs& jobs, const lsp::ServerOptions& options,
-          std::function<void(std::string)> send, std::function<void()> ready,
-          std::function<void()> gone)
-      : gone_(std::move(gone)),
-        server_(host, model, jobs, options,
+  // `gone` is called at its end. The options' counts are its own.
+  LspPeer(lsp::Host& host, lsp::Model& model, lsp::Jobs& jobs, lsp::ServerOptions options,
+          pid_t pid, std::function<void(std::string)> send, std::function<void()> ready,
+          std::function<void(const LspPeer&)> gone)
+      : pid_(pid),
+        gone_(std::move(gone)),
+        server_(host, model, jobs, counting(std::move(options)),
                 [send = std::move(send)](const json& message) { send(dump(message)); }) {
     server_.on_ready(std::move(ready));
   }
-  ~LspPeer() override { gone_(); }
+  ~LspPeer() override { gone_(*this); }
+  pid_t pid() const { return pid_; }
+  const lsp::InlineCounts& counts() const { return counts_; }
   void receive(std::string body) override { server_.receive(std::move(body)); }
   bool busy() const override { return server_.busy(); }
   bool finished() const override { return server_.exit_code().has_value(); }
 
  private:
-  const std::function<void()> gone_;
+  lsp::ServerOptions counting(lsp::ServerOptions options) {
+    options.inline_counts = &counts_;
+    return options;
+  }
+
+  const pid_t pid_;
+  lsp::InlineCounts counts_;
+  const std::function<void(const LspPeer&)> gone_;
   lsp::Server server_;
 };
 
@@ -158,8 +169,17 @@ class Daemon {
           std::move(send));
     }
     log_.info("an editor connects: process " + std::to_string(hello.pid) + " in " + hello.cwd);
-    return std::make_unique<LspPeer>(host_, model_, jobs_, server_options(), std::move(send),
-                                     std::move(ready), [this] { watch_idleness(); });
+    auto editor = std::make_unique<LspPeer>(host_, model_, jobs_, server_options(), hello.pid,
+                                            std::move(send), std::move(ready),
+                                            [this](const LspPeer& gone) { editor_gone(gone); });
+    editors_.insert(editor.get());
+    return editor;
+  }
+
+  void editor_gone(const LspPeer& editor) {
+    editors_.erase(&editor);
+    counts_of_gone_ += editor.counts();
+    watch_idleness();
   }
 
   lsp::ServerOptions server_options() {
@@ -168,6 +188,7 @@ class Daemon {
     options.version = version();
     options.inline_hold = config.inline_hold;
     options.inline_max_tokens = config.inline_max_tokens;
+    options.inline_max_read = config.inline_max_read;
     options.answer_max_tokens = config.answer_max_tokens;
     options.thinking_budget = config.thinking_budget;
     options.settings = settings_of(config);
@@ -226,15 +247,23 @@ class Daemon {
   json status() const {
     json clients = json::array();
     for (const auto& client : server_.clients()) {
-      clients.push_back({{"pid", client.pid}, {"build", client.build}, {"cwd", client.cwd}});
+      json shown{{"pid", client.pid}, {"build", client.build}, {"cwd", client.cwd}};
+      for (const LspPeer* editor : editors_) {
+        if (editor->pid() == client.pid) shown["inline"] = to_json(editor->counts());
+      }
+      clients.push_back(std::move(shown));
     }
+    lsp::InlineCounts counts = counts_of_gone_;
+    for (const LspPeer* editor : editors_) counts += editor->counts();
     const auto up = std::chrono::duration_cast<std::chrono::seconds>(host_.now() - started_);
+    const ModelStatus model = model_.status();
     return {{"pid", ::getpid()},
             {"version", version()},
             {"build", build()},
             {"uptimeSeconds", up.count()},
             {"clients", clients},
-            {"model", to_json(model_.status())},
+            {"model", to_json(model)},
+            {"inline", inline_status(model, options_.config.inline_max_read, counts)},
             {"jobs", jobs()},
             {"log", options_.paths.log().string()},
             {"logError", no_state_.empty() ? log_.refused() : no_state_},
@@ -335,6 +364,8 @@ class Daemon {
   std::chrono::steady_clock::time_point busy_until_;  // as far as it is known
   lsp::Host::TimerId idle_timer_ = 0;
   bool stopping_ = false;
+  std::set<const LspPeer*> editors_;
+  lsp::InlineCounts counts_of_gone_;
   SocketServer server_;  // its sessions go before all the rest
   DirectoryWatch place_;
 };

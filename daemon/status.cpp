@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "daemon/platform/format.hpp"
+#include "lsp/context/reading.hpp"
 #include "lsp/jobs/prompt_view.hpp"
 #include "lsp/jobs/text.hpp"
 
@@ -146,6 +147,26 @@ json to_json(const engine::PrefixStatistics& prefixes) {
           {"restoredTokens", prefixes.restored_tokens}};
 }
 
+// "7 shown, 3 accepted, 2 rejected"; empty: none was shown.
+std::string completion_counts(const json& counts) {
+  if (counts["shown"] == 0) return {};
+  return number(counts["shown"]) + " shown, " + number(counts["accepted"]) + " accepted, " +
+         number(counts["rejected"]) + " rejected";
+}
+
+std::string inline_lines(const json& completions, const json& model) {
+  const std::string counts = completion_counts(completions);
+  std::string text = line("inline", counts.empty() ? "no completion was shown yet" : counts);
+  if (completions["onlyAtPauses"].get<bool>()) {
+    const std::chrono::milliseconds max_read(completions["maxReadMs"].get<std::int64_t>());
+    text += line("", "completions come at pauses and where a line begins only: at " +
+                         speed(model["completionTokensPerSecond"]) +
+                         " reading a keystroke takes longer than " + show_time(max_read) +
+                         " (inline.max_read)");
+  }
+  return text;
+}
+
 std::string job_line(const json& job) {
   std::string state = job["state"].get<std::string>();
   state.resize(10, ' ');
@@ -217,7 +238,20 @@ json to_json(const ModelStatus& status) {
       {"sessionBytes", status.session_bytes},
       {"prefixCache", to_json(status.prefixes)},
       {"prefillTokensPerSecond", optional(status.prefill_speed)},
+      {"completionTokensPerSecond", optional(status.completion_speed)},
       {"decodeTokensPerSecond", optional(status.decode_speed)}};
+}
+
+json to_json(const lsp::InlineCounts& counts) {
+  return {{"shown", counts.shown}, {"accepted", counts.accepted}, {"rejected", counts.rejected}};
+}
+
+json inline_status(const ModelStatus& model, std::chrono::milliseconds max_read,
+                   const lsp::InlineCounts& counts) {
+  json status = to_json(counts);
+  status["maxReadMs"] = max_read.count();
+  status["onlyAtPauses"] = lsp::reads_too_slowly(model.fim_order, model.completion_speed, max_read);
+  return status;
 }
 
 json to_json(const lsp::Job& job) {
@@ -263,6 +297,7 @@ std::string show_status(const json& status, std::size_t columns) {
     text += speculation_lines(model["speculation"]);
     text += line("speed", "prefill " + speed(model["prefillTokensPerSecond"]) + ", decode " +
                               speed(model["decodeTokensPerSecond"]));
+    if (status.contains("inline")) text += inline_lines(status["inline"], model);
   }
   text += line("requests", number(model["requests"]) + " (" + number(model["waiting"]) + " now, " +
                                number(model["cancelled"]) + " cancelled, " +
@@ -271,8 +306,11 @@ std::string show_status(const json& status, std::size_t columns) {
                              " of them from cache; " + number(model["answerTokens"]) + " written");
   text += line("editors", std::to_string(status["clients"].size()));
   for (const auto& client : status["clients"]) {
+    const std::string counts =
+        client.contains("inline") ? completion_counts(client["inline"]) : std::string();
     text += line("", "process " + number(client["pid"]) + " in " +
-                         on_one_line(client["cwd"].get<std::string>()));
+                         on_one_line(client["cwd"].get<std::string>()) +
+                         (counts.empty() ? "" : "; completions: " + counts));
   }
   text += line("jobs", std::to_string(status["jobs"].size()));
   const auto no_log = on_one_line(status.value("logError", ""));

@@ -2,6 +2,7 @@
 // the client.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <nlohmann/json_fwd.hpp>
 #include <span>
@@ -9,10 +10,15 @@
 
 #include "daemon/models/local.hpp"
 #include "lsp/jobs/jobs.hpp"
+#include "lsp/support/options.hpp"
 
 namespace hearth::daemon {
 
 nlohmann::json to_json(const ModelStatus& status);
+nlohmann::json to_json(const lsp::InlineCounts& counts);
+// "inline" of the status: what inline completion does on this model, and what became of it.
+nlohmann::json inline_status(const ModelStatus& model, std::chrono::milliseconds max_read,
+                             const lsp::InlineCounts& counts);
 nlohmann::json to_json(const lsp::Job& job);  // without its text
 
 // One subject a line, broken at blanks so that none is longer than `columns` characters; what

@@ -29,7 +29,7 @@ struct Features {
   EditorSession session;
   ModelStatus status{session.shown};
   CodeActions code_actions{session.shown};
-  InlineCompletions inline_completions{session.shown};
+  InlineCompletions inline_completions{session.shown};  // has a command beside the actions'
 };
 
 }  // namespace
@@ -125,7 +125,9 @@ Json Server::Impl::initialize(const Json& params) {
   if (client.refused_protocol > 0) tell_outdated(client.refused_protocol);
   features->session.indexer.set_folders(client.folders);
   if (client.registers_watchers) watch_files();
-  return initialize_result(client, options.version, CodeActions::commands(), Menu::kinds());
+  Json commands = CodeActions::commands();
+  commands.push_back(InlineCompletions::accepted_command);
+  return initialize_result(client, options.version, commands, Menu::kinds());
 }
 
 void Server::Impl::tell_outdated(std::int64_t protocol) {

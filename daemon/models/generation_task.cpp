@@ -88,7 +88,12 @@ Task::Step GenerationTask::step(const std::atomic<bool>& interrupt) {
     const double read = generation_->prompt_done() - prompt_before;
     if (progress == engine::Progress::interrupted) return Step::interrupted;
     if (decoding) speeds.decode.add(static_cast<double>(kept), time);
-    if (synced && !decoding && read > 0) speeds.prefill.add(read, time);
+    if (synced && !decoding && read > 0) {
+      speeds.prefill.add(read, time);
+      if (prompt_.kind == lsp::Prompt::Kind::fill_in_the_middle) {
+        speeds.completion_prefill.add(read, time);
+      }
+    }
   }
   const std::string text = generation_->take_text();
   text_ += text;

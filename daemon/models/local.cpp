@@ -62,7 +62,12 @@ LocalModel::~LocalModel() {
 void LocalModel::describe(lsp::Callback<lsp::ModelDescription> done) {
   when_loaded([this, done = std::move(done)](const lsp::ModelError* error) {
     if (error != nullptr) return done(*error);
-    done(daemon::describe(runtime_->engine()));
+    lsp::ModelDescription description = daemon::describe(runtime_->engine());
+    {
+      const engine::Lock lock(shared_->mutex);
+      description.profile.completion_speed = shared_->speeds.completion_prefill.per_second();
+    }
+    done(description);
   });
 }
 
@@ -185,6 +190,7 @@ ModelStatus LocalModel::status() const {
     status.prefixes = runtime_->prefix_statistics();
   }
   status.prefill_speed = shared_->speeds.prefill.per_second();
+  status.completion_speed = shared_->speeds.completion_prefill.per_second();
   status.decode_speed = shared_->speeds.decode.per_second();
   return status;
 }
@@ -261,6 +267,7 @@ std::shared_ptr<engine::Runtime> LocalModel::load() {
   status.device = engine.description();
   status.notes = engine.notes();
   status.context = engine.context();
+  status.fim_order = daemon::describe(engine).profile.fim_order;
   status.drafts = engine.options().drafts;
   status.mtp = engine.has_mtp();
   return runtime;

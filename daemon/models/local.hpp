@@ -37,6 +37,7 @@ struct ModelStatus {
   engine::MemoryPlan memory;
   engine::ExpertStatus experts;
   std::int64_t context = 0;
+  lsp::FimOrder fim_order = lsp::FimOrder::prefix_first;
   std::size_t drafts = 0;  // guesses that a pass verifies at most
   bool mtp = false;        // whether the MTP head makes some of them
   // Counted since the start:
@@ -53,9 +54,10 @@ struct ModelStatus {
   // Now:
   std::size_t waiting = 0;  // requests that compute, wait or are parked
   std::size_t sessions = 0;
-  std::uint64_t session_bytes = 0;      // KV and states of sequences under way
-  engine::PrefixStatistics prefixes;    // what prompts go back to
-  std::optional<double> prefill_speed;  // tokens a second
+  std::uint64_t session_bytes = 0;         // KV and states of sequences under way
+  engine::PrefixStatistics prefixes;       // what prompts go back to
+  std::optional<double> prefill_speed;     // tokens a second
+  std::optional<double> completion_speed;  // the same of completions' prompts only
   std::optional<double> decode_speed;
 };
 

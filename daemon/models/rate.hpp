@@ -37,6 +37,8 @@ class TypicalLength {
 
 struct Speeds {
   Rate prefill{1024};
+  // Of completions' prompts, in which few tokens are new: a pass over few takes longer for each.
+  Rate completion_prefill{256};
   Rate decode{128};
   TypicalLength thought;     // of thinking models
   TypicalLength answer;      // of chats

@@ -109,6 +109,9 @@ lsp::ModelDescription describe(const engine::Engine& engine) {
   profile.context_tokens = engine.context();  // the profile's, unless configured
   profile.fim_prefix_tokens = from.fim_prefix_tokens;
   profile.fim_suffix_tokens = from.fim_suffix_tokens;
+  profile.fim_order = from.fim_order == engine::FimOrder::suffix_first
+                          ? lsp::FimOrder::suffix_first
+                          : lsp::FimOrder::prefix_first;
   profile.surroundings = from.surroundings;
   profile.thinking = from.thinking;
   return {profile};

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "lsp/completion/inline_request.hpp"
 #include "lsp/completion/text.hpp"
-#include "lsp/protocol/constants.hpp"
 #include "lsp/protocol/extension.hpp"
 #include "lsp/protocol/settings.hpp"
 
@@ -21,49 +21,10 @@ constexpr std::chrono::milliseconds trial{150};
 // held longer than clients bear that block.
 constexpr std::chrono::milliseconds learnt_hold{8000};
 
-// The item selected in a client's popup, which a completion has to begin with.
-struct Hint {
-  std::string text;
-  Range range;
-};
-
-// An array of two positions is how some language clients write their own ranges. A hint that cannot
-// be read, or that takes the place of more than one line's text, is none: the request is still
-// about the cursor.
-std::optional<Hint> read_hint(const Json& params) {
-  const Json* item = find_path(params, {"context", "selectedCompletionInfo"});
-  if (item == nullptr) return std::nullopt;
-  try {
-    const Json& range = member(*item, "range");
-    std::string text = string_member(*item, "text");
-    if (range.is_array() && range.size() != 2) return std::nullopt;
-    const Range place = range.is_array() ? Range{range[0].get<Position>(), range[1].get<Position>()}
-                                         : range.get<Range>();
-    if (place.start.line != place.end.line) return std::nullopt;
-    return Hint{std::move(text), place};
-  } catch (const InvalidParams&) {
-    return std::nullopt;
-  }
-}
-
-bool is_automatic(const Json& params) {
-  const Json* trigger = find_path(params, {"context", "triggerKind"});
-  return trigger != nullptr && *trigger == inline_completion_trigger::automatic;
-}
-
 bool is_inside_word(const Snapshot& snapshot, Byte cursor) {
   const Text& text = *snapshot.text;
   return inside_word(text.view({text.begin(), cursor}),
                      text.view({cursor, Byte{text.str().size()}}));
-}
-
-extension::CompletionDetail detail_of(const Answer& answer, bool reused) {
-  return {reused,
-          answer.prompt_tokens,
-          answer.cached_tokens,
-          answer.answer_tokens,
-          answer.prompt_time.count(),
-          answer.answer_time.count()};
 }
 
 }  // namespace
@@ -76,8 +37,9 @@ bool InlineCompletions::Completion::agrees_with(std::string_view typed) const {
 std::optional<std::string> InlineCompletions::Completion::typed_toward(const Snapshot& now,
                                                                        Byte cursor) const {
   if (now.uri != place.snapshot->uri) return std::nullopt;
-  const auto typed =
-      typed_between(place.snapshot->text->str(), place.cursor, now.text->str(), cursor);
+  const std::string& then = place.snapshot->text->str();
+  auto typed = typed_between(then, place.cursor, now.text->str(), cursor);
+  if (!typed && answer) typed = typed_nearby(then, place.cursor, now.text->str(), cursor, text);
   if (!typed || !agrees_with(*typed)) return std::nullopt;
   return std::string(*typed);
 }
@@ -85,18 +47,27 @@ std::optional<std::string> InlineCompletions::Completion::typed_toward(const Sna
 InlineCompletions::InlineCompletions(Session& session) : session_(session) {
   session.rpc.on_request("textDocument/inlineCompletion",
                          [this](const Json& params, Reply& reply) { request(params, reply); });
+  const std::string execute = "workspace/executeCommand";
+  auto others = session.rpc.handler(execute);
+  session.rpc.on_request(execute, [this, others](const Json& params, Reply& reply) {
+    if (string_member(params, "command") == accepted_command) return accepted(params, reply);
+    others(params, reply);
+  });
 }
 
 InlineCompletions::~InlineCompletions() {
+  for (const auto& [uri, waiting] : pauses_) session_.host.cancel_timer(waiting.timer);
   for (auto& [id, completion] : completions_) {
     for (const Waiter& waiter : completion.waiters) {
       if (waiter.hold) session_.host.cancel_timer(*waiter.hold);
     }
     if (completion.generation && !completion.answer) session_.model.cancel(*completion.generation);
+    stop_drawing(completion);
   }
 }
 
 void InlineCompletions::changed(const SnapshotPtr& now) {
+  end_pause(now->uri);
   std::vector<CompletionId> diverged;
   for (auto& [id, completion] : completions_) {
     // With a popup's item in it, the text never was the document's: the next request will tell.
@@ -111,6 +82,9 @@ void InlineCompletions::changed(const SnapshotPtr& now) {
 }
 
 void InlineCompletions::closed(const std::string& uri) {
+  suffix_ends_.erase(uri);
+  shown_.erase(uri);
+  end_pause(uri);
   std::vector<CompletionId> of_document;
   for (auto& [id, completion] : completions_) {
     if (completion.place.snapshot->uri != uri) continue;
@@ -119,6 +93,7 @@ void InlineCompletions::closed(const std::string& uri) {
       waiter.reply.result(nullptr);
     }
     completion.keep = false;
+    stop_drawing(completion);
     of_document.push_back(id);
   }
   for (const CompletionId id : of_document) {
@@ -128,29 +103,38 @@ void InlineCompletions::closed(const std::string& uri) {
 }
 
 void InlineCompletions::request(const Json& params, Reply& reply) {
-  const Place place = read_place(params);
+  Place place = read_place(params);
   const bool automatic = is_automatic(params);
+  end_pause(place.snapshot->uri);
   if (automatic && (is_quiet(*place.snapshot) || is_inside_word(*place.snapshot, place.cursor))) {
     reply.result(nullptr);
     supersede(place.snapshot->uri, 0, ++last_id_);
     return;
   }
-  const Entry entry = find_or_start(place);
-  auto& [id, completion] = *entry;
-
-  Waiter waiter{++last_id_, std::move(reply), !automatic, place, session_.host.now(),
+  Waiter waiter{++last_id_, std::move(reply), !automatic, std::move(place), session_.host.now(),
                 {},         std::nullopt};
-  waiter.typed = completion.typed_toward(*place.snapshot, place.cursor).value_or("");
+  if (automatic && waits_for_pause(waiter.place)) {
+    wait_for_pause(std::move(waiter));
+  } else {
+    serve(std::move(waiter));
+  }
+}
+
+void InlineCompletions::serve(Waiter waiter) {
+  const std::string uri = waiter.place.snapshot->uri;
   const std::uint64_t waiter_id = waiter.id;
-  if (completion.answer) {
-    answer(std::move(waiter), completion, true);
-  } else if (automatic && longest_hold() == std::chrono::milliseconds{0}) {
+  const Entry entry = find_or_start(waiter.place);
+  auto& [id, completion] = *entry;
+  waiter.typed = completion.typed_toward(*waiter.place.snapshot, waiter.place.cursor).value_or("");
+  if (completion.answer && !(waiter.invoked && has_more_to_draw(completion))) {
+    answer(std::move(waiter), entry, true);
+  } else if (!waiter.invoked && longest_hold() == std::chrono::milliseconds{0}) {
     completion.keep = true;
     waiter.reply.result(nullptr);
   } else {
     wait(entry, std::move(waiter));
   }
-  supersede(place.snapshot->uri, id, waiter_id);
+  supersede(uri, id, waiter_id);
 }
 
 bool InlineCompletions::is_quiet(const Snapshot& snapshot) const {
@@ -178,7 +162,8 @@ InlineCompletions::Place InlineCompletions::read_place(const Json& params) const
 }
 
 InlineCompletions::Entry InlineCompletions::find_or_start(const Place& place) {
-  for (auto entry = completions_.begin(); entry != completions_.end(); ++entry) {
+  for (auto entry = completions_.end(); entry != completions_.begin();) {
+    --entry;  // the newest first
     if (entry->second.typed_toward(*place.snapshot, place.cursor)) return entry;
   }
   return start(place);
@@ -186,13 +171,15 @@ InlineCompletions::Entry InlineCompletions::find_or_start(const Place& place) {
 
 InlineCompletions::Entry InlineCompletions::start(const Place& place) {
   forget_oldest();
+  learn_speed();
   const CompletionId id = ++last_id_;
-  const Entry entry = completions_.emplace(id, Completion{place, {}, 0, {}, {}, false, {}}).first;
+  const Entry entry = completions_.emplace(id, Completion{place}).first;
   make_prompt(
       session_.host, session_.model, session_.token_counts,
       [syntax = session_.syntax, snapshot = place.snapshot, cursor = place.cursor,
-       tokens = session_.options.inline_max_tokens](const ModelProfile& profile) {
-        return plan_inline(*syntax, snapshot, cursor, profile, tokens);
+       reading = InlineReading{session_.options.inline_max_tokens, session_.options.inline_max_read,
+                               suffix_ends_[place.snapshot->uri]}](const ModelProfile& profile) {
+        return plan_inline(*syntax, snapshot, cursor, profile, reading);
       },
       lifetime_.guard([this, id](Result<Planned> result) { planned(id, std::move(result)); }));
   return entry;
@@ -206,6 +193,7 @@ void InlineCompletions::wait(Entry entry, Waiter waiter) {
   if (waiter.hold) session_.host.cancel_timer(*std::exchange(waiter.hold, std::nullopt));
   if (!waiter.invoked) waiter.hold = hold(completion, waiter);
   entry->second.waiters.push_back(std::move(waiter));
+  draw_alternatives(entry);
 }
 
 Host::TimerId InlineCompletions::hold(CompletionId completion, const Waiter& waiter) {
@@ -242,154 +230,6 @@ void InlineCompletions::heard(std::string_view method) {
       waiter.hold = hold(id, waiter);
     }
   }
-}
-
-void InlineCompletions::answer(Waiter waiter, const Completion& completion, bool reused) {
-  if (waiter.hold) session_.host.cancel_timer(*waiter.hold);
-  const std::string rest = completion.text.substr(waiter.typed.size());
-  if (rest.empty()) {
-    waiter.reply.result(nullptr);
-    return;
-  }
-  std::string text = waiter.place.selected + rest;
-  if (session_.client.adds_line_endings) {
-    text = without_common_ending(*waiter.place.snapshot->text, std::move(text));
-  }
-  Json item{{"insertText", std::move(text)}, {"range", waiter.place.replaced}};
-  if (session_.client.has(extension::feature_inline_completion)) {
-    item["hearth"] = detail_of(*completion.answer, reused);
-  }
-  waiter.reply.result({{"items", Json::array({std::move(item)})}});
-}
-
-void InlineCompletions::planned(CompletionId id, Result<Planned> result) {
-  const Entry entry = completions_.find(id);
-  if (entry == completions_.end()) return;  // stopped meanwhile
-  if (const auto* error = std::get_if<ModelError>(&result)) {
-    fail(entry, *error);
-    return;
-  }
-  Completion& completion = entry->second;
-  const Text& document = *completion.place.snapshot->text;
-  const Byte cursor = completion.place.cursor;
-  GenerateOptions options;
-  options.priority = Priority::inline_completion;
-  options.max_tokens = session_.options.inline_max_tokens;
-  const bool one_line = stays_on_line(document.view({document.begin(), cursor}),
-                                      document.view({cursor, Byte{document.str().size()}}));
-  if (one_line) options.stop_strings = {"\n"};
-  GenerationEvents events;
-  events.on_text = lifetime_.guard([this, id](const std::string& text) { wrote(id, text); });
-  events.on_done =
-      lifetime_.guard([this, id](Result<Answer> answer) { finished(id, std::move(answer)); });
-  Prompt& prompt = std::get<Planned>(result).prompt;
-  completion.prompt_bytes = bytes_of(prompt);
-  completion.generation =
-      session_.model.generate(std::move(prompt), std::move(options), std::move(events));
-}
-
-void InlineCompletions::wrote(CompletionId id, const std::string& text) {
-  const Entry entry = completions_.find(id);
-  if (entry == completions_.end()) return;
-  Completion& completion = entry->second;
-  const Place& place = completion.place;
-  completion.text +=
-      with_line_endings(place.snapshot->text->line_ending(place.cursor), valid_utf8(text));
-
-  std::vector<Waiter> parted;
-  std::vector<Waiter> along;
-  for (Waiter& waiter : std::exchange(completion.waiters, {})) {
-    (completion.agrees_with(waiter.typed) ? along : parted).push_back(std::move(waiter));
-  }
-  completion.waiters = std::move(along);
-  const bool contradicted =
-      completion.waiters.empty() && completion.place.selected.empty() && !typed_now(completion);
-  if (!parted.empty() || contradicted) completion.keep = false;
-  stop_unwanted(id);
-  restart(std::move(parted));
-}
-
-void InlineCompletions::finished(CompletionId id, Result<Answer> result) {
-  const Entry entry = completions_.find(id);
-  if (entry == completions_.end()) return;
-  if (const auto* error = std::get_if<ModelError>(&result)) {
-    fail(entry, *error);
-    return;
-  }
-  const auto answer = std::make_shared<Answer>(std::move(std::get<Answer>(result)));
-  const auto text = std::make_shared<std::string>();
-  session_.token_counts->learn(entry->second.prompt_bytes, answer->prompt_tokens);
-  const Place& place = entry->second.place;
-  session_.host.background(
-      [text, answer, syntax = session_.syntax, snapshot = place.snapshot, cursor = place.cursor] {
-        *text = fitted_completion(answer->text, answer->finish != FinishReason::stop, *syntax,
-                                  snapshot, cursor);
-      },
-      lifetime_.guard([this, id, text, answer] { fitted(id, std::move(*text), *answer); }));
-}
-
-void InlineCompletions::fitted(CompletionId id, std::string text, Answer answer_of_model) {
-  const Entry entry = completions_.find(id);
-  if (entry == completions_.end()) return;
-  Completion& completion = entry->second;
-  completion.answer = std::move(answer_of_model);
-  completion.text = std::move(text);
-  if (completion.waiters.empty()) announce(completion);
-  std::vector<Waiter> parted;
-  for (Waiter& waiter : std::exchange(completion.waiters, {})) {
-    if (completion.agrees_with(waiter.typed)) {
-      answer(std::move(waiter), completion, false);
-    } else {
-      parted.push_back(std::move(waiter));
-    }
-  }
-  restart(std::move(parted));
-}
-
-void InlineCompletions::fail(Entry entry, const ModelError& error) {
-  const std::string message = valid_utf8(error.message);
-  if (error.kind != ModelError::Kind::cancelled)
-    session_.host.log(LogLevel::warn, "inline completion: " + message);
-  std::vector<Waiter> waiters = std::move(entry->second.waiters);
-  completions_.erase(entry);
-  for (Waiter& waiter : waiters) {
-    if (waiter.hold) session_.host.cancel_timer(*waiter.hold);
-    if (waiter.invoked) {
-      waiter.reply.error(error_code::request_failed, message);
-    } else {
-      waiter.reply.result(nullptr);
-    }
-  }
-}
-
-// Those who typed something else than the model wrote get a completion of their own.
-void InlineCompletions::restart(std::vector<Waiter> waiters) {
-  for (Waiter& waiter : waiters) {
-    const Entry entry = find_or_start(waiter.place);
-    waiter.typed =
-        entry->second.typed_toward(*waiter.place.snapshot, waiter.place.cursor).value_or("");
-    if (entry->second.answer) {
-      answer(std::move(waiter), entry->second, true);
-    } else {
-      wait(entry, std::move(waiter));
-    }
-  }
-}
-
-// Only to clients that know what it means: the completion can be fetched now.
-void InlineCompletions::announce(const Completion& completion) {
-  if (!session_.client.has(extension::feature_inline_completion)) return;
-  const Snapshot& then = *completion.place.snapshot;
-  const SnapshotPtr now = session_.documents.find(then.uri);
-  if (!now || completion.text.empty()) return;
-  extension::InlineCompletionReady ready{then.uri, now->version, completion.place.position};
-  if (now->version != then.version) {
-    const auto typed = typed_now(completion);
-    if (!typed) return;
-    ready.position = now->text->position(Byte{completion.place.cursor.value + typed->size()},
-                                         session_.documents.encoding());
-  }
-  session_.rpc.notify(extension::InlineCompletionReady::method, ready);
 }
 
 // A newer request for the document: older automatic ones get nothing, and what nobody waits for any
@@ -462,7 +302,9 @@ std::optional<InlineCompletions::Waiter> InlineCompletions::take_waiter(Completi
 void InlineCompletions::stop_unwanted(CompletionId id) {
   const Entry entry = completions_.find(id);
   if (entry == completions_.end()) return;
-  const Completion& completion = entry->second;
+  Completion& completion = entry->second;
+  const auto invoked = [](const Waiter& waiter) { return waiter.invoked; };
+  if (std::ranges::none_of(completion.waiters, invoked)) stop_drawing(completion);
   if (completion.answer || completion.keep || !completion.waiters.empty()) return;
   const auto generation = completion.generation;
   completions_.erase(entry);
@@ -470,10 +312,12 @@ void InlineCompletions::stop_unwanted(CompletionId id) {
 }
 
 void InlineCompletions::forget_oldest() {
-  auto ready = std::count_if(completions_.begin(), completions_.end(),
-                             [](const auto& entry) { return entry.second.answer.has_value(); });
+  const auto is_done = [](const auto& entry) {
+    return entry.second.answer.has_value() && entry.second.waiters.empty();
+  };
+  auto ready = std::ranges::count_if(completions_, is_done);
   for (auto entry = completions_.begin(); entry != completions_.end() && ready >= remembered;) {
-    if (!entry->second.answer) {
+    if (!is_done(*entry)) {
       ++entry;
       continue;
     }

@@ -5,12 +5,15 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "lsp/context/context.hpp"
 #include "lsp/context/planning.hpp"
 #include "lsp/jobs/session.hpp"
 #include "lsp/support/lifetime.hpp"
@@ -19,7 +22,11 @@ namespace hearth::lsp {
 
 class InlineCompletions {
  public:
-  // Registers its method. The session outlives it.
+  // Of the items that are shown: an editor runs it when it has inserted one.
+  static constexpr const char* accepted_command = "hearth.server.accepted";
+
+  // Registers its method, and its command beside those that are registered already. The session
+  // outlives it.
   explicit InlineCompletions(Session& session);
   ~InlineCompletions();  // stops what it alone was waiting for
 
@@ -48,15 +55,25 @@ class InlineCompletions {
     std::string typed;  // since the completion's own place
     std::optional<Host::TimerId> hold;
   };
+  // An automatic request that is served once nothing was typed for a while.
+  struct Pause {
+    Place place;
+    std::optional<Waiter> waiter;  // empty: its client was answered at once
+    Host::TimerId timer = 0;
+  };
   // One completion, from planning to ready.
   struct Completion {
     Place place;
-    std::optional<GenerationId> generation;  // empty: the prompt is not made yet
-    std::size_t prompt_bytes = 0;
-    std::string text;              // so far; once ready, trimmed
-    std::optional<Answer> answer;  // set: ready
-    bool keep = false;             // goes on with nobody waiting
-    std::vector<Waiter> waiters;
+    std::shared_ptr<const Prompt> prompt = {};    // null: not made yet
+    std::optional<GenerationId> generation = {};  // from then on
+    std::string text = {};                        // so far; once ready, trimmed
+    std::optional<Answer> answer = {};            // set: ready
+    bool keep = false;                            // goes on with nobody waiting
+    std::vector<Waiter> waiters = {};
+    // Of an invoked request, trimmed; those that are being written, by seed.
+    std::vector<std::string> alternatives = {};
+    std::map<std::uint64_t, GenerationId> drawing = {};
+    bool drawn = false;  // they were asked for
 
     bool agrees_with(std::string_view typed) const;
     std::optional<std::string> typed_toward(const Snapshot& now, Byte cursor) const;
@@ -67,22 +84,49 @@ class InlineCompletions {
   // A request's way to a completion.
   void request(const Json& params, Reply& reply);
   bool is_quiet(const Snapshot& snapshot) const;  // nothing is completed there unasked
+  void serve(Waiter waiter);
   Place read_place(const Json& params) const;
   Entry find_or_start(const Place& place);
   Entry start(const Place& place);
   void wait(Entry entry, Waiter waiter);
   Host::TimerId hold(CompletionId completion, const Waiter& waiter);
   std::chrono::milliseconds longest_hold() const;  // of an automatic request; 0: not at all
-  void answer(Waiter waiter, const Completion& completion, bool reused);
+
+  // What clients are told, and what becomes of it.
+  static std::vector<std::string> candidates(const Completion& completion, const Waiter& waiter);
+  void answer(Waiter waiter, Entry entry, bool reused);
+  void count_shown(const std::string& uri, CompletionId id);
+  void accepted(const Json& params, Reply& reply);
+  InlineCounts& counts();
+  void announce(const Completion& completion);
+
+  // Where a keystroke takes too long to read.
+  void learn_speed();
+  bool waits_for_pause(const Place& place) const;
+  void wait_for_pause(Waiter waiter);
+  void paused(const std::string& uri);
+  std::optional<Pause> take_pause(const std::string& uri);
+  void end_pause(const std::string& uri);
 
   // A completion's way to its text.
   void planned(CompletionId id, Result<Planned> result);
   void wrote(CompletionId id, const std::string& text);
   void finished(CompletionId id, Result<Answer> result);
   void fitted(CompletionId id, std::string text, Answer answer_of_model);
+  GenerateOptions options_at(const Place& place) const;
+  void fit(const Place& place, std::shared_ptr<const Answer> answer,
+           std::function<void(std::string)> then);
+  void answer_waiters(Entry entry);
   void fail(Entry entry, const ModelError& error);
   void restart(std::vector<Waiter> waiters);
-  void announce(const Completion& completion);
+
+  // Several candidates, where somebody asked for them.
+  std::size_t most_candidates(const Place& place) const;
+  bool has_more_to_draw(const Completion& completion) const;
+  void draw_alternatives(Entry entry);
+  void drew(CompletionId id, std::uint64_t seed, Result<Answer> result);
+  void alternative(CompletionId id, std::uint64_t seed, std::string text);
+  void stop_drawing(Completion& completion);
 
   // When nobody wants it any more.
   void supersede(const std::string& uri, CompletionId chosen, std::uint64_t newest);
@@ -99,6 +143,11 @@ class InlineCompletions {
 
   Session& session_;
   std::map<CompletionId, Completion> completions_;
+  std::map<std::string, SuffixEnd> suffix_ends_;  // by document; as long as it is open
+  std::map<std::string, CompletionId> shown_;     // by document; not accepted so far
+  InlineCounts own_counts_;
+  std::map<std::string, Pause> pauses_;  // by document
+  bool reads_too_slowly_ = false;        // as was last measured
   std::uint64_t last_id_ = 0;
   bool goes_on_waiting_ = false;  // learnt of a client whose waiting is unknown
   Lifetime lifetime_;

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdlib>
 
+#include "lsp/completion/closing.hpp"
 #include "lsp/completion/lines.hpp"
 #include "lsp/document/indentation.hpp"
 #include "lsp/support/characters.hpp"
@@ -212,6 +213,27 @@ std::optional<std::string_view> typed_between(std::string_view base, Byte base_c
   return now.substr(from, to - from);
 }
 
+std::optional<std::string_view> typed_nearby(std::string_view base, Byte base_cursor,
+                                             std::string_view now, Byte now_cursor,
+                                             std::string_view completion) {
+  constexpr std::size_t bytes_behind = 200;
+  const auto near_end = [](std::string_view text) {
+    constexpr std::size_t bytes_before = 600;
+    return text.substr(text.size() - std::min<std::size_t>(text.size(), bytes_before));
+  };
+  const std::string_view before = near_end(base.substr(0, base_cursor.value));
+  if (base.substr(base_cursor.value, bytes_behind) != now.substr(now_cursor.value, bytes_behind)) {
+    return std::nullopt;
+  }
+  const std::size_t most = std::min(completion.size(), now_cursor.value);
+  for (std::size_t size = 0; size <= most; ++size) {
+    const std::size_t begin = now_cursor.value - size;
+    const std::string_view typed = now.substr(begin, size);
+    if (completion.starts_with(typed) && near_end(now.substr(0, begin)) == before) return typed;
+  }
+  return std::nullopt;
+}
+
 std::string with_line_endings(std::string_view ending, std::string_view completion) {
   std::string text;
   for (const char c : completion) {
@@ -286,7 +308,14 @@ std::string fitted_completion(std::string_view generated, bool cut_short, const 
     };
   }
   const std::string lines = with_line_endings("\n", valid_utf8(std::string(generated)));
-  return with_line_endings(text.line_ending(cursor), useful_completion(lines, cut_short, place));
+  std::string useful = useful_completion(lines, cut_short, place);
+  const bool several = useful.find('\n') != std::string::npos;
+  if (several && !place.in_comment) {
+    const SyntaxTreePtr with = syntax.tree_with(*tree, cursor, useful);
+    const std::string_view closed = until_closed(useful, with.get(), cursor, place.before);
+    if (closed.size() < useful.size()) useful = without_trailing_blanks(closed);
+  }
+  return with_line_endings(text.line_ending(cursor), useful);
 }
 
 }  // namespace hearth::lsp

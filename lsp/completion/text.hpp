@@ -18,6 +18,12 @@ namespace hearth::lsp {
 std::optional<std::string_view> typed_between(std::string_view base, Byte base_cursor,
                                               std::string_view now, Byte now_cursor);
 
+// The same where the two texts may differ further away: what of `completion` stands before
+// `now_cursor`, if around that and the cursor the lines are as they were around `base_cursor`.
+std::optional<std::string_view> typed_nearby(std::string_view base, Byte base_cursor,
+                                             std::string_view now, Byte now_cursor,
+                                             std::string_view completion);
+
 // Every line ending as `ending`; "\n" where that is empty.
 std::string with_line_endings(std::string_view ending, std::string_view completion);
 // The completion as an editor has to insert it that adds line endings of its own: the document's
@@ -49,8 +55,9 @@ bool stays_on_line(std::string_view before, std::string_view after);
 std::string useful_completion(std::string_view generated, bool cut_short,
                               const CompletionPlace& place);
 
-// The same for the place `cursor` of a document, by its syntax where it has a tree, and with its
-// line endings. Parses: call it off the server's thread.
+// The same for the place `cursor` of a document, by its syntax where it has a tree, up to where the
+// node closes that it belongs to, and with the document's line endings. Parses: call it off the
+// server's thread.
 std::string fitted_completion(std::string_view generated, bool cut_short, const Syntax& syntax,
                               const SnapshotPtr& snapshot, Byte cursor);
 

@@ -6,6 +6,7 @@
 //   plan = plan_task(…);  count plan.texts() with the model;  prompt = plan.fit(counts).
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -56,6 +57,21 @@ struct TaskInput {
   std::vector<RecentEdit> recent_edits;  // the newest first
 };
 
+// Where the text ends that a completion is shown behind the cursor. It is kept from one completion
+// to the next, so that it stays while the cursor is in one node.
+struct SuffixEnd {
+  SnapshotPtr snapshot;  // null: there was none yet
+  ByteRange node;        // the declaration or statement around the cursor
+  Byte end;
+};
+
+// How a completion is read.
+struct InlineReading {
+  std::int64_t answer_tokens = 0;             // what the context is to leave to the completion
+  std::chrono::milliseconds max_read{1'000};  // what is new at a keystroke, at most
+  SuffixEnd last = {};                        // of the document's completion before
+};
+
 // A value: copy it, keep it, share it between threads.
 class ContextPlan {
  public:
@@ -76,17 +92,21 @@ class ContextPlan {
   ByteRange range() const { return range_; }
   // For people: "average", or "stats.py, lines 3 to 7" where the code has no name.
   const std::string& subject() const { return subject_; }
+  // Of a completion whose prompt is `prompt`.
+  SuffixEnd suffix_end(const Prompt& prompt) const;
 
  private:
   friend ContextPlan plan_task(const TaskInput&, const ModelProfile&, const Wording&);
   friend ContextPlan plan_diff(const TaskInput&, const ModelProfile&, const Wording&);
   friend ContextPlan plan_inline(const Syntax&, const SnapshotPtr&, Byte, const ModelProfile&,
-                                 std::int64_t);
+                                 const InlineReading&);
   std::string refused_;
   std::vector<std::string> texts_;
   std::shared_ptr<const Parts> parts_;  // how the texts make a prompt
   ByteRange range_;
   std::string subject_;
+  SnapshotPtr snapshot_;  // of a completion
+  ByteRange node_;        // around its cursor
 };
 
 // The code in question, what surrounds it and what it uses of other files, then the wording. What
@@ -105,8 +125,9 @@ std::vector<std::string> secret_files(std::string_view diff);
 
 // Text before and after the cursor, with '\n' at every line's end whatever the document has. While
 // a person types on, the prefix only grows at its end, except that now and then its start moves on
-// by a large step. May parse: call it off the server's thread.
+// by a large step, and the suffix keeps its end. That is where a node ends, as far as may be read
+// at each keystroke where the model reads the suffix last. Parses: call it off the server's thread.
 ContextPlan plan_inline(const Syntax& syntax, const SnapshotPtr& snapshot, Byte cursor,
-                        const ModelProfile& profile, std::int64_t answer_tokens);
+                        const ModelProfile& profile, const InlineReading& reading);
 
 }  // namespace hearth::lsp

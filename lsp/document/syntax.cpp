@@ -176,6 +176,13 @@ std::optional<std::size_t> Syntax::errors_with(const SyntaxTree& tree, Byte plac
                                                std::string_view inserted) const {
   if (!tree.parsed()) return std::nullopt;
   if (inserted.empty()) return tree.errors();
+  const SyntaxTreePtr with = tree_with(tree, place, inserted);
+  return with ? std::optional(with->errors()) : std::nullopt;
+}
+
+SyntaxTreePtr Syntax::tree_with(const SyntaxTree& tree, Byte place,
+                                std::string_view inserted) const {
+  if (!tree.parsed()) return nullptr;
   const Snapshot& snapshot = tree.snapshot();
   const auto with = std::make_shared<const Snapshot>(
       Snapshot{snapshot.uri, snapshot.language_id, snapshot.version,
@@ -185,8 +192,8 @@ std::optional<std::size_t> Syntax::errors_with(const SyntaxTree& tree, Byte plac
   const TreePtr old(ts_tree_copy(tree.tree_));
   apply(old.get(), {place, place, Byte{place.value + after.size() - before.size()}}, before, after);
   TreePtr parsed = parse_guarded(*with, *tree.language(), old.get(), timeout_, guard_);
-  if (!parsed) return std::nullopt;
-  return SyntaxTree(with, tree.language(), parsed.release()).errors();
+  if (!parsed) return nullptr;
+  return std::make_shared<const SyntaxTree>(with, tree.language(), parsed.release());
 }
 
 }  // namespace hearth::lsp

@@ -45,6 +45,13 @@ struct Binding {
   ByteRange import;   // the whole statement
 };
 
+// Where the lines end that one or several nodes have to themselves, blank lines behind them
+// included, and the depth of the outermost of those nodes; 1 at top level.
+struct NodeEnd {
+  Byte end;
+  int depth = 0;
+};
+
 // The structure of one snapshot. Immutable; share it between threads. Where no tree can be had
 // (no grammar, a parse that took too long or ended a process) or the tree is broken around the
 // place that is asked about, indentation decides what encloses it.
@@ -74,6 +81,13 @@ class SyntaxTree {
   std::vector<Use> uses(ByteRange range) const;
   // What the imports and aliases at top level bind, in order.
   std::vector<Binding> bindings() const;
+  // Where the node ends that a text inserted at `inserted` (which this tree has in it) belongs to:
+  // the statement that begins before it on its line; else the innermost node around it that begins
+  // on an earlier line; else, at top level, the first statement of several lines or the last one
+  // before a blank line. Nothing where the tree is broken there.
+  std::optional<Byte> end_around(ByteRange inserted) const;
+  // Of the nodes that end in `within`, in the order of the text. Empty without a tree.
+  std::vector<NodeEnd> node_ends(ByteRange within) const;
   // Whether `place` is in a comment, or at the end of one that ends with its line.
   bool in_comment(Byte place) const;
   // Places where the text is not what its grammar expects.
@@ -116,6 +130,8 @@ class Syntax {
   // had. Parses as tree() does.
   std::optional<std::size_t> errors_with(const SyntaxTree& tree, Byte place,
                                          std::string_view inserted) const;
+  // The tree of that text; null where none can be had.
+  SyntaxTreePtr tree_with(const SyntaxTree& tree, Byte place, std::string_view inserted) const;
 
  private:
   struct Entry;

@@ -96,7 +96,7 @@ void Rpc::close() {
 }
 
 void Rpc::on_request(std::string method, RequestHandler handler) {
-  requests_.emplace(std::move(method), std::move(handler));
+  requests_.insert_or_assign(std::move(method), std::move(handler));
 }
 
 void Rpc::on_notification(std::string method, NotificationHandler handler) {

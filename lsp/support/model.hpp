@@ -40,6 +40,10 @@ struct Wording {
   std::string text;
 };
 
+// In which order a model reads what is around a cursor. What comes first is read again where it
+// changes, and so is all that follows it.
+enum class FimOrder : std::uint8_t { prefix_first, suffix_first };
+
 // What this model was trained to read; prompts follow it.
 struct ModelProfile {
   std::string name;
@@ -48,6 +52,9 @@ struct ModelProfile {
   std::int64_t context_tokens = 0;          // prompt and answer together
   std::int64_t fim_prefix_tokens = 0;
   std::int64_t fim_suffix_tokens = 0;
+  FimOrder fim_order = FimOrder::prefix_first;
+  // Tokens a second at which completions' prompts are read here; empty: not measured yet.
+  std::optional<double> completion_speed;
   bool surroundings = true;  // imports and outline belong beside a selection
   bool thinking = false;     // writes a thought, which is not shown, before its answer
 };

@@ -14,11 +14,28 @@ namespace hearth::lsp {
 
 class ParseGuard;  // lsp/support/parse_guard.hpp
 
+// What became of the inline completions of a session; no text of them is kept.
+struct InlineCounts {
+  std::uint64_t shown = 0;
+  std::uint64_t accepted = 0;  // as the editor said
+  std::uint64_t rejected = 0;  // replaced by another one before that
+
+  InlineCounts& operator+=(const InlineCounts& more) {
+    shown += more.shown;
+    accepted += more.accepted;
+    rejected += more.rejected;
+    return *this;
+  }
+};
+
 struct ServerOptions {
   std::string version;  // for serverInfo
   std::chrono::milliseconds inline_hold{
       10'000};  // inline.hold: how long an Automatic reply may wait
   std::int64_t inline_max_tokens = 64;
+  // inline.max_read: how long reading what is new at a keystroke may take
+  std::chrono::milliseconds inline_max_read{1'000};
+  InlineCounts* inline_counts = nullptr;  // is counted in; outlives the server
   std::int64_t answer_max_tokens = 512;
   std::int64_t thinking_budget = 2048;
   Settings settings;                  // of all sessions, until an editor says otherwise

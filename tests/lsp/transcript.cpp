@@ -142,6 +142,7 @@ class Player {
 
   void start_server(ServerOptions options) {
     options.version = "1.2.3";
+    options.inline_counts = &counts_;
     server_.emplace(host_, model_, jobs_, std::move(options),
                     [this](const Json& message) { sent_.push_back(message); });
   }
@@ -217,6 +218,12 @@ class Player {
     if (expected == counted) return;
     throw std::runtime_error(std::string(what) + ": " + std::to_string(counted));
   }
+  void expect_counts(const std::string& text) {
+    const std::string counted = std::to_string(counts_.shown) + " shown, " +
+                                std::to_string(counts_.accepted) + " accepted, " +
+                                std::to_string(counts_.rejected) + " rejected";
+    if (text != counted) throw std::runtime_error("counted: " + counted);
+  }
   static std::chrono::milliseconds duration(const std::string& text) {
     const bool in_ms = text.ends_with("ms");
     return std::chrono::milliseconds(std::stoi(text) * (in_ms ? 1 : 1000));
@@ -226,6 +233,7 @@ class Player {
   ScriptedModel model_{host_};
   Jobs jobs_{host_, model_};
   std::deque<Json> sent_;
+  InlineCounts counts_;
   std::optional<Server> server_;
   std::string uri_;
   int version_ = 0;
@@ -247,6 +255,10 @@ class Player {
          words >> model_.loading_progress.percentage >> seconds;
          model_.loading_progress.eta = std::chrono::seconds(seconds);
        }},
+      {"model usually takes ",
+       [this](const auto& rest, const auto&) { model_.usual = duration(rest); }},
+      {"model reads ", [this](const auto& rest,
+                              const auto&) { model_.profile.completion_speed = std::stod(rest); }},
       {"model cannot load ", [this](const auto& rest, const auto&) { model_.fail_loading(rest); }},
       {"model says ",
        [this](const auto& rest, const auto&) { model_.say(split(unescaped(rest), '|')); }},
@@ -267,6 +279,7 @@ class Player {
        [this](const auto& rest, const auto&) {
          expect_count("asked", std::stoi(rest), static_cast<int>(model_.prompts.size()));
        }},
+      {"counted ", [this](const auto& rest, const auto&) { expect_counts(rest); }},
       {"disk full", [this](const auto&, const auto&) { host_.disk_full = true; }},
       {"answers written ",
        [this](const auto& rest, const auto&) {

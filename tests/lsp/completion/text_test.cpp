@@ -49,6 +49,29 @@ void check(const std::vector<Case>& cases) {
 
 }  // namespace
 
+TEST_CASE("what was typed is found where a text changed far from it") {
+  const std::string lines = [] {
+    std::string text;
+    for (int i = 0; i < 30; ++i) text += "value_" + std::to_string(i) + " = function(values)\n";
+    return text;
+  }();
+  const std::string base = "import os\n" + lines + "x = ";
+  const std::string behind = "\n" + lines;
+  const std::string above = "import os\nimport sys\n" + lines + "x = ";
+  const auto typed = [&](const std::string& before, const std::string& after) {
+    return typed_nearby(base + behind, Byte{base.size()}, before + after, Byte{before.size()},
+                        "sum(values)");
+  };
+  CHECK(typed(base, behind) == "");
+  CHECK(typed(above, behind) == "");
+  CHECK(typed(above + "sum", behind) == "sum");
+  CHECK(typed(above, behind + "and more") == "");
+  CHECK_FALSE(typed(above + "len", behind));
+  CHECK_FALSE(typed(above, "\n# " + behind));
+  CHECK_FALSE(typed("import os\n" + lines + "y = 1\nx = ", behind));
+  CHECK_FALSE(typed_nearby("ab", Byte{1}, "xab", Byte{2}, "s"));  // the text's beginning counts
+}
+
 TEST_CASE("what was typed is found between two texts that are otherwise the same") {
   CHECK(typed_between("ab", Byte{1}, "aXYb", Byte{3}) == "XY");
   CHECK(typed_between("ab", Byte{1}, "ab", Byte{1}) == "");

@@ -171,7 +171,7 @@ TEST_CASE("a completion shows the embedded model what it was trained with") {
     const std::string suffix = between(golden, "<|fim_suffix|>", "<|fim_prefix|>");
     const std::string prefix = between(golden, "<|fim_prefix|>", "<|fim_middle|>");
     const auto document = snapshot("untitled:1", prefix + suffix, "python");
-    const ContextPlan plan = plan_inline(Syntax{timeout}, document, {prefix.size()}, ember(), 64);
+    const ContextPlan plan = plan_inline(Syntax{timeout}, document, {prefix.size()}, ember(), {64});
     const Prompt prompt = fitted(plan);
     CHECK(prompt.kind == Prompt::Kind::fill_in_the_middle);
     CHECK(text_of(prompt.prefix) == prefix);
@@ -373,7 +373,7 @@ TEST_CASE("prompts never exceed their budget") {
     CHECK(count(text_of(task.messages[0].segments)) + count(user_turn(task)) <= room);
 
     const Prompt completion =
-        fitted(plan_inline(Syntax{timeout}, document, {begin}, profile, answer));
+        fitted(plan_inline(Syntax{timeout}, document, {begin}, profile, {answer}));
     const std::int64_t prefix = count(text_of(completion.prefix));
     const std::int64_t suffix = count(text_of(completion.suffix));
     CHECK(prefix <= profile.fim_prefix_tokens);
@@ -385,7 +385,7 @@ TEST_CASE("prompts never exceed their budget") {
 TEST_CASE("a completion's prefix has a boundary where the cursor's line begins") {
   const auto document = snapshot("untitled:1", "import os\n\ndef f():\n    return o\n", "python");
   const Byte cursor{place_of(*document, "return o").value + 8};
-  const Prompt prompt = fitted(plan_inline(Syntax{timeout}, document, cursor, ember(), 64));
+  const Prompt prompt = fitted(plan_inline(Syntax{timeout}, document, cursor, ember(), {64}));
   REQUIRE(prompt.prefix.size() == 2);
   CHECK(prompt.prefix[0].text == "import os\n\ndef f():\n");
   CHECK(prompt.prefix[0].boundary);
@@ -410,7 +410,7 @@ TEST_CASE("while a person types, the prefix only grows at its end") {
         text.insert(place, typed.substr(0, n));
         const auto document = snapshot("untitled:1", text, "python");
         const std::string prefix = text_of(
-            fitted(plan_inline(Syntax{timeout}, document, {place + n}, profile, 64)).prefix);
+            fitted(plan_inline(Syntax{timeout}, document, {place + n}, profile, {64})).prefix);
         CHECK(prefix.ends_with(text.substr(place, n)));
         if (n > 0 && !prefix.starts_with(last)) ++moved;
         last = prefix;
@@ -426,7 +426,7 @@ TEST_CASE("a prefix that cannot begin with the file begins with a declaration an
   for (const std::size_t function : {60U, 90U, 149U}) {
     const std::size_t place = source.find("def function_" + std::to_string(function));
     const std::string prefix =
-        text_of(fitted(plan_inline(Syntax{timeout}, document, {place}, ember(), 64)).prefix);
+        text_of(fitted(plan_inline(Syntax{timeout}, document, {place}, ember(), {64})).prefix);
     CHECK(prefix.starts_with("def function_"));
     CHECK(count(prefix) > 300);
   }
@@ -437,14 +437,14 @@ TEST_CASE(
   const std::string source = python_source(150);
   const auto document = snapshot("untitled:1", source, "python");
   const Byte far = place_of(*document, "def function_149");
-  const Prompt prompt = fitted(plan_inline(Syntax{timeout}, document, far, large(1024), 64));
+  const Prompt prompt = fitted(plan_inline(Syntax{timeout}, document, far, large(1024), {64}));
   REQUIRE(prompt.prefix.size() == 2);
   CHECK(prompt.prefix[0].provenance == Provenance::imports);
   CHECK(prompt.prefix[0].text == "import os\nimport sys\n\n");
   CHECK(prompt.prefix[1].text.starts_with("def function_"));
 
   const Byte near = place_of(*document, "def function_2");
-  CHECK(text_of(fitted(plan_inline(Syntax{timeout}, document, near, large(1024), 64)).prefix) ==
+  CHECK(text_of(fitted(plan_inline(Syntax{timeout}, document, near, large(1024), {64})).prefix) ==
         source.substr(0, near.value));
 }
 
@@ -453,7 +453,7 @@ TEST_CASE("a model reads newlines, whatever the document's lines end with") {
       snapshot("file:///a.py", "def f():\r\n    a = 1\r\n\r\n    return a\r\n", "python");
   CHECK(code_of(explain_at(document, "a = 1")) == "def f():\n    a = 1\n\n    return a\n");
   const Prompt prompt =
-      fitted(plan_inline(Syntax{timeout}, document, place_of(*document, " = 1"), ember(), 64));
+      fitted(plan_inline(Syntax{timeout}, document, place_of(*document, " = 1"), ember(), {64}));
   CHECK(text_of(prompt.prefix) == "def f():\n    a");
   CHECK(text_of(prompt.suffix) == " = 1\n\n    return a\n");
 }
@@ -470,8 +470,8 @@ TEST_CASE("a byte order mark is no part of the text that a model sees") {
       const Byte before{place < 3 ? 0 : place - 3};
       CHECK(user_turn(fitted(explain(marked, {{place}, {place}}))) ==
             user_turn(fitted(explain(plain, {before, before}))));
-      const Prompt prompt = fitted(plan_inline(Syntax{timeout}, marked, {place}, ember(), 64));
-      const Prompt other = fitted(plan_inline(Syntax{timeout}, plain, before, ember(), 64));
+      const Prompt prompt = fitted(plan_inline(Syntax{timeout}, marked, {place}, ember(), {64}));
+      const Prompt other = fitted(plan_inline(Syntax{timeout}, plain, before, ember(), {64}));
       CHECK(text_of(prompt.prefix) == text_of(other.prefix));
       CHECK(text_of(prompt.suffix) == text_of(other.suffix));
     }
@@ -486,10 +486,10 @@ TEST_CASE("documents at their limits") {
   for (const std::string text : {"", "\n", "x", "é"}) {
     const auto document = snapshot("untitled:1", text, "python");
     const Prompt prompt =
-        fitted(plan_inline(Syntax{timeout}, document, {text.size()}, ember(), 64));
+        fitted(plan_inline(Syntax{timeout}, document, {text.size()}, ember(), {64}));
     CHECK(text_of(prompt.prefix) == text);
     CHECK(text_of(prompt.suffix).empty());
-    CHECK(plan_inline(Syntax{timeout}, document, {99}, ember(), 64).range().begin.value ==
+    CHECK(plan_inline(Syntax{timeout}, document, {99}, ember(), {64}).range().begin.value ==
           text.size());
   }
   const auto empty = snapshot("file:///a.py", " \n\n", "python");
@@ -502,7 +502,7 @@ TEST_CASE("files of secrets are refused") {
   CHECK(task.refused() == ".env looks like a file of secrets: it is not shown to the model.");
   CHECK(task.texts().empty());
   CHECK(fitted(task).messages.empty());
-  const ContextPlan completion = plan_inline(Syntax{timeout}, document, {3}, ember(), 64);
+  const ContextPlan completion = plan_inline(Syntax{timeout}, document, {3}, ember(), {64});
   CHECK_FALSE(completion.refused().empty());
   CHECK(completion.texts().empty());
   CHECK(fitted(completion).prefix.empty());
@@ -512,7 +512,7 @@ TEST_CASE("what the model was not trained for is refused with its name") {
   const auto document = fixture("stats.py");
   ModelProfile chat_only = ember();
   chat_only.fim_prefix_tokens = 0;
-  CHECK(plan_inline(Syntax{timeout}, document, {5}, chat_only, 64).refused() ==
+  CHECK(plan_inline(Syntax{timeout}, document, {5}, chat_only, {64}).refused() ==
         "The model ember was not trained to complete code.");
 }
 

@@ -175,6 +175,7 @@ TEST_CASE("a model that cannot count is not asked to, and its reports correct th
 TEST_CASE("a session learns from its requests what a token is to a model that cannot count") {
   Editor editor(large_source(100));
   editor.model.capabilities.exact_counts = false;
+  editor.model.profile.fim_order = FimOrder::suffix_first;
   editor.complete(7, 0);
   REQUIRE(editor.model.prompts.size() == 1);
   CHECK(editor.model.count_calls == 0);

@@ -1,0 +1,72 @@
+// Automatic requests where reading a keystroke's prompt takes too long: they are served at pauses
+// and where a line begins.
+#include <algorithm>
+#include <utility>
+
+#include "lsp/completion/inline_completion.hpp"
+#include "lsp/completion/lines.hpp"
+#include "lsp/context/reading.hpp"
+#include "lsp/support/characters.hpp"
+
+namespace hearth::lsp {
+namespace {
+
+// Who has not typed for so long is waiting for something.
+constexpr std::chrono::milliseconds pause{400};
+
+}  // namespace
+
+void InlineCompletions::learn_speed() {
+  session_.model.describe(lifetime_.guard([this](const Result<ModelDescription>& description) {
+    if (const auto* model = std::get_if<ModelDescription>(&description)) {
+      reads_too_slowly_ =
+          reads_too_slowly(model->profile.fim_order, model->profile.completion_speed,
+                           session_.options.inline_max_read);
+    }
+  }));
+}
+
+// Not for what is there already, nor where a line has just been ended.
+bool InlineCompletions::waits_for_pause(const Place& place) const {
+  if (!reads_too_slowly_) return false;
+  const Text& text = *place.snapshot->text;
+  if (is_blank(line_before(text.view({text.begin(), place.cursor})))) return false;
+  return std::ranges::none_of(completions_, [&](const auto& entry) {
+    return entry.second.typed_toward(*place.snapshot, place.cursor).has_value();
+  });
+}
+
+void InlineCompletions::wait_for_pause(Waiter waiter) {
+  const std::string uri = waiter.place.snapshot->uri;
+  supersede(uri, 0, waiter.id);
+  const auto timer = session_.host.after(pause, lifetime_.guard([this, uri] { paused(uri); }));
+  Pause& waiting = pauses_.emplace(uri, Pause{waiter.place, std::nullopt, timer}).first->second;
+  if (longest_hold() <= pause) {
+    waiter.reply.result(nullptr);
+    return;
+  }
+  waiter.reply.on_cancel(lifetime_.guard([this, uri] { end_pause(uri); }));
+  waiting.waiter = std::move(waiter);
+}
+
+void InlineCompletions::paused(const std::string& uri) {
+  auto waited = take_pause(uri);
+  if (!waited) return;
+  if (waited->waiter) return serve(std::move(*waited->waiter));
+  Completion& completion = find_or_start(waited->place)->second;
+  if (!completion.answer) completion.keep = true;
+}
+
+std::optional<InlineCompletions::Pause> InlineCompletions::take_pause(const std::string& uri) {
+  auto node = pauses_.extract(uri);
+  if (node.empty()) return std::nullopt;
+  session_.host.cancel_timer(node.mapped().timer);
+  return std::move(node.mapped());
+}
+
+void InlineCompletions::end_pause(const std::string& uri) {
+  auto waited = take_pause(uri);
+  if (waited && waited->waiter) waited->waiter->reply.result(nullptr);
+}
+
+}  // namespace hearth::lsp
