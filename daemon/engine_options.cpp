@@ -18,14 +18,14 @@ engine::EngineOptions engine_options(const Config& config, const std::filesystem
                                      const std::filesystem::path& state) {
   engine::EngineOptions options;
   options.model = model;
-  options.threads = static_cast<int>(config.model_threads);
-  options.isa = kernels::parse_isa(config.model_isa);  // "auto": none of them
+  options.host().threads = static_cast<int>(config.model_threads);
+  options.host().isa = kernels::parse_isa(config.model_isa);  // "auto": none of them
   options.kv = config.model_kv == "f16" ? engine::KvType::f16 : engine::KvType::f32;
   options.context = config.model_context;
   options.mtp = mtp_use(config.decode_speculate);
   if (config.decode_speculate == "off") options.drafts = 0;
   options.scratch = config.memory_scratch;
-  options.experts.memory = config.memory_experts.value_or(0);
+  options.host().expert_memory = config.memory_experts.value_or(0);
   options.experts.reader = engine::parse_reader(config.experts_reader);
   options.experts.policy =
       engine::parse_policy(config.experts_policy).value_or(engine::PolicyKind::lrfu);

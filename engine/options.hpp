@@ -31,7 +31,6 @@ enum class MtpUse : std::uint8_t { off, where_it_pays, always };
 
 // How the experts are kept (see cache.hpp and cache_warmer.hpp).
 struct ExpertOptions {
-  std::uint64_t memory = 0;          // bytes for them; 0: worked out from what is free
   std::optional<ReaderKind> reader;  // empty: the best that works
   PolicyKind policy = PolicyKind::lrfu;
   // Whether decoding may read experts before they are certain to be needed, as long as most guesses
@@ -43,26 +42,31 @@ struct ExpertOptions {
   std::filesystem::path trace;  // file to record every routing in; empty: none
 };
 
-// A device beside the host. It keeps experts in its memory and computes them there; everything else
-// is the host's.
+// A device and what it is given. The host computes; a device beside it keeps experts in its memory
+// and computes those.
 struct DeviceOptions {
-  kernels::Device device{kernels::Device::Kind::cuda, 0};
-  std::uint64_t expert_memory = 0;  // bytes for experts; at least two must fit
-  // Opens it; empty: kernels::open_cuda. Its products must follow the host's numerics.
-  std::function<std::unique_ptr<kernels::Backend>()> open;
+  kernels::Device device{};  // the host
+  // Bytes for experts. Of the host 0: worked out from what is free. Of another: at least two must
+  // fit.
+  std::uint64_t expert_memory = 0;
+  // The host's:
+  int threads = 0;                    // 0: one per core
+  std::optional<kernels::Isa> isa{};  // empty: the best this host has
+  // Another's: opens it; empty: kernels::open_cuda. Its products must follow the host's numerics.
+  std::function<std::unique_ptr<kernels::Backend>()> open{};
 };
 
 struct EngineOptions {
-  std::filesystem::path model;      // a checkpoint's directory
-  int threads = 0;                  // 0: one per core
-  std::optional<kernels::Isa> isa;  // empty: the best this host has
+  std::filesystem::path model;                          // a checkpoint's directory
+  std::vector<DeviceOptions> devices{DeviceOptions{}};  // the host first, each once
+  DeviceOptions& host() { return devices.front(); }
+  const DeviceOptions& host() const { return devices.front(); }
   KvType kv = KvType::f32;
   std::int64_t context = 0;  // positions a session can hold; 0: the profile's
   // Rows of a prefill chunk, rounded up to a multiple of 64; 0: as many as `scratch` bytes hold.
   std::int64_t chunk = 0;
   std::uint64_t scratch = std::uint64_t{512} << 20;
-  ExpertOptions experts;                         // in the host's memory
-  std::vector<DeviceOptions> devices;            // beside the host, each once
+  ExpertOptions experts;
   std::function<void(const std::string&)> note;  // for the log, from any thread
   MtpUse mtp = MtpUse::off;
   ShortlistUse shortlist = ShortlistUse::automatic;

@@ -64,6 +64,8 @@ std::shared_ptr<Runtime> Runtime::load(const EngineOptions& options,
     throw Error("there is no model directory " + options.model.string() +
                 "; give the directory that holds config.json and the safetensors files");
   }
+  if (options.devices.empty() || options.devices.front().device != kernels::Device{})
+    throw Error("the first device must be the host");
   const char* making = "the tokenizer";
   try {
     std::shared_ptr<Runtime> runtime(new Runtime);
@@ -106,11 +108,11 @@ std::shared_ptr<Runtime> Runtime::load(const EngineOptions& options,
 
 // Each computes as the host does: else a prompt's bits would depend on where its experts were.
 void Runtime::open_devices() {
-  const EngineOptions& options = engine_.options_;
+  const std::vector<DeviceOptions>& wanted = engine_.options_.devices;
   std::vector<ComputeDevice>& devices = executor_->devices;
   kernels::CpuChoice choice;
   ComputeDevice& host = devices.emplace_back();
-  host.backend = kernels::open_cpu(options.threads, options.isa, choice);
+  host.backend = kernels::open_cpu(wanted.front().threads, wanted.front().isa, choice);
   host.workspace = std::make_unique<Workspace>(*host.backend);
   engine_.notes_ = choice.notes;
   engine_.isa_ = choice.isa;
@@ -122,7 +124,7 @@ void Runtime::open_devices() {
     engine_.notes_.push_back("numerics " + numerics + ": reading prompts differs in bits from " +
                              plain_numerics);
 
-  for (const DeviceOptions& each : options.devices) {
+  for (const DeviceOptions& each : std::span(wanted).subspan(1)) {
     const std::string name = kernels::name(each.device);
     std::unique_ptr<kernels::Backend> backend =
         each.open ? each.open() : kernels::open_cuda(each.device.index);
@@ -166,7 +168,7 @@ bool Runtime::mtp_wanted(const MemoryView& view) {
   const std::uint64_t weights = expert_bytes(tensors, true);
   constexpr std::uint64_t slots = 64;  // of which one is lost to the slots' borders
   MemoryWishes wishes;
-  wishes.experts = options.experts.memory;
+  wishes.experts = options.host().expert_memory;
   wishes.all_experts = weights + weights / slots;
   wishes.min_experts = 1;
   try {
@@ -195,7 +197,7 @@ void Runtime::plan_experts_memory(const MemoryView& view) {
   const ExpertStore& store = *engine_.model().store;
   const auto k = static_cast<std::uint64_t>(engine_.config().num_experts_per_tok);
   MemoryWishes wishes;
-  wishes.experts = engine_.options().experts.memory;
+  wishes.experts = engine_.options().host().expert_memory;
   wishes.all_experts = store.size() * store.slot_bytes();
   wishes.min_experts = 2 * k * store.slot_bytes();
   plan_memory(view, wishes, engine_.has_mtp());
@@ -222,10 +224,10 @@ void Runtime::start_experts() {
   const Model& model = engine_.model();
   const ExpertStore& store = *model.store;
   ExpertCacheOptions cache;
-  cache.budget_bytes = memory_.experts;
   for (std::size_t i = 0; i < options.devices.size(); ++i)
     cache.devices.push_back(
-        {executor_->devices[i + 1].backend.get(), options.devices[i].expert_memory});
+        {executor_->devices[i].backend.get(), options.devices[i].expert_memory});
+  cache.devices.front().budget_bytes = memory_.experts;
   cache.reader = wanted.reader;
   cache.policy = wanted.policy;
   cache.prefetch = wanted.prefetch;
@@ -235,7 +237,7 @@ void Runtime::start_experts() {
         std::make_unique<RoutingTrace>(wanted.trace, store.layers(), store.experts_per_layer());
   }
   executor_->experts =
-      std::make_unique<ExpertCache>(backend(), store, model.tensors->files(), std::move(cache));
+      std::make_unique<ExpertCache>(store, model.tensors->files(), std::move(cache));
   memory_.experts = executor_->experts->status().budget_bytes;
 
   CacheWarmerOptions warmer;

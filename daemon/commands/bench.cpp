@@ -101,13 +101,13 @@ class Bench {
 
   void load() {
     auto options = configured_options(flags_.model);
-    options.threads = flags_.threads;
+    options.host().threads = flags_.threads;
     options.context = std::min(std::max<std::int64_t>(16384, options.context),
                                engine::read_config(options.model).max_position_embeddings);
     options.mtp = engine::MtpUse::off;  // no speculation here
     options.prefix_ram_bytes = 0;       // every prompt is computed
     if (flags_.no_shortlist) options.shortlist = engine::ShortlistUse::off;
-    if (flags_.memory) options.experts.memory = *flags_.memory;
+    if (flags_.memory) options.host().expert_memory = *flags_.memory;
     if (flags_.scratch) options.scratch = *flags_.scratch;
     if (!flags_.reader.empty()) options.experts.reader = engine::parse_reader(flags_.reader);
     if (!flags_.policy.empty()) options.experts.policy = *engine::parse_policy(flags_.policy);

@@ -137,7 +137,7 @@ std::size_t written_alone(engine::Session& session, const Task& task,
 
 engine::EngineOptions options_of(const CopyBench& bench, const std::filesystem::path& model) {
   engine::EngineOptions options = configured_options(model.string());
-  options.threads = bench.threads;
+  options.host().threads = bench.threads;
   options.context = 2048;  // enough for both, and what the embedded checkpoint can have
   options.mtp = engine::MtpUse::off;
   options.drafts = engine::EngineOptions{}.drafts;  // also where they are configured to be off
@@ -208,7 +208,7 @@ int bench_copy(const CopyBench& bench) {
   const bool by_itself = alone == task.text.size();
 
   auto options = options_of(bench, model_directory(bench.model));
-  if (bench.memory) options.experts.memory = *bench.memory;
+  if (bench.memory) options.host().expert_memory = *bench.memory;
   const auto runtime = load_with_progress(options, progress);
   if (runtime->engine().config().vocab_size < *std::ranges::max_element(task.prompt) + 1) {
     throw Error(options.model.string() +

@@ -200,7 +200,7 @@ Sources measure(Machine& machine, const PlanFlags& flags, const engine::EngineOp
   machine.memory = engine::read_memory();
   // Any checkpoint tells how fast this machine is; few of its experts do.
   engine::EngineOptions small = options;
-  small.experts.memory = std::uint64_t{512} << 20;
+  small.host().expert_memory = std::uint64_t{512} << 20;
   small.prefix_ram_bytes = 0;
   const bool show = ::isatty(STDERR_FILENO) == 1;
   const auto loaded = load_with_progress(small, show);
@@ -231,7 +231,7 @@ void print_figures(const char* title, const std::vector<std::string>& figures) {
 
 int run_plan(const PlanFlags& flags) {
   engine::EngineOptions options = configured_options(flags.model);
-  if (flags.experts) options.experts.memory = *flags.experts;
+  if (flags.experts) options.host().expert_memory = *flags.experts;
   const std::vector<Subject> subjects = subjects_of(flags, options);
   Machine machine;
   Sources sources = describe(machine, flags);

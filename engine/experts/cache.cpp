@@ -33,31 +33,31 @@ std::size_t slots_of(std::uint64_t budget_bytes, const ExpertStore& store) {
 }
 
 // What other devices copy from is page-locked.
-kernels::Buffer host_arena(kernels::Backend& host, const ExpertStore& store,
-                           const ExpertCacheOptions& options) {
-  const std::size_t bytes = SlotPool::arena_bytes(slots_of(options.budget_bytes, store), store);
-  if (options.devices.empty()) return host.allocate(bytes);
-  return options.devices.front().backend->allocate(bytes, kernels::MemoryKind::page_locked);
+kernels::Buffer host_arena(const ExpertStore& store, std::span<const DeviceSlots> devices) {
+  const DeviceSlots& host = devices.front();
+  const std::size_t bytes = SlotPool::arena_bytes(slots_of(host.budget_bytes, store), store);
+  if (devices.size() == 1) return host.backend->allocate(bytes);
+  return devices[1].backend->allocate(bytes, kernels::MemoryKind::page_locked);
 }
 
 }  // namespace
 
-ExpertCache::ExpertCache(kernels::Backend& backend, const ExpertStore& store,
-                         std::span<const std::unique_ptr<File>> files, ExpertCacheOptions options)
+ExpertCache::ExpertCache(const ExpertStore& store, std::span<const std::unique_ptr<File>> files,
+                         ExpertCacheOptions options)
     : store_(store),
       policy_name_(name(options.policy)),
       digests_(options.digests),
-      has_devices_(!options.devices.empty()),
+      has_devices_(options.devices.size() > 1),
       may_prefetch_(options.prefetch),
       trace_(std::move(options.trace)),
       policy_(make_policy(options.policy, store.size(), options.half_life)),
-      pool_(backend, host_arena(backend, store, options), slots_of(options.budget_bytes, store),
-            store, *policy_),
+      pool_(*options.devices.front().backend, host_arena(store, options.devices),
+            slots_of(options.devices.front().budget_bytes, store), store, *policy_),
       uses_(store.size()),
       loader_(store, files, options.reader, options.digests,
               [this](ExpertLoader::Outcome outcome) { loaded(std::move(outcome)); }) {
   if (pool_.size() == store.size()) may_prefetch_ = false;  // nothing is ever read too late
-  for (const DeviceSlots& device : options.devices) add_device(device);
+  for (const DeviceSlots& device : std::span(options.devices).subspan(1)) add_device(device);
 }
 
 // --- Requests ------------------------------------------------------------------------------------
@@ -67,13 +67,14 @@ void ExpertCache::begin(LayerId layer, std::span<const ExpertId> experts, Pass p
   const Lock lock(mutex_);
   if (next_use_) std::exchange(next_use_, {})();
   if (trace_) trace_->add(layer, experts, pass);
+  end_moves(false);
+  promote_warmed();
   request_.waiting.reserve(experts.size());
   request_.lent.reserve(experts.size());  // what is pinned must never be forgotten
   request_.layer = layer;
   request_.pass = pass;
   request_.interrupt = interrupt;
   request_.open = true;
-  end_moves(false);
   for (const ExpertId expert : experts) {
     const Key key = store_.key(layer, expert);
     count_use(key, pass == Pass::decode ? 1 : prefill_use);
@@ -310,11 +311,7 @@ void ExpertCache::loaded(ExpertLoader::Outcome outcome) noexcept {
       give_up(outcome.slot, std::move(outcome.error));
     }
     pump_reads_if_possible();
-    try {
-      issue_warm_reads();
-    } catch (const std::exception&) {
-      loader_.end_warm();
-    }
+    issue_warm_reads_if_possible();
   }
   changed_.notify_all();
 }
@@ -360,8 +357,24 @@ void ExpertCache::drop(Place place, std::string error) noexcept {
 void ExpertCache::warm(std::vector<Key> keys) {
   const Lock lock(mutex_);
   status_.warm_total = keys.size();
+  list_warm_promotions(keys);
   loader_.warm(std::move(keys));
   issue_warm_reads();
+}
+
+std::size_t ExpertCache::room() const {
+  const Lock lock(mutex_);
+  return pool_.usable() + room_on_devices();
+}
+
+// For those who can tell nobody that there is no memory: what is not read by then is when it is
+// wanted.
+void ExpertCache::issue_warm_reads_if_possible() noexcept {
+  try {
+    issue_warm_reads();
+  } catch (const std::exception&) {
+    loader_.end_warm();
+  }
 }
 
 void ExpertCache::issue_warm_reads() {
@@ -372,12 +385,13 @@ void ExpertCache::issue_warm_reads() {
     load(*pool_.take_empty(), *key, Urgency::background);
     policy_->used(*key);
   }
-  if (pool_.empty() == 0) loader_.end_warm();
+  // A slot whose expert goes on to a device will be empty again.
+  if (pool_.empty() == 0 && to_promote_.empty() && moves_.empty()) loader_.end_warm();
   // They were read most useful first, so a policy that goes by time would give up the best first.
   const std::vector<Key> warmed = loader_.take_warmed();
   for (std::size_t i = warmed.size(); i-- > 0;) {
-    const int slot = pool_.find(warmed[i]);
-    if (slot >= 0 && !pool_.at(slot).scanned) policy_->used(warmed[i]);
+    const Place place = find(warmed[i]);
+    if (place.slot >= 0 && !slot_at(place).scanned) policy_->used(warmed[i]);
   }
 }
 
@@ -415,6 +429,7 @@ void ExpertCache::resize(std::uint64_t budget_bytes) {
 void ExpertCache::forget() {
   const Lock lock(mutex_);
   loader_.end_warm();
+  to_promote_.clear();
   pool_.forget();
   for (const auto& device : devices_) device->slots.forget();
 }
@@ -432,7 +447,8 @@ ExpertStatus ExpertCache::status() const {
     status.devices.push_back({each->backend.device(), slots.usable(), slots.resident(),
                               slots.bytes(), each->promoted, each->demoted});
   }
-  status.warming = loader_.warming();
+  // Where the host is full, what is left waits until decoding has moved some to a device.
+  status.warming = loader_.warming() && (loader_.reading_warm() || pool_.empty() > 0);
   status.warm_done = status.warm_total - loader_.warm_left();
   if (digests_ != nullptr) {
     const ExpertDigests::Cost work = digests_->cost();

@@ -30,15 +30,14 @@
 
 namespace hearth::engine {
 
-// Slots on a device beside the host.
+// Slots on a device.
 struct DeviceSlots {
-  kernels::Backend* backend = nullptr;  // used on the computing thread alone
-  std::uint64_t budget_bytes = 0;       // more than all experts is cut
+  kernels::Backend* backend = nullptr;             // used on the computing thread alone
+  std::uint64_t budget_bytes = ~std::uint64_t{0};  // more than all experts is cut
 };
 
 struct ExpertCacheOptions {
-  std::uint64_t budget_bytes = ~std::uint64_t{0};  // of the host; more than all experts is cut
-  std::vector<DeviceSlots> devices{};
+  std::vector<DeviceSlots> devices;  // the host first
   std::optional<ReaderKind> reader{};
   PolicyKind policy = PolicyKind::lrfu;
   double half_life = default_half_life;  // of PolicyKind::lrfu
@@ -57,8 +56,8 @@ class ExpertCache final : private Leases {
 
   // Throws Error where a budget holds fewer slots than that, or a device has no room for it.
   // `files` are the store's.
-  ExpertCache(kernels::Backend& backend, const ExpertStore& store,
-              std::span<const std::unique_ptr<File>> files, ExpertCacheOptions options);
+  ExpertCache(const ExpertStore& store, std::span<const std::unique_ptr<File>> files,
+              ExpertCacheOptions options);
   ExpertCache(const ExpertCache&) = delete;
   ExpertCache& operator=(const ExpertCache&) = delete;
 
@@ -94,8 +93,12 @@ class ExpertCache final : private Leases {
   // Empties the slots that are not in use. Their memory stays.
   void forget();
 
-  // Reads these in order in the background while there are empty slots. Replaces an earlier list.
+  // Reads these, the most useful first, in the background while there are empty slots. Where there
+  // are devices beside the host, the first of those that were used lately go to them, in the same
+  // order: at the next lends, as copies are the computing thread's. Replaces an earlier list.
   void warm(std::vector<ExpertStore::Key> keys);
+  // How many experts the devices have room for, the host first among them.
+  std::size_t room() const;
 
   // Runs `task` once, at the next lend, on its thread and under the cache's lock: it may not call
   // the cache. Replaces an earlier one.
@@ -164,6 +167,7 @@ class ExpertCache final : private Leases {
   void give_up(int slot, std::string error) noexcept HEARTH_REQUIRES(mutex_);
   void drop(Place place, std::string error) noexcept HEARTH_REQUIRES(mutex_);
   void issue_warm_reads() HEARTH_REQUIRES(mutex_);
+  void issue_warm_reads_if_possible() noexcept HEARTH_REQUIRES(mutex_);
   void count_use(Key key, float uses) HEARTH_REQUIRES(mutex_);
   void loaded(ExpertLoader::Outcome outcome) noexcept;
 
@@ -171,8 +175,12 @@ class ExpertCache final : private Leases {
   void add_device(const DeviceSlots& wanted);
   void promote(LayerId layer, std::span<const ExpertId> experts);
   bool promote_from(int host_slot) HEARTH_REQUIRES(mutex_);
+  std::size_t room_on_devices() const HEARTH_REQUIRES(mutex_);
+  void list_warm_promotions(std::span<const Key> keys) HEARTH_REQUIRES(mutex_);
+  void promote_warmed() HEARTH_REQUIRES(mutex_);
   void move_up(std::size_t device, int host_slot, int freed_slot) HEARTH_REQUIRES(mutex_);
   bool end_moves(bool wait) HEARTH_REQUIRES(mutex_);
+  bool book_moves(bool wait) HEARTH_REQUIRES(mutex_);
   void abandon_moves() noexcept;
   Place find(Key key) const HEARTH_REQUIRES(mutex_);
   SlotPool& pool(std::size_t device) HEARTH_REQUIRES(mutex_) {
@@ -199,7 +207,9 @@ class ExpertCache final : private Leases {
     std::uint64_t demoted = 0;
   };
   std::vector<std::unique_ptr<DevicePool>> devices_ HEARTH_GUARDED_BY(mutex_);
-  std::deque<Move> moves_ HEARTH_GUARDED_BY(mutex_);              // under way, in order
+  std::deque<Move> moves_ HEARTH_GUARDED_BY(mutex_);  // under way, in order
+  // Of the warm start, still to go to a device.
+  std::deque<Key> to_promote_ HEARTH_GUARDED_BY(mutex_);
   PrefetchThrottle prefetch_throttle_ HEARTH_GUARDED_BY(mutex_);  // of decoding
   Request request_ HEARTH_GUARDED_BY(mutex_);                     // kept for its memory
   // Experts that prefills have read and hold.

@@ -15,6 +15,8 @@ namespace {
 // Experts that go to a device after one layer's step, at most. Each takes as long to copy as some
 // to compute, and what is copied now may not be wanted for long.
 constexpr std::size_t moves_per_step = 2;
+// Those of the warm start: a device's memory should be full after some tokens, not be waited for.
+constexpr std::size_t warm_moves_per_step = 8;
 
 }  // namespace
 
@@ -58,6 +60,44 @@ void ExpertCache::promote(LayerId layer, std::span<const ExpertId> experts) {
     const int slot = pool_.find(store_.key(layer, expert));
     if (slot < 0 || !pool_.at(slot).idle()) continue;
     if (promote_from(slot) && --left == 0) return;
+  }
+}
+
+// What devices can hold beside the slot that is kept free.
+std::size_t ExpertCache::room_on_devices() const {
+  std::size_t room = 0;
+  for (const auto& device : devices_) room += device->slots.size() - 1;
+  return room;
+}
+
+// Which of a warm start's experts, given the most useful first, are to go to devices. Those that
+// nobody has used stay: the first use says more about them.
+void ExpertCache::list_warm_promotions(std::span<const Key> keys) {
+  to_promote_.clear();
+  const std::size_t room = room_on_devices();
+  for (const Key key : keys) {
+    if (to_promote_.size() == room) return;
+    if (uses_[static_cast<std::size_t>(key)] > 0) to_promote_.push_back(key);
+  }
+}
+
+// What the warm start has read for the devices goes there, the most useful first, some at a time.
+void ExpertCache::promote_warmed() {
+  if (!moves_.empty()) return;  // those of an earlier step go first
+  for (std::size_t left = warm_moves_per_step; left > 0 && !to_promote_.empty();) {
+    const Key key = to_promote_.front();
+    const Place place = find(key);
+    const bool to_come =
+        place.slot < 0 ? loader_.will_warm(key) : slot_at(place).state == SlotState::loading;
+    if (to_come) return;
+    to_promote_.pop_front();
+    // Else something has displaced it meanwhile, or decoding has moved it.
+    if (place.device != 0 || place.slot < 0 || !pool_.at(place.slot).idle()) continue;
+    const auto has_room = [](const auto& device) { return device->slots.empty() > 1; };
+    const auto device = std::ranges::find_if(devices_, has_room);
+    if (device == devices_.end()) return to_promote_.clear();
+    move_up(static_cast<std::size_t>(device - devices_.begin()) + 1, place.slot, -1);
+    --left;
   }
 }
 
@@ -119,6 +159,12 @@ void ExpertCache::move_up(std::size_t device, int host_slot, int freed_slot) {
 // Books the copies that are over; true when none is under way any more. Where a device fails,
 // nobody knows what arrived: both experts are read again when they are wanted.
 bool ExpertCache::end_moves(bool wait) {
+  const bool none = book_moves(wait);
+  if (loader_.warming()) issue_warm_reads_if_possible();  // into the slots that they left
+  return none;
+}
+
+bool ExpertCache::book_moves(bool wait) {
   for (; !moves_.empty(); moves_.pop_front()) {
     const Move& move = moves_.front();
     DevicePool& there = *devices_[move.device - 1];

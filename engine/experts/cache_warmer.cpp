@@ -133,11 +133,12 @@ CacheWarmer::CacheWarmer(ExpertCache& cache, CacheWarmerOptions options)
   }
   std::vector<ExpertStore::Key> keys(status.experts);
   std::iota(keys.begin(), keys.end(), 0);
+  const std::size_t room = cache_.room();
   if (!uses.empty()) {
     const auto uses_of = [&](ExpertStore::Key key) { return uses[static_cast<std::size_t>(key)]; };
     std::ranges::stable_sort(keys, std::greater{}, uses_of);
     // What was never used waits for its first use, unless there is room for everything.
-    if (status.slots < status.experts) {
+    if (room < status.experts) {
       std::erase_if(keys, [&](ExpertStore::Key key) { return uses_of(key) == 0; });
     }
     cache_.set_recent_uses(uses);
@@ -145,7 +146,7 @@ CacheWarmer::CacheWarmer(ExpertCache& cache, CacheWarmerOptions options)
   } else if (status.slots < status.experts) {
     keys.clear();
   }
-  if (keys.size() > status.slots) keys.resize(status.slots);
+  keys.resize(std::min(keys.size(), room));
   cache_.warm(std::move(keys));
   thread_ = std::thread([this] { work(); });
 }

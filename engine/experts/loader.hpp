@@ -3,6 +3,7 @@
 // Chooses no slot and gives up no expert.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -66,6 +67,8 @@ class ExpertLoader {
   std::optional<Key> next_warm();
   void end_warm() { to_warm_.clear(); }  // what is under way ends
   bool warming() const { return !to_warm_.empty() || warming_ > 0; }
+  bool reading_warm() const { return warming_ > 0; }  // of it something is under way
+  bool will_warm(Key key) const { return std::ranges::find(to_warm_, key) != to_warm_.end(); }
   std::size_t warm_left() const { return to_warm_.size() + warming_; }
   // Once the warm start is over: all that it was to read, the most useful first.
   std::vector<Key> take_warmed();

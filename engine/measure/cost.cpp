@@ -231,7 +231,7 @@ MemoryPlan plan_memory(const Costs& costs, const EngineOptions& options, const M
                  chunk_bytes_per_row(config);
   plan.shortlist = shortlist_bytes(options, config, plan, view);
   MemoryWishes wishes;
-  wishes.experts = options.experts.memory;
+  wishes.experts = options.host().expert_memory;
   wishes.all_experts = bytes(costs.all_expert_bytes());
   wishes.min_experts = bytes(2 * costs.experts_per_token * costs.expert_bytes);
   plan_experts(plan, view, wishes, name);

@@ -270,7 +270,7 @@ WarmUp warm_experts(Runtime& runtime, const std::atomic<bool>* interrupt) {
   std::ranges::stable_sort(keys, std::greater{}, [&](ExpertStore::Key key) {
     return uses[static_cast<std::size_t>(key)];
   });
-  keys.resize(std::min(keys.size(), cache.status().slots));
+  keys.resize(std::min(keys.size(), cache.room()));
   const auto began = Clock::now();
   cache.warm(std::move(keys));
   wait_until_warm(runtime, interrupt);

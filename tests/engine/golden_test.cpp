@@ -71,7 +71,7 @@ TEST_CASE("every ISA gives the reference's results") {
       continue;
     }
     engine::EngineOptions options;
-    options.isa = isa;
+    options.host().isa = isa;
     for (const char* name : checkpoints) {
       if (!tried(isa, name)) continue;
       CAPTURE(kernels::name(isa));

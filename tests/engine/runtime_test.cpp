@@ -104,7 +104,7 @@ Seen look(Runtime& runtime) {
 TEST_CASE("a runtime computes, forgets and shrinks, and its engine stays what it was") {
   EngineOptions options;
   options.model = HEARTH_SOURCE_DIR "/tests/golden/fp8";
-  options.threads = 2;
+  options.host().threads = 2;
   const std::shared_ptr<Runtime> runtime = Runtime::load(options);
   const std::shared_ptr<const Runtime> watched = runtime;
   const Seen before = look(*runtime);

@@ -130,7 +130,7 @@ TEST_CASE("thread count and ISA change no bit where they follow one numeric defi
   };
   for (const int threads : {1, 2, 3}) {
     EngineOptions options;
-    options.threads = threads;
+    options.host().threads = threads;
     check(options);
   }
   for (const kernels::Isa isa :
@@ -140,7 +140,7 @@ TEST_CASE("thread count and ISA change no bit where they follow one numeric defi
       continue;
     }
     EngineOptions options;
-    options.isa = isa;
+    options.host().isa = isa;
     check(options);
   }
 }

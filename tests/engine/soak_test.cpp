@@ -49,7 +49,7 @@ Logits copied(std::span<const float> logits) {
 EngineOptions plain_options() {
   EngineOptions options;
   options.model = std::filesystem::path(HEARTH_SOURCE_DIR) / "tests/golden/fp8-mtp-f16-scales";
-  options.threads = 2;
+  options.host().threads = 2;
   options.mtp = MtpUse::always;
   options.prefix_ram_bytes = 0;
   return options;
@@ -61,7 +61,7 @@ EngineOptions tight_options(const TemporaryDirectory& directory) {
   const std::uint64_t state = plain->memory().states / (2 + options.drafts);
   const ExpertStatus experts = plain->experts();
   REQUIRE(experts.experts > 4 * slots);
-  options.experts.memory = slots * (experts.budget_bytes / experts.slots);
+  options.host().expert_memory = slots * (experts.budget_bytes / experts.slots);
   options.chunk = 2 * static_cast<std::int64_t>(unit);
   options.checkpoint_distance = static_cast<std::int64_t>(unit);
   options.prefix_ram_bytes = 6 * state;

@@ -31,10 +31,10 @@ bool parse(int argc, char** argv, Arguments& arguments) {
     if (word == "--data" && has_value) {
       arguments.data = argv[++i];
     } else if (word == "--threads" && has_value) {
-      arguments.options.threads = std::atoi(argv[++i]);
+      arguments.options.host().threads = std::atoi(argv[++i]);
     } else if (word == "--isa" && has_value) {
-      arguments.options.isa = kernels::parse_isa(argv[++i]);
-      if (!arguments.options.isa) return false;
+      arguments.options.host().isa = kernels::parse_isa(argv[++i]);
+      if (!arguments.options.host().isa) return false;
     } else if (word.starts_with("--")) {
       return false;
     } else {

@@ -57,7 +57,7 @@ Prompt completion_prompt() {
 engine::EngineOptions ember() {
   engine::EngineOptions options;
   options.model = HEARTH_SOURCE_DIR "/engine/ember";
-  options.threads = 2;
+  options.host().threads = 2;
   return options;
 }
 
@@ -273,7 +273,7 @@ TEST_CASE("status and bench say where another definition than the plain one is f
     other = runtime->engine().fingerprint();
   }
   engine::EngineOptions options = ember();
-  options.isa = kernels::Isa::scalar;
+  options.host().isa = kernels::Isa::scalar;
   Stage stage(options);
   stage.load();
   CHECK(shown(stage.model.status()).find("numerics") == std::string::npos);
@@ -500,7 +500,7 @@ TEST_CASE("a model whose requests fail is not called ready, until one is compute
     std::filesystem::copy(file, directory.path() / file.path().filename());
   }
   options.model = directory.path();
-  options.experts.memory = 1 << 20;  // so that each request reads some
+  options.host().expert_memory = 1 << 20;  // so that each request reads some
   Stage stage(options);
   const std::string answer = stage.run(explain_prompt()).answer().text;
   CHECK(stage.model.status().state == ModelStatus::State::ready);

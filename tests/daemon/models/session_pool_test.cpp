@@ -16,7 +16,7 @@ namespace {
 std::shared_ptr<engine::Runtime> ember(std::uint64_t prefix_bytes = 1 << 26) {
   engine::EngineOptions options;
   options.model = HEARTH_SOURCE_DIR "/engine/ember";
-  options.threads = 1;
+  options.host().threads = 1;
   options.prefix_ram_bytes = prefix_bytes;
   return engine::Runtime::load(options);
 }

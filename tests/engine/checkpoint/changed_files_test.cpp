@@ -41,7 +41,7 @@ struct Copy {
   EngineOptions options() const {
     EngineOptions options;
     options.model = directory.path();
-    options.threads = 2;
+    options.host().threads = 2;
     options.prefix_directory = state.path() / "prefixes";
     options.disk_min_seconds = 0;
     return options;
@@ -212,7 +212,7 @@ TEST_CASE("a byte that no sample has is noticed once its expert was read") {
   }
   SUBCASE("by a request that waits for it") {
     EngineOptions options = copy.options();
-    options.experts.memory = 4 * [&] {
+    options.host().expert_memory = 4 * [&] {
       EngineOptions plain = copy.options();
       plain.prefix_directory.clear();
       const auto runtime = Runtime::load(plain);

@@ -66,7 +66,7 @@ std::string content(const fs::path& file) {
 std::shared_ptr<Runtime> load(const fs::path& model, bool mtp = false) {
   EngineOptions options;
   options.model = model;
-  options.threads = 1;
+  options.host().threads = 1;
   options.mtp = mtp ? MtpUse::always : MtpUse::off;
   return Runtime::load(options);
 }

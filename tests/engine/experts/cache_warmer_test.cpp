@@ -52,8 +52,8 @@ struct Stage {
         std::vector<std::string>{"model.layers.0.mlp.experts.", "model.layers.1.mlp.experts."});
     backend = kernels::open_cpu(1, std::nullopt, choice);
     ExpertCacheOptions options;
-    options.budget_bytes = 12 * store->slot_bytes();
-    cache = std::make_unique<ExpertCache>(*backend, *store, tensors->files(), std::move(options));
+    options.devices = {{backend.get(), 12 * store->slot_bytes()}};
+    cache = std::make_unique<ExpertCache>(*store, tensors->files(), std::move(options));
   }
 
   void set_available(std::uint64_t kilobytes) const {

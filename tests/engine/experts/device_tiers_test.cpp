@@ -5,15 +5,22 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <chrono>
 #include <exception>
 #include <filesystem>
+#include <iomanip>
 #include <memory>
+#include <sstream>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "engine/engine.hpp"
 #include "engine/experts/cache.hpp"
+#include "engine/experts/cache_warmer.hpp"
 #include "engine/forward/executor.hpp"
+#include "engine/forward/model.hpp"
 #include "tests/engine/files.hpp"
 #include "tests/kernels/fake_device.hpp"
 
@@ -30,7 +37,7 @@ const std::vector<TokenId> decoded{5, 77, 130, 5, 9, 5, 77, 41, 130, 12, 5, 9, 1
 std::uint64_t slot_bytes(const std::filesystem::path& model) {
   EngineOptions options;
   options.model = model;
-  options.threads = 1;
+  options.host().threads = 1;
   const ExpertStatus status = Runtime::load(options)->experts();
   return status.budget_bytes / status.slots;
 }
@@ -40,15 +47,17 @@ struct Tiers {
   Tiers(const std::filesystem::path& model, std::uint64_t host_slots,
         const std::vector<std::uint64_t>& device_slots, std::uint64_t slot) {
     options.model = model;
-    options.threads = 2;
+    options.host().threads = 2;
     options.chunk = 64;
-    options.experts.memory = host_slots * slot;
+    options.host().expert_memory = host_slots * slot;
     for (std::size_t i = 0; i < device_slots.size(); ++i) {
       const kernels::Device device{kernels::Device::Kind::cuda, static_cast<int>(i)};
       controls.push_back(std::make_shared<FakeDeviceControl>());
-      options.devices.push_back({device, device_slots[i] * slot, [device, mine = controls.back()] {
-                                   return kernels::test::make_fake_device(device, mine);
-                                 }});
+      DeviceOptions wanted{device, device_slots[i] * slot};
+      wanted.open = [device, mine = controls.back()] {
+        return kernels::test::make_fake_device(device, mine);
+      };
+      options.devices.push_back(std::move(wanted));
     }
   }
   void load() {
@@ -115,7 +124,7 @@ TEST_CASE("experts give the same bits on the host, on a device and on two, with 
         std::size_t resident = status.resident;
         for (std::size_t i = 0; i < status.devices.size(); ++i) {
           const DeviceExperts& device = status.devices[i];
-          CHECK(device.device == tiers.options.devices[i].device);
+          CHECK(device.device == tiers.options.devices[i + 1].device);
           CHECK(device.promoted > 0);
           CHECK(device.resident > 0);
           CHECK(device.resident < device.slots);  // one is free, for two to change places
@@ -144,6 +153,76 @@ TEST_CASE("what a device's experts displace comes back to the host's memory") {
   tiers.run();
   CHECK(tiers.runtime->experts().bytes_read == read);
   CHECK(tiers.runtime->experts().devices.front().demoted > before.devices.front().demoted);
+}
+
+// Which device has an expert; brings nothing there that is not.
+std::size_t device_of(ExpertCache& cache, const ExpertStore& store, ExpertStore::Key key) {
+  const std::vector<ExpertId> wanted{{key % store.experts_per_layer()}};
+  std::size_t device = 0;
+  cache.lend(LayerId{key / store.experts_per_layer()}, wanted, Pass::prefill, nullptr,
+             [&](Leases& leases) { device = leases.next().at(0).device; });
+  return device;
+}
+
+TEST_CASE("a warm start fills the devices' memory in the order of the experts' worth") {
+  const std::uint64_t slot = slot_bytes(golden / "fp8");
+  std::uint64_t fingerprint = 0;
+  std::size_t experts = 0;
+  {
+    Tiers plain(golden / "fp8", 8, {}, slot);
+    plain.load();
+    fingerprint = plain.runtime->engine().fingerprint();
+    experts = plain.runtime->experts().experts;
+  }
+  struct Budgets {
+    std::uint64_t host;
+    std::vector<std::uint64_t> devices;
+  };
+  for (const Budgets& budgets : {Budgets{12, {}}, {12, {6}}, {5, {12}}, {10, {5, 4}}}) {
+    for (const PolicyKind policy : {PolicyKind::lru, PolicyKind::lrfu}) {
+      CAPTURE(budgets.host);
+      CAPTURE(budgets.devices.size());
+      const ScratchDirectory directory;
+      Tiers tiers(golden / "fp8", budgets.host, budgets.devices, slot);
+      tiers.options.experts.policy = policy;
+      tiers.options.experts.history = directory.path();
+      // Each expert has another worth: that in the middle of the keys the most.
+      std::vector<ExpertStore::Key> best(experts);
+      std::vector<float> uses(experts);
+      for (std::size_t i = 0; i < best.size(); ++i) {
+        const std::size_t key = (i * 7 + experts / 2) % experts;
+        best[i] = static_cast<ExpertStore::Key>(key);
+        uses[key] = static_cast<float>(1000 - i);
+      }
+      std::ostringstream name;
+      name << "routing-" << std::hex << std::setw(16) << std::setfill('0') << fingerprint;
+      write_history(directory.path() / name.str(), fingerprint, uses);
+
+      tiers.load();
+      const ExpertStore& store = *tiers.runtime->engine().model().store;
+      ExpertCache& cache = *tiers.runtime->executor().experts;
+      const auto wait = [&] {
+        while (tiers.runtime->experts().warming)
+          std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      };
+      for (int step = 0; step < 24; ++step) {  // lends, at which experts move on
+        wait();
+        device_of(cache, store, best[0]);
+      }
+      wait();
+      std::vector<std::size_t> expected;
+      for (std::size_t i = 0; i < budgets.devices.size(); ++i)
+        expected.insert(expected.end(), budgets.devices[i] - 1, i + 1);
+      expected.insert(expected.end(), budgets.host, 0);
+      const std::uint64_t misses = tiers.runtime->experts().misses;
+      std::vector<std::size_t> found;
+      for (std::size_t i = 0; i < expected.size(); ++i)
+        found.push_back(device_of(cache, store, best[i]));
+      CHECK(found == expected);
+      CHECK(tiers.runtime->experts().misses == misses);
+      CHECK(tiers.run() == run_on_host(golden / "fp8"));
+    }
+  }
 }
 
 TEST_CASE("a layer's step waits for devices twice at most, and copies a row there and back") {
@@ -211,7 +290,7 @@ TEST_CASE("a device that has no room, or computes otherwise, is refused by name"
   CHECK(contains(too_few, "at least 2"));
 
   Tiers twice(golden / "fp8", 8, {6, 6}, slot);
-  twice.options.devices[1] = twice.options.devices[0];
+  twice.options.devices[2] = twice.options.devices[1];
   CHECK(contains(failure_of([&] { twice.load(); }), "listed twice"));
 
   Tiers other(golden / "fp8", 8, {6}, slot);
@@ -221,7 +300,7 @@ TEST_CASE("a device that has no room, or computes otherwise, is refused by name"
   CHECK(contains(differs, "gemm of its own"));
 
   Tiers absent(golden / "fp8", 8, {6}, slot);
-  absent.options.devices[0].open = {};
+  absent.options.devices[1].open = {};
   CHECK(contains(failure_of([&] { absent.load(); }), "CUDA device 0"));
 }
 

@@ -38,7 +38,7 @@ std::vector<TokenId> some_tokens(std::size_t count) {
 EngineOptions options_for(const std::filesystem::path& model) {
   EngineOptions options;
   options.model = model;
-  options.threads = 2;
+  options.host().threads = 2;
   return options;
 }
 
@@ -84,12 +84,12 @@ TEST_CASE("every budget, reader and policy gives the same bits") {
         for (const PolicyKind policy : {PolicyKind::lru, PolicyKind::lrfu}) {
           for (const bool prefetch : {false, true}) {
             CAPTURE(slots);
-            options.experts.memory = slots * slot;
+            options.host().expert_memory = slots * slot;
             options.experts.reader = reader;
             options.experts.policy = policy;
             options.experts.prefetch = prefetch;
             options.chunk = slots % 2 == 0 ? 64 : 128;
-            options.threads = slots == 5 ? 3 : 1;
+            options.host().threads = slots == 5 ? 3 : 1;
             CHECK(run(options) == expected);
           }
         }
@@ -100,9 +100,9 @@ TEST_CASE("every budget, reader and policy gives the same bits") {
 
 TEST_CASE("a budget for fewer than four experts is refused with its size") {
   EngineOptions options = options_for(golden / "fp8");
-  options.experts.memory = 3 * slot_bytes(golden / "fp8");
+  options.host().expert_memory = 3 * slot_bytes(golden / "fp8");
   const std::string error = error_of([&] { Runtime::load(options); });
-  CHECK(contains(error, std::to_string(options.experts.memory)));
+  CHECK(contains(error, std::to_string(options.host().expert_memory)));
   CHECK(contains(error, "at least 4"));
 }
 
@@ -120,7 +120,7 @@ TEST_CASE("where all experts fit they are read ahead, and then never again") {
 TEST_CASE("a restarted engine reads first what was used most before") {
   const ScratchDirectory directory;
   EngineOptions options = options_for(golden / "fp8");
-  options.experts.memory = 9 * slot_bytes(golden / "fp8");
+  options.host().expert_memory = 9 * slot_bytes(golden / "fp8");
   options.experts.history = directory.path();
   {
     const auto runtime = Runtime::load(options);
@@ -180,7 +180,7 @@ TEST_CASE("a prefill that wants nearly all of a layer's experts reads the next l
   EngineOptions options = options_for(golden / "fp8");
   const auto expected = run(options);
   const std::uint64_t all = Runtime::load(options)->experts().experts;
-  options.experts.memory = (all - 1) * slot_bytes(golden / "fp8");
+  options.host().expert_memory = (all - 1) * slot_bytes(golden / "fp8");
   const auto runtime = Runtime::load(options);
   Session session(runtime);
   const std::vector<TokenId> prompt = some_tokens(150);
@@ -230,7 +230,7 @@ struct Copy {
   }
   EngineOptions options(ReaderKind reader) const {
     EngineOptions options = options_for(directory.path());
-    options.experts.memory = 4 * slot_bytes(golden / "fp8");
+    options.host().expert_memory = 4 * slot_bytes(golden / "fp8");
     options.experts.reader = reader;
     return options;
   }
@@ -332,7 +332,7 @@ TEST_CASE("short reads are completed, and an I/O error passes when the disk reco
   ExpertStore store(tensors, config, {"model.layers.0.mlp.experts."});
   kernels::CpuChoice choice;
   const auto backend = kernels::open_cpu(1, std::nullopt, choice);
-  ExpertCache cache(*backend, store, tensors.files(), {.budget_bytes = 4 * store.slot_bytes()});
+  ExpertCache cache(store, tensors.files(), {.devices = {{backend.get(), 4 * store.slot_bytes()}}});
 
   const auto down_row = [&](int expert) {  // 1 · the expert's down projection
     const std::vector<ExpertId> wanted{{expert}};
@@ -423,7 +423,8 @@ TEST_CASE("once a prefill is interrupted, none of the reads that it waits for be
                     {"model.layers.0.mlp.experts.", "model.layers.1.mlp.experts."});
   kernels::CpuChoice choice;
   const auto backend = kernels::open_cpu(1, std::nullopt, choice);
-  ExpertCache cache(*backend, store, tensors.files(), {.reader = ReaderKind::threads});
+  ExpertCache cache(store, tensors.files(),
+                    {.devices = {{backend.get()}}, .reader = ReaderKind::threads});
   const auto reads_of = [&](LayerId layer, ExpertId expert) {
     std::vector<std::byte> slot(store.slot_bytes());
     return static_cast<int>(store.reads(store.key(layer, expert), slot).size());

@@ -97,7 +97,7 @@ TEST_CASE(
     "the MTP head is loaded where its experts fit with the others, and all of it is counted") {
   EngineOptions options;
   options.model = std::filesystem::path(HEARTH_SOURCE_DIR) / "tests/golden/fp8-mtp-f16-scales";
-  options.threads = 1;
+  options.host().threads = 1;
   const auto plain = Runtime::load(options);
   REQUIRE_FALSE(plain->engine().has_mtp());
   const auto layers = static_cast<std::size_t>(plain->engine().config().num_layers());
@@ -113,7 +113,7 @@ TEST_CASE(
   CHECK(with->memory().kv > plain->memory().kv);
   CHECK(with->engine().fingerprint() != plain->engine().fingerprint());
 
-  options.experts.memory = (all.experts + 2) * slot;  // not the head's, too
+  options.host().expert_memory = (all.experts + 2) * slot;  // not the head's, too
   const auto tight = Runtime::load(options);
   CHECK_FALSE(tight->engine().has_mtp());
   CHECK(tight->experts().experts == all.experts);
@@ -123,7 +123,7 @@ TEST_CASE(
   CHECK(Runtime::load(options)->engine().has_mtp());
 
   options.model = std::filesystem::path(HEARTH_SOURCE_DIR) / "tests/golden/fp8";  // has none
-  options.experts.memory = 0;
+  options.host().expert_memory = 0;
   const auto none = Runtime::load(options);
   CHECK_FALSE(none->engine().has_mtp());
   options.mtp = MtpUse::off;

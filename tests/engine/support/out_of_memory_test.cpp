@@ -93,7 +93,7 @@ bool is_sentence(const std::string& error) {
 EngineOptions options_for(const ScratchDirectory& directory) {
   EngineOptions options;
   options.model = std::filesystem::path(HEARTH_SOURCE_DIR) / "tests/golden/fp8-mtp-f16-scales";
-  options.threads = 2;
+  options.host().threads = 2;
   options.mtp = MtpUse::always;
   options.chunk = 64;
   options.checkpoint_distance = 64;
@@ -185,7 +185,7 @@ TEST_CASE("memory that runs out while a model is loaded is an error in a sentenc
 TEST_CASE("a session outlives memory that runs out while it computes") {
   const ScratchDirectory directory;
   EngineOptions options = options_for(directory);
-  options.experts.memory = few_slots(options);  // so that experts are read all the time
+  options.host().expert_memory = few_slots(options);  // so that experts are read all the time
   SUBCASE("io_uring") {
     options.experts.reader = ReaderKind::uring;
   }
