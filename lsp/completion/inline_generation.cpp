@@ -16,7 +16,7 @@ void InlineCompletions::planned(CompletionId id, Result<Planned> result) {
     return;
   }
   Completion& completion = entry->second;
-  auto& [plan, prompt] = std::get<Planned>(result);
+  auto& [plan, prompt, left_out] = std::get<Planned>(result);
   suffix_ends_[completion.place.snapshot->uri] = plan.suffix_end(prompt);
   GenerationEvents events;
   events.on_text = lifetime_.guard([this, id](const std::string& text) { wrote(id, text); });

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "lsp/context/context.hpp"
 #include "lsp/context/parts.hpp"
@@ -90,27 +91,37 @@ std::vector<ContextPiece> DiffParts::pieces(const Counts& counts) const {
   return all;
 }
 
-// "b/src/a.py" of a diff's header lines; the first of "diff --git a/x b/x" where there are none.
-std::string path_in(std::string_view file) {
-  std::string from_header;
+// The names that a part of a diff gives its file, the new one first where there are two.
+std::vector<std::string> paths_in(std::string_view file) {
+  std::vector<std::string> paths;
+  const auto add = [&paths](std::string_view path, bool first) {
+    path = path.substr(0, path.find('\t'));
+    if (path.empty() || path == "/dev/null") return;
+    paths.insert(first ? paths.begin() : paths.end(), std::string(path));
+  };
   while (!file.empty() && !file.starts_with("@@")) {
     std::string_view line = file.substr(0, file.find('\n'));
     file.remove_prefix(std::min(line.size() + 1, file.size()));
     if (line.ends_with('\r')) line.remove_suffix(1);
-    for (const std::string_view mark : {"+++ b/", "--- a/", "rename to ", "+++ ", "--- "}) {
-      if (!line.starts_with(mark)) continue;
-      const std::string path(line.substr(mark.size(), line.find('\t') - mark.size()));
-      if (path != "/dev/null") from_header = path;
-      if (mark.starts_with('+') && path != "/dev/null") return path;
-      break;
-    }
-    constexpr std::string_view git = "diff --git ";
-    if (from_header.empty() && line.starts_with(git)) {
+    if (line.starts_with("diff --git a/")) {
       const std::size_t second = line.rfind(" b/");
-      if (second != line.npos) from_header = line.substr(second + 3);
+      if (second != line.npos) add(line.substr(second + 3), false);
+    } else if (line.starts_with("+++ ")) {
+      add(line.substr(line.starts_with("+++ b/") ? 6 : 4), true);
+    } else if (line.starts_with("--- ")) {
+      add(line.substr(line.starts_with("--- a/") ? 6 : 4), false);
+    } else if (line.starts_with("rename from ")) {
+      add(line.substr(12), false);
     }
   }
-  return from_header;
+  return paths;
+}
+
+// The path of a secret file that a part is about, whether it was that before or is now.
+std::optional<std::string> secret_in(std::string_view file) {
+  const std::vector<std::string> paths = paths_in(file);
+  const auto secret = std::ranges::find_if(paths, [](const auto& path) { return is_secret(path); });
+  return secret == paths.end() ? std::nullopt : std::optional(*secret);
 }
 
 // The parts of a diff that are about one file each. A plain diff without git's lines has them too.
@@ -138,8 +149,7 @@ std::vector<std::string_view> files_of(std::string_view diff) {
 std::vector<std::string> secret_files(std::string_view diff) {
   std::vector<std::string> secret;
   for (const std::string_view file : files_of(diff)) {
-    std::string path = path_in(file);
-    if (is_secret(path)) secret.push_back(std::move(path));
+    if (auto path = secret_in(file)) secret.push_back(std::move(*path));
   }
   return secret;
 }
@@ -163,8 +173,11 @@ ContextPlan plan_diff(const TaskInput& input, const ModelProfile& profile, const
   parts->system = add(profile.system_chat);
   parts->open = add("The change:\n\n" + fence + "diff\n");
   for (const std::string_view file : files_of(input.diff)) {
-    FileDiff& shown = parts->files.emplace_back(FileDiff{path_in(file), {}, false});
-    shown.secret = is_secret(shown.path);
+    FileDiff& shown = parts->files.emplace_back();
+    const std::optional<std::string> secret = secret_in(file);
+    const std::vector<std::string> paths = paths_in(file);
+    shown.secret = secret.has_value();
+    shown.path = secret ? *secret : paths.empty() ? "the change" : paths.front();
     std::string text =
         shown.secret ? fmt::format("[{}: left out, it looks like a file of secrets]\n", shown.path)
                      : without_secrets(file.substr(0, character_start(file, max_bytes)), "", "");
