@@ -65,7 +65,7 @@ int write_commit_message(const std::string& model) {
   if (!model.empty())
     command.insert(command.end(), {"--model", std::filesystem::absolute(model).string()});
   ScriptedEditor editor(command, {});
-  editor.patience = std::chrono::hours(24);  // a slow model is no reason to give up
+  editor.silence_allowed = std::chrono::hours(24);  // a slow model is no reason to give up
 
   ProgressLine progress;
   std::string state;

@@ -39,7 +39,7 @@ void ScriptedEditor::until(const std::function<bool()>& met) {
 }
 
 void ScriptedEditor::handle_one() {
-  const auto body = stream_.receive(patience);
+  const auto body = stream_.receive(silence_allowed);
   if (!body) throw Error("the language server is gone or says nothing");
   Json message = Json::parse(*body);
   if (!message.contains("method")) {

@@ -47,7 +47,7 @@ class ScriptedEditor {
   std::function<void(const std::string& method, const Json& params)> on_notification;
   const std::vector<Json>& server_requests() const { return server_requests_; }
   Child& process() { return child_; }
-  std::chrono::milliseconds patience = timeout;  // with a server that says nothing
+  std::chrono::milliseconds silence_allowed = timeout;  // with a server that says nothing
 
  private:
   void handle_one();

@@ -230,7 +230,7 @@ void CodeActions::follow_up(const Json& arguments, Reply& reply) {
   Request request;
   request.action = "ask";
   request.title = "Follow-up to " + job->request.title;
-  go_on(*job, question, std::move(request), run->second->range());
+  ask_on(*job, question, std::move(request), run->second->range());
 }
 
 void CodeActions::show_prompt(const Json& arguments, Reply& reply) {
@@ -270,10 +270,10 @@ void CodeActions::repair(const Job& job, const std::string& complaint) {
   request.form = job.request.form;
   request.repairs = true;
   const auto run = runs_.find(job.id);
-  go_on(job, complaint, std::move(request), run != runs_.end() ? run->second->range() : Range{});
+  ask_on(job, complaint, std::move(request), run != runs_.end() ? run->second->range() : Range{});
 }
 
-void CodeActions::go_on(const Job& job, const std::string& question, Request request, Range range) {
+void CodeActions::ask_on(const Job& job, const std::string& question, Request request, Range range) {
   menu_.close();
   request.options = job.request.options;
   request.targets = job.request.targets;

@@ -43,7 +43,7 @@ class CodeActions {
   void run(const Choice& choice);
   void submit(JobId id, const Choice& choice, Result<Planned> planned);
   // Asks on after an ended job: its answer, then `question`.
-  void go_on(const Job& job, const std::string& question, Request request, Range range);
+  void ask_on(const Job& job, const std::string& question, Request request, Range range);
   void repair(const Job& job, const std::string& complaint);
   // A job that is announced and shown to the client, still without a prompt.
   JobId show(Request request, Range range);
