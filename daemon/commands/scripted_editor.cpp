@@ -48,7 +48,9 @@ void ScriptedEditor::handle_one() {
     return;
   }
   if (message.contains("id")) {
-    stream_.send(Json{{"jsonrpc", "2.0"}, {"id", message["id"]}, {"result", nullptr}}.dump());
+    const bool edit = message["method"] == "workspace/applyEdit";
+    const Json result = edit ? Json{{"applied", true}} : Json(nullptr);
+    stream_.send(Json{{"jsonrpc", "2.0"}, {"id", message["id"]}, {"result", result}}.dump());
     server_requests_.push_back(std::move(message));
     return;
   }

@@ -43,7 +43,8 @@ class ScriptedEditor {
   // `shutdown` and `exit`. Returns the server's exit code.
   int quit();
 
-  // Called for each while waiting. Requests of the server are answered with null, and listed.
+  // Called for each while waiting. Requests of the server are answered with null, edits as applied,
+  // and listed.
   std::function<void(const std::string& method, const Json& params)> on_notification;
   const std::vector<Json>& server_requests() const { return server_requests_; }
   Child& process() { return child_; }

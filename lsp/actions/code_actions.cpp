@@ -6,10 +6,12 @@
 #include <algorithm>
 #include <array>
 #include <utility>
+#include <variant>
 
 #include "lsp/context/pinned.hpp"
 #include "lsp/protocol/constants.hpp"
 #include "lsp/protocol/extension.hpp"
+#include "lsp/protocol/source_path.hpp"
 #include "lsp/support/characters.hpp"
 
 namespace hearth::lsp {
@@ -24,6 +26,9 @@ constexpr std::string_view snooze_command = "hearth.session.snooze";  // {"minut
 
 constexpr std::array session_commands{follow_up_command, show_prompt_command, pin_command,
                                       snooze_command};
+
+// The button that shows a file of secrets.
+constexpr std::string_view show_once = "Show it once";
 
 std::string hash_text(std::uint64_t hash) {
   return fmt::format("{:016x}", hash);
@@ -138,8 +143,32 @@ void CodeActions::choose(const Action& action, const Json& place, Reply& reply) 
     reply.error(error_code::request_failed, std::string(available.why_not));
     return;
   }
+  if (snapshot && is_secret(snapshot->uri)) return ask_for_secret(choice, reply);
   reply.result(nullptr);
   run(choice);
+}
+
+// A file of secrets is shown to the model only after the person has said so, each time.
+void CodeActions::ask_for_secret(const Choice& choice, Reply& reply) {
+  const std::string name = display_path(choice.input.snapshot->uri, session_.folders);
+  if (!session_.client.asks_person) {
+    reply.error(error_code::request_failed,
+                name + " looks like a file of secrets: it is not shown to the model");
+    return;
+  }
+  reply.result(nullptr);
+  session_.rpc.request("window/showMessageRequest",
+                       {{"type", message_type::warning},
+                        {"message", name + " looks like a file of secrets. Show it to the model?"},
+                        {"actions", {{{"title", show_once}}, {{"title", "Cancel"}}}}},
+                       lifetime_.guard([this, choice](const std::variant<Json, RpcError>& answer) {
+                         const Json* chosen = std::get_if<Json>(&answer);
+                         const Json* title = chosen != nullptr ? find(*chosen, "title") : nullptr;
+                         if (title == nullptr || *title != show_once) return;
+                         Choice allowed = choice;
+                         allowed.input.secrets_allowed = true;
+                         run(allowed);
+                       }));
 }
 
 void CodeActions::run(const Choice& choice) {
@@ -273,7 +302,8 @@ void CodeActions::repair(const Job& job, const std::string& complaint) {
   ask_on(job, complaint, std::move(request), run != runs_.end() ? run->second->range() : Range{});
 }
 
-void CodeActions::ask_on(const Job& job, const std::string& question, Request request, Range range) {
+void CodeActions::ask_on(const Job& job, const std::string& question, Request request,
+                         Range range) {
   menu_.close();
   request.options = job.request.options;
   request.targets = job.request.targets;

@@ -40,6 +40,7 @@ class CodeActions {
   void show_prompt(const Json& arguments, Reply& reply);
   void pin(const Json& arguments, Reply& reply);
   void snooze(const Json& arguments, Reply& reply);
+  void ask_for_secret(const Choice& choice, Reply& reply);
   void run(const Choice& choice);
   void submit(JobId id, const Choice& choice, Result<Planned> planned);
   // Asks on after an ended job: its answer, then `question`.

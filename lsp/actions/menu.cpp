@@ -10,6 +10,7 @@
 #include "lsp/protocol/constants.hpp"
 #include "lsp/protocol/extension.hpp"
 #include "lsp/protocol/settings.hpp"
+#include "lsp/protocol/source_path.hpp"
 #include "lsp/support/characters.hpp"
 
 namespace hearth::lsp {
@@ -211,6 +212,7 @@ std::string Menu::title(const Action& action, const Availability& available,
 // Only while nothing else is asked of the model: a menu is no promise that anything follows.
 void Menu::read_ahead(const Action& action, const TaskInput& input) {
   close();
+  if (is_secret(input.snapshot->uri)) return;
   if (!model_ || !model_->capabilities.prefix_state || !model_->capabilities.parking) return;
   const auto jobs = session_.jobs.all();
   if (std::ranges::any_of(jobs, [](const Job* job) { return !ended(job->state); })) return;

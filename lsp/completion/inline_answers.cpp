@@ -43,10 +43,10 @@ void InlineCompletions::answer(Waiter waiter, Entry entry, bool reused) {
     if (session_.client.adds_line_endings) {
       text = without_common_ending(*waiter.place.snapshot->text, std::move(text));
     }
-    Json item{{"insertText", std::move(text)},
-              {"range", waiter.place.replaced},
-              {"command",
-               {{"title", "Accepted"}, {"command", accepted_command}, {"arguments", {id}}}}};
+    Json item{
+        {"insertText", std::move(text)},
+        {"range", waiter.place.replaced},
+        {"command", {{"title", "Accepted"}, {"command", accepted_command}, {"arguments", {id}}}}};
     if (session_.client.has(extension::feature_inline_completion)) {
       item["hearth"] = detail_of(*completion.answer, reused);
     }

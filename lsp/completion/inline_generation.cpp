@@ -23,8 +23,8 @@ void InlineCompletions::planned(CompletionId id, Result<Planned> result) {
   events.on_done =
       lifetime_.guard([this, id](Result<Answer> answer) { finished(id, std::move(answer)); });
   completion.prompt = std::make_shared<const Prompt>(std::move(prompt));
-  completion.generation = session_.model.generate(
-      *completion.prompt, options_at(completion.place), std::move(events));
+  completion.generation =
+      session_.model.generate(*completion.prompt, options_at(completion.place), std::move(events));
   draw_alternatives(entry);
 }
 
@@ -143,16 +143,16 @@ void InlineCompletions::restart(std::vector<Waiter> waiters) {
   }
 }
 
-// How many candidates an invoked request may wait for: as many as are written, one after another, in
-// the time that an automatic one is held.
+// How many candidates an invoked request may wait for: as many as are written, one after another,
+// in the time that an automatic one is held.
 std::size_t InlineCompletions::most_candidates(const Place& place) const {
   constexpr std::size_t most = 3;
   const auto usual =
       session_.model.usual_time(Prompt::Kind::fill_in_the_middle, 0, options_at(place));
   if (!usual) return 1;
   const auto each = std::max(*usual, std::chrono::milliseconds{1});
-  return std::clamp<std::size_t>(
-      static_cast<std::size_t>(session_.options.inline_hold / each), 1, most);
+  return std::clamp<std::size_t>(static_cast<std::size_t>(session_.options.inline_hold / each), 1,
+                                 most);
 }
 
 bool InlineCompletions::has_more_to_draw(const Completion& completion) const {
@@ -173,9 +173,8 @@ void InlineCompletions::draw_alternatives(Entry entry) {
     options.sampling = Sampling::recommended;
     options.seed = seed;
     GenerationEvents events;
-    events.on_done = lifetime_.guard([this, id = id, seed](Result<Answer> answer) {
-      drew(id, seed, std::move(answer));
-    });
+    events.on_done = lifetime_.guard(
+        [this, id = id, seed](Result<Answer> answer) { drew(id, seed, std::move(answer)); });
     completion.drawing[seed] =
         session_.model.generate(*completion.prompt, std::move(options), std::move(events));
   }

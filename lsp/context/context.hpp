@@ -50,8 +50,9 @@ struct TaskInput {
   bool invoked = true;      // a person opened the menu or chose; else the cursor just moved there
   std::string instruction;  // what the person asks for in their own words; may be empty
   std::string diff;         // of a task about a change: no document then
-  std::vector<std::string> folders;             // of the workspace, as URIs
-  std::int64_t answer_tokens = 0;               // what the context is to leave to the answer
+  bool secrets_allowed = false;      // the person has said that this document may be shown
+  std::vector<std::string> folders;  // of the workspace, as URIs
+  std::int64_t answer_tokens = 0;    // what the context is to leave to the answer
   std::shared_ptr<const WorkspaceIndex> index;  // null: nothing is known of other files
   std::vector<PinnedText> pinned;
   std::vector<RecentEdit> recent_edits;  // the newest first

@@ -261,7 +261,7 @@ ContextPlan plan_task(const TaskInput& input, const ModelProfile& profile, const
   selection.end = std::clamp(selection.end, selection.begin, Byte{text.str().size()});
   plan.range_ = selection;
   plan.subject_ = display_path(snapshot->uri, {});
-  if (is_secret(snapshot->uri)) {
+  if (is_secret(snapshot->uri) && !input.secrets_allowed) {
     plan.refused_ = secret_refusal(snapshot->uri);
   } else if (is_blank(text.view({text.begin(), Byte{text.str().size()}}))) {
     plan.refused_ = plan.subject_ + " is empty: there is nothing to ask about.";

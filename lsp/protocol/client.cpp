@@ -112,6 +112,7 @@ Client read_client(const Json& params) {
   client.encoding = choose_encoding(capabilities);
   client.adds_line_endings = adds_line_endings(params);
   client.work_done_progress = flag(capabilities, {"window", "workDoneProgress"});
+  client.asks_person = find_path(capabilities, {"window", "showMessage"}) != nullptr;
   client.show_document = flag(capabilities, {"window", "showDocument", "support"});
   client.text_document_content =
       find_path(capabilities, {"workspace", "textDocumentContent"}) != nullptr;

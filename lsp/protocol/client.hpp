@@ -28,6 +28,7 @@ struct Client {
   bool adds_line_endings = false;
   bool work_done_progress = false;
   bool show_document = false;
+  bool asks_person = false;  // shows window/showMessageRequest and tells what was chosen
   bool text_document_content = false;
   bool code_action_literals = false;  // else a code action is a bare Command
   bool disabled_actions = false;
