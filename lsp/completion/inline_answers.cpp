@@ -46,7 +46,8 @@ void InlineCompletions::answer(Waiter waiter, Entry entry, bool reused) {
     Json item{
         {"insertText", std::move(text)},
         {"range", waiter.place.replaced},
-        {"command", {{"title", "Accepted"}, {"command", accepted_command}, {"arguments", {id}}}}};
+        {"command",
+         {{"title", "Accepted"}, {"command", accepted_command}, {"arguments", Json::array({id})}}}};
     if (session_.client.has(extension::feature_inline_completion)) {
       item["hearth"] = detail_of(*completion.answer, reused);
     }

@@ -162,7 +162,8 @@ bool InlineCompletions::has_more_to_draw(const Completion& completion) const {
 
 // The first candidate is the likeliest text; the others are drawn, each from a seed of its own.
 void InlineCompletions::draw_alternatives(Entry entry) {
-  auto& [id, completion] = *entry;
+  const CompletionId id = entry->first;
+  Completion& completion = entry->second;
   const auto invoked = [](const Waiter& waiter) { return waiter.invoked; };
   const bool wanted = std::ranges::any_of(completion.waiters, invoked);
   if (!wanted || !completion.drawing.empty() || !has_more_to_draw(completion)) return;
@@ -174,7 +175,7 @@ void InlineCompletions::draw_alternatives(Entry entry) {
     options.seed = seed;
     GenerationEvents events;
     events.on_done = lifetime_.guard(
-        [this, id = id, seed](Result<Answer> answer) { drew(id, seed, std::move(answer)); });
+        [this, id, seed](Result<Answer> answer) { drew(id, seed, std::move(answer)); });
     completion.drawing[seed] =
         session_.model.generate(*completion.prompt, std::move(options), std::move(events));
   }

@@ -62,8 +62,9 @@ class Rpc {
   // Nothing is sent from here on; requests still open stay unanswered.
   void close();
 
+  // In place of the handler that the method had.
   void on_request(std::string method, RequestHandler handler);
-  // Of a method that has one, for a handler that takes its place and leaves some requests to it.
+  // Of a method that has one: for another that leaves some requests to it.
   RequestHandler handler(const std::string& method) const { return requests_.at(method); }
   void on_notification(std::string method, NotificationHandler handler);
   void on_loss(LossHandler handler) { lost_ = std::move(handler); }

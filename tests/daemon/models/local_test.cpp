@@ -238,27 +238,6 @@ std::string shown(const ModelStatus& status) {
                      1'000);
 }
 
-TEST_CASE("the status says where keystrokes are read too slowly for completions at each") {
-  using namespace std::chrono_literals;
-  ModelStatus status;
-  status.state = ModelStatus::State::ready;
-  status.completion_speed = 20;
-  const auto says = [&](std::chrono::milliseconds max_read) {
-    nlohmann::json all = nlohmann::json::parse(R"({"pid": 1, "build": "", "uptimeSeconds": 1,
-        "clients": [], "jobs": [], "log": "", "config": ""})");
-    all["model"] = to_json(status);
-    all["inline"] = inline_status(status, max_read, {});
-    return show_status(all, 1'000);
-  };
-  const std::string shown_slow = says(1s);
-  CAPTURE(shown_slow);
-  CHECK(shown_slow.find("completions come at pauses and where a line begins only: at 20") !=
-        std::string::npos);
-  CHECK(says(10s).find("at pauses") == std::string::npos);
-  status.completion_speed.reset();
-  CHECK(says(1s).find("at pauses") == std::string::npos);
-}
-
 TEST_CASE("status and bench say where another definition than the plain one is followed") {
   const std::string note = "numerics gemm bf16x3: reading prompts differs in bits from gemm f32";
   std::uint64_t other = 0;

@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -136,7 +137,8 @@ class Typing {
     return {{"line", std::count(before.begin(), before.end(), '\n')}, {"character", at - line}};
   }
   void take(const Json& message) {
-    if (message.contains("id") && !message.contains("method")) replies_[message["id"]] = message;
+    if (message.contains("method")) return;
+    replies_[message.at("id").get<int>()] = message;
   }
   void notify(const std::string& method, Json params) {
     server_->receive(
