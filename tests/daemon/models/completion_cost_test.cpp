@@ -25,7 +25,7 @@ engine::EngineOptions tiny(const std::filesystem::path& directory, engine::FimOr
   REQUIRE(engine::write_dummy(dummy));
   engine::EngineOptions options;
   options.model = dummy.out;
-  options.threads = 2;
+  options.host().threads = 2;
   options.prefix_ram_bytes = std::uint64_t{1} << 28;
   return options;
 }

@@ -158,7 +158,7 @@ class Person {
 
 engine::EngineOptions with_prefixes(engine::EngineOptions options,
                                     const std::filesystem::path& directory) {
-  options.threads = 2;
+  options.host().threads = 2;
   options.prefix_ram_bytes = std::uint64_t{1} << 29;
   options.prefix_directory = directory;
   options.disk_min_seconds = 0;
