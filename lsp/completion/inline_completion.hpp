@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "lsp/completion/text.hpp"
 #include "lsp/context/context.hpp"
 #include "lsp/context/planning.hpp"
 #include "lsp/jobs/session.hpp"
@@ -70,6 +71,12 @@ class InlineCompletions {
     std::optional<Answer> answer = {};            // set: ready
     bool keep = false;                            // goes on with nobody waiting
     std::vector<Waiter> waiters = {};
+    // Whether its node closes in the text is found out line by line.
+    std::size_t looked_at = 0;  // bytes of the text
+    bool looking = false;
+    GenerationProgress progress = {};
+    std::chrono::steady_clock::time_point begun = {};       // when its prompt was made
+    std::chrono::steady_clock::time_point first_text = {};  // when there was some
     // Of an invoked request, trimmed; those that are being written, by seed.
     std::vector<std::string> alternatives = {};
     std::map<std::uint64_t, GenerationId> drawing = {};
@@ -116,6 +123,8 @@ class InlineCompletions {
   GenerateOptions options_at(const Place& place) const;
   void fit(const Place& place, std::shared_ptr<const Answer> answer,
            std::function<void(std::string)> then);
+  void look_for_end(CompletionId id);
+  void looked(CompletionId id, FittedCompletion fitted);
   void answer_waiters(Entry entry);
   void fail(Entry entry, const ModelError& error);
   void restart(std::vector<Waiter> waiters);

@@ -19,10 +19,15 @@ void InlineCompletions::planned(CompletionId id, Result<Planned> result) {
   auto& [plan, prompt, left_out] = std::get<Planned>(result);
   suffix_ends_[completion.place.snapshot->uri] = plan.suffix_end(prompt);
   GenerationEvents events;
+  events.on_progress = lifetime_.guard([this, id](const GenerationProgress& progress) {
+    const Entry of = completions_.find(id);
+    if (of != completions_.end()) of->second.progress = progress;
+  });
   events.on_text = lifetime_.guard([this, id](const std::string& text) { wrote(id, text); });
   events.on_done =
       lifetime_.guard([this, id](Result<Answer> answer) { finished(id, std::move(answer)); });
   completion.prompt = std::make_shared<const Prompt>(std::move(prompt));
+  completion.begun = session_.host.now();
   completion.generation =
       session_.model.generate(*completion.prompt, options_at(completion.place), std::move(events));
   draw_alternatives(entry);
@@ -45,6 +50,8 @@ void InlineCompletions::wrote(CompletionId id, const std::string& text) {
   if (entry == completions_.end()) return;
   Completion& completion = entry->second;
   const Place& place = completion.place;
+  if (completion.answer) return;  // its node has closed
+  if (completion.text.empty()) completion.first_text = session_.host.now();
   completion.text +=
       with_line_endings(place.snapshot->text->line_ending(place.cursor), valid_utf8(text));
 
@@ -58,12 +65,51 @@ void InlineCompletions::wrote(CompletionId id, const std::string& text) {
       completion.waiters.empty() && completion.place.selected.empty() && !typed_now(completion);
   if (!parted.empty() || contradicted) completion.keep = false;
   stop_unwanted(id);
+  look_for_end(id);
   restart(std::move(parted));
+}
+
+// A model may write on behind the end of what its text belongs to: nobody waits for that. Looked
+// for elsewhere, in whole lines, once at a time.
+void InlineCompletions::look_for_end(CompletionId id) {
+  const Entry entry = completions_.find(id);
+  if (entry == completions_.end()) return;
+  Completion& completion = entry->second;
+  const std::size_t lines = completion.text.find_last_of("\r\n") + 1;  // npos + 1 is 0
+  if (completion.answer || completion.looking || lines <= completion.looked_at) return;
+  completion.looked_at = lines;
+  completion.looking = true;
+  const auto fitted = std::make_shared<FittedCompletion>();
+  session_.host.background(
+      [fitted, text = completion.text.substr(0, lines), syntax = session_.syntax,
+       snapshot = completion.place.snapshot, cursor = completion.place.cursor] {
+        *fitted = fitted_completion(text, false, *syntax, snapshot, cursor);
+      },
+      lifetime_.guard([this, id, fitted] { looked(id, std::move(*fitted)); }));
+}
+
+void InlineCompletions::looked(CompletionId id, FittedCompletion fitted_text) {
+  const Entry entry = completions_.find(id);
+  if (entry == completions_.end()) return;
+  Completion& completion = entry->second;
+  completion.looking = false;
+  if (completion.answer) return;
+  if (!fitted_text.closed) return look_for_end(id);
+  session_.model.cancel(*completion.generation);
+  using std::chrono::floor;
+  using std::chrono::milliseconds;
+  Answer answer;
+  answer.prompt_tokens = completion.progress.prompt_tokens;
+  answer.cached_tokens = completion.progress.cached_tokens;
+  answer.answer_tokens = completion.progress.answer_tokens;
+  answer.prompt_time = floor<milliseconds>(completion.first_text - completion.begun);
+  answer.answer_time = floor<milliseconds>(session_.host.now() - completion.first_text);
+  fitted(id, std::move(fitted_text.text), std::move(answer));
 }
 
 void InlineCompletions::finished(CompletionId id, Result<Answer> result) {
   const Entry entry = completions_.find(id);
-  if (entry == completions_.end()) return;
+  if (entry == completions_.end() || entry->second.answer) return;
   if (const auto* error = std::get_if<ModelError>(&result)) {
     fail(entry, *error);
     return;
@@ -81,14 +127,15 @@ void InlineCompletions::fit(const Place& place, std::shared_ptr<const Answer> an
   session_.host.background(
       [text, answer, syntax = session_.syntax, snapshot = place.snapshot, cursor = place.cursor] {
         *text = fitted_completion(answer->text, answer->finish != FinishReason::stop, *syntax,
-                                  snapshot, cursor);
+                                  snapshot, cursor)
+                    .text;
       },
       lifetime_.guard([text, then = std::move(then)] { then(std::move(*text)); }));
 }
 
 void InlineCompletions::fitted(CompletionId id, std::string text, Answer answer_of_model) {
   const Entry entry = completions_.find(id);
-  if (entry == completions_.end()) return;
+  if (entry == completions_.end() || entry->second.answer) return;
   Completion& completion = entry->second;
   completion.answer = std::move(answer_of_model);
   completion.text = std::move(text);

@@ -294,8 +294,8 @@ std::string useful_completion(std::string_view generated, bool cut_short,
   return useful;
 }
 
-std::string fitted_completion(std::string_view generated, bool cut_short, const Syntax& syntax,
-                              const SnapshotPtr& snapshot, Byte cursor) {
+FittedCompletion fitted_completion(std::string_view generated, bool cut_short, const Syntax& syntax,
+                                   const SnapshotPtr& snapshot, Byte cursor) {
   const Text& text = *snapshot->text;
   CompletionPlace place{.before = text.view({text.begin(), cursor}),
                         .after = text.view({cursor, Byte{text.str().size()}})};
@@ -309,13 +309,15 @@ std::string fitted_completion(std::string_view generated, bool cut_short, const 
   }
   const std::string lines = with_line_endings("\n", valid_utf8(std::string(generated)));
   std::string useful = useful_completion(lines, cut_short, place);
+  bool closed = false;
   const bool several = useful.find('\n') != std::string::npos;
   if (several && !place.in_comment) {
     const SyntaxTreePtr with = syntax.tree_with(*tree, cursor, useful);
-    const std::string_view closed = until_closed(useful, with.get(), cursor, place.before);
-    if (closed.size() < useful.size()) useful = without_trailing_blanks(closed);
+    const std::string_view kept = until_closed(useful, with.get(), cursor, place.before);
+    closed = !is_blank(std::string_view(useful).substr(kept.size()));
+    if (closed) useful = without_trailing_blanks(kept);
   }
-  return with_line_endings(text.line_ending(cursor), useful);
+  return {with_line_endings(text.line_ending(cursor), useful), closed};
 }
 
 }  // namespace hearth::lsp

@@ -55,10 +55,15 @@ bool stays_on_line(std::string_view before, std::string_view after);
 std::string useful_completion(std::string_view generated, bool cut_short,
                               const CompletionPlace& place);
 
+struct FittedCompletion {
+  std::string text;
+  bool closed = false;  // its node closes there, and more was generated behind that
+};
+
 // The same for the place `cursor` of a document, by its syntax where it has a tree, up to where the
 // node closes that it belongs to, and with the document's line endings. Parses: call it off the
 // server's thread.
-std::string fitted_completion(std::string_view generated, bool cut_short, const Syntax& syntax,
-                              const SnapshotPtr& snapshot, Byte cursor);
+FittedCompletion fitted_completion(std::string_view generated, bool cut_short, const Syntax& syntax,
+                                   const SnapshotPtr& snapshot, Byte cursor);
 
 }  // namespace hearth::lsp

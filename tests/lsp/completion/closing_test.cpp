@@ -19,7 +19,8 @@ std::string fitted(const std::string& language, std::string text, std::string_vi
   REQUIRE(cursor != std::string::npos);
   text.erase(cursor, 1);
   return fitted_completion(generated, false, Syntax(timeout),
-                           snapshot("file:///some", std::move(text), language), Byte{cursor});
+                           snapshot("file:///some", std::move(text), language), Byte{cursor})
+      .text;
 }
 
 struct Case {

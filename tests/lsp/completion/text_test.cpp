@@ -27,7 +27,8 @@ std::string in_document(const std::string& language, std::string text, std::stri
   text.erase(cursor, 1);
   const Syntax syntax(timeout);
   return fitted_completion(generated, cut_short, syntax,
-                           snapshot("file:///some", std::move(text), language), Byte{cursor});
+                           snapshot("file:///some", std::move(text), language), Byte{cursor})
+      .text;
 }
 
 // By text alone and, where that is a language, by its tree.
