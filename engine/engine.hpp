@@ -34,12 +34,12 @@
 
 namespace hearth::engine {
 
-struct Model;           // engine/forward/model.hpp: the weights
-struct Executor;        // engine/forward/executor.hpp: the devices and the experts in their memory
-struct Chunk;           // engine/forward/forward.hpp: rows on their way through the layers
-class CacheWarmer;      // engine/experts/cache_warmer.hpp
-class CheckpointFiles;  // engine/checkpoint/digest.hpp: whether the files are what was loaded
-class PrefixCache;      // engine/prefix/cache.hpp: checkpoints that prompts go back to
+struct Model;            // engine/forward/model.hpp: the weights
+struct Executor;         // engine/forward/executor.hpp: the devices and the experts in their memory
+struct Chunk;            // engine/forward/forward.hpp: rows on their way through the layers
+class CacheMaintenance;  // engine/experts/maintenance.hpp: warm start, memory pressure
+class CheckpointFiles;   // engine/checkpoint/digest.hpp: whether the files are what was loaded
+class PrefixCache;       // engine/prefix/cache.hpp: checkpoints that prompts go back to
 enum class CheckpointKind : std::uint8_t;
 
 // A checkpoint, loaded: its weights, configuration and tokenizer. Nothing of it changes, nor can
@@ -141,7 +141,7 @@ class Runtime {
   MemoryPlan memory_;
   std::unique_ptr<CheckpointFiles> files_;
   std::unique_ptr<Executor> executor_;
-  std::unique_ptr<CacheWarmer> cache_warmer_;
+  std::unique_ptr<CacheMaintenance> maintenance_;
   std::unique_ptr<PrefixCache> prefixes_;
 };
 
@@ -199,7 +199,7 @@ class Session {
   // [vocab] after token `index` of the last decode.
   std::span<const float> decoded_logits(std::size_t index) const;
 
-  // How many guesses are worth a try, as far as this session's answers have shown.
+  // How many draft tokens are worth a try, as far as this session's answers have shown.
   DraftLength& draft_length() { return draft_length_; }
   // Tokens the checkpoint's MTP head would say after tokens() and `next`; empty without the head.
   std::vector<TokenId> draft(TokenId next, int count);
@@ -247,11 +247,11 @@ struct GenerationRequest {
   std::int64_t thinking_budget = 2048;
 };
 
-// What guesses did.
+// What speculation did.
 struct DecodeCounts {
   std::uint64_t passes = 0;    // over the layers
   std::uint64_t tokens = 0;    // that came of them
-  std::uint64_t drafted = 0;   // tokens that were guessed and verified
+  std::uint64_t drafted = 0;   // draft tokens that were verified
   std::uint64_t accepted = 0;  // of them, right
 };
 
@@ -262,7 +262,7 @@ class Generation {
   Generation(Session& session, GenerationRequest request);
 
   // Going back to what is known of the prompt, a piece of prefill, or one pass over the layers: a
-  // token, or several where guesses came true. done: see reason(). interrupted: call again to go
+  // token, or several where drafts were accepted. done: see reason(). interrupted: call again to go
   // on.
   Progress step(const std::atomic<bool>* interrupt);
   // Text that became visible since the last call.

@@ -25,16 +25,16 @@ namespace hearth::engine {
 enum class ShortlistUse : std::uint8_t { automatic, always, off };
 
 // Whether the MTP head is loaded where the checkpoint has one. It pays where all experts, its own
-// among them, fit in memory: guesses that must wait for the disk cost about what they bring, and
-// the head follows every token, guessed from or not.
+// among them, fit in memory: drafts that must wait for the disk cost about what they bring, and
+// the head follows every token, drafted from or not.
 enum class MtpUse : std::uint8_t { off, where_it_pays, always };
 
-// How the experts are kept (see cache.hpp and cache_warmer.hpp).
+// How the experts are kept (see cache.hpp and maintenance.hpp).
 struct ExpertOptions {
   std::optional<ReaderKind> reader;  // empty: the best that works
   PolicyKind policy = PolicyKind::lrfu;
-  // Whether decoding may read experts before they are certain to be needed, as long as most guesses
-  // are right.
+  // Whether decoding may read experts before they are certain to be needed, as long as most of them
+  // are used.
   bool prefetch = true;
   bool yield_memory = false;  // give some back while the system is short of it
   // Directory that keeps recent routing for a warm start, a file for each checkpoint; empty: none.
@@ -70,7 +70,7 @@ struct EngineOptions {
   std::function<void(const std::string&)> note;  // for the log, from any thread
   MtpUse mtp = MtpUse::off;
   ShortlistUse shortlist = ShortlistUse::automatic;
-  // Guessed tokens that a pass verifies at most; each costs a state (about 74 MiB at 80B). 0: none.
+  // Draft tokens that a pass verifies at most; each costs a state (about 74 MiB at 80B). 0: none.
   std::size_t drafts = 8;
 
   // Prefix checkpoints, which all sessions share: at 80B about 74 MiB each, and 48 KiB a token.

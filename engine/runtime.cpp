@@ -11,7 +11,7 @@
 #include "engine/checkpoint/digest.hpp"
 #include "engine/checkpoint/safetensors.hpp"
 #include "engine/engine.hpp"
-#include "engine/experts/cache_warmer.hpp"
+#include "engine/experts/maintenance.hpp"
 #include "engine/forward/executor.hpp"
 #include "engine/forward/forward.hpp"
 #include "engine/forward/model.hpp"
@@ -240,17 +240,17 @@ void Runtime::start_experts() {
       std::make_unique<ExpertCache>(store, model.tensors->files(), std::move(cache));
   memory_.experts = executor_->experts->status().budget_bytes;
 
-  CacheWarmerOptions warmer;
+  MaintenanceOptions maintenance;
   if (!wanted.history.empty()) {
     std::ostringstream name;
     name << "routing-" << std::hex << std::setw(16) << std::setfill('0') << engine_.fingerprint();
-    warmer.history = wanted.history / name.str();
+    maintenance.history = wanted.history / name.str();
   }
-  warmer.fingerprint = engine_.fingerprint();
-  warmer.budget_bytes = memory_.experts;
-  warmer.yield_memory = wanted.yield_memory;
-  warmer.note = options.note;
-  cache_warmer_ = std::make_unique<CacheWarmer>(*executor_->experts, std::move(warmer));
+  maintenance.fingerprint = engine_.fingerprint();
+  maintenance.budget_bytes = memory_.experts;
+  maintenance.yield_memory = wanted.yield_memory;
+  maintenance.note = options.note;
+  maintenance_ = std::make_unique<CacheMaintenance>(*executor_->experts, std::move(maintenance));
 }
 
 kernels::Backend& Runtime::backend() {

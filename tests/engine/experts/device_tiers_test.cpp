@@ -18,7 +18,7 @@
 
 #include "engine/engine.hpp"
 #include "engine/experts/cache.hpp"
-#include "engine/experts/cache_warmer.hpp"
+#include "engine/experts/routing_history.hpp"
 #include "engine/forward/executor.hpp"
 #include "engine/forward/model.hpp"
 #include "tests/engine/files.hpp"

@@ -15,7 +15,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/experts/cache_warmer.hpp"
+#include "engine/experts/routing_history.hpp"
 #include "tests/engine/files.hpp"
 
 namespace {

@@ -6,7 +6,8 @@
 #include <string>
 
 #include "engine/engine.hpp"
-#include "engine/experts/cache_warmer.hpp"
+#include "engine/experts/memory_monitor.hpp"
+#include "engine/experts/routing_history.hpp"
 #include "engine/support/memory.hpp"
 #include "tests/engine/files.hpp"
 

@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "engine/experts/cache.hpp"
-#include "engine/experts/cache_warmer.hpp"
+#include "engine/experts/maintenance.hpp"
 #include "engine/experts/store.hpp"
 #include "tests/engine/files.hpp"
 
@@ -61,8 +61,8 @@ struct Stage {
     std::filesystem::rename(system.path() / "proc/meminfo.new", system.path() / "proc/meminfo");
   }
 
-  CacheWarmerOptions options() {
-    CacheWarmerOptions made;
+  MaintenanceOptions options() {
+    MaintenanceOptions made;
     made.budget_bytes = 12 * store->slot_bytes();
     made.yield_memory = true;
     made.system = system.path();
@@ -102,9 +102,9 @@ void let_time_pass() {
 
 TEST_CASE("memory is given back on pressure, taken again with use, and not looked at in between") {
   Stage stage;
-  CacheWarmer warmer(*stage.cache, stage.options());
+  CacheMaintenance maintenance(*stage.cache, stage.options());
   let_time_pass();
-  CHECK(warmer.looks() == 0);
+  CHECK(maintenance.looks() == 0);
 
   stage.set_available(100'000);
   stage.press();
@@ -113,47 +113,47 @@ TEST_CASE("memory is given back on pressure, taken again with use, and not looke
         std::vector<std::string>{"memory is short: the expert cache gives some back"});
   stage.set_available(16'000'000);
   let_time_pass();
-  CHECK(warmer.looks() == 1);
+  CHECK(maintenance.looks() == 1);
   CHECK(stage.cache->status().slots == ExpertCache::min_slots);
 
   stage.use(3);
   REQUIRE(soon([&] { return stage.cache->status().slots == 12; }));
   std::uint64_t before = 0;  // it sleeps again once nothing is used
   CHECK(soon([&] {
-    before = warmer.looks();
+    before = maintenance.looks();
     let_time_pass();
-    return warmer.looks() == before;
+    return maintenance.looks() == before;
   }));
   stage.use(4);
-  CHECK(soon([&] { return warmer.looks() > before; }));
+  CHECK(soon([&] { return maintenance.looks() > before; }));
 }
 
 TEST_CASE("where the kernel does not tell of pressure, memory is looked at every ten seconds") {
   const bool is_long = std::getenv("HEARTH_LONG") != nullptr;
   Stage stage;
-  CacheWarmerOptions options = stage.options();
+  MaintenanceOptions options = stage.options();
   options.signal = [] { return PressureSignal{}; };
-  CacheWarmer warmer(*stage.cache, std::move(options));
+  CacheMaintenance maintenance(*stage.cache, std::move(options));
   let_time_pass();
-  CHECK(warmer.looks() == 0);
+  CHECK(maintenance.looks() == 0);
   if (!is_long) {
     MESSAGE("the rest is skipped: HEARTH_LONG is not set");
     return;
   }
   stage.set_available(100'000);
   CHECK(soon([&] { return stage.cache->status().slots == ExpertCache::min_slots; }));
-  CHECK(warmer.looks() == 1);
+  CHECK(maintenance.looks() == 1);
 }
 
-TEST_CASE("a cache warmer that may not give memory back does not look at all") {
+TEST_CASE("maintenance that may not give memory back does not look at all") {
   Stage stage;
-  CacheWarmerOptions options = stage.options();
+  MaintenanceOptions options = stage.options();
   options.yield_memory = false;
-  CacheWarmer warmer(*stage.cache, std::move(options));
+  CacheMaintenance maintenance(*stage.cache, std::move(options));
   stage.set_available(100'000);
   stage.press();
   let_time_pass();
-  CHECK(warmer.looks() == 0);
+  CHECK(maintenance.looks() == 0);
   CHECK(stage.cache->status().slots == 12);
 }
 
