@@ -135,11 +135,11 @@ Generation::Drafts Generation::draft() {
   const std::size_t max =
       std::min(engine.options().drafts, static_cast<std::size_t>(std::max<std::int64_t>(room, 0)));
   DraftLength& length = session_->draft_length();
-  PromptLookup::Guess guess = lookup_.guess(max);
-  if (!guess.tokens.empty()) {
-    drafts.source = guess.source();
-    guess.tokens.resize(std::min(guess.tokens.size(), length.choose(drafts.source)));
-    drafts.tokens = std::move(guess.tokens);
+  PromptLookup::Draft copied = lookup_.draft(max);
+  if (!copied.tokens.empty()) {
+    drafts.source = copied.source();
+    copied.tokens.resize(std::min(copied.tokens.size(), length.choose(drafts.source)));
+    drafts.tokens = std::move(copied.tokens);
   } else if (max > 0 && engine.model().mtp) {
     drafts.source = DraftLength::Source::mtp;
     const std::size_t count = std::min(max, length.choose(drafts.source));
@@ -149,7 +149,7 @@ Generation::Drafts Generation::draft() {
 }
 
 // One pass over the pending token and what may follow it. Every row is sampled as if it were alone;
-// rows behind the first wrong guess are taken back.
+// rows behind the first wrong draft token are taken back.
 Progress Generation::decode(const std::atomic<bool>* interrupt) {
   const auto began = std::chrono::steady_clock::now();
   const Drafts drafts = draft();

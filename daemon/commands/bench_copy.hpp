@@ -19,7 +19,7 @@ struct CopyBench {
 // What computes, and what there is to say of it: a line each.
 std::string show_engine(const engine::Engine& engine);
 
-// Writes the copy with the embedded checkpoint, then the same tokens with the given one, guessing
+// Writes the copy with the embedded checkpoint, then the same tokens with the given one, drafting
 // and one by one. An exit code; throws Error.
 int bench_copy(const CopyBench& bench);
 

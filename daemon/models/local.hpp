@@ -38,7 +38,7 @@ struct ModelStatus {
   engine::ExpertStatus experts;
   std::int64_t context = 0;
   lsp::FimOrder fim_order = lsp::FimOrder::prefix_first;
-  std::size_t drafts = 0;  // guesses that a pass verifies at most
+  std::size_t drafts = 0;  // draft tokens that a pass verifies at most
   bool mtp = false;        // whether the MTP head makes some of them
   // Counted since the start:
   std::uint64_t requests = 0;
@@ -48,7 +48,7 @@ struct ModelStatus {
   std::uint64_t prompt_tokens = 0;    // asked for
   std::uint64_t cached_tokens = 0;    // of them, not computed again
   std::uint64_t answer_tokens = 0;    // written
-  engine::DecodeCounts decoded;       // how, guesses included
+  engine::DecodeCounts decoded;       // how, draft tokens included
   std::uint64_t tokens_computed = 0;  // rows that went through all layers
   std::uint64_t steps = 0;            // pieces of work, interrupted ones too
   // Now:

@@ -10,10 +10,10 @@ namespace {
 
 constexpr std::size_t longest_match = 32;  // a longer one says no more
 constexpr std::size_t long_match = 8;
-// In what is remembered of past passes; those over one row are rare where guesses come true.
+// In what is remembered of past passes; those over one row are rare where drafts are accepted.
 constexpr double weight_of_new = 0.15;
 constexpr double weight_of_one = 0.3;
-constexpr std::uint64_t probe_every = 24;    // turns without a guess
+constexpr std::uint64_t probe_every = 24;    // turns without a draft
 constexpr std::uint64_t measure_every = 32;  // passes over several rows
 // Before it was measured: a row more costs this share of a pass.
 constexpr double usual_share = 0.35;
@@ -24,7 +24,7 @@ double blend(double old, double now, double weight = weight_of_new) {
 
 }  // namespace
 
-DraftSource PromptLookup::Guess::source() const {
+DraftSource PromptLookup::Draft::source() const {
   return matched >= long_match ? DraftSource::long_match : DraftSource::short_match;
 }
 
@@ -48,8 +48,8 @@ void PromptLookup::append(std::span<const TokenId> tokens) {
   }
 }
 
-PromptLookup::Guess PromptLookup::guess(std::size_t count) const {
-  Guess best;
+PromptLookup::Draft PromptLookup::draft(std::size_t count) const {
+  Draft best;
   if (count == 0 || tokens_.size() < min_match) return best;
   const auto found = places_.find(hash(std::span(tokens_).last(min_match)));
   if (found == places_.end()) return best;

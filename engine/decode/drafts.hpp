@@ -1,5 +1,5 @@
 // Draft tokens, and how many are worth a try. A draft only costs time when it
-// is wrong: every guess is verified by the model.
+// is wrong: every draft token is verified by the model.
 #pragma once
 
 #include <array>
@@ -13,15 +13,15 @@
 
 namespace hearth::engine {
 
-// Guesses with different prospects, which are judged apart.
+// Drafts with different prospects, which are judged apart.
 enum class DraftSource : std::uint8_t { short_match, long_match, mtp };
 
 // Copies from what was said before: finds where the last tokens occurred before, in the prompt or
-// in the answer, and guesses that the same follows. Strong where code is rewritten with few
+// in the answer, and drafts what followed there. Strong where code is rewritten with few
 // changes.
 class PromptLookup {
  public:
-  struct Guess {
+  struct Draft {
     std::vector<TokenId> tokens;
     std::size_t matched = 0;  // how many of the last tokens match there
     DraftSource source() const;
@@ -30,7 +30,7 @@ class PromptLookup {
   void append(std::span<const TokenId> tokens);
   std::size_t size() const { return tokens_.size(); }
   // At most `count` tokens; empty where the last `min_match` never occurred together before.
-  Guess guess(std::size_t count) const;
+  Draft draft(std::size_t count) const;
 
   static constexpr std::size_t min_match = 3;
 
@@ -46,19 +46,19 @@ class PromptLookup {
   std::unordered_map<std::uint64_t, Places> places_;
 };
 
-// How many guessed tokens to verify: as many as promise the most tokens a second, from how often
-// guesses came true lately and what a pass over one row and over several takes.
+// How many draft tokens to verify: as many as promise the most tokens a second, from how often
+// drafts were accepted lately and what a pass over one row and over several takes.
 class DraftLength {
  public:
   using Source = DraftSource;
 
   explicit DraftLength(std::size_t max) : max_(max) {}
 
-  // 0: not worth it, or time to see again what a pass without guesses takes. Now and then 1 where
+  // 0: not worth it, or time to see again what a pass without drafts takes. Now and then 1 where
   // it is not worth it, to notice when it has become so.
   std::size_t choose(Source source);
-  // A pass over 1 + `drafted` rows took `seconds`; the first `accepted` guesses were right. What
-  // making the guesses took counts.
+  // A pass over 1 + `drafted` rows took `seconds`; the first `accepted` drafts were right. What
+  // making the drafts took counts.
   void record(Source source, std::size_t drafted, std::size_t accepted, double seconds);
 
   // Tokens a second that a pass over 1 + drafted rows promises, per token a second without.
@@ -66,10 +66,10 @@ class DraftLength {
 
  private:
   struct Prospects {
-    double right = 0;            // chance that a guess is right
+    double right = 0;            // chance that a draft token is right
     double more = 0;             // seconds of each row more
     std::uint64_t measured = 0;  // passes that `more` comes from
-    std::uint64_t turns = 0;     // times that there was a guess
+    std::uint64_t turns = 0;     // times that there was a draft
   };
 
   std::size_t max_;

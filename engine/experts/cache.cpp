@@ -78,7 +78,7 @@ void ExpertCache::begin(LayerId layer, std::span<const ExpertId> experts, Pass p
   for (const ExpertId expert : experts) {
     const Key key = store_.key(layer, expert);
     count_use(key, pass == Pass::decode ? 1 : prefill_use);
-    const Place place = find(key);
+    const SlotRef place = find(key);
     if (place.slot < 0) {
       ++status_.misses;
       request_.missing.push_back(expert);
@@ -111,7 +111,7 @@ void ExpertCache::end() {
     const Lock lock(mutex_);
     unread = !request_.waiting.empty() || !request_.missing.empty();
     for (const Request::Waiting& each : request_.waiting) unpin(each.place);
-    for (const Place place : request_.lent) unpin(place);
+    for (const SlotRef place : request_.lent) unpin(place);
     request_.waiting.clear();
     request_.missing.clear();
     request_.lent.clear();
@@ -128,7 +128,7 @@ void ExpertCache::begin_demanded() {
          (!prefill || streamed_ < pool_.window())) {
     const ExpertId expert = request_.missing.front();
     const Key key = store_.key(request_.layer, expert);
-    Place place = find(key);
+    SlotRef place = find(key);
     if (place.slot < 0) {  // else somebody has begun to read it meanwhile
       const std::optional<int> taken = pool_.take(request_.pass, request_.layer.value);
       if (!taken) return;
@@ -145,7 +145,7 @@ void ExpertCache::begin_demanded() {
   }
 }
 
-void ExpertCache::wait_for(ExpertId expert, Place place, bool streamed) {
+void ExpertCache::wait_for(ExpertId expert, SlotRef place, bool streamed) {
   request_.waiting.push_back({expert, place});
   Slot& slot = slot_at(place);
   ++slot.pins;
@@ -203,7 +203,7 @@ void ExpertCache::take_ready(std::vector<Lease>& ready) {
 void ExpertCache::release(std::span<const Lease> leases) {
   const Lock lock(mutex_);
   for (const Lease& lease : leases) {
-    const Place place{lease.device, lease.slot};
+    const SlotRef place{lease.device, lease.slot};
     const auto mine = std::ranges::find(request_.lent, place);
     if (mine == request_.lent.end()) continue;
     *mine = request_.lent.back();
@@ -213,7 +213,7 @@ void ExpertCache::release(std::span<const Lease> leases) {
   pump_reads_if_possible();
 }
 
-void ExpertCache::unpin(Place place) {
+void ExpertCache::unpin(SlotRef place) {
   Slot& slot = slot_at(place);
   if (--slot.pins > 0) return;
   if (std::exchange(slot.streamed, false)) --streamed_;
@@ -336,7 +336,7 @@ void ExpertCache::give_up(int index, std::string error) noexcept {
 }
 
 // A slot whose content is not to be used. Whoever waits for it hears the error.
-void ExpertCache::drop(Place place, std::string error) noexcept {
+void ExpertCache::drop(SlotRef place, std::string error) noexcept {
   SlotPool& slots = pool(place.device);
   Slot& slot = slots.at(place.slot);
   const int pins = slot.pins;
@@ -390,7 +390,7 @@ void ExpertCache::issue_warm_reads() {
   // They were read most useful first, so a policy that goes by time would give up the best first.
   const std::vector<Key> warmed = loader_.take_warmed();
   for (std::size_t i = warmed.size(); i-- > 0;) {
-    const Place place = find(warmed[i]);
+    const SlotRef place = find(warmed[i]);
     if (place.slot >= 0 && !slot_at(place).scanned) policy_->used(warmed[i]);
   }
 }

@@ -80,7 +80,7 @@ class ExpertCache final : private Leases {
       throw;
     }
   }
-  // Whether to guess what decoding will want of a layer, and have it read.
+  // Whether to predict what decoding will want of a layer, and have it read.
   bool prefetch_pays();
   // These may be wanted soon: reads what is missing while nothing else is read.
   void prefetch(LayerId layer, std::span<const ExpertId> experts);
@@ -113,10 +113,10 @@ class ExpertCache final : private Leases {
   using Key = ExpertStore::Key;
 
   // A slot of a pool: of the host's, 0, or of a device's.
-  struct Place {
+  struct SlotRef {
     std::size_t device = 0;
     int slot = -1;
-    bool operator==(const Place&) const = default;
+    bool operator==(const SlotRef&) const = default;
   };
 
   // Copies under way between the host and a device.
@@ -132,7 +132,7 @@ class ExpertCache final : private Leases {
   struct Request {
     struct Waiting {
       ExpertId expert;
-      Place place;
+      SlotRef place;
     };
     bool interrupted() const {
       return interrupt != nullptr && interrupt->load(std::memory_order_relaxed);
@@ -144,7 +144,7 @@ class ExpertCache final : private Leases {
     const std::atomic<bool>* interrupt = nullptr;
     std::vector<Waiting> waiting;  // resident or on their way; pinned
     std::deque<ExpertId> missing;  // without a slot yet
-    std::vector<Place> lent;       // of the leases handed out; pinned
+    std::vector<SlotRef> lent;     // of the leases handed out; pinned
   };
 
   // Of the open request.
@@ -155,8 +155,8 @@ class ExpertCache final : private Leases {
              const std::atomic<bool>* interrupt);
   void end();  // once or more
   void begin_demanded() HEARTH_REQUIRES(mutex_);
-  void wait_for(ExpertId expert, Place place, bool streamed) HEARTH_REQUIRES(mutex_);
-  void unpin(Place place) HEARTH_REQUIRES(mutex_);
+  void wait_for(ExpertId expert, SlotRef place, bool streamed) HEARTH_REQUIRES(mutex_);
+  void unpin(SlotRef place) HEARTH_REQUIRES(mutex_);
   void take_ready(std::vector<Lease>& ready) HEARTH_REQUIRES(mutex_);
 
   void pump_reads() HEARTH_REQUIRES(mutex_);
@@ -165,7 +165,7 @@ class ExpertCache final : private Leases {
   void load(int slot, Key key, Urgency urgency) HEARTH_REQUIRES(mutex_);
   void load_again(int slot) noexcept HEARTH_REQUIRES(mutex_);
   void give_up(int slot, std::string error) noexcept HEARTH_REQUIRES(mutex_);
-  void drop(Place place, std::string error) noexcept HEARTH_REQUIRES(mutex_);
+  void drop(SlotRef place, std::string error) noexcept HEARTH_REQUIRES(mutex_);
   void issue_warm_reads() HEARTH_REQUIRES(mutex_);
   void issue_warm_reads_if_possible() noexcept HEARTH_REQUIRES(mutex_);
   void count_use(Key key, float uses) HEARTH_REQUIRES(mutex_);
@@ -182,11 +182,11 @@ class ExpertCache final : private Leases {
   bool end_moves(bool wait) HEARTH_REQUIRES(mutex_);
   bool book_moves(bool wait) HEARTH_REQUIRES(mutex_);
   void abandon_moves() noexcept;
-  Place find(Key key) const HEARTH_REQUIRES(mutex_);
+  SlotRef find(Key key) const HEARTH_REQUIRES(mutex_);
   SlotPool& pool(std::size_t device) HEARTH_REQUIRES(mutex_) {
     return device == 0 ? pool_ : devices_[device - 1]->slots;
   }
-  Slot& slot_at(Place place) HEARTH_REQUIRES(mutex_) { return pool(place.device).at(place.slot); }
+  Slot& slot_at(SlotRef place) HEARTH_REQUIRES(mutex_) { return pool(place.device).at(place.slot); }
   int layer_of(Key key) const { return key / store_.experts_per_layer(); }
 
   const ExpertStore& store_;

@@ -42,7 +42,7 @@ void ExpertCache::add_device(const DeviceSlots& wanted) {
   }
 }
 
-ExpertCache::Place ExpertCache::find(Key key) const {
+ExpertCache::SlotRef ExpertCache::find(Key key) const {
   if (const int slot = pool_.find(key); slot >= 0) return {0, slot};
   for (std::size_t i = 0; i < devices_.size(); ++i) {
     if (const int slot = devices_[i]->slots.find(key); slot >= 0) return {i + 1, slot};
@@ -86,7 +86,7 @@ void ExpertCache::promote_warmed() {
   if (!moves_.empty()) return;  // those of an earlier step go first
   for (std::size_t left = warm_moves_per_step; left > 0 && !to_promote_.empty();) {
     const Key key = to_promote_.front();
-    const Place place = find(key);
+    const SlotRef place = find(key);
     const bool to_come =
         place.slot < 0 ? loader_.will_warm(key) : slot_at(place).state == SlotState::loading;
     if (to_come) return;

@@ -5,13 +5,13 @@
 
 namespace hearth::engine {
 
-// Counts how many of the experts that were read on a guess were then asked for. A right guess
-// spares at most the wait for one read; a wrong one keeps the disk busy for as long and takes the
-// place of another expert. So guesses pay while half of them are right. Not thread-safe.
+// Counts how many of the experts that were prefetched were then asked for. A useful prefetch
+// spares at most the wait for one read; a useless one keeps the disk busy for as long and takes the
+// place of another expert. So prefetching pays while half of it is useful. Not thread-safe.
 class PrefetchThrottle {
  public:
-  // Whether to guess once more. Where it does not pay, now and then all the same, to notice when it
-  // does again.
+  // Whether to prefetch once more. Where it does not pay, now and then all the same, to notice when
+  // it does again.
   bool pays() {
     if (2 * right_ >= read_ || read_ < min_samples) return true;
     return ++asked_ % probe_interval == 0;

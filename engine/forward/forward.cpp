@@ -216,12 +216,12 @@ bool mixer_half(const Block& whole, Executor& executor, const Layer& layer, Stat
   block.backend.begin(interrupt);
   if (chunk.form == kernels::DeltaForm::step && executor.experts->prefetch_pays()) {
     // The experts' router, applied before its time, is right about most of them.
-    const Routing guess =
+    const Routing predicted =
         route(block, layer.moe.gate, block.norm(x, layer.post_attention_layernorm));
     if (!block.backend.finish()) return false;
     std::vector<ExpertId> experts;
-    experts.reserve(guess.experts.size());
-    for (const std::int32_t expert : guess.experts) experts.push_back(ExpertId{expert});
+    experts.reserve(predicted.experts.size());
+    for (const std::int32_t expert : predicted.experts) experts.push_back(ExpertId{expert});
     executor.experts->prefetch(layer.id, experts);
     block.backend.begin(interrupt);
   }

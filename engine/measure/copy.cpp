@@ -17,19 +17,19 @@ TokenId likeliest(std::span<const float> logits) {
 }
 
 // What may follow, as Generation has it: judged apart by how long the match is.
-std::vector<TokenId> guesses(const PromptLookup& lookup, DraftLength& length, std::size_t max,
-                             DraftLength::Source& source) {
-  PromptLookup::Guess guess = lookup.guess(max);
-  if (guess.tokens.empty()) return {};
-  source = guess.source();
-  guess.tokens.resize(std::min(guess.tokens.size(), length.choose(source)));
-  return std::move(guess.tokens);
+std::vector<TokenId> draft_tokens(const PromptLookup& lookup, DraftLength& length, std::size_t max,
+                                  DraftLength::Source& source) {
+  PromptLookup::Draft draft = lookup.draft(max);
+  if (draft.tokens.empty()) return {};
+  source = draft.source();
+  draft.tokens.resize(std::min(draft.tokens.size(), length.choose(source)));
+  return std::move(draft.tokens);
 }
 
 }  // namespace
 
 CopyRun teacher_forced_run(Session& session, std::span<const TokenId> prompt,
-                           std::span<const TokenId> text, bool guess,
+                           std::span<const TokenId> text, bool speculate,
                            const std::atomic<bool>* interrupt) {
   CopyRun run;
   session.sync(prompt);
@@ -39,7 +39,7 @@ CopyRun teacher_forced_run(Session& session, std::span<const TokenId> prompt,
   if (progress == Progress::interrupted) return run;
 
   session.want_logits(1, {});
-  const std::size_t max = guess ? session.engine().options().drafts : 0;
+  const std::size_t max = speculate ? session.engine().options().drafts : 0;
   DraftLength length(max);
   PromptLookup lookup;
   lookup.append(prompt);
@@ -48,9 +48,9 @@ CopyRun teacher_forced_run(Session& session, std::span<const TokenId> prompt,
   for (std::size_t at = 0; at + 1 < text.size();) {
     const auto pass_began = Clock::now();
     DraftLength::Source source = DraftLength::Source::short_match;
-    // The token behind the last guess that is right comes with its row.
+    // The token behind the last draft token that is right comes with its row.
     const std::vector<TokenId> drafted =
-        guesses(lookup, length, std::min(max, text.size() - at - 2), source);
+        draft_tokens(lookup, length, std::min(max, text.size() - at - 2), source);
     std::vector<TokenId> rows{text[at]};
     rows.insert(rows.end(), drafted.begin(), drafted.end());
     if (session.decode(rows, interrupt) == Progress::interrupted) return run;

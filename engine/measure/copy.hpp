@@ -1,5 +1,5 @@
-// Writing a text that is given, with the guesses that an answer's decoding makes or without: every
-// row is computed and the guesses that are right are those that agree with the text.
+// Writing a text that is given, with the drafts that an answer's decoding makes or without: every
+// row is computed and the drafts that are right are those that agree with the text.
 #pragma once
 
 #include <atomic>
@@ -11,7 +11,7 @@
 namespace hearth::engine {
 
 struct CopyRun {
-  // Guesses of one pass that were verified, and how many of them were right.
+  // Draft tokens of one pass that were verified, and how many of them were right.
   struct Pass {
     std::size_t drafted = 0;
     std::size_t accepted = 0;
@@ -22,10 +22,10 @@ struct CopyRun {
   double seconds = 0;      // of the passes, without the prompt
 };
 
-// Goes to the end of `prompt` and writes `text` behind it. Guesses come from prompt and text, as
+// Goes to the end of `prompt` and writes `text` behind it. Drafts come from prompt and text, as
 // many at a time as pay on this engine. Ends early when *interrupt becomes true.
 CopyRun teacher_forced_run(Session& session, std::span<const TokenId> prompt,
-                           std::span<const TokenId> text, bool guess,
+                           std::span<const TokenId> text, bool speculate,
                            const std::atomic<bool>* interrupt);
 
 }  // namespace hearth::engine

@@ -147,10 +147,10 @@ TEST_CASE("draft tokens and shortlisted logits change no answer; drafts save pas
       const std::string expected = run(alone);
       CHECK(alone.counts().passes + 1 >= alone.answer_tokens());
       Session other(ember());
-      Generation guessed(other, request);
-      CHECK(run(guessed) == expected);
-      CHECK(guessed.answer() == alone.answer());
-      CHECK(guessed.reason() == alone.reason());
+      Generation speculative(other, request);
+      CHECK(run(speculative) == expected);
+      CHECK(speculative.answer() == alone.answer());
+      CHECK(speculative.reason() == alone.reason());
       CHECK(one.tokens() == other.tokens());
       CHECK(std::ranges::equal(one.logits(), other.logits()));
       Session third(shortlist);
@@ -159,12 +159,12 @@ TEST_CASE("draft tokens and shortlisted logits change no answer; drafts save pas
       CHECK(shortlisted.answer() == alone.answer());
       CHECK(third.tokens() == one.tokens());
       CHECK(alone.counts().drafted == 0);
-      const DecodeCounts& counts = guessed.counts();
+      const DecodeCounts& counts = speculative.counts();
       CHECK(counts.accepted <= counts.drafted);
       CHECK(counts.tokens == counts.passes + counts.accepted);
-      CHECK(counts.tokens + 1 >= guessed.answer_tokens());
+      CHECK(counts.tokens + 1 >= speculative.answer_tokens());
       passes += counts.passes;
-      tokens += guessed.answer_tokens();
+      tokens += speculative.answer_tokens();
     }
   }
   CHECK(passes < tokens);
@@ -202,17 +202,17 @@ TEST_CASE("a thought that outlasts its budget is closed, and an answer follows")
   }
 }
 
-TEST_CASE("guesses change neither a thought nor what closes it") {
+TEST_CASE("drafts change neither a thought nor what closes it") {
   EngineOptions options;
   options.model = std::filesystem::path(HEARTH_SOURCE_DIR) / "engine/ember";
   options.drafts = 0;
   const auto plain = Runtime::load(options);
-  Session guessing(ember());
+  Session speculating(ember());
   Session alone(plain);
-  Generation guessed(guessing, thinking_request(40));
+  Generation speculative(speculating, thinking_request(40));
   Generation expected(alone, thinking_request(40));
-  CHECK(run(guessed) == run(expected));
-  CHECK(guessed.answer() == expected.answer());
+  CHECK(run(speculative) == run(expected));
+  CHECK(speculative.answer() == expected.answer());
 }
 
 TEST_CASE("where the model would stop in its thought, the thought is closed") {

@@ -1,4 +1,4 @@
-// Guesses of the next tokens: what is copied, and when it is worth it.
+// Drafts of the next tokens: what is copied, and when it is worth it.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -15,28 +15,28 @@ namespace {
 using namespace engine;
 using Source = DraftLength::Source;
 
-TEST_CASE("what stood behind the same tokens before is guessed again") {
+TEST_CASE("what stood behind the same tokens before is drafted again") {
   PromptLookup lookup;
   const std::vector<TokenId> before{1, 2, 3, 4, 5, 6, 7, 9, 3, 4, 5, 8};
   lookup.append(before);
-  CHECK(lookup.guess(4).tokens.empty());  // 4 5 8 is new
+  CHECK(lookup.draft(4).tokens.empty());  // 4 5 8 is new
   lookup.append(std::vector<TokenId>{2, 3, 4, 5});
-  const PromptLookup::Guess guess = lookup.guess(3);
-  CHECK(guess.matched == 4);  // 2 3 4 5, longer than 3 4 5
-  CHECK(guess.tokens == std::vector<TokenId>{6, 7, 9});
-  CHECK(lookup.guess(0).tokens.empty());
+  const PromptLookup::Draft draft = lookup.draft(3);
+  CHECK(draft.matched == 4);  // 2 3 4 5, longer than 3 4 5
+  CHECK(draft.tokens == std::vector<TokenId>{6, 7, 9});
+  CHECK(lookup.draft(0).tokens.empty());
 }
 
 TEST_CASE("of equally long matches the latest one counts, and a run goes on as a run") {
   PromptLookup lookup;
   lookup.append(std::vector<TokenId>{1, 2, 3, 10, 1, 2, 3, 11, 0, 1, 2, 3});
-  CHECK(lookup.guess(1).tokens == std::vector<TokenId>{11});
+  CHECK(lookup.draft(1).tokens == std::vector<TokenId>{11});
   PromptLookup run;
   run.append(std::vector<TokenId>{5, 5, 5, 5, 5});
-  CHECK(run.guess(4).tokens.front() == 5);
+  CHECK(run.draft(4).tokens.front() == 5);
 }
 
-TEST_CASE("a copied text with one change is guessed again soon behind the change") {
+TEST_CASE("a copied text with one change is drafted again soon behind the change") {
   std::vector<TokenId> text(60);
   std::iota(text.begin(), text.end(), 100);
   PromptLookup lookup;
@@ -45,8 +45,8 @@ TEST_CASE("a copied text with one change is guessed again soon behind the change
   std::size_t right = 0;
   for (std::size_t i = 0; i < text.size(); ++i) {
     const TokenId token = i == 30 ? 7 : text[i];
-    const PromptLookup::Guess guess = lookup.guess(1);
-    if (!guess.tokens.empty() && guess.tokens.front() == token) ++right;
+    const PromptLookup::Draft draft = lookup.draft(1);
+    if (!draft.tokens.empty() && draft.tokens.front() == token) ++right;
     lookup.append(std::span(&token, 1));
   }
   CHECK(right >= 60 - 2 * 4);
@@ -84,13 +84,13 @@ TEST_CASE("long drafts where they come true and rows are cheap, none where they 
   CHECK(off.choose(Source::long_match) == 0);
 }
 
-// A model whose passes and guesses are as a test says, in units of a pass over one row.
+// A model whose passes and drafts are as a test says, in units of a pass over one row.
 struct Model {
-  double right = 0;  // chance that a guess comes true
+  double right = 0;  // chance that a draft is accepted
   double row = 0;    // what a row more costs, of a pass
   std::mt19937 random{7};
 
-  // Writes `count` tokens, a guess before each of them; how long that took.
+  // Writes `count` tokens, a draft before each of them; how long that took.
   double write(DraftLength& length, Source source, std::size_t count) {
     std::bernoulli_distribution comes_true(right);
     double spent = 0;
@@ -107,7 +107,7 @@ struct Model {
   }
 };
 
-TEST_CASE("guesses cost next to nothing where they do not pay, and pay where they can") {
+TEST_CASE("drafts cost next to nothing where they do not pay, and pay where they can") {
   constexpr double tokens = 2000;
   for (const Source source : {Source::short_match, Source::long_match, Source::mtp}) {
     for (const double right : {0.0, 0.3, 0.6, 0.9}) {
@@ -130,7 +130,7 @@ TEST_CASE("guesses cost next to nothing where they do not pay, and pay where the
   }
 }
 
-TEST_CASE("what pays is noticed when it changes, also where every pass has guesses") {
+TEST_CASE("what pays is noticed when it changes, also where every pass has drafts") {
   DraftLength length(8);
   Model cheap{0.9, 0.1};
   CHECK(cheap.write(length, Source::mtp, 2000) < 2000 / 2.5);
@@ -144,7 +144,7 @@ TEST_CASE("what pays is noticed when it changes, also where every pass has guess
   CHECK(cheap.write(length, Source::mtp, 2000) < 2000 / 2.5);
 }
 
-TEST_CASE("what a guess of one source costs is not laid on another") {
+TEST_CASE("what a draft of one source costs is not laid on another") {
   DraftLength length(8);
   length.record(Source::mtp, 0, 0, 1.0);
   for (int i = 0; i < 20; ++i) {

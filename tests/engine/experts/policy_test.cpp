@@ -1,4 +1,4 @@
-// Cache policies, the traces they are compared on, and when guessing ahead pays.
+// Cache policies, the traces they are compared on, and when prefetching pays.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -102,8 +102,8 @@ TEST_CASE("lrfu gives up the least of all that may go, whatever came and went be
   }
 }
 
-TEST_CASE("guessing goes on while half of the guesses are right, and is tried again where not") {
-  const auto guess = [](PrefetchThrottle& throttle, int times, int right_of_four) {
+TEST_CASE("prefetching goes on while half of it is useful, and is tried again where not") {
+  const auto prefetch = [](PrefetchThrottle& throttle, int times, int right_of_four) {
     int made = 0;
     for (int i = 0; i < times; ++i) {
       if (!throttle.pays()) continue;
@@ -116,13 +116,13 @@ TEST_CASE("guessing goes on while half of the guesses are right, and is tried ag
     return made;
   };
   PrefetchThrottle good;
-  CHECK(guess(good, 10'000, 2) == 10'000);
+  CHECK(prefetch(good, 10'000, 2) == 10'000);
   PrefetchThrottle bad;
-  CHECK(guess(bad, 10'000, 1) < 200);
-  CHECK(guess(bad, 10'000, 1) > 100);
-  guess(bad, 100'000, 4);  // it has become good
-  CHECK(guess(bad, 10'000, 4) == 10'000);
-  CHECK(guess(good, 100'000, 0) < 2'500);
+  CHECK(prefetch(bad, 10'000, 1) < 200);
+  CHECK(prefetch(bad, 10'000, 1) > 100);
+  prefetch(bad, 100'000, 4);  // it has become good
+  CHECK(prefetch(bad, 10'000, 4) == 10'000);
+  CHECK(prefetch(good, 100'000, 0) < 2'500);
 }
 
 // Steps of a few experts, some far more often than others.
