@@ -9,6 +9,7 @@
 #include <functional>
 #include <optional>
 #include <system_error>
+#include <type_traits>
 #include <vector>
 
 #include "daemon/platform/byte_count.hpp"
@@ -62,22 +63,33 @@ Key path(const char* section, const char* name, const char* meaning, std::string
           [field](const Config& config) { return quoted(config.*field); }};
 }
 
-Key choice(const char* section, const char* name, const char* meaning, std::string Config::*field,
-           const std::vector<std::string>& choices) {
+// A word of the file, and what it stands for.
+template <class Value>
+struct Choice {
+  const char* word;
+  Value value;
+};
+
+template <class Value>
+Key choice(const char* section, const char* name, const char* meaning, Value Config::*field,
+           const std::vector<Choice<std::type_identity_t<Value>>>& choices) {
   return {section, name, meaning,
           [field, choices](Config& config, const toml::node& node) {
             const auto* value = node.as_string();
             std::string allowed;
-            for (const auto& each : choices) {
-              if (value != nullptr && value->get() == each) {
-                config.*field = each;
+            for (const auto& [word, meant] : choices) {
+              if (value != nullptr && value->get() == word) {
+                config.*field = meant;
                 return;
               }
-              allowed += (allowed.empty() ? "" : ", ") + quoted(each);
+              allowed += (allowed.empty() ? "" : ", ") + quoted(word);
             }
             throw Refused{"must be one of " + allowed};
           },
-          [field](const Config& config) { return quoted(config.*field); }};
+          [field, choices](const Config& config) {
+            const auto meant = [&](const auto& each) { return each.value == config.*field; };
+            return quoted(std::ranges::find_if(choices, meant)->word);
+          }};
 }
 
 Key number(const char* section, const char* name, const char* meaning, std::int64_t Config::*field,
@@ -217,9 +229,14 @@ const std::vector<Key>& keys() {
       number("model", "threads", "Threads that compute. 0: one per core.", &Config::model_threads,
              0, 1024),
       choice("model", "isa", "Instruction set of the kernels; \"auto\": the best of this machine.",
-             &Config::model_isa, {"auto", "scalar", "avx2", "avx512", "amx"}),
+             &Config::model_isa,
+             {{"auto", std::nullopt},
+              {"scalar", kernels::Isa::scalar},
+              {"avx2", kernels::Isa::avx2},
+              {"avx512", kernels::Isa::avx512},
+              {"amx", kernels::Isa::amx}}),
       choice("model", "kv", "Type of the attention cache: \"f16\" halves its memory, at some loss.",
-             &Config::model_kv, {"f32", "f16"}),
+             &Config::model_kv, {{"f32", engine::KvType::f32}, {"f16", engine::KvType::f16}}),
       number("model", "context",
              "Tokens of a prompt and its answer together, at most. 0: the model's own limit.",
              &Config::model_context, 0, 1 << 20),
@@ -249,12 +266,16 @@ const std::vector<Key>& keys() {
                "Do not persist a prefix that can be recomputed faster than this.",
                &Config::prefix_cache_min_recompute_time),
       choice("experts", "reader", "How experts are read from disk. \"auto\": the best that works.",
-             &Config::experts_reader, {"auto", "io_uring", "threads"}),
+             &Config::experts_reader,
+             {{"auto", std::nullopt},
+              {"io_uring", engine::ReaderKind::uring},
+              {"threads", engine::ReaderKind::threads}}),
       choice(
           "experts", "policy",
           "Which expert is evicted: \"lrfu\", the least recently and frequently used, or \"lru\",\n"
           "the least recently used.",
-          &Config::experts_policy, {"lru", "lrfu"}),
+          &Config::experts_policy,
+          {{"lru", engine::PolicyKind::lru}, {"lrfu", engine::PolicyKind::lrfu}}),
       flag("experts", "prefetch",
            "Read experts before they are certain to be needed, as long as most of them are used.",
            &Config::experts_prefetch),
@@ -265,7 +286,11 @@ const std::vector<Key>& keys() {
           "and\n"
           "the answer, and the checkpoint's MTP head where all experts, its own too, fit in\n"
           "memory. \"copy\": without the head. \"mtp\": always with it. \"off\": none.",
-          &Config::decode_speculate, {"auto", "copy", "mtp", "off"}),
+          &Config::decode_speculate,
+          {{"auto", Speculation::automatic},
+           {"copy", Speculation::copy},
+           {"mtp", Speculation::mtp},
+           {"off", Speculation::off}}),
       duration("inline", "hold",
                "How long an automatic completion may wait for its text, in editors that can wait.",
                &Config::inline_hold),
@@ -304,7 +329,12 @@ const std::vector<Key>& keys() {
                "The daemon exits after this long without an editor or a job. \"0s\": never.",
                &Config::idle_exit),
       choice("log", "level", "How much is logged; only \"trace\" logs text of documents.",
-             &Config::log_level, {"trace", "debug", "info", "warn", "error"}),
+             &Config::log_level,
+             {{"trace", "trace"},
+              {"debug", "debug"},
+              {"info", "info"},
+              {"warn", "warn"},
+              {"error", "error"}}),
   };
   return all;
 }

@@ -9,14 +9,24 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/options.hpp"
+
 namespace hearth::daemon {
+
+// Where the draft tokens of speculative decoding come from.
+enum class Speculation : std::uint8_t {
+  automatic,  // copies, and the MTP head where all experts fit in memory
+  copy,       // what stood in the prompt or the answer before
+  mtp,        // that, and always the MTP head
+  off,
+};
 
 struct Config {
   // [model]
   std::string model_path;          // absolute or ~/…; empty: HEARTH_MODEL, else the embedded one
   std::int64_t model_threads = 0;  // 0: one per core
-  std::string model_isa = "auto";
-  std::string model_kv = "f32";
+  std::optional<kernels::Isa> model_isa;  // empty: the best of this machine
+  engine::KvType model_kv = engine::KvType::f32;
   std::int64_t model_context = 0;  // 0: the model's own
   // [memory]
   std::optional<std::uint64_t> memory_experts;  // empty: worked out from what is free
@@ -29,11 +39,11 @@ struct Config {
   std::uint64_t prefix_cache_daily_write_limit = std::uint64_t{18} << 30;
   std::chrono::milliseconds prefix_cache_min_recompute_time{3'000};
   // [experts]
-  std::string experts_reader = "auto";
-  std::string experts_policy = "lrfu";
+  std::optional<engine::ReaderKind> experts_reader;  // empty: the best that works
+  engine::PolicyKind experts_policy = engine::PolicyKind::lrfu;
   bool experts_prefetch = true;
   // [decode]
-  std::string decode_speculate = "auto";
+  Speculation decode_speculate = Speculation::automatic;
   // [inline]
   std::chrono::milliseconds inline_hold{10'000};
   std::int64_t inline_max_tokens = 64;

@@ -1,15 +1,22 @@
-// The configuration's words and figures as the engine takes them.
+// The configuration as the engine takes it.
 #include "daemon/engine_options.hpp"
 
 #include <chrono>
-#include <string>
 
 namespace hearth::daemon {
 namespace {
 
-engine::MtpUse mtp_use(const std::string& speculate) {
-  if (speculate == "auto") return engine::MtpUse::where_it_pays;
-  return speculate == "mtp" ? engine::MtpUse::always : engine::MtpUse::off;
+engine::MtpUse mtp_use(Speculation speculate) {
+  switch (speculate) {
+    case Speculation::automatic:
+      return engine::MtpUse::where_it_pays;
+    case Speculation::mtp:
+      return engine::MtpUse::always;
+    case Speculation::copy:
+    case Speculation::off:
+      break;
+  }
+  return engine::MtpUse::off;
 }
 
 }  // namespace
@@ -19,16 +26,15 @@ engine::EngineOptions engine_options(const Config& config, const std::filesystem
   engine::EngineOptions options;
   options.model = model;
   options.host().threads = static_cast<int>(config.model_threads);
-  options.host().isa = kernels::parse_isa(config.model_isa);  // "auto": none of them
-  options.kv = config.model_kv == "f16" ? engine::KvType::f16 : engine::KvType::f32;
+  options.host().isa = config.model_isa;
+  options.kv = config.model_kv;
   options.context = config.model_context;
   options.mtp = mtp_use(config.decode_speculate);
-  if (config.decode_speculate == "off") options.drafts = 0;
+  if (config.decode_speculate == Speculation::off) options.drafts = 0;
   options.scratch = config.memory_scratch;
   options.host().expert_memory = config.memory_experts.value_or(0);
-  options.experts.reader = engine::parse_reader(config.experts_reader);
-  options.experts.policy =
-      engine::parse_policy(config.experts_policy).value_or(engine::PolicyKind::lrfu);
+  options.experts.reader = config.experts_reader;
+  options.experts.policy = config.experts_policy;
   options.experts.prefetch = config.experts_prefetch;
   options.experts.history = state;
   options.experts.yield_memory = true;

@@ -7,11 +7,11 @@ Hardware find_hardware(std::optional<kernels::Isa> forced) {
   Hardware hardware;
   for (const auto isa :
        {kernels::Isa::scalar, kernels::Isa::avx2, kernels::Isa::avx512, kernels::Isa::amx}) {
-    if (kernels::host_has(isa)) hardware.isas.emplace_back(kernels::name(isa));
+    if (kernels::host_has(isa)) hardware.isas.push_back(isa);
   }
   kernels::CpuChoice choice;
   kernels::open_cpu(1, forced, choice);
-  hardware.isa = kernels::name(choice.isa);
+  hardware.isa = choice.isa;
   hardware.cuda_devices = kernels::cuda_device_count();
   return hardware;
 }

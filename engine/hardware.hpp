@@ -2,7 +2,6 @@
 #pragma once
 
 #include <optional>
-#include <string>
 #include <vector>
 
 #include "kernels/ops.hpp"
@@ -10,8 +9,9 @@
 namespace hearth::engine {
 
 struct Hardware {
-  std::vector<std::string> isas;  // that the processor runs and this build has, the plainest first
-  std::string isa;                // what an Engine would compute with
+  // That the processor runs and this build has, the plainest first.
+  std::vector<kernels::Isa> isas;
+  kernels::Isa isa = kernels::Isa::scalar;  // what an Engine would compute with
   int cuda_devices = 0;
 };
 

@@ -109,12 +109,10 @@ void look_at_program(Examination& found) {
 }
 
 void look_at_processor(Examination& found, const Config& config) {
-  const auto forced =
-      config.model_isa == "auto" ? std::nullopt : kernels::parse_isa(config.model_isa);
-  const engine::Hardware hardware = engine::find_hardware(forced);
-  const std::string seen =
-      fmt::format("{}, {}", hardware.isa, show_count(std::thread::hardware_concurrency(), "core"));
-  if (hardware.isa == "scalar") {
+  const engine::Hardware hardware = engine::find_hardware(config.model_isa);
+  const std::string seen = fmt::format("{}, {}", kernels::name(hardware.isa),
+                                       show_count(std::thread::hardware_concurrency(), "core"));
+  if (hardware.isa == kernels::Isa::scalar) {
     found.warning("processor", seen, "Without AVX2 answers take several times as long.");
   } else {
     found.good("processor", seen);

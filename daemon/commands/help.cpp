@@ -26,7 +26,7 @@ using Json = nlohmann::ordered_json;
 // other commands to say.
 std::optional<kernels::Isa> configured_isa() {
   try {
-    return kernels::parse_isa(read_config(find_paths().config).model_isa);
+    return read_config(find_paths().config).model_isa;
   } catch (const Error&) {
     return std::nullopt;
   }
@@ -37,8 +37,8 @@ Json describe() {
   int devices = 0;
   try {
     const engine::Hardware hardware = engine::find_hardware(configured_isa());
-    isa["used"] = hardware.isa;
-    isa["available"] = hardware.isas;
+    isa["used"] = kernels::name(hardware.isa);
+    for (const kernels::Isa each : hardware.isas) isa["available"].push_back(kernels::name(each));
     devices = hardware.cuda_devices;
   } catch (const std::runtime_error& error) {
     isa["error"] = error.what();

@@ -414,20 +414,20 @@ TEST_CASE("a prompt read ahead costs nothing when it is asked for") {
 TEST_CASE("the status tells what speculation did, and none is made where it is off") {
   const std::filesystem::path model = HEARTH_SOURCE_DIR "/engine/ember";
   Config config;
-  for (const char* speculate : {"auto", "copy", "mtp", "off"}) {
-    CAPTURE(speculate);
+  for (const Speculation speculate :
+       {Speculation::automatic, Speculation::copy, Speculation::mtp, Speculation::off}) {
+    CAPTURE(static_cast<int>(speculate));
     config.decode_speculate = speculate;
     Stage stage(engine_options(config, model, {}));
     CHECK(stage.run(completion_prompt()).answer().finish == lsp::FinishReason::stop);
     const ModelStatus status = stage.model.status();
-    const std::string said = speculate;
-    CHECK(status.mtp == (said == "auto" || said == "mtp"));
-    CHECK((status.drafts > 0) == (said != "off"));
+    CHECK(status.mtp == (speculate == Speculation::automatic || speculate == Speculation::mtp));
+    CHECK((status.drafts > 0) == (speculate != Speculation::off));
     CHECK(status.decoded.passes > 0);
     CHECK(status.decoded.tokens == status.decoded.passes + status.decoded.accepted);
     CHECK(status.decoded.accepted <= status.decoded.drafted);
     if (status.mtp) CHECK(status.decoded.drafted > 0);
-    if (said == "off") CHECK(status.decoded.drafted == 0);
+    if (speculate == Speculation::off) CHECK(status.decoded.drafted == 0);
     const auto shown = to_json(status)["speculation"];
     CHECK(shown["passes"] == status.decoded.passes);
     CHECK(shown["accepted"] == status.decoded.accepted);
