@@ -22,6 +22,7 @@
 #include "daemon/platform/insist.hpp"
 #include "daemon/platform/job_numbers.hpp"
 #include "daemon/platform/lock.hpp"
+#include "daemon/platform/memory_reserve.hpp"
 #include "daemon/platform/private_directory.hpp"
 #include "daemon/platform/version.hpp"
 #include "daemon/prompt_files.hpp"
@@ -396,6 +397,7 @@ bool run_daemon(DaemonOptions options) {
   ::umask(0077);
   ::signal(SIGPIPE, SIG_IGN);
   ::signal(SIGXFSZ, SIG_IGN);  // a limit on a file's size is an error of its write
+  reserve_memory();
   make_private_directory(options.paths.runtime);
   const auto lock = DaemonLock::take(options.paths.lock());
   if (!lock) return false;

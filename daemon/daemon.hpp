@@ -9,13 +9,13 @@
 //               jobs, timers; all of lsp/       thread but at the daemon's end
 // background    a copy of what one task needs:  lsp::Host::background: work, and what follows on
 //  (a pool)     a snapshot, texts to count      the host's thread
-// computing     engine::Session, Generation,    Scheduler::submit, cancel, between_steps;
-//               PrefixCache, SessionPool, the   Engine's const methods that say "from any thread"
-//               Backend: all that computes
+// computing     engine::Runtime, Session,       Scheduler::submit, cancel, between_steps; a const
+//               Generation, SessionPool: all    Runtime to look at, and its Engine, which nothing
+//               that computes                   changes
 // kernel        pieces of one operation         kernels::Pool::run, which waits for them
 //  workers
 // readers       reads under way                 AsyncReader::submit; they tell the expert cache
-// warmer        the history of uses, memory     the expert cache, which is thread-safe
+// maintenance   the history of uses, memory     the expert cache, which is thread-safe
 //               that is given back
 // writer        files of prefix checkpoints     PrefixDisk's queue
 //
@@ -37,7 +37,8 @@
 //
 // What others wait for (a posted task, the next read, the next accept) is tried for a second where
 // there is no memory (insist.hpp). JSON values take memory in their destructors, too, which may not
-// throw: where that fails the process ends by SIGABRT, and its last line in the log says so.
+// throw: for those there is a reserve (platform/memory_reserve.hpp). Where it is not enough the
+// process ends by SIGABRT, and its last line in the log says so.
 #pragma once
 
 #include <filesystem>

@@ -13,6 +13,7 @@
 
 #include "daemon/platform/fatal_signal.hpp"
 #include "daemon/platform/insist.hpp"
+#include "daemon/platform/memory_reserve.hpp"
 #include "lsp/protocol/uri.hpp"
 #include "lsp/support/disk.hpp"
 #include "lsp/support/failure.hpp"
@@ -54,6 +55,7 @@ AsioHost::~AsioHost() {
 
 // Others wait for what is posted, on threads that nobody could tell: it is not lost.
 void AsioHost::post(std::function<void()> task) {
+  restore_memory_reserve();
   std::shared_ptr<std::function<void()>> kept;
   const bool posted = insist([&] {
     if (!kept) kept = std::make_shared<std::function<void()>>(std::move(task));

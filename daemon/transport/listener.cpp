@@ -23,6 +23,7 @@
 #include "daemon/platform/error.hpp"
 #include "daemon/platform/fd.hpp"
 #include "daemon/platform/insist.hpp"
+#include "daemon/platform/memory_reserve.hpp"
 #include "daemon/transport/socket.hpp"
 #include "lsp/protocol/message_size.hpp"
 #include "lsp/protocol/wire.hpp"
@@ -147,6 +148,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // Hands on one message a turn, so that other connections have theirs; then reads more. Whatever
   // comes out of a message, what follows it is read, or the connection closes.
   void continue_reading(std::size_t got = 0) {
+    restore_memory_reserve();
     try {
       if (got > 0) take(got);
       const bool more = ready() && hand_on() && ready();
