@@ -14,6 +14,7 @@
 #include "daemon/platform/files.hpp"
 #include "tests/temporary_directory.hpp"
 
+using namespace hearth;
 using namespace hearth::daemon;
 using std::chrono::milliseconds;
 
