@@ -36,6 +36,7 @@ constexpr std::array engine_faces{
     "engine/engine.hpp"sv,
     "engine/dummy/dummy.hpp"sv,
     "engine/hardware.hpp"sv,
+    "engine/options.hpp"sv,
     "engine/measure/measurements.hpp"sv,
     "engine/support/atomic_file.hpp"sv,
     "engine/support/mutex.hpp"sv,
