@@ -68,7 +68,8 @@ class QueueHost : public Host {
   TimerId last_timer_ = 0;
 };
 
-// Writes two pieces for every prompt.
+// Writes two pieces for every prompt: code in a block where a chat is asked, which may become an
+// edit.
 class EagerModel : public Model {
  public:
   explicit EagerModel(Host& host) : host_(host) {}
@@ -101,13 +102,16 @@ class EagerModel : public Model {
     estimate(std::move(prompt), std::move(done));
     return ++last_;
   }
-  GenerationId generate(Prompt, GenerateOptions, GenerationEvents events) override {
-    host_.post([events] {
+  GenerationId generate(Prompt prompt, GenerateOptions, GenerationEvents events) override {
+    const bool chat = prompt.kind == Prompt::Kind::chat;
+    const std::string first = chat ? "```python\ndef f(x):\n" : "a)\n";
+    const std::string second = chat ? "    return x + 1\n```\n" : "b";
+    host_.post([events, first, second] {
       if (events.on_progress) events.on_progress({});
-      if (events.on_text) events.on_text("a)\n");
-      if (events.on_text) events.on_text("b");
+      if (events.on_text) events.on_text(first);
+      if (events.on_text) events.on_text(second);
       Answer answer;
-      answer.text = "a)\nb";
+      answer.text = first + second;
       events.on_done(answer);
     });
     return ++last_;
