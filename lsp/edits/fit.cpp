@@ -73,46 +73,77 @@ std::unordered_set<std::string_view> set_of(const ShownLines& shown) {
   return set;
 }
 
-// The answer as the code was shown: without an indentation that all of its lines have, or all but
-// the first, where the model began in the middle of a line. Lines that were never indented as the
-// others (a preprocessor's) are left alone. Nothing: that can be read in two ways.
-std::optional<CodeLines> as_shown(std::span<const std::string_view> answer,
-                                  const ShownLines& shown) {
+CodeLines with_words(std::span<const std::string_view> lines) {
+  CodeLines result;
+  std::ranges::copy_if(lines, std::back_inserter(result), has_word);
+  return result;
+}
+
+// One way to read an answer's indentation, and how much of the code it has then.
+struct Reading {
+  CodeLines lines;
+  std::size_t score = 0;
+  bool doubtful = false;
+};
+
+// The answer as the code was shown, the likeliest reading first: without an indentation that all of
+// its lines have, or all but the first, where the model began in the middle of a line. Lines that
+// were never indented as the others (a preprocessor's) are left alone.
+std::vector<Reading> readings(std::span<const std::string_view> answer, const ShownLines& shown) {
   std::unordered_set<std::string_view> undented;
   for (std::size_t i = 0; shown.any_undented && i < shown.lines.size(); ++i) {
     if (!shown.dedented[i]) undented.insert(shown.lines[i]);
   }
+  const std::unordered_set<std::string_view> code = set_of(shown);
   const auto said = [&](std::string_view line) {
     return !is_blank(line) && !undented.contains(line);
   };
+  const auto reading = [&](std::size_t from, std::string_view left) {
+    Reading result{{answer.begin(), answer.end()}};
+    for (std::size_t i = from; i < answer.size(); ++i) {
+      std::string_view& line = result.lines[i];
+      if (said(line) && line.starts_with(left)) line.remove_prefix(left.size());
+    }
+    result.score = agreement(result.lines, code);
+    return result;
+  };
   CodeLines others;
   std::ranges::copy_if(answer, std::back_inserter(others), said);
-  std::string_view margin = common_indentation(others);
-  CodeLines lines(answer.begin(), answer.end());
-  auto first = lines.begin();
-  if (margin.empty() && !shown.outer.empty() && others.size() > 1 && !shown.lines.empty()) {
-    CodeLines rest;
-    std::ranges::copy_if(std::span(shown.lines).subspan(1), std::back_inserter(rest), said);
-    const std::string_view before = common_indentation(rest);
-    const std::string_view now = common_indentation(std::span(others).subspan(1));
-    if (now.size() == shown.outer.size() + before.size() && now.starts_with(shown.outer)) {
-      // Or is the code inside of something new, whose head is the first line?
-      const auto is_first = [&](std::string_view line) {
-        return trimmed(line) == trimmed(shown.lines.front());
-      };
-      const bool kept = is_first(others.front());
-      const bool inside = before.empty() && !kept;
-      if (inside && std::ranges::none_of(others, is_first)) return std::nullopt;
-      if (!inside) {
-        margin = shown.outer;
-        first = std::ranges::find_if(lines, said) + 1;
-      }
-    }
+  const std::string_view margin = common_indentation(others);
+  std::vector<Reading> all;
+  if (!margin.empty()) all.push_back(reading(0, margin));
+  all.push_back(reading(0, {}));
+  if (!margin.empty() || shown.outer.empty() || others.size() < 2 || shown.lines.empty()) {
+    return all;
   }
-  for (; first != lines.end(); ++first) {
-    if (said(*first) && first->starts_with(margin)) first->remove_prefix(margin.size());
+
+  // The first line is the least indented. Are the others indented as in the document?
+  const auto is_inside = [&](std::string_view line) { return line.starts_with(shown.outer); };
+  const auto rest = std::span(others).subspan(1);
+  if (!std::ranges::all_of(rest, is_inside) || is_inside(others.front())) return all;
+  CodeLines shown_rest;
+  std::ranges::copy_if(std::span(shown.lines).subspan(1), std::back_inserter(shown_rest), said);
+  const auto is_moved = [&](std::string_view before, std::string_view now) {
+    return now.size() == shown.outer.size() + before.size() && now.ends_with(before);
+  };
+  const auto first = std::ranges::find_if(answer, said);
+  Reading moved = reading(static_cast<std::size_t>(first - answer.begin()) + 1, shown.outer);
+  // Brackets alone may be as far to the left as the first line.
+  const std::string_view inner = common_indentation(with_words(shown_rest));
+  if (!inner.empty() && is_moved(inner, common_indentation(with_words(rest)))) {
+    // What is put around all of the code would have a line of its own that is less indented.
+    return {std::move(moved)};
   }
-  return lines;
+  // Or is the code inside of something new, whose head is the first line?
+  const bool inside = std::ranges::any_of(
+      rest, [&](std::string_view line) { return trimmed(line) == trimmed(shown.lines.front()); });
+  const std::size_t score = all.front().score;
+  if (inside || !is_moved(common_indentation(shown_rest), common_indentation(rest)) ||
+      moved.score < score || (inner.empty() && moved.score == score)) {
+    return all;
+  }
+  moved.doubtful = inner.empty() || moved.score == score;
+  return {std::move(moved)};
 }
 
 // Without what the range's first and last line have outside of it, where the model repeats that.
@@ -210,26 +241,23 @@ std::vector<std::vector<std::string>> in_style_of(const TargetLines& target,
 Checked<LinesEdit> fit_whole(const TargetLines& target, std::span<const std::string_view> answer) {
   const CodeLines bare = without_surroundings(target, answer);
   const std::vector<std::vector<std::string>> styles = in_style_of(target, bare);
-  std::string_view best_outer;
-  CodeLines best;
-  std::optional<std::size_t> best_score;
-  for (const std::string_view outer : outer_indentations(target)) {
-    const ShownLines shown(target, outer);
-    const std::unordered_set<std::string_view> code = set_of(shown);
+  std::string_view outer;
+  std::optional<Reading> best;
+  for (const std::string_view each : outer_indentations(target)) {
+    const ShownLines shown(target, each);
     for (const std::vector<std::string>& style : styles) {
-      std::optional<CodeLines> lines = as_shown(views(style), shown);
-      if (!lines) {
-        return Refusal{Refusal::Kind::ambiguous,
-                       "the indentation of the answer can be read in two ways"};
+      for (Reading& reading : readings(views(style), shown)) {
+        if (best && reading.score <= best->score) continue;
+        best = std::move(reading);
+        outer = each;
       }
-      const std::size_t score = agreement(*lines, code);
-      if (best_score && score <= *best_score) continue;
-      best_score = score;
-      best_outer = outer;
-      best = std::move(*lines);
     }
   }
-  return fit_lines(target, ShownLines(target, best_outer), 0, target.lines.size(), best);
+  if (best->doubtful) {
+    return Refusal{Refusal::Kind::ambiguous,
+                   "the indentation of the answer can be read in two ways"};
+  }
+  return fit_lines(target, ShownLines(target, outer), 0, target.lines.size(), best->lines);
 }
 
 LinesEdit fit_lines(const TargetLines& target, const ShownLines& shown, std::size_t begin,

@@ -18,6 +18,7 @@ namespace {
 // Line comparisons for all hunks of an answer; usual ones need some thousands.
 constexpr std::size_t search_budget = 20'000'000;
 constexpr std::size_t max_candidates = 50;
+constexpr std::size_t max_variants = 2;  // of outer_indentations()
 
 // How much of a line has to be the same.
 enum class Likeness : std::uint8_t { exact, but_for_blanks_at_its_end, but_for_indentation };
@@ -212,64 +213,64 @@ class Placer {
                                std::span<const std::size_t> candidates, std::size_t number) {
     CodeLines both(search.begin(), search.end());
     both.insert(both.end(), replace.begin(), replace.end());
-    for (std::size_t level = 0; level < likenesses.size(); ++level) {
-      std::optional<Found> found;
-      for (const std::size_t target : candidates) {
-        for (const std::vector<std::string>& style : in_style_of(*targets_[target].lines, both)) {
-          const CodeLines lines(style.begin(), style.end());
-          const std::span<const std::string_view> all = lines;
-          const auto wanted = all.first(search.size());
-          const std::vector<std::size_t> places = places_of(target, wanted, level);
-          if (places.empty()) continue;
-          if (places.size() > 1 || (found && found->target != target)) {
-            return Refusal{Refusal::Kind::ambiguous,
-                           fmt::format("the SEARCH lines of block {} of the answer are in the code "
-                                       "more than once",
-                                       number)};
+    // The likelier way in which the code was shown goes first.
+    for (std::size_t variant = 0; variant < max_variants; ++variant) {
+      for (std::size_t level = 0; level < likenesses.size(); ++level) {
+        std::optional<Found> found;
+        for (const std::size_t target : candidates) {
+          if (variant >= searched_[target].size()) continue;
+          const Searched& searched = *searched_[target][variant];
+          for (const std::vector<std::string>& style : in_style_of(*targets_[target].lines, both)) {
+            const CodeLines lines(style.begin(), style.end());
+            const std::span<const std::string_view> all = lines;
+            const auto wanted = all.first(search.size());
+            const std::vector<std::size_t> places = places_of(searched, wanted, level);
+            if (places.empty()) continue;
+            if (places.size() > 1 || (found && found->target != target)) {
+              return Refusal{Refusal::Kind::ambiguous,
+                             fmt::format("the SEARCH lines of block {} of the answer are in the "
+                                         "code more than once",
+                                         number)};
+            }
+            if (found) continue;
+            found = fitted(target, searched, wanted, all.subspan(search.size()), places.front());
+            if (!found) {
+              return no_match(number,
+                              "has REPLACE lines that are not indented as its SEARCH lines");
+            }
           }
-          if (found) continue;
-          auto placed = fitted(target, wanted, all.subspan(search.size()), places.front());
-          if (!placed) {
-            return no_match(number, "has REPLACE lines that are not indented as its SEARCH lines");
-          }
-          found = std::move(placed);
         }
+        if (found) return std::move(*found);
       }
-      if (found) return std::move(*found);
     }
     return no_match(number, "has SEARCH lines that are not in the code");
   }
 
-  // In the lines of a target, at most two. Where several ways of showing it have been searched, of
-  // the first one that has the lines.
-  std::vector<std::size_t> places_of(std::size_t target, std::span<const std::string_view> wanted,
-                                     std::size_t level) {
-    for (variant_ = 0; variant_ < searched_[target].size(); ++variant_) {
-      const Searched& searched = *searched_[target][variant_];
-      budget_used_ += wanted.size();
-      std::vector<std::uint32_t> numbers;
-      for (const std::string_view line : wanted) {
-        const auto found = searched.numbers[level].find(compared(line, likenesses[level]));
-        if (!found) break;
-        numbers.push_back(*found);
-      }
-      if (numbers.size() < wanted.size()) continue;
-      budget_used_ += searched.lines[level].size();
-      std::vector<std::size_t> places = occurrences(numbers, searched.lines[level], max_candidates);
-      if (likenesses[level] == Likeness::but_for_indentation && places.size() < max_candidates) {
-        std::erase_if(places, [&](std::size_t place) {
-          budget_used_ += wanted.size();
-          return !shift_between(wanted, std::span(searched.shown.lines).subspan(place));
-        });
-      }
-      if (!places.empty()) return places;
+  // At most some; more than one is too many.
+  std::vector<std::size_t> places_of(const Searched& searched,
+                                     std::span<const std::string_view> wanted, std::size_t level) {
+    budget_used_ += wanted.size();
+    std::vector<std::uint32_t> numbers;
+    for (const std::string_view line : wanted) {
+      const auto found = searched.numbers[level].find(compared(line, likenesses[level]));
+      if (!found) return {};
+      numbers.push_back(*found);
     }
-    return {};
+    budget_used_ += searched.lines[level].size();
+    std::vector<std::size_t> places = occurrences(numbers, searched.lines[level], max_candidates);
+    if (likenesses[level] == Likeness::but_for_indentation && places.size() < max_candidates) {
+      std::erase_if(places, [&](std::size_t place) {
+        budget_used_ += wanted.size();
+        return !shift_between(wanted, std::span(searched.shown.lines).subspan(place));
+      });
+    }
+    return places;
   }
 
-  std::optional<Found> fitted(std::size_t target, std::span<const std::string_view> wanted,
+  std::optional<Found> fitted(std::size_t target, const Searched& searched,
+                              std::span<const std::string_view> wanted,
                               std::span<const std::string_view> replace, std::size_t place) const {
-    const ShownLines& shown = searched_[target][variant_]->shown;
+    const ShownLines& shown = searched.shown;
     const auto shift = shift_between(wanted, std::span(shown.lines).subspan(place));
     std::vector<std::string> moved;
     for (std::string_view line : replace) {
@@ -290,7 +291,6 @@ class Placer {
 
   std::span<const HunkTarget> targets_;
   std::vector<std::vector<std::unique_ptr<Searched>>> searched_;  // by target, then by indentation
-  std::size_t variant_ = 0;  // of the last target in which places were found
   std::size_t budget_used_ = 0;
 };
 

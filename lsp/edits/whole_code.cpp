@@ -329,21 +329,24 @@ class Reader {
     std::string_view last;
     for (const std::string_view line : code_) last = is_blank(line) ? last : trimmed(line);
     const auto prose = [&](std::size_t line) { return !known(line) && is_prose(lines_[line]); };
+    const auto all_prose = [&](std::size_t begin, std::size_t end) {
+      while (begin < end && (is_blank(lines_[begin]) || prose(begin))) ++begin;
+      return begin == end;
+    };
 
     if (!block.opened && prose(block.begin)) {
       std::size_t at = block.begin;
       while (at < block.end && trimmed(lines_[at]) != first) ++at;
-      if (at == block.end) return refuse("the answer has no fence before its code");
+      if (at == block.end || !all_prose(block.begin, at)) {
+        return refuse("the answer has no fence before its code");
+      }
       block.begin = at;
     }
     if (!block.closed && prose(block.end - 1)) {
       std::size_t at = block.end;
       while (at > block.begin && trimmed(lines_[at - 1]) != last) --at;
-      if (at == block.begin) return refuse("the answer has no fence behind its code");
-      for (std::size_t i = at; i < block.end; ++i) {
-        if (!is_blank(lines_[i]) && !prose(i)) {
-          return refuse("the answer has no fence behind its code");
-        }
+      if (at == block.begin || !all_prose(at, block.end)) {
+        return refuse("the answer has no fence behind its code");
       }
       block.end = at;
     }

@@ -579,6 +579,8 @@ TEST_CASE("generated answers become the right text to the byte, or are refused")
       CAPTURE(std::string(name));
       CAPTURE(told);
       CAPTURE(static_cast<int>(move));
+      CAPTURE(world.target.text);
+      CAPTURE(made->answer);
       ++total;
       Tally& tally =
           tallies[move == Move::overlapping ? "any, and the same lines changed since" : told];
@@ -594,7 +596,11 @@ TEST_CASE("generated answers become the right text to the byte, or are refused")
       }
       ++tally.right;
       CHECK_FALSE(must_be_refused(fault));
-      CHECK(move != Move::overlapping);
+      // What was inserted beside a line that has changed may be apart from it in another reading.
+      const bool rewrites = std::ranges::any_of(world.slots, [](const Slot& slot) {
+        return slot.person.text && (slot.model.text || slot.model.removed);
+      });
+      CHECK_FALSE(rewrites);
       const auto& edits = std::get<std::vector<FileEdit>>(result);
       REQUIRE(edits.size() == 1);
       CHECK(edited(now->text->str(), edits[0].edits) == made->expected);
