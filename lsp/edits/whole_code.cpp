@@ -5,6 +5,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "lsp/document/indentation.hpp"
 #include "lsp/edits/answer.hpp"
 #include "lsp/support/characters.hpp"
 
@@ -16,12 +17,14 @@ constexpr std::size_t max_fences = 48;  // more are read in the simplest way onl
 
 struct Fence {
   std::size_t line;
+  std::size_t indentation;
   char mark;
   std::size_t length;
   bool named;  // has a word behind it, so it can only open
 };
 
 std::optional<Fence> fence_at(std::string_view line, std::size_t index) {
+  const std::size_t left = indentation(line).size();
   line = trimmed(line);
   if (line.empty() || (line.front() != '`' && line.front() != '~')) return std::nullopt;
   const char mark = line.front();
@@ -29,11 +32,16 @@ std::optional<Fence> fence_at(std::string_view line, std::size_t index) {
   if (length < 3) return std::nullopt;
   const std::string_view info = line.substr(length);
   if (info.find('`') != info.npos) return std::nullopt;
-  return Fence{index, mark, length, !is_blank(info)};
+  return Fence{index, left, mark, length, !is_blank(info)};
+}
+
+// Fences of the code, in a docstring say, are often indented with it; those around it are not.
+bool alike(const Fence& one, const Fence& other) {
+  return one.mark == other.mark && one.indentation == other.indentation;
 }
 
 bool may_close(const Fence& closing, const Fence& opening) {
-  return !closing.named && closing.mark == opening.mark && closing.length >= opening.length;
+  return !closing.named && alike(closing, opening) && closing.length >= opening.length;
 }
 
 // Whether fences pair up: each opened one closed by the next that may, or else one inside another.
@@ -158,7 +166,7 @@ class Reader {
     std::vector<Fence> found;
     for (std::size_t at = i + 1; at < j; ++at) {
       const Fence& fence = fences_[at];
-      if (fence.mark == fences_[i].mark && fence.length >= fences_[i].length) {
+      if (alike(fence, fences_[i]) && fence.length >= fences_[i].length) {
         found.push_back(fence);
       }
     }
