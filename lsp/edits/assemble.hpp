@@ -38,10 +38,10 @@ using FindSnapshot = std::function<SnapshotPtr(const std::string& uri)>;
 // document that changes, of that snapshot's version: the smallest ones, line by line. Indentation,
 // line endings, byte order mark and final newline are the document's, whatever the answer has.
 //
-// `finished`: the model ended the answer itself. `targets`: the code that the model was asked about,
-// dedented or not. For the whole code it must have been shown in full: what was left out of the
-// prompt would be taken for deleted. Targets of one document must not overlap. What has changed in
-// the documents since is merged; changes of the same lines are refused.
+// `finished`: the model ended the answer itself. `targets`: the code that the model was asked
+// about, dedented or not. For the whole code it must have been shown in full: what was left out of
+// the prompt would be taken for deleted. Targets of one document must not overlap. What has changed
+// in the documents since is merged; changes of the same lines are refused.
 Checked<std::vector<FileEdit>> assemble(AnswerForm form, std::string_view answer, bool finished,
                                         std::span<const Target> targets,
                                         const FindSnapshot& find_snapshot);
