@@ -31,8 +31,6 @@ constexpr std::array table{&fix,      &explain, &ask,          &edit,          &
                            &rename,   &extract, &inline_names, &commit_message};
 
 constexpr std::string_view command_prefix = "hearth.server.";
-// Of AnswerForm::whole_code. The embedded checkpoint was trained on these words.
-constexpr std::string_view whole_code_form = "Reply with the whole {unit} in one code block.";
 constexpr std::string_view comment_mark = "hearth:";
 
 // Whether the instruction stands in a comment of its own: then the change that was asked for leaves
@@ -131,9 +129,8 @@ AnswerForm form_for(ByteRange code) {
 
 ContextPlan plan_change(const TaskInput& input, const ModelProfile& profile, Wording wording) {
   const auto with_form = [&wording](AnswerForm form) {
-    return Wording{wording.source, form == AnswerForm::whole_code
-                                       ? wording.text + " " + std::string(whole_code_form)
-                                       : wording.text + "\n" + std::string(form_wording(form))};
+    const char* gap = form == AnswerForm::hunks ? "\n" : " ";
+    return Wording{wording.source, wording.text + gap + std::string(form_wording(form))};
   };
   // Which code is meant shows in the plan; its tree is there then.
   ContextPlan plan = plan_task(input, profile, with_form(AnswerForm::whole_code));

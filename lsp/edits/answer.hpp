@@ -15,10 +15,9 @@
 namespace hearth::lsp {
 
 // What asks for each form, as the end of a task's wording.
+// The embedded checkpoint was trained on these words.
 inline constexpr std::string_view whole_code_wording =
-    "Answer with all of the new code, from its first line to its last, in one fenced block (```). "
-    "If the code itself has a line that begins with ```, use a longer fence (````). Leave nothing "
-    "out: no placeholder may stand for code that stays as it is. Write no other text.";
+    "Reply with the whole {unit} in one code block.";
 inline constexpr std::string_view hunks_wording =
     R"(Answer with the lines that change, and nothing else, in blocks of this form:
 

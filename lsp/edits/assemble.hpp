@@ -27,8 +27,7 @@ enum class AnswerForm : std::uint8_t {
   hunks,       // SEARCH/REPLACE blocks; which target each is about is told by a path or its lines
 };
 
-// The sentences that ask for a form. They end a wording; neither holds a variable of
-// lsp/context/wording.hpp.
+// The sentences that ask for a form. They end a wording, and may hold its variable {unit}.
 std::string_view form_wording(AnswerForm form);
 
 // The newest snapshot of a document; null: it is not open.
