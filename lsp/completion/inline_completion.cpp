@@ -45,6 +45,7 @@ std::optional<std::string> InlineCompletions::Completion::typed_toward(const Sna
 }
 
 InlineCompletions::InlineCompletions(Session& session) : session_(session) {
+  learn_model();
   session.rpc.on_request("textDocument/inlineCompletion",
                          [this](const Json& params, Reply& reply) { request(params, reply); });
   const std::string execute = "workspace/executeCommand";
@@ -139,7 +140,9 @@ void InlineCompletions::serve(Waiter waiter) {
 
 bool InlineCompletions::is_quiet(const Snapshot& snapshot) const {
   return !session_.settings.completes || session_.host.now() < session_.snoozed_until ||
-         is_off(session_.settings, snapshot, session_.folders);
+         is_off(session_.settings, snapshot, session_.folders) ||
+         // Behind a job that does not step aside it would come when nobody wants it any more.
+         (!steps_aside_ && session_.jobs.is_any_running());
 }
 
 InlineCompletions::Place InlineCompletions::read_place(const Json& params) const {
@@ -171,7 +174,7 @@ InlineCompletions::Entry InlineCompletions::find_or_start(const Place& place) {
 
 InlineCompletions::Entry InlineCompletions::start(const Place& place) {
   forget_oldest();
-  learn_speed();
+  learn_model();
   const CompletionId id = ++last_id_;
   const Entry entry = completions_.emplace(id, Completion{place}).first;
   make_prompt(

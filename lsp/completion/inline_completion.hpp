@@ -108,7 +108,7 @@ class InlineCompletions {
   void announce(const Completion& completion);
 
   // Where a keystroke takes too long to read.
-  void learn_speed();
+  void learn_model();
   bool waits_for_pause(const Place& place) const;
   void wait_for_pause(Waiter waiter);
   void paused(const std::string& uri);
@@ -156,6 +156,7 @@ class InlineCompletions {
   std::map<std::string, CompletionId> shown_;     // by document; not accepted so far
   InlineCounts own_counts_;
   std::map<std::string, Pause> pauses_;  // by document
+  bool steps_aside_ = true;              // the model, in the middle of a job
   bool reads_too_slowly_ = false;        // as was last measured
   std::uint64_t last_id_ = 0;
   bool goes_on_waiting_ = false;  // learnt of a client whose waiting is unknown

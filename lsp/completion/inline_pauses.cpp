@@ -16,9 +16,10 @@ constexpr std::chrono::milliseconds pause{400};
 
 }  // namespace
 
-void InlineCompletions::learn_speed() {
+void InlineCompletions::learn_model() {
   session_.model.describe(lifetime_.guard([this](const Result<ModelDescription>& description) {
     if (const auto* model = std::get_if<ModelDescription>(&description)) {
+      steps_aside_ = model->capabilities.parking;
       reads_too_slowly_ =
           reads_too_slowly(model->profile.fim_order, model->profile.completion_speed,
                            session_.options.inline_max_read);

@@ -349,4 +349,24 @@ TEST_CASE("a request keeps the text that it was made from") {
                                      "\n"});
 }
 
+TEST_CASE("nothing is completed unasked behind a job of a model that does not step aside") {
+  for (const bool parking : {true, false}) {
+    Editor editor({true, parking, true});
+    const auto complete = [&](int trigger) {
+      const std::size_t before = editor.model.prompts.size();
+      editor.send({{"id", 50},
+                   {"method", "textDocument/inlineCompletion"},
+                   {"params",
+                    {{"textDocument", {{"uri", uri}}},
+                     {"position", {{"line", 1}, {"character", 36}}},
+                     {"context", {{"triggerKind", trigger}}}}}});
+      return editor.model.prompts.size() > before;
+    };
+    editor.model.say({"It", " adds", " them."});
+    editor.choose(editor.listed().at(0));
+    CHECK(complete(2) == parking);
+    CHECK(complete(1) == !parking);  // who asks may wait; here it is what was begun
+  }
+}
+
 }  // namespace hearth::lsp::test
