@@ -299,7 +299,7 @@ const std::vector<Key>& keys() {
       duration("inline", "max_read",
                "How long reading what is new at a keystroke may take. A model that reads what is\n"
                "behind the cursor last is shown so much of it, at the measured speed. Where even\n"
-               "one line takes longer, completions come at pauses and at ends of lines only.",
+               "one line takes longer, completions come at pauses and where a line begins only.",
                &Config::inline_max_read),
       flag("inline", "automatic", "Complete while one types; else only where it is asked for.",
            &Config::inline_automatic),
