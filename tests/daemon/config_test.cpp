@@ -80,8 +80,8 @@ level = "debug"
                                      "config.toml");
   CHECK(config.model_path == "/models/coder");
   CHECK(config.model_threads == 6);
-  CHECK(config.model_isa == kernels::Isa::avx2);
-  CHECK(config.model_kv == engine::KvType::f16);
+  CHECK(config.model_isa == hearth::kernels::Isa::avx2);
+  CHECK(config.model_kv == hearth::engine::KvType::f16);
   CHECK(config.model_context == 8192);
   CHECK(config.memory_experts == std::uint64_t{6} << 30);
   CHECK(config.memory_scratch == std::uint64_t{64} << 20);
@@ -90,8 +90,8 @@ level = "debug"
   CHECK(config.prefix_cache_disk == 0);
   CHECK(config.prefix_cache_daily_write_limit == std::uint64_t{5} << 30);
   CHECK(config.prefix_cache_min_recompute_time == milliseconds(10'000));
-  CHECK(config.experts_reader == engine::ReaderKind::threads);
-  CHECK(config.experts_policy == engine::PolicyKind::lru);
+  CHECK(config.experts_reader == hearth::engine::ReaderKind::threads);
+  CHECK(config.experts_policy == hearth::engine::PolicyKind::lru);
   CHECK(config.experts_prefetch);
   CHECK(config.decode_speculate == Speculation::copy);
   CHECK(config.inline_hold == milliseconds(2500));
