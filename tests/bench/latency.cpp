@@ -52,8 +52,8 @@ class Series {
     const auto at = [this](double share) {
       return all_[static_cast<std::size_t>(share * static_cast<double>(all_.size() - 1) + 0.5)];
     };
-    std::printf("%-52s %9.1f %9.1f %9.1f %6zu\n", name_, at(0.5), at(0.95), all_.back(),
-                all_.size());
+    std::printf("%-52s %9.1f %9.1f %9.1f %9.1f %6zu\n", name_, at(0.5), at(0.95), at(0.99),
+                all_.back(), all_.size());
   }
 
  private:
@@ -72,6 +72,10 @@ struct Measured {
   Series cancel{"cancel of an explanation, to its end"};
   Series many_edits{"20,000 edits in one message, to a request's answer"};
   Series beside_edits{"another session's longest wait meanwhile"};
+  Series menu{"menu while the model writes"};
+  Series inline_ready{"completion that is there, while the model writes"};
+  Series keystroke{"typing in 10,000 lines: to a menu's answer"};
+  Series beside_typing{"another session's wait meanwhile"};
 };
 
 class Session {
@@ -130,6 +134,46 @@ class Session {
     }
   }
 
+  // Asks for a menu of the n-th function.
+  void open_menu(int n, Series& series) {
+    const auto start = Clock::now();
+    editor_.request("textDocument/codeAction",
+                    {{"textDocument", {{"uri", uri}}},
+                     {"range",
+                      {{"start", {{"line", 7 * n}, {"character", 0}}},
+                       {"end", {{"line", 7 * n + 5}, {"character", 0}}}}},
+                     {"context", {{"diagnostics", Json::array()}, {"triggerKind", 2}}}});
+    series.add(milliseconds_since(start));
+  }
+  void begin_explaining(int n) { begin_explanation(n); }
+  bool is_explaining() {
+    ping();  // hears what was said meanwhile
+    return !ended();
+  }
+
+  // A character at a time, in the middle of a file of code, and what a menu's answer waits for.
+  void type_in_large(int lines, int characters, Series& series) {
+    constexpr std::chrono::milliseconds between{50};
+    std::string text;
+    for (int i = 0; i < lines / 2; ++i)
+      text += "def f_" + std::to_string(i) + "(x):\n    return x\n";
+    editor_.open(large_code, "python", text);
+    const Json at_cursor = {{"line", lines / 2}, {"character", 0}};
+    const Json place = {{"start", at_cursor}, {"end", at_cursor}};
+    for (int i = 0; i < characters; ++i) {
+      const auto start = Clock::now();
+      editor_.notify("textDocument/didChange",
+                     {{"textDocument", {{"uri", large_code}, {"version", i + 2}}},
+                      {"contentChanges", {{{"range", place}, {"text", "y"}}}}});
+      editor_.request("textDocument/codeAction",
+                      {{"textDocument", {{"uri", large_code}}},
+                       {"range", place},
+                       {"context", {{"diagnostics", Json::array()}, {"triggerKind", 2}}}});
+      series.add(milliseconds_since(start));
+      std::this_thread::sleep_until(start + between);
+    }
+  }
+
   void cancel_explanation(int n, Measured& measured) {
     begin_explanation(n);
     editor_.until([this] { return ended() || (job_.contains("id") && first_text_); });
@@ -166,6 +210,7 @@ class Session {
 
  private:
   static constexpr const char* large = "file:///large.txt";
+  static constexpr const char* large_code = "file:///large.py";
   static Json large_actions() {
     return {
         {"textDocument", {{"uri", large}}},
@@ -231,6 +276,35 @@ void edit_much(Session& session, Session& other, Measured& measured) {
   beside.join();
 }
 
+// Menus and completions that are there while the model's threads have all the cores.
+void ask_while_it_writes(Session& writer, Session& other, Measured& measured) {
+  other.open(source());
+  Series first("");
+  other.complete(first);
+  for (const int n : {0, 1, 2, 3, 4, 5, 6, 7}) {
+    writer.begin_explaining(n);
+    do {
+      other.open_menu(n, measured.menu);
+      other.complete(measured.inline_ready);
+    } while (writer.is_explaining());
+  }
+}
+
+void type_much(Session& session, Session& other, Measured& measured) {
+  std::atomic<bool> over = false;
+  std::thread beside([&] {
+    while (!over) {
+      const auto start = Clock::now();
+      other.ping();
+      measured.beside_typing.add(milliseconds_since(start));
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+  });
+  session.type_in_large(10'000, 500, measured.keystroke);
+  over = true;
+  beside.join();
+}
+
 // One life of a daemon of its own.
 void run_once(const std::string& model, Measured& measured) {
   std::string name = (std::filesystem::temp_directory_path() / "hearth-latency-XXXXXX").string();
@@ -248,7 +322,6 @@ void run_once(const std::string& model, Measured& measured) {
     session.open(source());
     session.wait_for_model();
     edit_much(session, second, measured);
-    second.quit();
     session.complete(measured.inline_cold);
     session.complete(measured.inline_same);
     for (const char* more : {"total", " +=", " item.count", "\n        "}) {
@@ -257,6 +330,9 @@ void run_once(const std::string& model, Measured& measured) {
     }
     for (const int n : {0, 1, 2, 3}) session.explain(n, measured);
     for (const int n : {4, 5, 6, 7}) session.cancel_explanation(n, measured);
+    ask_while_it_writes(session, second, measured);
+    type_much(session, second, measured);
+    second.quit();
     session.quit();
   }
   Paths paths;
@@ -273,11 +349,13 @@ int main(int argc, char** argv) {
     const std::string model = argc > 2 ? std::filesystem::absolute(argv[2]).string() : "";
     Measured measured;
     for (int i = 0; i < runs; ++i) run_once(model, measured);
-    std::printf("%-52s %9s %9s %9s %6s\n", "milliseconds", "p50", "p95", "most", "count");
+    std::printf("%-52s %9s %9s %9s %9s %6s\n", "milliseconds", "p50", "p95", "p99", "most",
+                "count");
     for (Series* series :
          {&measured.initialize, &measured.initialize_again, &measured.inline_cold,
           &measured.inline_same, &measured.inline_typed, &measured.explain_first,
-          &measured.explain_done, &measured.cancel, &measured.many_edits, &measured.beside_edits}) {
+          &measured.explain_done, &measured.cancel, &measured.many_edits, &measured.beside_edits,
+          &measured.menu, &measured.inline_ready, &measured.keystroke, &measured.beside_typing}) {
       series->print();
     }
     return 0;
