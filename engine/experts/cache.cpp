@@ -8,8 +8,6 @@
 #include <new>
 #include <utility>
 
-#include "engine/support/out_of_memory.hpp"
-
 namespace hearth::engine {
 
 namespace {
@@ -18,7 +16,6 @@ namespace {
 constexpr std::uint64_t uses_to_halve = 2'000'000;
 // A prefill says less about what decoding will want.
 constexpr float prefill_use = 0.1F;
-const std::string no_memory = text_of(std::bad_alloc());
 constexpr auto wait_slice = std::chrono::milliseconds(2);  // between two looks at the interrupt
 
 // How many slots a budget has room for.
@@ -180,8 +177,8 @@ void ExpertCache::take_ready(std::vector<Lease>& ready) {
   for (const Request::Waiting& each : request_.waiting) {
     const Slot& slot = slot_at(each.place);
     if (slot.state != SlotState::failed) continue;
-    if (slot.error == no_memory) throw std::bad_alloc();
-    throw Error(slot.error);
+    if (slot.failure.end == ReadResult::End::no_memory) throw std::bad_alloc();
+    throw Error(slot.failure.error);
   }
   ready.reserve(request_.waiting.size());
   request_.lent.reserve(request_.lent.size() + request_.waiting.size());
@@ -302,13 +299,14 @@ void ExpertCache::loaded(ExpertLoader::Outcome outcome) noexcept {
   {
     const Lock lock(mutex_);
     loader_.ended(outcome);
-    if (outcome.error.empty()) {
+    const ReadResult::End end = outcome.result.end;
+    if (end == ReadResult::End::complete) {
       pool_.set_ready(outcome.slot);
       status_.bytes_read += outcome.bytes;
-    } else if (outcome.error == read_withdrawn && pool_.at(outcome.slot).pins > 0) {
+    } else if (end == ReadResult::End::withdrawn && pool_.at(outcome.slot).pins > 0) {
       load_again(outcome.slot);  // another pass waits for it by now
     } else {
-      give_up(outcome.slot, std::move(outcome.error));
+      give_up(outcome.slot, std::move(outcome.result));
     }
     pump_reads_if_possible();
     issue_warm_reads_if_possible();
@@ -320,23 +318,24 @@ void ExpertCache::load_again(int slot) noexcept {
   try {
     load(slot, pool_.at(slot).key, Urgency::demand);
   } catch (const std::exception& failed) {
-    give_up(slot, text_of(failed));
+    give_up(slot, ReadResult::of(failed));
   }
 }
 
 // A slot whose read went wrong or was withdrawn.
-void ExpertCache::give_up(int index, std::string error) noexcept {
+void ExpertCache::give_up(int index, ReadResult result) noexcept {
   const Slot& slot = pool_.at(index);
   if (slot.prefetched) {
     --status_.prefetched;
     if (!slot.scanned) prefetch_throttle_.unread();
   }
-  if (error != read_withdrawn) loader_.end_warm();  // whoever needs the expert will hear why
-  drop({0, index}, std::move(error));
+  // Whoever needs the expert will hear why.
+  if (result.end != ReadResult::End::withdrawn) loader_.end_warm();
+  drop({0, index}, std::move(result));
 }
 
 // A slot whose content is not to be used. Whoever waits for it hears the error.
-void ExpertCache::drop(SlotRef place, std::string error) noexcept {
+void ExpertCache::drop(SlotRef place, ReadResult result) noexcept {
   SlotPool& slots = pool(place.device);
   Slot& slot = slots.at(place.slot);
   const int pins = slot.pins;
@@ -348,7 +347,7 @@ void ExpertCache::drop(SlotRef place, std::string error) noexcept {
   }
   slot.pins = pins;
   slot.streamed = streamed;
-  slot.error = std::move(error);
+  slot.failure = std::move(result);
   slot.state = SlotState::failed;
 }
 

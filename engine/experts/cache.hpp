@@ -164,8 +164,8 @@ class ExpertCache final : private Leases {
   void list_ahead(LayerId layer) HEARTH_REQUIRES(mutex_);
   void load(int slot, Key key, Urgency urgency) HEARTH_REQUIRES(mutex_);
   void load_again(int slot) noexcept HEARTH_REQUIRES(mutex_);
-  void give_up(int slot, std::string error) noexcept HEARTH_REQUIRES(mutex_);
-  void drop(SlotRef place, std::string error) noexcept HEARTH_REQUIRES(mutex_);
+  void give_up(int slot, ReadResult result) noexcept HEARTH_REQUIRES(mutex_);
+  void drop(SlotRef place, ReadResult result) noexcept HEARTH_REQUIRES(mutex_);
   void issue_warm_reads() HEARTH_REQUIRES(mutex_);
   void issue_warm_reads_if_possible() noexcept HEARTH_REQUIRES(mutex_);
   void count_use(Key key, float uses) HEARTH_REQUIRES(mutex_);

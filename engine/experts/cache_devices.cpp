@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "engine/experts/cache.hpp"
-#include "engine/support/out_of_memory.hpp"
 
 namespace hearth::engine {
 
@@ -175,9 +174,9 @@ bool ExpertCache::book_moves(bool wait) {
         return false;
       }
     } catch (const std::exception& failed) {
-      drop({move.device, move.device_slot}, text_of(failed));
+      drop({move.device, move.device_slot}, ReadResult::of(failed));
       if (move.freed_slot >= 0) {
-        drop({0, move.host_slot}, text_of(failed));
+        drop({0, move.host_slot}, ReadResult::of(failed));
         there.slots.put_back(move.freed_slot);
       } else {
         pool_.put_back(move.host_slot);

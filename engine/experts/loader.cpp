@@ -5,8 +5,6 @@
 #include <exception>
 #include <utility>
 
-#include "engine/support/out_of_memory.hpp"
-
 namespace hearth::engine {
 
 namespace {
@@ -31,14 +29,16 @@ void ExpertLoader::load(Key key, int slot, std::span<std::byte> memory, Urgency 
   if (urgency == Urgency::demand) job.interrupt = interrupt;
   std::uint64_t bytes = 0;
   for (const Read& read : job.reads) bytes += read.min_bytes;
-  job.done = [this, key, slot, memory, urgency, bytes](const std::string& error) {
+  job.done = [this, key, slot, memory, urgency, bytes](const ReadResult& result) {
     if (stopping_) return;
     Outcome outcome{slot, key, urgency, bytes, {}};
     try {
-      outcome.error = error;
-      if (error.empty() && digests_ != nullptr) outcome.error = digests_->check(key, memory);
+      outcome.result = result;
+      if (!result.complete() || digests_ == nullptr) return done_(std::move(outcome));
+      std::string difference = digests_->check(key, memory);
+      if (!difference.empty()) outcome.result = {ReadResult::End::failed, std::move(difference)};
     } catch (const std::exception& failed) {
-      outcome.error = text_of(failed);
+      outcome.result = ReadResult::of(failed);
     }
     done_(std::move(outcome));
   };

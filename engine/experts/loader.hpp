@@ -26,13 +26,13 @@ class ExpertLoader {
  public:
   using Key = ExpertStore::Key;
 
-  // How a read ended: an empty error, read_withdrawn, or what went wrong, the file named.
+  // What was read, and how that ended.
   struct Outcome {
     int slot = -1;
     Key key = -1;
     Urgency urgency = Urgency::demand;
     std::uint64_t bytes = 0;
-    std::string error;
+    ReadResult result;
   };
   // Called without the mutex, on a reading thread or on that of withdraw, once for every read until
   // the loader is destroyed. Throws nothing; hands the outcome to ended.
@@ -54,7 +54,7 @@ class ExpertLoader {
             const std::atomic<bool>* interrupt);
   void ended(const Outcome& outcome);
   std::size_t loading() const { return loading_; }  // reads that have not ended
-  // Nobody waits any more: what was not begun is not read, and done with read_withdrawn.
+  // Nobody waits any more: what was not begun is not read, and withdrawn.
   void withdraw() { reader_->withdraw(); }
 
   // What the next layer will want, the likeliest first. Replaces an earlier list.

@@ -5,7 +5,6 @@
 #include <atomic>
 #include <list>
 #include <memory>
-#include <string>
 
 #include "engine/experts/reader.hpp"
 #include "engine/support/mutex.hpp"
@@ -15,10 +14,10 @@ namespace hearth::engine {
 // A part of a job that is read at once.
 struct ReadPiece {
   struct Job {
-    std::function<void(const std::string&)> done;
+    std::function<void(const ReadResult&)> done;
     Mutex mutex;
     std::size_t left HEARTH_GUARDED_BY(mutex) = 0;  // pieces
-    std::string error HEARTH_GUARDED_BY(mutex);     // the first
+    ReadResult result HEARTH_GUARDED_BY(mutex);     // the first that is not complete
     const std::atomic<bool>* interrupt = nullptr;
   };
   std::shared_ptr<Job> job;
@@ -30,7 +29,7 @@ struct ReadPiece {
   // when the file has ended too early.
   bool take(std::size_t count);
   // The piece is over; the job is done with its last piece.
-  void finish(std::string error) noexcept;
+  void finish(ReadResult result) noexcept;
 };
 
 // Not thread-safe: its reader's mutex guards it. Only push needs memory: what was taken on is read.
@@ -41,7 +40,7 @@ class ReadQueue {
   void push(ReadJob job);  // std::bad_alloc: nothing of it
   // The next piece that may be begun while `under_way[urgency]` pieces are; null: none.
   std::unique_ptr<ReadPiece> pop(const std::array<int, 3>& under_way);
-  // What waits, to be finished with an error: everything, or what is not for the background.
+  // What waits, to be finished as withdrawn: everything, or what is not for the background.
   Pieces take_all();
   Pieces take_wanted();
   bool empty() const;

@@ -4,11 +4,11 @@
 #include <algorithm>
 #include <exception>
 #include <memory>
+#include <new>
 #include <span>
 #include <utility>
 
 #include "engine/experts/read_queue.hpp"
-#include "engine/support/out_of_memory.hpp"
 
 namespace hearth::engine {
 
@@ -40,21 +40,30 @@ bool ReadPiece::take(std::size_t count) {
   return true;
 }
 
-void ReadPiece::finish(std::string error) noexcept {
+ReadResult ReadResult::of(const std::exception& failure) noexcept {
+  try {
+    if (dynamic_cast<const std::bad_alloc*>(&failure) == nullptr)
+      return {End::failed, failure.what()};
+  } catch (const std::bad_alloc&) {
+  }
+  return {End::no_memory, {}};
+}
+
+void ReadPiece::finish(ReadResult result) noexcept {
   {
     const Lock lock(job->mutex);
-    if (job->error.empty()) job->error = std::move(error);
+    if (job->result.complete()) job->result = std::move(result);
     if (--job->left > 0) return;
-    error = std::move(job->error);
+    result = std::move(job->result);
   }
-  if (error.empty()) {
+  if (result.complete()) {
     try {
       read.file->check_unchanged();
     } catch (const std::exception& changed) {
-      error = text_of(changed);
+      result = ReadResult::of(changed);
     }
   }
-  job->done(error);
+  job->done(result);
 }
 
 void ReadQueue::push(ReadJob job) {

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -32,23 +33,36 @@ enum class Urgency : std::uint8_t {
   background,  // only while nothing else is to be read
 };
 
+// How a read ended.
+struct ReadResult {
+  enum class End : std::uint8_t {
+    complete,
+    withdrawn,  // before all of it was read
+    no_memory,
+    failed,
+  };
+  End end = End::complete;
+  std::string error;  // failed: what went wrong, the file named
+
+  bool complete() const { return end == End::complete; }
+  static ReadResult of(const std::exception& failure) noexcept;  // no_memory or failed
+  bool operator==(const ReadResult&) const = default;
+};
+
 // Reads that belong together. The memory and the files must stay until `done` was called, which
-// happens once, on the reader's thread or on that of withdraw: with an empty text, or what went
-// wrong, the file named. It throws nothing.
+// happens once, on the reader's thread or on that of withdraw. It throws nothing.
 struct ReadJob {
   std::vector<Read> reads;
   Urgency urgency = Urgency::demand;
-  std::function<void(const std::string& error)> done;
+  std::function<void(const ReadResult& result)> done;
   // Where it is set, what was not begun waits until it is withdrawn. May be null; else it must stay
   // until `done` was called.
   const std::atomic<bool>* interrupt = nullptr;
 };
-// What a job is done with that was withdrawn before all of it was read.
-inline constexpr std::string_view read_withdrawn = "withdrawn";
 
 class AsyncReader {
  public:
-  // Waits for what is under way; jobs that were not begun are done with an error.
+  // Waits for what is under way; jobs that were not begun are withdrawn.
   virtual ~AsyncReader() = default;
   // Thread-safe; never waits for a read. std::bad_alloc: nothing of it was begun.
   virtual void submit(ReadJob job) = 0;

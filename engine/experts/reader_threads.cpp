@@ -8,7 +8,6 @@
 
 #include "engine/experts/read_queue.hpp"
 #include "engine/support/mutex.hpp"
-#include "engine/support/out_of_memory.hpp"
 
 namespace hearth::engine {
 namespace {
@@ -45,7 +44,7 @@ class ThreadReader final : public AsyncReader {
       const Lock lock(mutex_);
       wanted = queue_.take_wanted();
     }
-    for (const auto& piece : wanted) piece->finish(std::string(read_withdrawn));
+    for (const auto& piece : wanted) piece->finish({ReadResult::End::withdrawn, {}});
   }
 
   std::string description() const override {
@@ -61,7 +60,7 @@ class ThreadReader final : public AsyncReader {
       left = queue_.take_all();
     }
     more_.notify_all();
-    for (const auto& piece : left) piece->finish("stopped");
+    for (const auto& piece : left) piece->finish({ReadResult::End::withdrawn, {}});
     for (std::thread& thread : threads_) thread.join();
   }
 
@@ -75,18 +74,18 @@ class ThreadReader final : public AsyncReader {
       ++under_way_[urgency];
       lock.unlock();
 
-      std::string error;
+      ReadResult result;
       try {
         while (piece->take(piece->read.file->read_direct(piece->read.offset, piece->read.to))) {
         }
       } catch (const std::exception& failed) {
-        error = text_of(failed);
+        result = ReadResult::of(failed);
       }
       lock.lock();
       --under_way_[urgency];
       lock.unlock();
       more_.notify_all();
-      piece->finish(std::move(error));
+      piece->finish(std::move(result));
     }
   }
 

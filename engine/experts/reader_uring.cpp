@@ -10,7 +10,6 @@
 #include <utility>
 
 #include "engine/experts/read_queue.hpp"
-#include "engine/support/out_of_memory.hpp"
 
 namespace hearth::engine {
 namespace {
@@ -31,7 +30,7 @@ class UringReader final : public AsyncReader {
       left = queue_.take_all();
       if (total() == 0) wake();
     }
-    for (const auto& piece : left) piece->finish("stopped");
+    for (const auto& piece : left) piece->finish({ReadResult::End::withdrawn, {}});
     thread_.join();
     io_uring_queue_exit(&ring_);
   }
@@ -48,7 +47,7 @@ class UringReader final : public AsyncReader {
       const Lock lock(mutex_);
       wanted = queue_.take_wanted();
     }
-    for (const auto& piece : wanted) piece->finish(std::string(read_withdrawn));
+    for (const auto& piece : wanted) piece->finish({ReadResult::End::withdrawn, {}});
   }
 
   std::string description() const override { return "io_uring"; }
@@ -91,27 +90,27 @@ class UringReader final : public AsyncReader {
       io_uring_cqe* completion = nullptr;
       if (io_uring_wait_cqe(&ring_, &completion) != 0) continue;  // interrupted by a signal
       std::unique_ptr<ReadPiece> piece(static_cast<ReadPiece*>(io_uring_cqe_get_data(completion)));
-      const int result = completion->res;
+      const int got = completion->res;
       io_uring_cqe_seen(&ring_, completion);
       if (!piece) return;
 
       // Whoever began the piece held the mutex until it was submitted. The kernel handed the piece
       // on, which is an order that only the machine knows; taking the mutex makes it the program's.
       Lock lock(mutex_);
-      std::string error;
+      ReadResult result;
       bool more = false;
       try {
-        if (result == -EAGAIN || result == -EINTR) {
+        if (got == -EAGAIN || got == -EINTR) {
           more = true;
-        } else if (result < 0) {
-          error = piece->read.file->name() + ": reading at byte " +
-                  std::to_string(piece->read.offset) +
-                  " failed: " + std::generic_category().message(-result);
+        } else if (got < 0) {
+          result = {ReadResult::End::failed, piece->read.file->name() + ": reading at byte " +
+                                                 std::to_string(piece->read.offset) + " failed: " +
+                                                 std::generic_category().message(-got)};
         } else {
-          more = piece->take(static_cast<std::size_t>(result));
+          more = piece->take(static_cast<std::size_t>(got));
         }
       } catch (const std::exception& failed) {  // the file was cut, or no memory to say what failed
-        error = text_of(failed);
+        result = ReadResult::of(failed);
       }
       if (more) {
         begin(std::move(piece));
@@ -122,7 +121,7 @@ class UringReader final : public AsyncReader {
       begin_reads();
       const bool last = stopping_ && total() == 0;
       lock.unlock();
-      piece->finish(std::move(error));
+      piece->finish(std::move(result));
       if (last) return;
     }
   }

@@ -12,6 +12,7 @@
 
 #include "engine/experts/experts.hpp"
 #include "engine/experts/policy.hpp"
+#include "engine/experts/reader.hpp"
 #include "engine/experts/store.hpp"
 #include "kernels/ops.hpp"
 
@@ -33,7 +34,7 @@ struct Slot {
   bool prefetched = false;  // nobody has asked for it yet
   bool streamed = false;    // read by the prefill that pins it
   int pins = 0;             // of those who compute with it, or wait for it
-  std::string error;        // of the last read
+  ReadResult failure;       // of a failed one
 
   bool idle() const { return state == SlotState::ready && pins == 0; }
 };

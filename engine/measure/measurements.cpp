@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <functional>
+#include <new>
 #include <numeric>
 #include <random>
 #include <thread>
@@ -80,7 +81,7 @@ double disk_bandwidth(Runtime& runtime, double seconds) {
   Condition done;
   std::vector<std::size_t> idle;
   for (std::size_t slot = 0; slot < at_once; ++slot) idle.push_back(slot);
-  std::string failure;
+  ReadResult failure;
   std::uint64_t bytes = 0;
   // A median of windows, so that a moment in which the disk serves others does not count.
   constexpr int windows = 9;
@@ -88,7 +89,7 @@ double disk_bandwidth(Runtime& runtime, double seconds) {
   auto window_began = Clock::now();
   std::uint64_t bytes_before = 0;
   Lock lock(mutex);
-  const auto wants_more = [&] { return speeds.size() < windows && failure.empty(); };
+  const auto wants_more = [&] { return speeds.size() < windows && failure.complete(); };
   while (wants_more() || idle.size() < at_once) {
     while (idle.empty()) done.wait(lock);
     if (const double passed = since(window_began); passed >= seconds / windows) {
@@ -105,9 +106,9 @@ double disk_bandwidth(Runtime& runtime, double seconds) {
     ReadJob job;
     job.reads = store.reads(static_cast<ExpertStore::Key>(expert(random)),
                             slots.subspan(slot * store.slot_bytes(), store.slot_bytes()));
-    job.done = [&, slot](const std::string& error) {
+    job.done = [&, slot](const ReadResult& result) {
       const Lock finished(mutex);
-      if (failure.empty()) failure = error;
+      if (failure.complete()) failure = result;
       bytes += store.expert_bytes();
       idle.push_back(slot);
       done.notify_one();
@@ -116,7 +117,8 @@ double disk_bandwidth(Runtime& runtime, double seconds) {
     reader->submit(std::move(job));
     lock.lock();
   }
-  if (!failure.empty()) throw Error(failure);
+  if (failure.end == ReadResult::End::no_memory) throw std::bad_alloc();
+  if (!failure.complete()) throw Error(failure.error);
   std::ranges::sort(speeds);
   return speeds[speeds.size() / 2];
 }

@@ -154,22 +154,23 @@ TEST_CASE("io_uring begins nothing for a pass that was interrupted, and gives it
   REQUIRE(std::align(direct_alignment, direct_alignment, begin, space) != nullptr);
   const std::span<std::byte> page(static_cast<std::byte*>(begin), direct_alignment);
   const std::atomic<bool> interrupt = true;
-  std::vector<std::string> outcomes;
+  std::vector<ReadResult> outcomes;
   for (int i = 0; i < 5; ++i) {
     reader->submit({{{file.get(), 0, page, page.size()}},
                     Urgency::demand,
-                    [&](const std::string& error) { outcomes.push_back(error); },
+                    [&](const ReadResult& result) { outcomes.push_back(result); },
                     &interrupt});
   }
   reader->withdraw();
-  CHECK(outcomes == std::vector<std::string>(5, std::string(read_withdrawn)));
+  const ReadResult withdrawn{ReadResult::End::withdrawn, {}};
+  CHECK(outcomes == std::vector<ReadResult>(5, withdrawn));
 
-  std::promise<std::string> background;  // is nobody's pass
+  std::promise<ReadResult> background;  // is nobody's pass
   reader->submit({{{file.get(), 0, page, page.size()}},
                   Urgency::background,
-                  [&](const std::string& error) { background.set_value(error); }});
+                  [&](const ReadResult& result) { background.set_value(result); }});
   reader->withdraw();
-  CHECK(background.get_future().get().empty());
+  CHECK(background.get_future().get().complete());
 }
 
 TEST_CASE("an interrupt ends the wait for an expert") {
