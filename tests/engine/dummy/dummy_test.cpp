@@ -444,19 +444,20 @@ TEST_CASE("a tiny checkpoint has the tokenizer's vocabulary, a long context and 
     const auto summary = write_dummy(options);
     REQUIRE(summary);
     CHECK(summary->written < 50'000'000);
-    const auto engine = load(options.out);
-    const Tokenizer& tokenizer = engine->tokenizer();
-    CHECK(engine->config().vocab_size == 4096);
-    CHECK(engine->context() == 8192);
-    CHECK(engine->profile().fim_order == order);
-    CHECK(engine->profile().surroundings);
-    CHECK(engine->profile().fim_stop.size() == 7);
-    CHECK(engine->defaults().eos == std::vector<TokenId>{*tokenizer.special("<|im_end|>"),
+    const auto runtime = load(options.out);
+    const Engine& engine = runtime->engine();
+    const Tokenizer& tokenizer = engine.tokenizer();
+    CHECK(engine.config().vocab_size == 4096);
+    CHECK(engine.context() == 8192);
+    CHECK(engine.profile().fim_order == order);
+    CHECK(engine.profile().surroundings);
+    CHECK(engine.profile().fim_stop.size() == 7);
+    CHECK(engine.defaults().eos == std::vector<TokenId>{*tokenizer.special("<|im_end|>"),
                                                          *tokenizer.special("<|endoftext|>")});
     const TokenPrompt prompt =
-        tokenize(tokenizer, render_fim(engine->profile(), "def mean(values):\n    ", "\n"));
+        tokenize(tokenizer, render_fim(engine.profile(), "def mean(values):\n    ", "\n"));
     CHECK(prompt.tokens.size() < 60);  // words, not bytes
-    Session session(engine);
+    Session session(runtime);
     while (session.prefill(prompt.tokens, prompt.boundaries, nullptr) == Progress::more) {
     }
     CHECK(session.prefill_done() == static_cast<double>(prompt.tokens.size()));
