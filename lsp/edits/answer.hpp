@@ -43,6 +43,8 @@ struct AnswerHunk {
   // The lines that may be the divider; usually one, but the code may have such lines too.
   std::vector<std::size_t> dividers;
 };
+// Whether a line begins a hunk.
+bool has_hunks(std::string_view text);
 // At least one hunk.
 Checked<std::vector<AnswerHunk>> read_hunks(std::string_view answer);
 

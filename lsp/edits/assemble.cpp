@@ -7,12 +7,14 @@
 #include <memory>
 #include <utility>
 
+#include "lsp/document/indentation.hpp"
 #include "lsp/edits/answer.hpp"
 #include "lsp/edits/fit.hpp"
 #include "lsp/edits/hunks.hpp"
 #include "lsp/edits/merge.hpp"
 #include "lsp/edits/target_lines.hpp"
 #include "lsp/protocol/source_path.hpp"
+#include "lsp/support/characters.hpp"
 
 namespace hearth::lsp {
 namespace {
@@ -34,21 +36,6 @@ Refusal refuse_placeholder(std::string_view line) {
           fmt::format("the answer leaves code out: \"{}\"", line.substr(0, 200))};
 }
 
-Checked<Rewritten> rewrite_whole(std::string_view answer, const Bases& bases) {
-  const TargetLines& base = *bases.front();
-  Checked<CodeLines> code = read_whole_code(answer, base.lines);
-  if (auto* refusal = std::get_if<Refusal>(&code)) return std::move(*refusal);
-  const CodeLines& lines = std::get<CodeLines>(code);
-  if (const auto line = placeholder_in(lines, base.lines); !line.empty()) {
-    return refuse_placeholder(line);
-  }
-  Checked<LinesEdit> edit = fit_whole(base, lines);
-  if (auto* refusal = std::get_if<Refusal>(&edit)) return std::move(*refusal);
-  Rewritten rewritten(bases.size());
-  rewritten.front().push_back(std::get<LinesEdit>(std::move(edit)));
-  return rewritten;
-}
-
 Checked<Rewritten> rewrite_hunks(std::string_view answer, std::span<const Target> targets,
                                  const Bases& bases) {
   Checked<std::vector<AnswerHunk>> hunks = read_hunks(answer);
@@ -67,6 +54,44 @@ Checked<Rewritten> rewrite_hunks(std::string_view answer, std::span<const Target
     }
   }
   return place_hunks(std::get<std::vector<AnswerHunk>>(hunks), places);
+}
+
+// The lines that the code is inside of: those above it that are less and less indented.
+CodeLines heads_around(const TargetLines& base) {
+  CodeLines heads;
+  std::size_t left = indentation_width(base.all[base.first]);
+  for (std::size_t i = base.first; i-- > 0 && left > 0;) {
+    if (is_blank(base.all[i]) || indentation_width(base.all[i]) >= left) continue;
+    left = indentation_width(base.all[i]);
+    heads.push_back(trimmed(base.all[i]));
+  }
+  return heads;
+}
+
+// `shown`: the code of all targets.
+Checked<Rewritten> rewrite_whole(std::string_view answer, std::string_view shown,
+                                 std::span<const Target> targets, const Bases& bases) {
+  // The form is clear where it is not the one that was asked for.
+  if (has_hunks(answer) && !has_hunks(shown)) return rewrite_hunks(answer, targets, bases);
+  const TargetLines& base = *bases.front();
+  Checked<CodeLines> code = read_whole_code(answer, base.lines);
+  if (auto* refusal = std::get_if<Refusal>(&code)) return std::move(*refusal);
+  const CodeLines& lines = std::get<CodeLines>(code);
+  if (const auto line = placeholder_in(lines, base.lines); !line.empty()) {
+    return refuse_placeholder(line);
+  }
+  const std::string_view first = trimmed(lines.front());
+  const auto is_first = [&](std::string_view line) { return trimmed(line) == first; };
+  if (has_word(first) && std::ranges::any_of(heads_around(base), is_first) &&
+      std::ranges::none_of(base.lines, is_first)) {
+    return Refusal{Refusal::Kind::no_code,
+                   "the answer repeats code from around the code in question"};
+  }
+  Checked<LinesEdit> edit = fit_whole(base, lines);
+  if (auto* refusal = std::get_if<Refusal>(&edit)) return std::move(*refusal);
+  Rewritten rewritten(bases.size());
+  rewritten.front().push_back(std::get<LinesEdit>(std::move(edit)));
+  return rewritten;
 }
 
 }  // namespace
@@ -105,7 +130,7 @@ Checked<std::vector<FileEdit>> assemble(AnswerForm form, std::string_view answer
   auto text = std::get<std::string_view>(said);
   if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
   Checked<Rewritten> rewritten = form == AnswerForm::whole_code
-                                     ? rewrite_whole(text, bases)
+                                     ? rewrite_whole(text, code, targets, bases)
                                      : rewrite_hunks(text, targets, bases);
   if (auto* refusal = std::get_if<Refusal>(&rewritten)) return std::move(*refusal);
 

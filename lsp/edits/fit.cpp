@@ -146,19 +146,21 @@ std::vector<Reading> readings(std::span<const std::string_view> answer, const Sh
   return {std::move(moved)};
 }
 
-// Without what the range's first and last line have outside of it, where the model repeats that.
+// Without what the range's first and last line have outside of it ("const f = " and ";"), where the
+// model repeats that. An expression's brackets are its own.
 CodeLines without_surroundings(const TargetLines& target,
                                std::span<const std::string_view> answer) {
   CodeLines lines(answer.begin(), answer.end());
   if (lines.empty()) return lines;
   const std::string_view before = trimmed(target.before);
   const std::string_view after = trimmed(target.after);
-  if (!before.empty() && trimmed(lines.front()).starts_with(before) &&
-      !trimmed(target.lines.front()).starts_with(before)) {
-    lines.front() = trimmed(trimmed(lines.front()).substr(before.size()));
-  }
-  if (!after.empty() && trimmed(lines.back()).ends_with(after) &&
-      !trimmed(target.lines.back()).ends_with(after)) {
+  const bool begins =
+      has_word(before) && std::string_view("([{,").find(before.back()) == before.npos;
+  const bool repeats_before = begins && trimmed(lines.front()).starts_with(before) &&
+                              !trimmed(target.lines.front()).starts_with(before);
+  if (repeats_before) lines.front() = trimmed(trimmed(lines.front()).substr(before.size()));
+  if (!after.empty() && (repeats_before || after == ";" || after == ",") &&
+      trimmed(lines.back()).ends_with(after) && !trimmed(target.lines.back()).ends_with(after)) {
     lines.back() = trimmed_right(lines.back());
     lines.back().remove_suffix(after.size());
   }

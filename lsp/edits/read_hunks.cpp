@@ -94,6 +94,10 @@ std::string_view path_above(std::span<const std::string_view> lines, std::size_t
 
 }  // namespace
 
+bool has_hunks(std::string_view text) {
+  return std::ranges::any_of(code_lines(text), begins_hunk);
+}
+
 Checked<std::vector<AnswerHunk>> read_hunks(std::string_view answer) {
   const CodeLines lines = code_lines(answer);
   std::vector<AnswerHunk> hunks;

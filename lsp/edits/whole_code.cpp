@@ -36,12 +36,12 @@ std::optional<Fence> fence_at(std::string_view line, std::size_t index) {
 }
 
 // Fences of the code, in a docstring say, are often indented with it; those around it are not.
-bool alike(const Fence& one, const Fence& other) {
+bool same_kind(const Fence& one, const Fence& other) {
   return one.mark == other.mark && one.indentation == other.indentation;
 }
 
 bool may_close(const Fence& closing, const Fence& opening) {
-  return !closing.named && alike(closing, opening) && closing.length >= opening.length;
+  return !closing.named && same_kind(closing, opening) && closing.length >= opening.length;
 }
 
 // Whether fences pair up: each opened one closed by the next that may, or else one inside another.
@@ -118,6 +118,12 @@ class Reader {
       return Refusal{Refusal::Kind::no_code,
                      "the answer has fences that may be the code's or around it"};
     }
+    if (is_diff(block)) {
+      return Refusal{Refusal::Kind::no_code, "the answer is a diff and not the new code"};
+    }
+    if (is_foreign(block)) {
+      return Refusal{Refusal::Kind::no_code, "the answer's block is not like the code at all"};
+    }
     if (block.quote && is_part(block)) {
       return Refusal{Refusal::Kind::no_code, "the answer has only a part of the code"};
     }
@@ -166,7 +172,7 @@ class Reader {
     std::vector<Fence> found;
     for (std::size_t at = i + 1; at < j; ++at) {
       const Fence& fence = fences_[at];
-      if (alike(fence, fences_[i]) && fence.length >= fences_[i].length) {
+      if (same_kind(fence, fences_[i]) && fence.length >= fences_[i].length) {
         found.push_back(fence);
       }
     }
@@ -216,6 +222,22 @@ class Reader {
       code.front().remove_prefix(byte_order_mark.size());
     }
     return code;
+  }
+
+  // Lines that have more in common than not.
+  static bool alike(std::string_view one, std::string_view other) {
+    one = trimmed(one);
+    const std::size_t longer = std::max(one.size(), other.size());
+    std::size_t same = 0;
+    while (same < std::min(one.size(), other.size()) && one[same] == other[same]) ++same;
+    one.remove_prefix(same);
+    other.remove_prefix(same);
+    std::size_t end = 0;
+    while (end < std::min(one.size(), other.size()) &&
+           one[one.size() - 1 - end] == other[other.size() - 1 - end]) {
+      ++end;
+    }
+    return (same + end) * 2 >= longer;
   }
 
   bool equal(const Block& one, const Block& other) const {
@@ -361,8 +383,56 @@ class Reader {
     measure(block);
     const bool edges =
         trimmed(lines_[block.begin]) == first && trimmed(lines_[block.end - 1]) == last;
+    // What is not between fences and not of the code may be said about it, or a tag around it.
+    const bool begins = block.opened || alike(lines_[block.begin], first);
+    const bool ends = block.closed || alike(lines_[block.end - 1], last);
+    if (!begins || !ends) return refuse("the answer has a fence on one side of its code only");
     if (block.likeness >= 0.5 || (edges && block.likeness >= 0.2)) return std::nullopt;
     return refuse("the answer has no fenced block of code");
+  }
+
+  // Lines that begin with + and -, or a diff's heads, where the code has no such lines.
+  bool is_diff(const Block& block) const {
+    bool adds = false;
+    bool removes = false;
+    for (std::size_t i = block.begin; i < block.end; ++i) {
+      const std::string_view line = lines_[i];
+      if (known(i)) continue;
+      if (line.starts_with("@@ -") ||
+          (line.starts_with("--- ") && i + 1 < block.end && lines_[i + 1].starts_with("+++ "))) {
+        return true;
+      }
+      adds = adds || line.starts_with('+');
+      removes = removes || (line.starts_with('-') && has_word(line) &&
+                            known_.contains(trimmed(line.substr(1))));
+    }
+    return adds && removes;
+  }
+
+  // No line and hardly a word is the code's: a command to run, say. Of little code all may change.
+  bool is_foreign(const Block& block) const {
+    if (block.likeness > 0 || code_words_ <= 2) return false;
+    std::unordered_set<std::string_view> words;
+    const auto for_words = [](std::string_view line, const auto& use) {
+      while (!line.empty()) {
+        const auto begin = std::ranges::find_if(line, is_word_byte);
+        const auto end = std::find_if_not(begin, line.end(), is_word_byte);
+        if (end - begin > 1) use(std::string_view(begin, end));
+        line = std::string_view(end, line.end());
+      }
+    };
+    for (const std::string_view line : code_) {
+      for_words(line, [&](std::string_view word) { words.insert(word); });
+    }
+    std::size_t all = 0;
+    std::size_t shared = 0;
+    for (std::size_t i = block.begin; i < block.end; ++i) {
+      for_words(lines_[i], [&](std::string_view word) {
+        ++all;
+        shared += words.contains(word) ? 1 : 0;
+      });
+    }
+    return shared * 4 < all;
   }
 
   // A few lines of the code from its middle.
