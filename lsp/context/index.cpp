@@ -101,6 +101,11 @@ void WorkspaceIndex::dismiss(const std::string& uri) {
   admitted_.erase(uri);
 }
 
+void WorkspaceIndex::dismiss_all() {
+  const std::lock_guard lock(mutex_);
+  admitted_.clear();
+}
+
 std::optional<std::string> WorkspaceIndex::admitted(const std::string& uri) const {
   const std::lock_guard lock(mutex_);
   const auto found = admitted_.find(uri);

@@ -72,6 +72,7 @@ class WorkspaceIndex {
   // The path of an open document in a folder of the workspace that may be shown beside others.
   void admit(const std::string& uri, std::string path);
   void dismiss(const std::string& uri);
+  void dismiss_all();
   std::optional<std::string> admitted(const std::string& uri) const;
   // The document was closed: the disk counts again.
   void release(const std::string& path);

@@ -103,6 +103,7 @@ void Indexer::Work::set_folders(const std::vector<std::string>& uris) {
     directories.push_back(path);
   }
   // Rules may have changed: what is in the index and may stay there is not read again.
+  index->dismiss_all();
   index->remove_if([&](const std::string& path) { return !may_be_shown(path); });
   statistics.complete = false;
   statistics.cut = IndexStatistics::Cut::none;
@@ -229,11 +230,16 @@ std::shared_ptr<const WorkspaceIndex> Indexer::index() const {
 void Indexer::set_folders(std::vector<std::string> uris) {
   folders_ = std::move(uris);
   folders_changed_ = true;
+  // Which of them may be shown is another question now.
+  for (const std::string& uri : documents_) changed(uri);
   pump();
 }
 
 void Indexer::changed(const std::string& uri) {
-  if (folders_.empty()) return;
+  if (folders_.empty()) {
+    if (asks_.open_document(uri)) documents_.insert(uri);
+    return;
+  }
   if (path_of(uri).ends_with("/.gitignore")) folders_changed_ = true;
   const bool first = changed_.empty();
   changed_.insert(uri);
@@ -283,6 +289,11 @@ void Indexer::reread() {
   while (!changed_.empty() && files.size() < slice_files) {
     const auto first = changed_.begin();
     files.emplace_back(*first, asks_.open_document(*first));
+    if (files.back().second) {
+      documents_.insert(*first);
+    } else {
+      documents_.erase(*first);
+    }
     changed_.erase(first);
   }
   run([files = std::move(files)](Work& work) {

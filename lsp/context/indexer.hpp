@@ -62,6 +62,7 @@ class Indexer {
   bool settled_ = false;  // what changed may be read
   std::vector<std::string> folders_;
   std::set<std::string> changed_;
+  std::set<std::string> documents_;  // that were open when somebody last looked
   Lifetime lifetime_;
 };
 

@@ -222,6 +222,27 @@ TEST_CASE("an open document is newer than its file, until it is closed") {
   CHECK(world.where("saved") == "a.py ");
 }
 
+TEST_CASE("an open document may be shown as long as it is in one of the folders") {
+  World world;
+  world.file("a.py", "def saved():\n    pass\n");
+  const std::string uri = world.uri("a.py");
+  const auto admitted = [&] { return world.indexer.index()->admitted(uri).has_value(); };
+  world.documents[uri] = snapshot(uri, "def typed():\n    pass\n", "python");
+  world.indexer.changed(uri);
+  world.settle();
+  CHECK_FALSE(admitted());
+  world.read();
+  world.settle();
+  CHECK(admitted());
+  CHECK(world.where("typed") == "a.py ");
+  world.indexer.set_folders({file_uri((world.root / "none").string())});
+  world.host.run();
+  CHECK_FALSE(admitted());
+  world.settle();
+  CHECK_FALSE(admitted());
+  CHECK(world.where("typed").empty());
+}
+
 TEST_CASE("reading stands still while somebody waits") {
   World world;
   world.file("a.py", "def a():\n    pass\n");
