@@ -39,7 +39,8 @@ std::string reason(const PromptPiece& piece) {
     }
     return "";
   }();
-  return std::string(what) + (piece.why.empty() ? "" : " (" + piece.why + ")");
+  const bool says_more = !piece.why.empty() && piece.why != what;
+  return std::string(what) + (says_more ? " (" + piece.why + ")" : "");
 }
 
 std::string cached(std::int64_t known, std::int64_t tokens) {
