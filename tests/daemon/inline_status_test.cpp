@@ -45,9 +45,10 @@ TEST_CASE("the status counts what became of completions, for each editor and all
   const Home home;
   auto editor = home.editor();
   editor.initialize(Json::object(), nullptr);
-  editor.open(stats_uri, "python",
-              std::string(average) + "\n\ndef total(items):\n    for item in ");
-  const Json completion = editor.request("textDocument/inlineCompletion", completion_at(7, 16));
+  editor.open(
+      stats_uri, "python",
+      "def average(values):\n    total = 0\n    for value in \n    return total / len(values)\n");
+  const Json completion = editor.request("textDocument/inlineCompletion", completion_at(2, 17));
   REQUIRE(completion.is_structured());
   const Json expected{{"shown", 1}, {"accepted", 0}, {"rejected", 0}};
   CHECK(home.status()["clients"][0]["inline"] == expected);
@@ -65,6 +66,5 @@ TEST_CASE("the status counts what became of completions, for each editor and all
   auto other = home.editor();
   other.initialize(Json::object(), nullptr);
   CHECK(home.status()["inline"]["shown"] == 1);
-  CHECK(home.status()["clients"][0]["inline"]["shown"] == 0);
   CHECK(other.quit() == 0);
 }
