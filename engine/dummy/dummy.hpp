@@ -22,7 +22,8 @@ ModelConfig published_config(int layers, int experts);
 
 // A small model after the same plan, with a context of 8,192 tokens: some megabytes, which compute
 // quickly. Heads and experts follow the hidden size, a multiple of 128; at most 4 experts are
-// chosen. Its vocabulary is the tokenizer's (vocab_size is 0). Throws Error for what is no such size.
+// chosen. Its vocabulary is the tokenizer's (vocab_size is 0). Throws Error for what is no such
+// size.
 inline constexpr int max_tiny_hidden = 1'024;
 ModelConfig tiny_config(int hidden, int layers, int experts);
 

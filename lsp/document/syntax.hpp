@@ -112,8 +112,8 @@ class Syntax {
  public:
   static constexpr std::chrono::milliseconds usual_timeout{300};
 
-  // A parse that computes for longer is given up; its snapshot is plain text then. `guard`, if there is
-  // one, outlives the trees' users.
+  // A parse that computes for longer is given up; its snapshot is plain text then. `guard`, if
+  // there is one, outlives the trees' users.
   explicit Syntax(std::chrono::milliseconds parse_timeout = usual_timeout,
                   ParseGuard* guard = nullptr);
   ~Syntax();

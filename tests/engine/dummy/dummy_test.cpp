@@ -453,7 +453,7 @@ TEST_CASE("a tiny checkpoint has the tokenizer's vocabulary, a long context and 
     CHECK(engine.profile().surroundings);
     CHECK(engine.profile().fim_stop.size() == 7);
     CHECK(engine.defaults().eos == std::vector<TokenId>{*tokenizer.special("<|im_end|>"),
-                                                         *tokenizer.special("<|endoftext|>")});
+                                                        *tokenizer.special("<|endoftext|>")});
     const TokenPrompt prompt =
         tokenize(tokenizer, render_fim(engine.profile(), "def mean(values):\n    ", "\n"));
     CHECK(prompt.tokens.size() < 60);  // words, not bytes
