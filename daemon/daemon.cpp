@@ -69,6 +69,7 @@ class LspPeer : public Peer {
   ~LspPeer() override { gone_(*this); }
   pid_t pid() const { return pid_; }
   const lsp::InlineCounts& counts() const { return counts_; }
+  std::optional<lsp::IndexStatistics> index() const { return server_.index_statistics(); }
   void receive(std::string body) override { server_.receive(std::move(body)); }
   bool busy() const override { return server_.busy(); }
   bool finished() const override { return server_.exit_code().has_value(); }
@@ -250,7 +251,9 @@ class Daemon {
     for (const auto& client : server_.clients()) {
       json shown{{"pid", client.pid}, {"build", client.build}, {"cwd", client.cwd}};
       for (const LspPeer* editor : editors_) {
-        if (editor->pid() == client.pid) shown["inline"] = to_json(editor->counts());
+        if (editor->pid() != client.pid) continue;
+        shown["inline"] = to_json(editor->counts());
+        if (const auto index = editor->index()) shown["index"] = to_json(*index);
       }
       clients.push_back(std::move(shown));
     }

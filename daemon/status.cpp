@@ -154,6 +154,17 @@ std::string completion_counts(const json& counts) {
          number(counts["rejected"]) + " rejected";
 }
 
+// What the model can be told of a workspace's other files.
+std::string index_text(const json& index) {
+  std::string text = "; " + number(index["files"]) + " files known";
+  if (index.contains("cutBy")) {
+    text += " (not all: the limit of " + index["cutBy"].get<std::string>() + " was reached)";
+  } else if (!index["complete"].get<bool>()) {
+    text += " so far";
+  }
+  return text;
+}
+
 std::string inline_lines(const json& completions, const json& model) {
   const std::string counts = completion_counts(completions);
   std::string text = line("inline", counts.empty() ? "no completion was shown yet" : counts);
@@ -246,6 +257,15 @@ json to_json(const lsp::InlineCounts& counts) {
   return {{"shown", counts.shown}, {"accepted", counts.accepted}, {"rejected", counts.rejected}};
 }
 
+json to_json(const lsp::IndexStatistics& index) {
+  json shown{{"files", index.files},
+             {"bytes", index.bytes},
+             {"ms", index.time.count()},
+             {"complete", index.complete}};
+  if (index.cut != lsp::IndexStatistics::Cut::none) shown["cutBy"] = lsp::name(index.cut);
+  return shown;
+}
+
 json inline_status(const ModelStatus& model, std::chrono::milliseconds max_read,
                    const lsp::InlineCounts& counts) {
   json status = to_json(counts);
@@ -310,7 +330,8 @@ std::string show_status(const json& status, std::size_t columns) {
         client.contains("inline") ? completion_counts(client["inline"]) : std::string();
     text += line("", "process " + number(client["pid"]) + " in " +
                          on_one_line(client["cwd"].get<std::string>()) +
-                         (counts.empty() ? "" : "; completions: " + counts));
+                         (counts.empty() ? "" : "; completions: " + counts) +
+                         (client.contains("index") ? index_text(client["index"]) : ""));
   }
   text += line("jobs", std::to_string(status["jobs"].size()));
   const auto no_log = on_one_line(status.value("logError", ""));

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "daemon/models/local.hpp"
+#include "lsp/context/index.hpp"
 #include "lsp/jobs/jobs.hpp"
 #include "lsp/support/options.hpp"
 
@@ -16,6 +17,7 @@ namespace hearth::daemon {
 
 nlohmann::json to_json(const ModelStatus& status);
 nlohmann::json to_json(const lsp::InlineCounts& counts);
+nlohmann::json to_json(const lsp::IndexStatistics& index);
 // "inline" of the status: what inline completion does on this model, and what became of it.
 nlohmann::json inline_status(const ModelStatus& model, std::chrono::milliseconds max_read,
                              const lsp::InlineCounts& counts);

@@ -287,6 +287,11 @@ void Server::on_ready(std::function<void()> ready) {
   impl_->ready = std::move(ready);
 }
 
+std::optional<IndexStatistics> Server::index_statistics() const {
+  if (!impl_->features || impl_->features->session.folders.empty()) return std::nullopt;
+  return impl_->features->session.shown.index->statistics();
+}
+
 std::optional<int> Server::exit_code() const {
   return impl_->exit_code;
 }

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "lsp/context/index.hpp"
 #include "lsp/support/options.hpp"
 
 namespace hearth::lsp {
@@ -31,6 +32,8 @@ class Server {
   // called when it is done, every time.
   bool busy() const;
   void on_ready(std::function<void()> ready);
+  // Of the workspace's index; nothing before `initialize`, and where the client has no folders.
+  std::optional<IndexStatistics> index_statistics() const;
   // Set once `exit` came: 0 after shutdown, else 1. The transport then closes.
   std::optional<int> exit_code() const;
 

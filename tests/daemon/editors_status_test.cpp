@@ -1,10 +1,13 @@
-// What the status says of inline completion: how much it is used, and where it is too slow to come
-// at each keystroke.
+// What the status says of editors: how much inline completion is used, where it is too slow to come
+// at each keystroke, and how much of a workspace is known.
 #include <doctest/doctest.h>
+#include <poll.h>
 
 #include <chrono>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "daemon/platform/files.hpp"
 #include "daemon/status.hpp"
 #include "tests/daemon/editing.hpp"
 #include "tests/daemon/home.hpp"
@@ -67,4 +70,50 @@ TEST_CASE("the status counts what became of completions, for each editor and all
   other.initialize(Json::object(), nullptr);
   CHECK(home.status()["inline"]["shown"] == 1);
   CHECK(other.quit() == 0);
+}
+
+TEST_CASE("the status says how much of a workspace is known, and which limit cut it") {
+  Json all = Json::parse(R"({"pid": 1, "build": "", "uptimeSeconds": 1, "jobs": [], "log": "",
+                             "config": "", "clients": [{"pid": 7, "build": "", "cwd": "/p"}]})");
+  daemon::ModelStatus model;
+  model.state = daemon::ModelStatus::State::ready;
+  all["model"] = daemon::to_json(model);
+  lsp::IndexStatistics index;
+  index.files = 12;
+  const auto says = [&] {
+    all["clients"][0]["index"] = daemon::to_json(index);
+    return daemon::show_status(all, 1'000);
+  };
+  CHECK(contains(says(), "in /p; 12 files known so far\n"));
+  index.complete = true;
+  CHECK(contains(says(), "in /p; 12 files known\n"));
+  index.complete = false;
+  index.cut = lsp::IndexStatistics::Cut::files;
+  CHECK(contains(says(), "in /p; 12 files known (not all: the limit of files was reached)\n"));
+}
+
+TEST_CASE("a workspace's files are read by a daemon, but for what is ignored") {
+  const Home home;
+  const TemporaryDirectory project;
+  const std::filesystem::path folder = project.path();
+  std::filesystem::create_directories(folder / "built");
+  daemon::write_file(folder / ".gitignore", "built/\n");
+  daemon::write_file(folder / "a.py", "def one():\n    pass\n");
+  daemon::write_file(folder / "b.py", "def two():\n    pass\n");
+  daemon::write_file(folder / "built/c.py", "def three():\n    pass\n");
+  auto editor = home.editor();
+  editor.request("initialize",
+                 {{"processId", nullptr},
+                  {"rootUri", nullptr},
+                  {"workspaceFolders",
+                   Json::array({{{"uri", "file://" + folder.string()}, {"name", "project"}}})},
+                  {"capabilities", Json::object()}});
+  editor.notify("initialized", Json::object());
+  Json index;
+  do {
+    ::poll(nullptr, 0, 20);
+    index = home.status()["clients"][0].value("index", Json{{"complete", false}});
+  } while (!index["complete"].get<bool>());
+  CHECK(index["files"] == 2);
+  CHECK(editor.quit() == 0);
 }
