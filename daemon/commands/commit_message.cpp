@@ -112,12 +112,12 @@ void add_commit_message(CLI::App& app, Command& chosen) {
   command->add_option("--model", *model,
                       "Directory of the checkpoint (if this is what starts the daemon)");
   command->footer(
-      "hearth runs no git and reads no repository: it sees what is piped into it. Changes\n"
+      "hearth runs no git and reads no repository: it sees what is piped into it, with\n"
+      "`git diff --staged | hearth commit-message` the change that is to be committed. Changes\n"
       "of files that look like secrets are left out, and said.\n"
       "\n"
       "Examples:\n"
-      "  git diff --staged | hearth commit-message\n"
-      "  git diff --staged | hearth commit-message | git commit -e -F -\n");
+      "  echo '+count = 1' | hearth commit-message\n");
   command->callback(
       [&chosen, model] { chosen = [model] { return write_commit_message(*model); }; });
 }

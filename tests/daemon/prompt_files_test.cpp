@@ -53,7 +53,7 @@ TEST_CASE("what is wrong with a prompt's file is said with its name") {
             "explain.md, line 2: there is no variable {langage}; there are "
             "{diagnostics}, {file}, {instruction}, {language}, {problem}, {subject}, {unit}");
   CHECK(faults[1].starts_with(place + "explian.md is not used: there is no such action; there are "
-                                      "explain"));
+                                      "fix, explain, "));
   write(place + "explain.md", " \n");
   CHECK_THROWS_WITH_AS(
       prompts.read("explain"),

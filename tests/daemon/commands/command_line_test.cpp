@@ -170,7 +170,7 @@ TEST_CASE("the manual page and the completions name every command and option") {
   each_command(*app, [&](const CLI::App& command) {
     CAPTURE(command.get_name());
     if (&command != app.get()) {
-      CHECK(contains(manual, ".SS " + full_name(command)));
+      CHECK(contains(manual, ".SS " + in_roff(full_name(command))));
       CHECK(contains(bash, "'" + full_name(command) + "'"));
       CHECK(contains(fish, " -a " + command.get_name() + " -d "));
       CHECK(contains(zsh, command.get_name()));
