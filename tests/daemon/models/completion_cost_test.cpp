@@ -14,7 +14,7 @@ using tests::Typing;
 
 namespace {
 
-constexpr const char* uri = "file:///work/shop/prices.py";
+constexpr const char* uri = "file:///home/ada/shop/prices.py";
 
 engine::EngineOptions tiny(const std::filesystem::path& directory, engine::FimOrder order) {
   engine::DummyOptions dummy;

@@ -33,7 +33,7 @@ std::string ascii(const std::string& path) {
 }
 
 std::string uri_of(const std::string& path) {
-  return "file:///work/hearth/" + path;
+  return "file:///home/ada/hearth/" + path;
 }
 
 struct Counted {

@@ -19,7 +19,7 @@ using namespace hearth::lsp::test;
 namespace {
 
 const Wording wording{"explain", "Explain what this code does."};
-const std::string own = "file:///work/src/app.py";
+const std::string own = "file:///home/ada/src/app.py";
 const std::string app =
     "from stats import mean\nfrom shelf import Shelf\n\n\n"
     "def go(shelf: Shelf):\n    return mean(shelf.take(2))\n\n\n"
@@ -43,13 +43,13 @@ TaskInput task(std::string_view words = "return mean", const std::string& text =
   input.syntax = std::make_shared<const Syntax>(timeout);
   input.folders = {"file:///work"};
   input.answer_tokens = 100;
-  input.index = index_of({{"/work/src/stats.py",
+  input.index = index_of({{"/home/ada/src/stats.py",
                            "def mean(values: list) -> float:\n    return 0\n\n"
                            "def spread(values):\n    return 0\n"},
-                          {"/work/src/shelf.py",
+                          {"/home/ada/src/shelf.py",
                            "class Shelf:\n    rows = 3\n\n    def take(self, n):\n        pass\n"},
-                          {"/work/lib/stats.go", "package stats\nfunc mean(values int) {}\n"},
-                          {"/work/src/app.py", "def mean(own):\n    pass\n"}});
+                          {"/home/ada/lib/stats.go", "package stats\nfunc mean(values int) {}\n"},
+                          {"/home/ada/src/app.py", "def mean(own):\n    pass\n"}});
   return input;
 }
 
@@ -213,11 +213,11 @@ TEST_CASE("context that nobody asked for has no secrets in it; the code itself i
 TEST_CASE("changed lines of documents that may not be shown are not") {
   TaskInput input = task();
   input.recent_edits = {{"file:///elsewhere/a.py", 0, "outside = 1\n"},
-                        {"file:///work/.env", 0, "A=1\n"},
-                        {"file:///work/src/b.py", 4, "shown = 1\n"}};
+                        {"file:///home/ada/.env", 0, "A=1\n"},
+                        {"file:///home/ada/src/b.py", 4, "shown = 1\n"}};
   const auto index = std::make_shared<WorkspaceIndex>();
-  index->admit("file:///work/src/b.py", "/work/src/b.py");
-  index->admit("file:///work/.env", "/work/.env");
+  index->admit("file:///home/ada/src/b.py", "/home/ada/src/b.py");
+  index->admit("file:///home/ada/.env", "/home/ada/.env");
   input.index = index;
   const std::string text = turn(fitted(input));
   CHECK(text.find("outside") == std::string::npos);
