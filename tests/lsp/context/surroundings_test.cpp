@@ -41,7 +41,7 @@ TaskInput task(std::string_view words = "return mean", const std::string& text =
   const Byte place = place_of(*input.snapshot, words);
   input.selection = {place, place};
   input.syntax = std::make_shared<const Syntax>(timeout);
-  input.folders = {"file:///work"};
+  input.folders = {"file:///home/ada"};
   input.answer_tokens = 100;
   input.index = index_of({{"/home/ada/src/stats.py",
                            "def mean(values: list) -> float:\n    return 0\n\n"

@@ -20,7 +20,7 @@ void replace_all(std::string& text, std::string_view from, std::string_view to) 
 }
 
 std::string uri_of(const std::string& name) {
-  return "file:///work/src/" + name;
+  return "file:///home/ada/src/" + name;
 }
 
 SnapshotPtr snapshot_of(const std::string& name, std::string text, std::int64_t version) {

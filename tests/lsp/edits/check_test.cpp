@@ -18,7 +18,7 @@ const std::string code =
     "print(mean([1, 2]))\n";
 
 SnapshotPtr python(std::string text = code) {
-  return snapshot("file:///work/mean.py", std::move(text), "python");
+  return snapshot("file:///home/ada/mean.py", std::move(text), "python");
 }
 
 // The first occurrence of `old` replaced.
@@ -79,7 +79,7 @@ TEST_CASE("an edit that mends an error has no complaint") {
 
 TEST_CASE("a language without a grammar is not judged") {
   const Syntax syntax{timeout};
-  const SnapshotPtr before = snapshot("file:///work/notes.xyz", "one\ntwo\n");
+  const SnapshotPtr before = snapshot("file:///home/ada/notes.xyz", "one\ntwo\n");
   CHECK(check(syntax, before, replacing(before, "one", "(((")) == SyntaxCheck{});
 }
 

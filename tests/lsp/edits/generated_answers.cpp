@@ -68,7 +68,8 @@ void spoil_document(World& world, std::string text, Random& random) {
 
 // Asks as an action does, for a random selection. False where that shows nothing to work on.
 bool show(World& world, const std::string& name, Random& random) {
-  world.base = snapshot("file:///work/src/" + name, composed(world.bom, world.slots, false, false));
+  world.base =
+      snapshot("file:///home/ada/src/" + name, composed(world.bom, world.slots, false, false));
   const Text& text = *world.base->text;
   const std::size_t line = random.below(text.lines());
   const std::size_t end = std::min(text.lines() - 1, line + random.below(12));

@@ -19,7 +19,7 @@ struct Asked {
   SnapshotPtr document;
   Target target;
 
-  explicit Asked(std::string text) : document(snapshot("file:///work/a.py", std::move(text))) {
+  explicit Asked(std::string text) : document(snapshot("file:///home/ada/a.py", std::move(text))) {
     target = target_of(*document, {{0}, {document->text->str().size()}});
   }
 
@@ -146,20 +146,20 @@ TEST_CASE("a document that has become another in every line costs no more") {
     other += (i % 3 == 0 ? "line " : "other ") + std::to_string(i * 7 % 20'000) + "\n";
   }
   const Asked asked(text);
-  const SnapshotPtr now = snapshot("file:///work/a.py", other, "", 2);
+  const SnapshotPtr now = snapshot("file:///home/ada/a.py", other, "", 2);
   const std::string answer = "```\n" + text + "one more\n```\n";
   check_sound(asked, assemble(AnswerForm::whole_code, answer, true, {&asked.target, 1},
                               [&](const std::string&) { return now; }));
 }
 
 TEST_CASE("a target that was written down wrongly is refused or merged, and no more") {
-  const SnapshotPtr now = snapshot("file:///work/a.py", "a = 1\nb = 2\n", "", 2);
+  const SnapshotPtr now = snapshot("file:///home/ada/a.py", "a = 1\nb = 2\n", "", 2);
   const Target targets[] = {
-      {"file:///work/a.py", 1, {{900}, {3}}, "a = 1", "", ""},
-      {"file:///work/a.py", 1, {{0}, {5}}, "a = 1", "no line end", "\n\xFF"},
-      {"file:///work/a.py", 1, {{0}, {5}}, "", "\xEF\xBB\xBF", ""},
-      {"file:///work/a.py", 1, {{2}, {5}}, "\n", "\r", "\n"},
-      {"file:///work/a.py", 1, {{SIZE_MAX}, {SIZE_MAX}}, "b = 2", "a = 1\n", "\n"},
+      {"file:///home/ada/a.py", 1, {{900}, {3}}, "a = 1", "", ""},
+      {"file:///home/ada/a.py", 1, {{0}, {5}}, "a = 1", "no line end", "\n\xFF"},
+      {"file:///home/ada/a.py", 1, {{0}, {5}}, "", "\xEF\xBB\xBF", ""},
+      {"file:///home/ada/a.py", 1, {{2}, {5}}, "\n", "\r", "\n"},
+      {"file:///home/ada/a.py", 1, {{SIZE_MAX}, {SIZE_MAX}}, "b = 2", "a = 1\n", "\n"},
   };
   for (const Target& target : targets) {
     for (const AnswerForm form : {AnswerForm::whole_code, AnswerForm::hunks}) {

@@ -35,7 +35,7 @@ TEST_CASE("a place in a large document is found again after many changes of it")
   std::mt19937_64 random(17);
   for (int round = 0; round < 40; ++round) {
     std::vector<std::string> lines = numbered();
-    const SnapshotPtr before = snapshot("file:///work/a.c", joined(lines));
+    const SnapshotPtr before = snapshot("file:///home/ada/a.c", joined(lines));
     // Ten lines, of which the answer changes the third.
     const std::size_t first = 20 + random() % (count - 60) / 10 * 10;
     const Text& text = *before->text;
@@ -57,7 +57,7 @@ TEST_CASE("a place in a large document is found again after many changes of it")
       if (i == first + 2) become = {"  changed;"};
       expected.insert(expected.end(), become.begin(), become.end());
     }
-    const SnapshotPtr after = snapshot("file:///work/a.c", joined(now), "", 2);
+    const SnapshotPtr after = snapshot("file:///home/ada/a.c", joined(now), "", 2);
     const auto made = assemble(AnswerForm::whole_code, "```c\n" + answer + "\n```\n", true,
                                {&target, 1}, [&](const std::string&) { return after; });
     CAPTURE(round);
@@ -72,7 +72,7 @@ TEST_CASE("a place in a large document is found again after many changes of it")
 
 TEST_CASE("a large document without the place is not searched for something like it") {
   const std::vector<std::string> lines = numbered();
-  const SnapshotPtr before = snapshot("file:///work/a.c", joined(lines));
+  const SnapshotPtr before = snapshot("file:///home/ada/a.c", joined(lines));
   const Text& text = *before->text;
   const Target target = target_of(*before, {text.line_start(6000), text.line_end(6009)});
   std::string answer = target.text;
@@ -80,7 +80,7 @@ TEST_CASE("a large document without the place is not searched for something like
   // All around the place is gone, and the place too.
   std::vector<std::string> now(lines.begin(), lines.begin() + 3000);
   now.insert(now.end(), lines.begin() + 9000, lines.end());
-  const SnapshotPtr after = snapshot("file:///work/a.c", joined(now), "", 2);
+  const SnapshotPtr after = snapshot("file:///home/ada/a.c", joined(now), "", 2);
   const auto made = assemble(AnswerForm::whole_code, "```c\n" + answer + "\n```\n", true,
                              {&target, 1}, [&](const std::string&) { return after; });
   REQUIRE(std::holds_alternative<Refusal>(made));
