@@ -59,9 +59,12 @@ TEST_CASE("what was typed is found where a text changed far from it") {
   const std::string base = "import os\n" + lines + "x = ";
   const std::string behind = "\n" + lines;
   const std::string above = "import os\nimport sys\n" + lines + "x = ";
-  const auto typed = [&](const std::string& before, const std::string& after) {
-    return typed_nearby(base + behind, Byte{base.size()}, before + after, Byte{before.size()},
-                        "sum(values)");
+  const auto typed = [&](const std::string& before,
+                         const std::string& after) -> std::optional<std::string> {
+    const std::string now = before + after;
+    const auto found =
+        typed_nearby(base + behind, Byte{base.size()}, now, Byte{before.size()}, "sum(values)");
+    return found ? std::optional(std::string(*found)) : std::nullopt;
   };
   CHECK(typed(base, behind) == "");
   CHECK(typed(above, behind) == "");
