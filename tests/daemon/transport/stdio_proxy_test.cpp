@@ -66,8 +66,7 @@ TEST_CASE("an editor that outlives its daemon goes on with the next one") {
   const Json completion = editor.request("textDocument/inlineCompletion", completion_params(2, 17));
   REQUIRE(completion.is_structured());
   CHECK(completion["items"][0]["insertText"] == "values:");
-  REQUIRE(messages.shown.size() == 1);
-  CHECK(messages.shown[0].find("started again") != std::string::npos);
+  CHECK(messages.with("started again") == 1);  // it may have been killed while it parsed, as well
   CHECK(editor.quit() == 0);
 }
 

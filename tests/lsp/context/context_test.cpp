@@ -399,6 +399,7 @@ TEST_CASE("while a person types, the prefix only grows at its end") {
   const std::string typed = "    for value in values:\n        total += value * 2\n    if total:\n";
   for (const ModelProfile& profile : {ember(), large(2048)}) {
     for (const std::size_t function : {5U, 60U, 61U, 100U, 149U}) {
+      if (HEARTH_SANITIZED != 0 && function != 61U) continue;  // thousands of parses
       CAPTURE(profile.name);
       CAPTURE(function);
       const std::string head = "def function_" + std::to_string(function) + "(values):\n";

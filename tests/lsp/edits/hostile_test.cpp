@@ -41,6 +41,7 @@ void check_sound(const Asked& asked, const Checked<std::vector<FileEdit>>& made)
 }
 
 std::string repeated(std::string_view text, std::size_t count) {
+  if (HEARTH_SANITIZED != 0) count = count / 8 + 1;  // as hostile, and in as many seconds
   std::string result;
   result.reserve(text.size() * count);
   for (std::size_t i = 0; i < count; ++i) result += text;
