@@ -27,7 +27,7 @@ bool takes_gigabytes(const Example& example) {
 }
 
 void run_examples(const CLI::App& command, bool large) {
-  const Home home;
+  Home home;
   home.configure("[answer]\nmax_tokens = 48\n");  // that they work is asked, not what they say
   for (const Example& example : examples_of(command)) {
     if (takes_gigabytes(example) != large) continue;
