@@ -24,7 +24,8 @@ constexpr std::array<const char*, 24> files{
     "service.toml", "shapes.cpp", "site.css",  "stack.c",      "stats.py",     "tree.ml"};
 // For each file.
 int rounds() {
-  return std::getenv("HEARTH_LONG") != nullptr ? 2000 : 80;
+  if (std::getenv("HEARTH_LONG") != nullptr) return 2000;
+  return HEARTH_SANITIZED != 0 ? 25 : 80;
 }
 
 struct Tally {
