@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 
+#include "lsp/context/parts.hpp"
 #include "lsp/support/characters.hpp"
 
 namespace hearth::lsp {
@@ -51,17 +52,6 @@ std::string without_instructions(std::string_view answer, std::string_view targe
     if (!drop) result += line;
   }
   return result;
-}
-
-// A title with the beginning of what a person wants.
-std::string titled(std::string_view what, std::string_view instruction) {
-  constexpr std::size_t max_bytes = 60;
-  std::string_view line = trimmed(instruction.substr(0, instruction.find_first_of(line_ends)));
-  std::size_t end = std::min(line.size(), max_bytes);
-  while (end < line.size() && end > 0 && (static_cast<unsigned char>(line[end]) & 0xC0U) == 0x80U)
-    --end;
-  std::string title = std::string(what).append(": ").append(line.substr(0, end));
-  return end < line.size() ? title + "..." : title;
 }
 
 }  // namespace
@@ -112,8 +102,15 @@ Availability needs_instruction(const TaskInput& input, std::string_view what,
   if (available && is_blank(input.instruction)) {
     return {"Say what you want in a comment of the code: hearth: and then your words.", {}, asks};
   }
-  if (available) available.title = titled(what, input.instruction);
+  if (available) available.title = std::string(what) + ": " + shortened(input.instruction);
   return available;
+}
+
+std::string shortened(std::string_view words) {
+  constexpr std::size_t max_bytes = 60;
+  const std::string_view line = trimmed(words.substr(0, words.find_first_of(line_ends)));
+  if (line.size() <= max_bytes) return std::string(line);
+  return std::string(line.substr(0, character_start(line, max_bytes))) + "...";
 }
 
 Effect shows_answer(const Request&, const Written& answer, const Documents&) {

@@ -87,6 +87,8 @@ Availability needs_code(const TaskInput& input);
 // And words of the person's own, which become the title: "Ask: why is this slow?"
 Availability needs_instruction(const TaskInput& input, std::string_view what,
                                std::string_view asks);
+// The beginning of a person's or a tool's words, for a title.
+std::string shortened(std::string_view words);
 // The answer is text for a person.
 Effect shows_answer(const Request& request, const Written& answer, const Documents& documents);
 

@@ -1,8 +1,6 @@
 // From what was chosen to a job, and from a job to the next.
 #include "lsp/actions/code_actions.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <utility>
@@ -29,10 +27,6 @@ constexpr std::array session_commands{follow_up_command, show_prompt_command, pi
 
 // The button that shows a file of secrets.
 constexpr std::string_view show_once = "Show it once";
-
-std::string hash_text(std::uint64_t hash) {
-  return fmt::format("{:016x}", hash);
-}
 
 // Whether the prompt shows all of `code`: what was cut out of it would be missing in an answer.
 bool shows_all(const Prompt& prompt, std::string_view code) {
@@ -128,8 +122,7 @@ void CodeActions::choose(const Action& action, const Json& place, Reply& reply) 
   const Choice choice = read_choice(action, place);
   const SnapshotPtr& snapshot = choice.input.snapshot;
   if (snapshot && find(place, "hash") != nullptr &&
-      string_member(place, "hash") !=
-          hash_text(content_hash(snapshot->text->view(choice.input.selection)))) {
+      string_member(place, "hash") != selection_hash(choice.input)) {
     reply.error(error_code::request_failed,
                 "the selected text has changed since: select it again and choose the action anew");
     return;

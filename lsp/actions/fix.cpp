@@ -1,21 +1,10 @@
 // "Fix": what the editor's tools say is wrong with the code.
 #include "lsp/actions/actions.hpp"
-#include "lsp/support/characters.hpp"
 
 namespace hearth::lsp {
 namespace {
 
 constexpr std::string_view wording = "Fix this problem: {problem}.";
-
-// One problem as it stands in a menu.
-std::string shortened(std::string_view message) {
-  constexpr std::size_t max_bytes = 60;
-  std::string line(trimmed(message.substr(0, message.find_first_of(line_ends))));
-  if (line.size() <= max_bytes) return line;
-  std::size_t end = max_bytes;
-  while (end > 0 && (static_cast<unsigned char>(line[end]) & 0xC0U) == 0x80U) --end;
-  return line.substr(0, end) + "...";
-}
 
 Availability listed(const TaskInput& input) {
   const Diagnostic* here = nullptr;

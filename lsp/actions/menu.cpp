@@ -16,11 +16,6 @@
 namespace hearth::lsp {
 namespace {
 
-// As text: JSON numbers of many clients are doubles.
-std::string hash_text(std::uint64_t hash) {
-  return fmt::format("{:016x}", hash);
-}
-
 // "hearth" and "" ask for "hearth.explain" too.
 bool wanted(const Json* only, std::string_view kind) {
   if (only == nullptr || !only->is_array()) return true;
@@ -71,6 +66,11 @@ TaskInput task_input(const Session& session, SnapshotPtr snapshot, const Range& 
   input.recent_edits = session.recent_edits.newest(
       [&](const std::string& uri) { return session.documents.find(uri); });
   return input;
+}
+
+// As text: JSON numbers of many clients are doubles.
+std::string selection_hash(const TaskInput& input) {
+  return fmt::format("{:016x}", content_hash(input.snapshot->text->view(input.selection)));
 }
 
 GenerateOptions options_for(const Session& session, const Action& action, ByteRange code) {
@@ -172,7 +172,7 @@ Json Menu::entry(const Action& action, const Availability& available, const Task
   Json place{{"uri", snapshot.uri},
              {"version", snapshot.version},
              {"range", params["range"]},
-             {"hash", hash_text(content_hash(snapshot.text->view(input.selection)))}};
+             {"hash", selection_hash(input)}};
   // executeCommand brings nothing but its arguments.
   if (!input.diagnostics.empty()) place["diagnostics"] = params["context"]["diagnostics"];
   if (!available) place["asks"] = available.asks;

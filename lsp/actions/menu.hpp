@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 
 #include "lsp/actions/actions.hpp"
 #include "lsp/context/planning.hpp"
@@ -14,6 +15,8 @@ namespace hearth::lsp {
 // What a place in a document means for an action. `range` may lie outside of the text.
 TaskInput task_input(const Session& session, SnapshotPtr snapshot, const Range& range,
                      const Json* diagnostics);
+// Tells whether the selected text is still what it was when a menu was shown.
+std::string selection_hash(const TaskInput& input);
 // How a model is to answer an action about `code`, within the session's limits.
 GenerateOptions options_for(const Session& session, const Action& action, ByteRange code);
 // The prompt of an action, in the user's wording where there is one. `done` is called once.
