@@ -72,7 +72,15 @@ void CacheWarmer::save() {
     write_history(history_, fingerprint_, uses);
     saved_ = std::move(uses);
   } catch (const std::exception& failed) {
+    tell(failed);
+  }
+}
+
+void CacheWarmer::tell(const std::exception& failed) noexcept {
+  try {
     if (note_) note_(text_of(failed));
+  } catch (const std::exception&) {
+    // No memory to say so.
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <exception>
 #include <filesystem>
 #include <functional>
 #include <optional>
@@ -31,6 +32,8 @@ class CacheWarmer {
   void save();
 
  private:
+  void tell(const std::exception& failed) noexcept;
+
   ExpertCache& cache_;
   const std::filesystem::path history_;
   const std::uint64_t fingerprint_;

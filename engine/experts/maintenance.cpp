@@ -35,16 +35,25 @@ CacheMaintenance::~CacheMaintenance() {
 
 void CacheMaintenance::work() {
   while (!stopping_) {
-    sleep_.wait(timeout(), yield_memory_);
+    sleep_.wait(timeout_or_retry(), yield_memory_);
     if (stopping_) return;
     ++looks_;
     try {
       if (yield_memory_) monitor_.look();
+      const std::optional<CacheWarmer::Clock::time_point> due = warmer_.due();
+      if (due && CacheWarmer::Clock::now() >= *due) warmer_.save();
     } catch (const std::exception&) {
       // No memory, most likely: the next look may find some.
     }
-    const std::optional<CacheWarmer::Clock::time_point> due = warmer_.due();
-    if (due && CacheWarmer::Clock::now() >= *due) warmer_.save();
+  }
+}
+
+// What the cache says of itself takes memory, too.
+int CacheMaintenance::timeout_or_retry() {
+  try {
+    return timeout();
+  } catch (const std::exception&) {
+    return look_interval_ms;
   }
 }
 

@@ -44,6 +44,7 @@ class CacheMaintenance {
   void work();
   bool is_busy();
   int timeout();
+  int timeout_or_retry();
 
   ExpertCache& cache_;
   const bool yield_memory_;

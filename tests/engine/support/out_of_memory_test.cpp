@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
@@ -12,6 +13,7 @@
 #include <memory>
 #include <new>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "engine/engine.hpp"
@@ -248,6 +250,26 @@ TEST_CASE("a session for which there is no memory is an error in a sentence") {
     ++sentences;
   }
   CHECK(sentences > 5);
+}
+
+// Its thread looks at the cache every second while experts are used.
+TEST_CASE("the cache's maintenance goes on when there is no memory for a look") {
+  const ScratchDirectory directory;
+  const auto runtime = Runtime::load(options_for(directory));
+  const std::vector<TokenId> prompt = some_tokens(20, 1);
+  Session session(runtime);
+  const auto expected = run(session, prompt);
+  for (int n = 0; n < 3; ++n) {
+    run(session, prompt);
+    failed = 0;
+    left = n;
+    for (int i = 0; i < 300 && failed == 0; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    left = -1;
+    CHECK(failed == 1);
+  }
+  CHECK(close(run(session, prompt), expected));
 }
 
 }  // namespace hearth::tests
