@@ -2,8 +2,8 @@
 // remote server; tests supply a scripted one. Nothing here knows how tokens are made.
 //
 // Every call returns at once; its answer comes later through a callback on the thread that the
-// Host's post() runs on, or an error does. A callback is called exactly once, except on_progress
-// and on_text, and never after on_done.
+// Host's post() runs on, or an error does. A callback is called exactly once, except on_progress,
+// on_tokens and on_text, and never after on_done.
 #pragma once
 
 #include <chrono>
@@ -95,6 +95,18 @@ struct GenerateOptions {
   std::int64_t thinking_budget = 2048;  // most tokens of its thought
   Sampling sampling = Sampling::greedy;
   std::uint64_t seed = 0;  // of drawn answers: the same prompt and seed give the same answer
+  // Who asks: requests of one priority take turns by their clients. 0: nobody in particular.
+  std::uint64_t client = 0;
+  std::string action = {};  // what for, an action's id: how long answers are is learnt by it
+  // What an earlier run of this request wrote, as on_tokens gave it: the answer goes on behind it
+  // and ends as it would have without the break.
+  std::vector<std::int32_t> written = {};
+};
+
+// Between these it will be, in four of five cases.
+struct TimeRange {
+  std::chrono::milliseconds from{0};
+  std::chrono::milliseconds to{0};
 };
 
 struct GenerationProgress {
@@ -104,8 +116,11 @@ struct GenerationProgress {
   std::int64_t cached_tokens = 0;  // of the prompt, not read again
   double prompt_done = 0;          // tokens of the prompt behind us, cached ones too
   std::int64_t thought_tokens = 0;
-  std::int64_t answer_tokens = 0;                // without the thought
+  std::int64_t answer_tokens = 0;  // without the thought
+  // Until the first token is written, with all that is before it; empty: unknown, or it is written.
+  std::optional<std::chrono::milliseconds> first_token;
   std::optional<std::chrono::milliseconds> eta;  // until done at the measured speed; empty: unknown
+  std::optional<TimeRange> end;                  // until done; empty: unknown
 };
 
 enum class FinishReason : std::uint8_t { stop, length, context_full };
@@ -140,7 +155,11 @@ struct PromptPiece {
 
 struct GenerationEvents {
   std::function<void(const GenerationProgress&)> on_progress;  // may be empty
-  std::function<void(std::string)> on_text;                    // may be empty
+  // What was written behind GenerateOptions::written, the thought's tokens too; comes straight
+  // before the text of the same tokens. May be empty, and a model that has no tokens never calls.
+  std::function<void(std::vector<std::int32_t>)> on_tokens;
+  // What became visible behind the text of GenerateOptions::written. May be empty.
+  std::function<void(std::string)> on_text;
   Callback<Answer> on_done;
 };
 
