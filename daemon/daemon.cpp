@@ -11,6 +11,7 @@
 #include <set>
 #include <utility>
 
+#include "daemon/control.hpp"
 #include "daemon/engine_options.hpp"
 #include "daemon/models/local.hpp"
 #include "daemon/parse_marks.hpp"
@@ -29,7 +30,6 @@
 #include "daemon/status.hpp"
 #include "daemon/transport/listener.hpp"
 #include "lsp/jobs/jobs.hpp"
-#include "lsp/protocol/json_text.hpp"
 #include "lsp/server.hpp"
 #include "lsp/support/lifetime.hpp"
 
@@ -86,39 +86,6 @@ class LspPeer : public Peer {
   lsp::Server server_;
 };
 
-// Answers `hearth status` and its like.
-class ControlPeer : public Peer {
- public:
-  // Takes the whole message, whose "request" is text, and how to answer it once: with
-  // {"result"} or {"error"}. Throws Error instead.
-  using Answer = std::function<void(json)>;
-  using Handler = std::function<void(const json& message, Answer answer)>;
-  ControlPeer(Handler handler, std::function<void(std::string)> send)
-      : handler_(std::move(handler)), send_(std::move(send)) {}
-
-  void receive(std::string body) override {
-    json message;
-    try {
-      message = lsp::parse_json(body);
-    } catch (const lsp::BadJson&) {
-      // Said below.
-    }
-    if (!message.is_object() || !message.contains("request") || !message["request"].is_string()) {
-      return send_(dump({{"error", "a request looks like {\"request\": \"status\"}"}}));
-    }
-    try {
-      handler_(message, lifetime_.guard([this](const json& answer) { send_(dump(answer)); }));
-    } catch (const Error& error) {
-      send_(dump({{"error", error.what()}}));
-    }
-  }
-
- private:
-  Handler handler_;
-  std::function<void(std::string)> send_;
-  lsp::Lifetime lifetime_;
-};
-
 class Daemon {
  public:
   // `no_state`: why there is no state directory, if there is none.
@@ -134,6 +101,9 @@ class Daemon {
         host_(log, answers_),
         model_(host_, engine_options(options.config, options.model, options.paths.engine())),
         jobs_(host_, model_, [this] { return job_numbers_.next(); }),
+        control_(
+            model_, jobs_, [this] { return status(); },
+            [this] { host_.post([this] { stop("hearth stop"); }); }),
         server_(host_, options.paths.socket(),
                 {[this] { return welcome(); },
                  [this](const Hello& hello, auto send, auto ready) {
@@ -163,13 +133,7 @@ class Daemon {
 
   std::unique_ptr<Peer> open(const Hello& hello, std::function<void(std::string)> send,
                              std::function<void()> ready) {
-    if (hello.kind == ConnectionKind::control) {
-      return std::make_unique<ControlPeer>(
-          [this](const json& message, ControlPeer::Answer answer) {
-            control(message, std::move(answer));
-          },
-          std::move(send));
-    }
+    if (hello.kind == ConnectionKind::control) return control_.open(std::move(send));
     log_.info("an editor connects: process " + std::to_string(hello.pid) + " in " + hello.cwd);
     auto editor = std::make_unique<LspPeer>(host_, model_, jobs_, server_options(), hello.pid,
                                             std::move(send), std::move(ready),
@@ -199,53 +163,6 @@ class Daemon {
     return options;
   }
 
-  // Throws Error.
-  void control(const json& message, ControlPeer::Answer answer) {
-    const auto named = message["request"].get<std::string>();
-    const auto request = control_request(named);
-    if (!request) throw Error("unknown request: " + named);
-    if (*request == ControlRequest::prompt)
-      return inspect(requested_job(message), std::move(answer));
-    answer({{"result", result(*request, message)}});
-  }
-
-  json result(ControlRequest request, const json& message) {
-    switch (request) {
-      case ControlRequest::status:
-        return status();
-      case ControlRequest::jobs:
-        return jobs();
-      case ControlRequest::job:
-        return show(requested_job(message));
-      case ControlRequest::cancel_job:
-        return cancel(requested_job(message));
-      case ControlRequest::stop:
-        host_.post([this] { stop("hearth stop"); });
-        return {{"stopping", true}};
-      case ControlRequest::prompt:
-        break;  // is answered later
-    }
-    return {};
-  }
-
-  // Throws Error.
-  void inspect(const lsp::Job& job, ControlPeer::Answer answer) {
-    if (job.request.prompt.messages.empty())
-      throw Error("job " + std::to_string(job.id) + " has no prompt (yet)");
-    model_.inspect(job.request.prompt,
-                   [this, id = job.id, answer = std::move(answer)](const auto& inspected) {
-                     const lsp::Job* now = jobs_.find(id);
-                     if (const auto* error = std::get_if<lsp::ModelError>(&inspected)) {
-                       answer({{"error", error->message}});
-                     } else if (now == nullptr) {
-                       answer({{"error", "the job is gone"}});
-                     } else {
-                       const auto& pieces = std::get<std::vector<lsp::PromptPiece>>(inspected);
-                       answer({{"result", prompt_json(*now, pieces)}});
-                     }
-                   });
-  }
-
   json status() const {
     json clients = json::array();
     for (const auto& client : server_.clients()) {
@@ -268,42 +185,10 @@ class Daemon {
             {"clients", clients},
             {"model", to_json(model)},
             {"inline", inline_status(model, options_.config.inline_max_read, counts)},
-            {"jobs", jobs()},
+            {"jobs", jobs_json(jobs_)},
             {"log", options_.paths.log().string()},
             {"logError", no_state_.empty() ? log_.refused() : no_state_},
             {"config", options_.paths.config.string()}};
-  }
-
-  json jobs() const {
-    json all = json::array();
-    for (const auto* job : jobs_.all()) all.push_back(to_json(*job));
-    return all;
-  }
-
-  // Throws Error.
-  const lsp::Job& requested_job(const json& message) const {
-    const auto id = message.find("id");
-    if (id == message.end() || !id->is_number_unsigned()) {
-      throw Error("the request names no job: {\"request\": \"job\", \"id\": 7}");
-    }
-    const lsp::Job* job = jobs_.find(id->get<lsp::JobId>());
-    if (job == nullptr) {
-      throw Error("there is no job " + id->dump() + " (any more): `hearth jobs` lists them");
-    }
-    return *job;
-  }
-
-  static json show(const lsp::Job& job) {
-    json value = to_json(job);
-    value["text"] = job.text;
-    return value;
-  }
-
-  json cancel(const lsp::Job& job) {
-    json value = {{"cancelled", !lsp::ended(job.state)}};
-    jobs_.cancel(job.id);
-    value["job"] = to_json(job);
-    return value;
   }
 
   void remove_old_answers() {
@@ -365,6 +250,7 @@ class Daemon {
   AsioHost host_;
   LocalModel model_;
   lsp::Jobs jobs_;
+  Control control_;
   std::chrono::steady_clock::time_point busy_until_;  // as far as it is known
   lsp::Host::TimerId idle_timer_ = 0;
   bool stopping_ = false;

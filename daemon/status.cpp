@@ -292,6 +292,12 @@ json to_json(const lsp::Job& job) {
   return value;
 }
 
+json jobs_json(const lsp::Jobs& jobs) {
+  json all = json::array();
+  for (const auto* job : jobs.all()) all.push_back(to_json(*job));
+  return all;
+}
+
 std::string show_status(const json& status, std::size_t columns) {
   const json& model = status["model"];
   std::string text;

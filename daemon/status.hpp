@@ -22,6 +22,7 @@ nlohmann::json to_json(const lsp::IndexStatistics& index);
 nlohmann::json inline_status(const ModelStatus& model, std::chrono::milliseconds max_read,
                              const lsp::InlineCounts& counts);
 nlohmann::json to_json(const lsp::Job& job);  // without its text
+nlohmann::json jobs_json(const lsp::Jobs& jobs);
 
 // One subject a line, broken at blanks so that none is longer than `columns` characters; what
 // follows a break stands below the text, not below its label.

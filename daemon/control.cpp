@@ -1,0 +1,158 @@
+// A control connection's peer, and the requests that a line answers.
+#include "daemon/control.hpp"
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "daemon/platform/error.hpp"
+#include "daemon/status.hpp"
+#include "daemon/transport/control_protocol.hpp"
+#include "lsp/protocol/json.hpp"
+#include "lsp/protocol/json_text.hpp"
+#include "lsp/support/lifetime.hpp"
+
+namespace hearth::daemon {
+namespace {
+
+using nlohmann::json;
+
+class ControlPeer : public Peer {
+ public:
+  ControlPeer(Control& control, std::function<void(std::string)> send)
+      : control_(control), send_(std::move(send)) {}
+
+  void receive(std::string body) override {
+    give_up();
+    const std::uint64_t number = ++received_;
+    unanswered_ = true;
+    const ControlReply reply(lifetime_.guard([this, number](const json& said, bool last) {
+      if (!unanswered_ || number != received_) return;
+      unanswered_ = !last;
+      send_(said.dump(-1, ' ', false, json::error_handler_t::replace));
+    }));
+    try {
+      work_ = control_.handle(read(std::move(body)), reply);
+    } catch (const Error& error) {
+      reply.error(error.what());
+    } catch (const lsp::InvalidParams& error) {
+      reply.error(std::string("the request is not understood: ") + error.what());
+    }
+  }
+
+ private:
+  static json read(std::string body) {
+    json message;
+    try {
+      message = lsp::parse_json(body);
+    } catch (const lsp::BadJson&) {
+      // Said below.
+    }
+    if (message.is_object() && message.contains("request") && message["request"].is_string())
+      return message;
+    throw Error("a request looks like {\"request\": \"status\"}");
+  }
+
+  void give_up() {
+    work_.reset();
+    if (!std::exchange(unanswered_, false)) return;
+    send_(json{{"error", "another request came before this one was answered"}}.dump());
+  }
+
+  Control& control_;
+  std::function<void(std::string)> send_;
+  std::uint64_t received_ = 0;
+  bool unanswered_ = false;  // the last of them
+  std::unique_ptr<ControlWork> work_;
+  lsp::Lifetime lifetime_;
+};
+
+json show(const lsp::Job& job) {
+  json value = to_json(job);
+  value["text"] = job.text;
+  return value;
+}
+
+}  // namespace
+
+void ControlReply::result(json result) const {
+  say_({{"result", std::move(result)}}, true);
+}
+
+void ControlReply::error(std::string_view sentence) const {
+  say_({{"error", sentence}}, true);
+}
+
+Control::Control(LocalModel& model, lsp::Jobs& jobs, std::function<json()> status,
+                 std::function<void()> stop)
+    : model_(model), jobs_(jobs), status_(std::move(status)), stop_(std::move(stop)) {}
+
+std::unique_ptr<Peer> Control::open(std::function<void(std::string)> send) {
+  return std::make_unique<ControlPeer>(*this, std::move(send));
+}
+
+std::unique_ptr<ControlWork> Control::handle(const json& message, const ControlReply& reply) {
+  const auto named = message["request"].get<std::string>();
+  const auto request = control_request(named);
+  if (!request) throw Error("unknown request: " + named);
+  switch (*request) {
+    case ControlRequest::status:
+      reply.result(status_());
+      break;
+    case ControlRequest::jobs:
+      reply.result(jobs_json(jobs_));
+      break;
+    case ControlRequest::job:
+      reply.result(show(requested_job(message)));
+      break;
+    case ControlRequest::prompt:
+      inspect(requested_job(message), reply);
+      break;
+    case ControlRequest::cancel_job:
+      reply.result(cancel(requested_job(message)));
+      break;
+    case ControlRequest::stop:
+      stop_();
+      reply.result({{"stopping", true}});
+      break;
+  }
+  return nullptr;
+}
+
+// Throws Error.
+const lsp::Job& Control::requested_job(const json& message) const {
+  const auto id = message.find("id");
+  if (id == message.end() || !id->is_number_unsigned()) {
+    throw Error("the request names no job: {\"request\": \"job\", \"id\": 7}");
+  }
+  const lsp::Job* job = jobs_.find(id->get<lsp::JobId>());
+  if (job == nullptr) {
+    throw Error("there is no job " + id->dump() + " (any more): `hearth jobs` lists them");
+  }
+  return *job;
+}
+
+json Control::cancel(const lsp::Job& job) {
+  json value = {{"cancelled", !lsp::ended(job.state)}};
+  jobs_.cancel(job.id);
+  value["job"] = to_json(job);
+  return value;
+}
+
+// Throws Error.
+void Control::inspect(const lsp::Job& job, const ControlReply& reply) {
+  if (job.request.prompt.messages.empty())
+    throw Error("job " + std::to_string(job.id) + " has no prompt (yet)");
+  model_.inspect(job.request.prompt, [this, id = job.id, reply](const auto& inspected) {
+    const lsp::Job* now = jobs_.find(id);
+    if (const auto* error = std::get_if<lsp::ModelError>(&inspected)) {
+      reply.error(error->message);
+    } else if (now == nullptr) {
+      reply.error("the job is gone");
+    } else {
+      reply.result(prompt_json(*now, std::get<std::vector<lsp::PromptPiece>>(inspected)));
+    }
+  });
+}
+
+}  // namespace hearth::daemon

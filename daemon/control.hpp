@@ -1,0 +1,72 @@
+// What is said on a control connection behind its hello: requests of commands, and their answers.
+//
+//   → {"request": "status"}
+//   ← {"result": {…}}  or  {"error": "a sentence"}
+// Before these an answer may have pieces, objects with neither of the two:
+//   ← {"progress": {…}}  …  {"text": "…"}
+// Requests are answered in turn, each with one result or error. Who asks again before that gives
+// the earlier request up, and who closes the connection gives up all.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+
+#include "daemon/models/local.hpp"
+#include "daemon/transport/listener.hpp"
+#include "lsp/jobs/jobs.hpp"
+
+namespace hearth::daemon {
+
+// How one request is answered; on the Host's thread, copies are the same. Says nothing once the
+// request was answered or given up.
+class ControlReply {
+ public:
+  // `last`: a result or an error.
+  using Say = std::function<void(const nlohmann::json& message, bool last)>;
+  explicit ControlReply(Say say) : say_(std::move(say)) {}
+
+  void piece(const nlohmann::json& piece) const { say_(piece, false); }
+  void result(nlohmann::json result) const;
+  void error(std::string_view sentence) const;
+
+ private:
+  Say say_;
+};
+
+// Whatever computes an answer that comes later; its destruction stops that. It lives for as long as
+// somebody waits for the answer, or longer.
+class ControlWork {
+ public:
+  virtual ~ControlWork() = default;
+};
+
+// The requests of all control connections. On the Host's thread; what it is given outlives it, and
+// it outlives its peers.
+class Control {
+ public:
+  // `stop` is to stop the daemon later, once the answer is on its way.
+  Control(LocalModel& model, lsp::Jobs& jobs, std::function<nlohmann::json()> status,
+          std::function<void()> stop);
+
+  // The handler of a new connection; `send` takes a message's body.
+  std::unique_ptr<Peer> open(std::function<void(std::string)> send);
+
+  // `message` is an object, its "request" text. Null where all is said. Throws Error, and
+  // lsp::InvalidParams, which say what is wrong with it.
+  std::unique_ptr<ControlWork> handle(const nlohmann::json& message, const ControlReply& reply);
+
+ private:
+  const lsp::Job& requested_job(const nlohmann::json& message) const;
+  nlohmann::json cancel(const lsp::Job& job);
+  void inspect(const lsp::Job& job, const ControlReply& reply);
+
+  LocalModel& model_;
+  lsp::Jobs& jobs_;
+  std::function<nlohmann::json()> status_;
+  std::function<void()> stop_;
+};
+
+}  // namespace hearth::daemon
