@@ -8,6 +8,7 @@
 #include "daemon/platform/error.hpp"
 #include "daemon/status.hpp"
 #include "daemon/transport/control_protocol.hpp"
+#include "lsp/jobs/text.hpp"
 #include "lsp/protocol/json.hpp"
 #include "lsp/protocol/json_text.hpp"
 #include "lsp/support/lifetime.hpp"
@@ -69,9 +70,40 @@ class ControlPeer : public Peer {
 
 json show(const lsp::Job& job) {
   json value = to_json(job);
-  value["text"] = job.text;
+  value["text"] = job.offer.empty() ? job.text : job.offer;
   return value;
 }
+
+// Tells of a job until it has ended or waits for a person.
+class Following : public ControlWork {
+ public:
+  Following(lsp::Jobs& jobs, const lsp::Job& job, const ControlReply& reply)
+      : jobs_(jobs), reply_(reply) {
+    if (!job.text.empty()) reply_.piece({{"text", job.text}});
+    watch_ = jobs_.watch(job.id,
+                         [this](const lsp::Job& now, std::string_view delta) { tell(now, delta); });
+    tell(job, {});
+  }
+  ~Following() override { jobs_.unwatch(watch_); }
+  Following(const Following&) = delete;
+  Following& operator=(const Following&) = delete;
+
+ private:
+  void tell(const lsp::Job& job, std::string_view delta) {
+    if (!delta.empty()) reply_.piece({{"text", delta}});
+    const bool over = lsp::ended(job.state) || job.state == lsp::JobState::waiting;
+    if (over) return reply_.result(to_json(job));
+    if (std::string message = lsp::message_of(job); message != said_) {
+      said_ = std::move(message);
+      reply_.piece({{"progress", said_}});
+    }
+  }
+
+  lsp::Jobs& jobs_;
+  const ControlReply reply_;
+  lsp::Jobs::WatchId watch_ = 0;
+  std::string said_;
+};
 
 }  // namespace
 
@@ -108,8 +140,27 @@ std::unique_ptr<ControlWork> Control::handle(const json& message, const ControlR
     case ControlRequest::prompt:
       inspect(requested_job(message), reply);
       break;
+    case ControlRequest::follow_job:
+      return std::make_unique<Following>(jobs_, requested_job(message), reply);
+    case ControlRequest::pause_job:
+      change(requested_job(message), &lsp::Jobs::pause, "does not run", reply);
+      break;
+    case ControlRequest::resume_job:
+      change(requested_job(message), &lsp::Jobs::resume, "is not paused", reply);
+      break;
     case ControlRequest::cancel_job:
-      reply.result(cancel(requested_job(message)));
+      change(requested_job(message), &lsp::Jobs::cancel, "has ended already", reply);
+      break;
+    case ControlRequest::apply_job:
+      change(requested_job(message), &lsp::Jobs::apply,
+             "cannot be applied: it does not wait, or no editor has its workspace open", reply);
+      break;
+    case ControlRequest::dismiss_job:
+      change(requested_job(message), &lsp::Jobs::dismiss, "does not wait for you", reply);
+      break;
+    case ControlRequest::retry_job:
+      change(requested_job(message), &lsp::Jobs::retry, "has neither failed nor been cancelled",
+             reply);
       break;
     case ControlRequest::stop:
       stop_();
@@ -132,11 +183,13 @@ const lsp::Job& Control::requested_job(const json& message) const {
   return *job;
 }
 
-json Control::cancel(const lsp::Job& job) {
-  json value = {{"cancelled", !lsp::ended(job.state)}};
-  jobs_.cancel(job.id);
-  value["job"] = to_json(job);
-  return value;
+void Control::change(const lsp::Job& job, bool (lsp::Jobs::*how)(lsp::JobId),
+                     const std::string& why_not, const ControlReply& reply) {
+  const lsp::JobId id = job.id;
+  const std::string state(lsp::name(job.state));
+  if (!(jobs_.*how)(id))
+    throw Error("job " + std::to_string(id) + " " + why_not + " (" + state + ")");
+  reply.result(to_json(*jobs_.find(id)));
 }
 
 // Throws Error.

@@ -60,7 +60,9 @@ class Control {
 
  private:
   const lsp::Job& requested_job(const nlohmann::json& message) const;
-  nlohmann::json cancel(const lsp::Job& job);
+  // Throws Error where it cannot be done.
+  void change(const lsp::Job& job, bool (lsp::Jobs::*how)(lsp::JobId), const std::string& why_not,
+              const ControlReply& reply);
   void inspect(const lsp::Job& job, const ControlReply& reply);
 
   LocalModel& model_;

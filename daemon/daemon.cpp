@@ -30,6 +30,7 @@
 #include "daemon/status.hpp"
 #include "daemon/transport/listener.hpp"
 #include "lsp/jobs/jobs.hpp"
+#include "lsp/jobs/memory_store.hpp"
 #include "lsp/server.hpp"
 #include "lsp/support/lifetime.hpp"
 
@@ -100,7 +101,8 @@ class Daemon {
         job_numbers_(options.paths.last_job()),
         host_(log, answers_),
         model_(host_, engine_options(options.config, options.model, options.paths.engine())),
-        jobs_(host_, model_, [this] { return job_numbers_.next(); }),
+        job_store_(host_, {}, job_numbers_.next()),
+        jobs_(host_, model_, job_store_),
         control_(
             model_, jobs_, [this] { return status(); },
             [this] { host_.post([this] { stop("hearth stop"); }); }),
@@ -115,6 +117,7 @@ class Daemon {
     host_.on_signal([this] { stop("a signal"); });
     remove_old_answers();
     for (const std::string& fault : prompts_.faults()) log_.warn(fault);
+    jobs_.restore();
     busy_until_ = host_.now();
     watch_idleness();
     look_after_place();  // what went before it was watched
@@ -249,6 +252,7 @@ class Daemon {
   JobNumbers job_numbers_;
   AsioHost host_;
   LocalModel model_;
+  lsp::MemoryJobStore job_store_;
   lsp::Jobs jobs_;
   Control control_;
   std::chrono::steady_clock::time_point busy_until_;  // as far as it is known

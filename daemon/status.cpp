@@ -190,6 +190,8 @@ std::string job_line(const json& job) {
     text += ", about " + show_time(std::chrono::milliseconds(job["etaMs"].get<long>())) + " left";
   } else if (message.starts_with("done, but ")) {
     text += message.substr(std::string_view("done").size());
+  } else if (job["state"] == "waiting") {
+    text += ", " + message;
   }
   if (job.contains("error")) text += ": " + job["error"].get<std::string>();
   return text + "\n";
@@ -287,7 +289,8 @@ json to_json(const lsp::Job& job) {
                 {"message", lsp::message_of(job)}};
   if (job.progress.eta) value["etaMs"] = job.progress.eta->count();
   if (!job.error.empty()) value["error"] = job.error;
-  if (job.ended) value["ended"] = true;
+  if (lsp::ended(job.state)) value["ended"] = true;
+  if (!job.origin.workspace.empty()) value["workspace"] = job.origin.workspace;
   if (!job.request.targets.empty()) value["uri"] = job.request.targets.front().uri;
   return value;
 }

@@ -114,7 +114,7 @@ void Server::Impl::register_lifecycle() {
     exit_code = phase == Phase::shut_down ? 0 : 1;
     phase = Phase::exited;
     rpc.close();
-    features.reset();  // nobody waits for its jobs any more
+    features.reset();  // its jobs go on without it
   });
 }
 
@@ -231,6 +231,7 @@ void Server::Impl::changed(Documents::Update update) {
     return;
   }
   session.syntax->open(change.after);
+  features->code_actions.opened();
   if (options.parse_guard != nullptr && options.parse_guard->is_news(uri))
     tell_unparsed(*change.after);
 }

@@ -17,7 +17,7 @@ class Host;
 class Jobs;
 class Model;
 
-// All methods on the Host's thread. Destroying it cancels what it alone was waiting for.
+// All methods on the Host's thread. Its jobs go on when it is destroyed.
 class Server {
  public:
   // `send` takes a whole message. Host, model and jobs outlive the server.

@@ -1,4 +1,4 @@
-// The commands that talk to the daemon: lsp, daemon, status, jobs, stop, restart.
+// The commands that start, show and end the daemon: lsp, daemon, status, stop, restart.
 #include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "daemon/commands/asking.hpp"
 #include "daemon/commands/commands.hpp"
 #include "daemon/config.hpp"
 #include "daemon/daemon.hpp"
@@ -32,10 +33,6 @@ constexpr const char* model_help = "Directory of the checkpoint to run";
 std::vector<std::string> daemon_arguments(const std::string& model) {
   if (model.empty()) return {};
   return {"--model", std::filesystem::absolute(model).string()};
-}
-
-void print(const std::string& text) {
-  std::fputs(text.c_str(), stdout);
 }
 
 struct DaemonFlags {
@@ -118,25 +115,6 @@ int run_daemon_command(const DaemonFlags& flags) {
   return 0;
 }
 
-Connected running_daemon() {
-  auto control = find_daemon(find_paths(), ConnectionKind::control, command_timeout);
-  if (!control) throw Error("no daemon runs (`hearth daemon` or an editor starts one)");
-  return std::move(*control);
-}
-
-// An answer as JSON or as `show` lays it out.
-int show_answer(const nlohmann::json& answer, bool json,
-                std::string (*show)(const nlohmann::json&)) {
-  print(json ? answer.dump(2) + "\n" : show(answer));
-  return 0;
-}
-
-int ask_and_show(const std::string& request, bool json,
-                 std::string (*show)(const nlohmann::json&)) {
-  auto control = running_daemon();
-  return show_answer(ask(control, request, command_timeout), json, show);
-}
-
 int stop(bool force) {
   switch (stop_daemon(find_paths(), force, command_timeout)) {
     case Stopped::none:
@@ -167,35 +145,6 @@ void add_question(CLI::App& app, Command& chosen, const char* name, const char* 
   command->add_flag("--json", *json, "As JSON");
   command->callback(
       [&chosen, name, json, show] { chosen = [=] { return ask_and_show(name, *json, show); }; });
-}
-
-int show_one_job(std::uint64_t id, bool json, bool prompt) {
-  auto control = running_daemon();
-  if (prompt) {
-    return show_answer(ask(control, name(ControlRequest::prompt), id, command_timeout), json,
-                       show_prompt);
-  }
-  return show_answer(ask(control, name(ControlRequest::job), id, command_timeout), json, show_job);
-}
-
-// Waits until the computation has stopped, which takes a moment.
-int cancel_job(std::uint64_t id) {
-  constexpr std::chrono::seconds deadline{5};
-  auto control = running_daemon();
-  const nlohmann::json answer = ask(control, name(ControlRequest::cancel_job), id, command_timeout);
-  if (!answer["cancelled"].get<bool>()) {
-    throw Error("job " + std::to_string(id) + " has ended already (" +
-                answer["job"]["state"].get<std::string>() + ")");
-  }
-  const auto began = std::chrono::steady_clock::now();
-  nlohmann::json job = answer["job"];
-  while (!job.contains("ended") && std::chrono::steady_clock::now() - began < deadline) {
-    ::poll(nullptr, 0, 10);
-    job = ask(control, name(ControlRequest::job), id, command_timeout);
-  }
-  if (!job.contains("ended")) throw Error("job " + std::to_string(id) + " has not stopped yet");
-  print("job " + std::to_string(id) + " is " + job["state"].get<std::string>() + "\n");
-  return 0;
 }
 
 }  // namespace
@@ -266,37 +215,6 @@ void add_status(CLI::App& app, Command& chosen) {
       [](const nlohmann::json& status) { return show_status(status, terminal_columns()); });
 }
 
-void add_jobs(CLI::App& app, Command& chosen) {
-  auto* jobs =
-      app.add_subcommand("jobs", "Lists the jobs that actions started, and their progress");
-  auto json = std::make_shared<bool>(false);
-  jobs->add_flag("--json", *json, "As JSON");
-  jobs->footer(
-      "`hearth jobs` lists each job with its number: `hearth jobs show 7` prints the\n"
-      "answer of job 7 so far, `hearth jobs cancel 7` stops it.\n");
-
-  auto id = std::make_shared<std::uint64_t>(0);
-  auto* show = jobs->add_subcommand("show", "Shows one job and its answer so far");
-  show->add_option("id", *id, "The job's number in `hearth jobs`")->required();
-  auto prompt = std::make_shared<bool>(false);
-  show->add_flag("--json", *json, "As JSON");
-  show->add_flag("--prompt", *prompt,
-                 "All that the model was shown instead: each piece with its reason and tokens, and "
-                 "what was known of it");
-  show->callback(
-      [&chosen, id, json, prompt] { chosen = [=] { return show_one_job(*id, *json, *prompt); }; });
-
-  auto* cancel = jobs->add_subcommand("cancel", "Stops a job and waits until it has stopped");
-  cancel->add_option("id", *id, "The job's number in `hearth jobs`")->required();
-  cancel->callback([&chosen, id] { chosen = [=] { return cancel_job(*id); }; });
-
-  jobs->require_subcommand(0, 1);
-  jobs->callback([&chosen, jobs, json] {  // after that of its subcommand
-    if (!jobs->get_subcommands().empty()) return;
-    chosen = [=] { return ask_and_show("jobs", *json, show_jobs); };
-  });
-}
-
 void add_stop(CLI::App& app, Command& chosen) {
   auto* command = app.add_subcommand(
       "stop",
@@ -312,7 +230,7 @@ void add_restart(CLI::App& app, Command& chosen) {
       "Stops the daemon and starts it with the configuration as it is now; editors go on with it");
   auto model = std::make_shared<std::string>();
   command->add_option("--model", *model, model_help);
-  command->footer("Answers that are being written are cut off.\n");
+  command->footer("Answers that are being written go on where they are.\n");
   command->callback([&chosen, model] { chosen = [model] { return restart(*model); }; });
 }
 

@@ -100,6 +100,10 @@ std::chrono::steady_clock::time_point AsioHost::now() const {
   return std::chrono::steady_clock::now();
 }
 
+std::chrono::system_clock::time_point AsioHost::time() const {
+  return std::chrono::system_clock::now();
+}
+
 std::string AsioHost::write_answer(std::string_view name, std::string_view text) {
   return lsp::file_uri(impl_->answers.write(name, text).string());
 }

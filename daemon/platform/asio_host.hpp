@@ -26,6 +26,7 @@ class AsioHost : public lsp::Host {
   TimerId after(std::chrono::milliseconds delay, std::function<void()> task) override;
   void cancel_timer(TimerId id) override;
   std::chrono::steady_clock::time_point now() const override;
+  std::chrono::system_clock::time_point time() const override;
   std::string write_answer(std::string_view name, std::string_view text) override;
   std::string answers_kept_until() const override;
   std::vector<lsp::DirectoryEntry> list_directory(const std::string& path) const override;

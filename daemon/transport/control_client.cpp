@@ -170,22 +170,44 @@ Connected connect_or_start(const Paths& paths, ConnectionKind kind,
 
 namespace {
 
+// A piece, or {"result": …}. Throws Error where it is {"error": …}.
+nlohmann::json read_said(std::string body) {
+  nlohmann::json value;
+  try {
+    value = lsp::parse_json(body);
+  } catch (const lsp::BadJson&) {
+    // Said below.
+  }
+  if (!value.is_object()) throw Error("the daemon's answer is not understood");
+  if (!value.contains("error")) return value;
+  // A message that is refused by its size is answered as LSP's are.
+  const nlohmann::json& error = value["error"];
+  const nlohmann::json text = error.is_object() ? error.value("message", error) : error;
+  throw Error(text.is_string() ? text.get<std::string>() : "the daemon refuses the request");
+}
+
+std::string framed_body(const nlohmann::json& message) {
+  return message.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
 nlohmann::json answer_to(Connected& control, const nlohmann::json& message, milliseconds timeout) {
-  control.stream.send(message.dump());
+  control.stream.send(framed_body(message));
   auto answer = control.stream.receive(timeout);
   if (!answer) {
     throw Error("the daemon (process " + std::to_string(control.welcome.pid) +
                 ") does not answer: `hearth stop --force` ends it");
   }
-  nlohmann::json value;
-  try {
-    value = lsp::parse_json(*answer);
-  } catch (const lsp::BadJson&) {
-    // Said below.
-  }
-  if (!value.is_object()) throw Error("the daemon's answer is not understood");
-  if (value.contains("error")) throw Error(value["error"].get<std::string>());
-  return value.value("result", nlohmann::json());
+  return read_said(std::move(*answer)).value("result", nlohmann::json());
+}
+
+// Waits for at most `timeout`. False: the daemon is gone.
+bool transfer(MessageStream& stream, milliseconds timeout) {
+  pollfd pollers[] = {{stream.in(), POLLIN, 0},
+                      {stream.unsent() > 0 ? stream.out() : -1, POLLOUT, 0}};
+  if (::poll(pollers, 2, static_cast<int>(timeout.count())) < 0) return errno == EINTR;
+  // Read first: what closes the connection without reading may have said why.
+  if (pollers[0].revents != 0) return stream.fill();
+  return pollers[1].revents == 0 || stream.flush();
 }
 
 }  // namespace
@@ -197,6 +219,26 @@ nlohmann::json ask(Connected& control, std::string_view request, milliseconds ti
 nlohmann::json ask(Connected& control, std::string_view request, std::uint64_t job,
                    milliseconds timeout) {
   return answer_to(control, {{"request", request}, {"id", job}}, timeout);
+}
+
+std::optional<nlohmann::json> follow(
+    Connected& control, const nlohmann::json& message,
+    const std::function<void(const nlohmann::json& piece)>& on_piece,
+    const std::atomic<bool>* interrupt) {
+  constexpr milliseconds look_every{50};
+  control.stream.send(framed_body(message));
+  for (;;) {
+    while (auto body = control.stream.next()) {
+      const nlohmann::json said = read_said(std::move(*body));
+      if (said.contains("result")) return said["result"];
+      on_piece(said);
+    }
+    if (interrupt != nullptr && *interrupt) return std::nullopt;
+    if (!transfer(control.stream, look_every)) {
+      throw Error("the daemon (process " + std::to_string(control.welcome.pid) +
+                  ") ended before the answer was whole");
+    }
+  }
 }
 
 Stopped stop_daemon(const Paths& paths, bool force, milliseconds timeout) {

@@ -3,8 +3,10 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
@@ -57,6 +59,15 @@ nlohmann::json ask(Connected& control, std::string_view request,
                    std::chrono::milliseconds timeout = answer_timeout);
 nlohmann::json ask(Connected& control, std::string_view request, std::uint64_t job,
                    std::chrono::milliseconds timeout = answer_timeout);
+
+// One request whose answer has pieces, such as "generate": hands each to `on_piece` as it comes,
+// and returns the result, however long that takes. Empty: *interrupt became true, which is looked
+// at 20 times a second; closing the connection then gives the request up. Throws Error, also where
+// the daemon is gone before the end.
+std::optional<nlohmann::json> follow(
+    Connected& control, const nlohmann::json& message,
+    const std::function<void(const nlohmann::json& piece)>& on_piece,
+    const std::atomic<bool>* interrupt = nullptr);
 
 // Asks the daemon to stop and waits until its process has ended. One that does not answer, or not
 // end, is killed with `force`, and else an Error.

@@ -15,8 +15,9 @@ namespace {
 using nlohmann::json;
 
 constexpr std::array<std::string_view, 2> kinds{"lsp", "control"};
-constexpr std::array<std::string_view, 6> requests{"status", "jobs",      "job",
-                                                   "prompt", "cancelJob", "stop"};
+constexpr std::array<std::string_view, 12> requests{
+    "status",    "jobs",      "job",      "prompt",     "followJob", "pauseJob",
+    "resumeJob", "cancelJob", "applyJob", "dismissJob", "retryJob",  "stop"};
 
 // Null where it is no JSON.
 json parsed(std::string_view body) {

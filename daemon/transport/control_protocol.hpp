@@ -28,7 +28,20 @@ std::string shutdown_notice();
 enum class ConnectionKind : std::uint8_t { lsp, control };
 
 // What a control connection asks for: {"request": its name}.
-enum class ControlRequest : std::uint8_t { status, jobs, job, prompt, cancel_job, stop };
+enum class ControlRequest : std::uint8_t {
+  status,
+  jobs,
+  job,
+  prompt,
+  follow_job,
+  pause_job,
+  resume_job,
+  cancel_job,
+  apply_job,
+  dismiss_job,
+  retry_job,
+  stop
+};
 std::string_view name(ControlRequest request);
 std::optional<ControlRequest> control_request(std::string_view name);  // empty: there is none
 

@@ -74,12 +74,18 @@ std::string command_of(const Action& action) {
   return std::string(command_prefix).append(action.id);
 }
 
-Effect effect_of(const Job& job, const Documents& documents) {
+Effect effect_of(const Job& job, const FindSnapshot& find) {
   if (job.settled) return {job.settled->text, {}};
   const Action* action = action_with_id(job.request.action);
-  const bool finished = job.state == JobState::done && job.finish == FinishReason::stop;
+  const bool whole = job.state == JobState::waiting || job.state == JobState::done;
+  const bool finished = whole && job.finish == FinishReason::stop;
   if (action == nullptr) return {job.text, {}};
-  return action->apply(job.request, {job.text, finished, ended(job.state)}, documents);
+  return action->apply(job.request, {job.text, finished, whole || ended(job.state)}, find);
+}
+
+std::optional<std::string> readable(const Job& job, const Documents& documents) {
+  if (job.state == JobState::waiting && !job.offer.empty()) return job.offer;
+  return effect_of(job, [&](const std::string& uri) { return documents.find(uri); }).markdown;
 }
 
 Wording wording_of(const ModelProfile& profile, std::string_view id, std::string_view own) {
@@ -113,7 +119,7 @@ std::string shortened(std::string_view words) {
   return std::string(line.substr(0, character_start(line, max_bytes))) + "...";
 }
 
-Effect shows_answer(const Request&, const Written& answer, const Documents&) {
+Effect shows_answer(const Request&, const Written& answer, const FindSnapshot&) {
   return {std::string(answer.text), {}};
 }
 
@@ -135,15 +141,14 @@ ContextPlan plan_change(const TaskInput& input, const ModelProfile& profile, Wor
   return plan_task(input, profile, with_form(AnswerForm::hunks));
 }
 
-Effect changes_code(const Request& request, const Written& answer, const Documents& documents) {
+Effect changes_code(const Request& request, const Written& answer, const FindSnapshot& find) {
   if (!answer.ended) return {};
   const AnswerForm form = request.form.value_or(AnswerForm::whole_code);
   std::string text(answer.text);
   if (form == AnswerForm::whole_code && !request.targets.empty())
     text = without_instructions(text, request.targets.front().text);
   Checked<std::vector<FileEdit>> edits =
-      assemble(form, text, answer.finished, request.targets,
-               [&documents](const std::string& uri) { return documents.find(uri); });
+      assemble(form, text, answer.finished, request.targets, find);
   if (const auto* refusal = std::get_if<Refusal>(&edits)) {
     return {"Nothing was changed: " + refusal->reason + ".\n\n" + std::string(answer.text), {}};
   }

@@ -66,7 +66,7 @@ struct Action {
   // The prompt, on another thread. May throw what a person is to read.
   ContextPlan (*plan)(const TaskInput& input, const ModelProfile& profile);
   // On the Host's thread. Also takes an answer that is still being written.
-  Effect (*apply)(const Request& request, const Written& answer, const Documents& documents);
+  Effect (*apply)(const Request& request, const Written& answer, const FindSnapshot& find);
 };
 
 std::span<const Action* const> actions();
@@ -76,7 +76,9 @@ const Action* action_with_command(std::string_view command);
 // Never one that an editor extension registers itself: "hearth.server.explain".
 std::string command_of(const Action& action);
 // What a job's answer does, as far as it is written; once it is settled, what is left to be read.
-Effect effect_of(const Job& job, const Documents& documents);
+Effect effect_of(const Job& job, const FindSnapshot& find);
+// What there is to be read of it by a person; nothing where its edits say it all.
+std::optional<std::string> readable(const Job& job, const Documents& documents);
 
 // The user's wording of the action `id`, else the checkpoint's, else `own`.
 Wording wording_of(const ModelProfile& profile, std::string_view id, std::string_view own);
@@ -90,7 +92,7 @@ Availability needs_instruction(const TaskInput& input, std::string_view what,
 // The beginning of a person's or a tool's words, for a title.
 std::string shortened(std::string_view words);
 // The answer is text for a person.
-Effect shows_answer(const Request& request, const Written& answer, const Documents& documents);
+Effect shows_answer(const Request& request, const Written& answer, const FindSnapshot& find);
 
 // The form in which changed code of this size is asked for: small code whole, of larger code only
 // the lines that change.
@@ -99,7 +101,7 @@ AnswerForm form_for(ByteRange code);
 ContextPlan plan_change(const TaskInput& input, const ModelProfile& profile, Wording wording);
 // The answer is the target's new text: an edit of the document as it is now. An answer that cannot
 // be one is shown with the reason.
-Effect changes_code(const Request& request, const Written& answer, const Documents& documents);
+Effect changes_code(const Request& request, const Written& answer, const FindSnapshot& find);
 
 // What a `hearth:` comment in the range, or in its line where it is empty, asks for; else empty.
 std::string comment_instruction(const Text& text, ByteRange range);

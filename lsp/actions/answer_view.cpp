@@ -34,7 +34,7 @@ JobId job_in(std::string_view uri) {
 }
 
 std::string body(const Job& job, const Documents& documents) {
-  return effect_of(job, documents).markdown.value_or(job.text);  // of edits under way, as they are
+  return readable(job, documents).value_or(job.text);  // of edits under way, as they are
 }
 
 // The whole document, as far as it is written.
@@ -66,7 +66,7 @@ JobId AnswerView::job_of(std::string_view uri) {
 
 std::string AnswerView::content(const Session& session, const std::string& uri) {
   const Job* job = session.jobs.find(job_in(uri));
-  if (job == nullptr) {
+  if (job == nullptr || !is_of(session, *job)) {
     throw InvalidParams("there is no answer " + uri + " (any more)",
                         "there is no such answer (any more)");
   }
@@ -94,11 +94,16 @@ void AnswerView::finish(const Job& job) {
 void AnswerView::close(const Job& job) {
   refresh_.cancel();
   if (is_virtual() || job.text.empty() || !is_text(job)) return;
-  write(job, last_text(job, "The editor went before the answer was whole."));
+  write(job,
+        last_text(
+            job,
+            "The editor went before the answer was whole. It is written to its end all the same: "
+            "`hearth jobs show " +
+                std::to_string(job.id) + "` has it."));
 }
 
 bool AnswerView::is_text(const Job& job) const {
-  return effect_of(job, session_.documents).markdown.has_value();
+  return readable(job, session_.documents).has_value();
 }
 
 bool AnswerView::is_virtual() const {

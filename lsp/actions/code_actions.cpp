@@ -9,21 +9,22 @@
 #include "lsp/context/pinned.hpp"
 #include "lsp/protocol/constants.hpp"
 #include "lsp/protocol/extension.hpp"
+#include "lsp/protocol/json_text.hpp"
 #include "lsp/protocol/source_path.hpp"
 #include "lsp/support/characters.hpp"
 
 namespace hearth::lsp {
 namespace {
 
-// Commands that are no action's, and their arguments.
-constexpr std::string_view follow_up_command =
-    "hearth.session.followUp";  // {"job": 7, "question": "…"}
+// Commands that are neither an action's nor about a job, and their arguments.
 constexpr std::string_view show_prompt_command = "hearth.session.showPrompt";  // {"job": 7}
 constexpr std::string_view pin_command = "hearth.session.pin";  // {"uri": "…", "pinned": true}
 constexpr std::string_view snooze_command = "hearth.session.snooze";  // {"minutes": 30}
 
-constexpr std::array session_commands{follow_up_command, show_prompt_command, pin_command,
-                                      snooze_command};
+constexpr std::array session_commands{show_prompt_command, pin_command, snooze_command};
+
+constexpr std::string_view changed_since =
+    "the selected text has changed since: select it again and choose the action anew";
 
 // The button that shows a file of secrets.
 constexpr std::string_view show_once = "Show it once";
@@ -43,7 +44,10 @@ bool shows_all(const Prompt& prompt, std::string_view code) {
 }  // namespace
 
 CodeActions::CodeActions(Session& session)
-    : session_(session), menu_(session), prompt_document_(session) {
+    : session_(session),
+      menu_(session),
+      prompt_document_(session),
+      jobs_(session, [this](const Job& job) { plan_again(job); }) {
   Rpc& rpc = session.rpc;
   rpc.on_request("textDocument/codeAction",
                  [this](const Json& params, Reply& reply) { reply.result(menu_.list(params)); });
@@ -55,54 +59,50 @@ CodeActions::CodeActions(Session& session)
     reply.result({{"text", AnswerView::content(session_, uri)}});
   });
   rpc.on_notification("window/workDoneProgress/cancel", [this](const Json& params) {
-    session_.jobs.cancel(WorkProgress::job_of(member(params, "token")));
+    const JobId id = WorkProgress::job_of(member(params, "token"));
+    if (jobs_.may_cancel(id)) session_.jobs.cancel(id);
   });
   rpc.on_request(std::string(extension::CancelJobParams::method),
                  [this](const Json& params, Reply& reply) {
                    const auto id = params.get<extension::CancelJobParams>().id;
-                   const Job* job = session_.jobs.find(id);
-                   const bool runs = job != nullptr && !ended(job->state);
+                   const bool runs = jobs_.may_cancel(id);
                    reply.result(extension::CancelJobResult{runs});
-                   session_.jobs.cancel(id);
+                   if (runs) session_.jobs.cancel(id);
                  });
-}
-
-CodeActions::~CodeActions() {
-  for (const auto& [id, view] : runs_) {
-    view->close();
-    session_.jobs.unsubscribe(id);
-  }
 }
 
 Json CodeActions::commands() {
   Json commands = Menu::commands();
   for (const std::string_view command : session_commands) commands.push_back(command);
+  for (const Json& command : SessionJobs::commands()) commands.push_back(command);
   return commands;
 }
 
 void CodeActions::execute(const Json& params, Reply& reply) {
   const std::string command = string_member(params, "command");
   const Action* action = action_with_command(command);
-  if (action == nullptr && std::ranges::find(session_commands, command) == session_commands.end())
+  const Json known = commands();
+  if (action == nullptr && std::ranges::find(known, Json(command)) == known.end())
     throw InvalidParams("there is no command " + command, "there is no such command");
   const Json& arguments = array_member(params, "arguments");
   if (arguments.empty()) throw InvalidParams("\"arguments\" is empty");
   const Json& first = arguments.front();
   if (action != nullptr) {
     choose(*action, first, reply);
-  } else if (command == follow_up_command) {
-    follow_up(first, reply);
   } else if (command == show_prompt_command) {
     show_prompt(first, reply);
   } else if (command == pin_command) {
     pin(first, reply);
-  } else {
+  } else if (command == snooze_command) {
     snooze(first, reply);
+  } else {
+    menu_.close();
+    jobs_.execute(command, first, reply);
   }
 }
 
 CodeActions::Choice CodeActions::read_choice(const Action& action, const Json& place) const {
-  Choice choice{&action, {}, {}};
+  Choice choice{&action, {}, {}, place};
   if (action.about == About::diff) {
     choice.input.diff = valid_utf8(string_member(place, "diff"));
     choice.input.folders = session_.folders;
@@ -115,16 +115,16 @@ CodeActions::Choice CodeActions::read_choice(const Action& action, const Json& p
   }
   if (find(place, "instruction") != nullptr)
     choice.input.instruction = valid_utf8(string_member(place, "instruction"));
+  if (choice.input.snapshot && find(place, "hash") == nullptr)
+    choice.place["hash"] = selection_hash(choice.input);
   return choice;
 }
 
 void CodeActions::choose(const Action& action, const Json& place, Reply& reply) {
   const Choice choice = read_choice(action, place);
   const SnapshotPtr& snapshot = choice.input.snapshot;
-  if (snapshot && find(place, "hash") != nullptr &&
-      string_member(place, "hash") != selection_hash(choice.input)) {
-    reply.error(error_code::request_failed,
-                "the selected text has changed since: select it again and choose the action anew");
+  if (has_changed(choice)) {
+    reply.error(error_code::request_failed, std::string(changed_since));
     return;
   }
   if (session_.settings.disabled_actions.contains(action.id)) {
@@ -176,13 +176,41 @@ void CodeActions::run(const Choice& choice) {
   if (input.snapshot) request.targets.push_back(target_of(*input.snapshot, input.selection));
   for (const std::string& secret : secret_files(input.diff)) tell_left_out(secret);
   if (action.answers == Answers::code) request.form = form_for(input.selection);
-  const JobId id = show(std::move(request), choice.range);
-  or_cancel(id, [&] {
-    make_action_prompt(session_, action, input, session_.jobs.find(id)->request.options,
-                       lifetime_.guard([this, id, choice](Result<Planned> planned) {
-                         submit(id, choice, std::move(planned));
-                       }));
-  });
+  request.place = choice.place.dump(-1, ' ', false, Json::error_handler_t::replace);
+  const std::string uri = input.snapshot ? input.snapshot->uri : std::string();
+  const JobId id = jobs_.begin(std::move(request), uri, choice.range);
+  try {
+    plan(id, choice);
+  } catch (...) {
+    session_.jobs.cancel(id);  // nothing would come of it
+    throw;
+  }
+}
+
+void CodeActions::plan(JobId id, const Choice& choice) {
+  make_action_prompt(session_, *choice.action, choice.input,
+                     session_.jobs.find(id)->request.options,
+                     lifetime_.guard([this, id, choice](Result<Planned> planned) {
+                       submit(id, choice, std::move(planned));
+                     }));
+}
+
+// What another session chose.
+void CodeActions::plan_again(const Job& job) {
+  const Action* const action = action_with_id(job.request.action);
+  if (action == nullptr) throw InvalidParams("there is no such action (any more)");
+  const Choice choice = read_choice(*action, parse_json(std::string(job.request.place)));
+  if (has_changed(choice)) throw InvalidParams(std::string(changed_since));
+  if (choice.input.snapshot && is_secret(choice.input.snapshot->uri))
+    throw InvalidParams(
+        "what looks like a file of secrets is shown to the model only where a "
+        "person has just said so: choose the action anew");
+  plan(job.id, choice);
+}
+
+bool CodeActions::has_changed(const Choice& choice) const {
+  return choice.input.snapshot &&
+         string_member(choice.place, "hash") != selection_hash(choice.input);
 }
 
 void CodeActions::tell_left_out(const std::string& path) {
@@ -190,16 +218,6 @@ void CodeActions::tell_left_out(const std::string& path) {
                       {{"type", message_type::info},
                        {"message", path + " looks like a file of secrets: its change is not shown "
                                           "to the model"}});
-}
-
-// A job that nothing would come of waits for ever.
-void CodeActions::or_cancel(JobId id, const std::function<void()>& go_ahead) {
-  try {
-    go_ahead();
-  } catch (...) {
-    session_.jobs.cancel(id);
-    throw;
-  }
 }
 
 void CodeActions::submit(JobId id, const Choice& choice, Result<Planned> planned) {
@@ -230,34 +248,10 @@ void CodeActions::submit(JobId id, const Choice& choice, Result<Planned> planned
   session_.jobs.submit(id, std::move(request));
 }
 
-void CodeActions::follow_up(const Json& arguments, Reply& reply) {
-  const auto id = static_cast<JobId>(integer_member(arguments, "job"));
-  const std::string question = string_member(arguments, "question");
-  const Job* job = session_.jobs.find(id);
-  // Of other sessions' conversations nothing is told.
-  const auto run = runs_.find(id);
-  if (job == nullptr || run == runs_.end() || job->text.empty()) {
-    reply.error(error_code::request_failed, "there is no such answer (any more) to go on from");
-    return;
-  }
-  if (!ended(job->state)) {
-    reply.error(error_code::request_failed, "the answer before is not whole yet");
-    return;
-  }
-  if (is_blank(question)) {
-    reply.error(error_code::request_failed, "the question is empty");
-    return;
-  }
-  reply.result(nullptr);
-  Request request;
-  request.action = "ask";
-  request.title = "Follow-up to " + job->request.title;
-  ask_on(*job, question, std::move(request), run->second->range());
-}
-
 void CodeActions::show_prompt(const Json& arguments, Reply& reply) {
   const auto id = static_cast<JobId>(integer_member(arguments, "job"));
-  if (!runs_.contains(id)) throw InvalidParams("there is no such job of this editor's (any more)");
+  if (jobs_.shown(id) == nullptr)
+    throw InvalidParams("there is no such job of this editor's (any more)");
   prompt_document_.show(id);
   reply.result(nullptr);
 }
@@ -283,65 +277,6 @@ void CodeActions::snooze(const Json& arguments, Reply& reply) {
   }
   session_.snoozed_until = session_.host.now() + std::chrono::minutes(minutes);
   reply.result(nullptr);
-}
-
-void CodeActions::repair(const Job& job, const std::string& complaint) {
-  Request request;
-  request.action = job.request.action;
-  request.title = job.request.title + ", second try";
-  request.form = job.request.form;
-  request.repairs = true;
-  const auto run = runs_.find(job.id);
-  ask_on(job, complaint, std::move(request), run != runs_.end() ? run->second->range() : Range{});
-}
-
-void CodeActions::ask_on(const Job& job, const std::string& question, Request request,
-                         Range range) {
-  menu_.close();
-  request.options = job.request.options;
-  request.targets = job.request.targets;
-  request.prompt = job.request.prompt;
-  request.prompt.messages.push_back(
-      {Role::assistant, {{job.text, Provenance::answer, false}}, job.generated});
-  request.prompt.messages.push_back({Role::user, {{question, Provenance::instruction, false}}, {}});
-  const Request whole = request;
-  const JobId id = show(std::move(request), range);
-  or_cancel(id, [&] { session_.jobs.submit(id, whole); });
-}
-
-JobId CodeActions::show(Request request, Range range) {
-  forget_settled();
-  using Phase = GenerationProgress::Phase;
-  const bool loading = session_.model_state == ModelState::loading;
-  const JobId id = session_.jobs.announce(
-      std::move(request), loading ? Phase::loading : Phase::queued,
-      [this](const Job& job, std::string_view delta) {
-        if (job.state == JobState::done) {
-          session_.token_counts->learn(bytes_of(job.request.prompt), job.progress.prompt_tokens);
-        }
-        const auto run = runs_.find(job.id);
-        if (run != runs_.end()) run->second->update(job, delta);
-      });
-  try {
-    runs_[id] = std::make_unique<JobView>(
-        session_, *session_.jobs.find(id), range,
-        [this](const Job& job, const std::string& complaint) { repair(job, complaint); });
-  } catch (...) {
-    // Nobody else knows of the job: it would wait for ever, and tell a session that is gone.
-    session_.jobs.unsubscribe(id);
-    session_.jobs.cancel(id);
-    throw;
-  }
-  return id;
-}
-
-// Called before a run is added, so that what is shown stays small in a session of weeks. A
-// conversation goes on from the last ones.
-void CodeActions::forget_settled() {
-  constexpr std::size_t remembered = 20;
-  for (auto run = runs_.begin(); run != runs_.end() && runs_.size() > remembered;) {
-    run = run->second->settled() ? runs_.erase(run) : std::next(run);
-  }
 }
 
 }  // namespace hearth::lsp

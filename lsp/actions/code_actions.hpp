@@ -1,16 +1,13 @@
-// Running the action that was chosen: workspace/executeCommand, the jobs that follow, questions
-// that follow those, and what a client may do to them.
+// Running the action that was chosen: workspace/executeCommand, from a place in a document to a job
+// with a prompt. The jobs are session_jobs.hpp's.
 #pragma once
 
-#include <functional>
-#include <map>
-#include <memory>
 #include <string>
 
 #include "lsp/actions/actions.hpp"
-#include "lsp/actions/job_view.hpp"
 #include "lsp/actions/menu.hpp"
 #include "lsp/actions/prompt_document.hpp"
+#include "lsp/actions/session_jobs.hpp"
 #include "lsp/jobs/session.hpp"
 #include "lsp/support/lifetime.hpp"
 
@@ -20,10 +17,10 @@ class CodeActions {
  public:
   // Registers its methods. The session outlives it.
   explicit CodeActions(Session& session);
-  // Cancels the session's jobs that still run; what they wrote so far stays in their files.
-  ~CodeActions();
 
   static Json commands();  // for initialize
+  // A document is open: a job may have waited for it.
+  void opened() { jobs_.adopt_soon(); }
 
  private:
   // What a command's arguments mean, checked against the document as it is now.
@@ -31,31 +28,27 @@ class CodeActions {
     const Action* action;
     TaskInput input;
     Range range;
+    Json place;  // as it came, with the hash of the text that it means
   };
 
   void execute(const Json& params, Reply& reply);
   Choice read_choice(const Action& action, const Json& place) const;
   void choose(const Action& action, const Json& place, Reply& reply);
-  void follow_up(const Json& arguments, Reply& reply);
   void show_prompt(const Json& arguments, Reply& reply);
   void pin(const Json& arguments, Reply& reply);
   void snooze(const Json& arguments, Reply& reply);
   void ask_for_secret(const Choice& choice, Reply& reply);
   void run(const Choice& choice);
   void submit(JobId id, const Choice& choice, Result<Planned> planned);
-  // Asks on after an ended job: its answer, then `question`.
-  void ask_on(const Job& job, const std::string& question, Request request, Range range);
-  void repair(const Job& job, const std::string& complaint);
-  // A job that is announced and shown to the client, still without a prompt.
-  JobId show(Request request, Range range);
+  void plan(JobId id, const Choice& choice);
+  void plan_again(const Job& job);
+  bool has_changed(const Choice& choice) const;
   void tell_left_out(const std::string& path);
-  void or_cancel(JobId id, const std::function<void()>& go_ahead);
-  void forget_settled();
 
   Session& session_;
   Menu menu_;
   PromptDocument prompt_document_;
-  std::map<JobId, std::unique_ptr<JobView>> runs_;
+  SessionJobs jobs_;
   Lifetime lifetime_;
 };
 

@@ -26,16 +26,16 @@ bool is_off_limits(std::string_view uri) {
 
 // Why it cannot be sent; empty: it can.
 std::string refusal(const Session& session, const FileEdit& edit) {
-  const SnapshotPtr now = session.documents.find(edit.uri);
+  const SnapshotPtr now = session.documents.last_known(edit.uri);
   const std::string file = display_path(edit.uri, session.folders);
   if (is_off_limits(edit.uri)) return file + " is a file that hearth never changes";
-  if (!now) return file + " is not open any more";
+  if (edit.version == unopened_version) return now ? file + " was opened meanwhile" : "";
+  if (!session.documents.find(edit.uri)) return file + " is not open any more";
   if (now->version != edit.version) return file + " has changed since";
   return {};
 }
 
-Json text_edits(const Session& session, const FileEdit& edit) {
-  const Text& text = *session.documents.find(edit.uri)->text;
+Json text_edits(const Session& session, const FileEdit& edit, const Text& text) {
   Json edits = Json::array();
   for (const TextEdit& each : edit.edits) {
     edits.push_back(
@@ -46,12 +46,13 @@ Json text_edits(const Session& session, const FileEdit& edit) {
 }
 
 Json workspace_edit(const Session& session, const std::string& title,
-                    const std::vector<FileEdit>& edits) {
+                    const std::vector<FileEdit>& edits, const FindSnapshot& find) {
   Json result{{"documentChanges", Json::array()}};
   for (const FileEdit& edit : edits) {
+    const Json version = edit.version == unopened_version ? Json() : Json(edit.version);
     result["documentChanges"].push_back(
-        {{"textDocument", {{"uri", edit.uri}, {"version", edit.version}}},
-         {"edits", text_edits(session, edit)}});
+        {{"textDocument", {{"uri", edit.uri}, {"version", version}}},
+         {"edits", text_edits(session, edit, *find(edit.uri)->text)}});
   }
   if (session.client.change_annotations) {
     result["changeAnnotations"] = {{annotation, {{"label", title}, {"needsConfirmation", true}}}};
@@ -66,27 +67,27 @@ bool takes_edits(const Client& client) {
 }
 
 void apply_edits(Session& session, const std::string& title, const std::vector<FileEdit>& edits,
-                 std::function<void(const std::string& failure)> done) {
+                 const FindSnapshot& find, std::function<void(const std::string& failure)> done) {
   if (!takes_edits(session.client))
     return done("the editor takes no edits for a certain version of a file");
   for (const FileEdit& edit : edits) {
     if (const std::string reason = refusal(session, edit); !reason.empty()) return done(reason);
   }
-  Json params{{"label", title}, {"edit", workspace_edit(session, title, edits)}};
+  Json params{{"label", title}, {"edit", workspace_edit(session, title, edits, find)}};
   if (session.client.edit_metadata) params["metadata"] = {{"isRefactoring", true}};
   session.rpc.request("workspace/applyEdit", std::move(params),
                       [done = std::move(done)](const std::variant<Json, RpcError>& answer) {
                         const Json* result = std::get_if<Json>(&answer);
                         if (result == nullptr) return done(std::get<RpcError>(answer).message);
                         if (flag(*result, {"applied"})) return done({});
-                        const Json* reason = find(*result, "failureReason");
+                        const Json* reason = lsp::find(*result, "failureReason");
                         done(reason != nullptr && reason->is_string()
                                  ? reason->get<std::string>()
                                  : "the editor did not apply it");
                       });
 }
 
-void check_edits(Session& session, const std::vector<FileEdit>& edits,
+void check_edits(Session& session, const std::vector<FileEdit>& edits, const FindSnapshot& find,
                  std::function<void(std::string complaint)> done) {
   struct Work {
     std::shared_ptr<Syntax> syntax;
@@ -96,8 +97,7 @@ void check_edits(Session& session, const std::vector<FileEdit>& edits,
   const auto work = std::make_shared<Work>();
   work->syntax = session.syntax;
   for (const FileEdit& edit : edits) {
-    if (SnapshotPtr now = session.documents.find(edit.uri))
-      work->files.emplace_back(std::move(now), edit.edits);
+    if (SnapshotPtr now = find(edit.uri)) work->files.emplace_back(std::move(now), edit.edits);
   }
   session.host.background(
       [work] {

@@ -3,7 +3,9 @@
 // typed, this refuses what it did not see.
 #pragma once
 
+#include <cstdint>
 #include <functional>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -16,15 +18,19 @@ namespace hearth::lsp {
 // typed meanwhile could be overwritten: an edit is only shown then.
 bool takes_edits(const Client& client);
 
-// Sends workspace/applyEdit, all files in one. `title` is the edit's name in the editor. `done` is
-// called at once or when the editor has answered, with why nothing was changed, or nothing.
+// The version of a file that no editor has open: what it holds is the disk's.
+inline constexpr std::int64_t unopened_version = std::numeric_limits<std::int64_t>::min();
+
+// Sends workspace/applyEdit, all files in one. `find` has the documents that the edits are for.
+// `title` is the edit's name in the editor. `done` is called at once or when the editor has
+// answered, with why nothing was changed, or nothing.
 void apply_edits(Session& session, const std::string& title, const std::vector<FileEdit>& edits,
-                 std::function<void(const std::string& failure)> done);
+                 const FindSnapshot& find, std::function<void(const std::string& failure)> done);
 
 // What breaks when the edits are made, in words that a model can mend its answer by; empty: they
 // break nothing that parsed before. Parses on another thread; `done` is called once, unless the
 // Host goes first.
-void check_edits(Session& session, const std::vector<FileEdit>& edits,
+void check_edits(Session& session, const std::vector<FileEdit>& edits, const FindSnapshot& find,
                  std::function<void(std::string complaint)> done);
 
 }  // namespace hearth::lsp

@@ -1,56 +1,55 @@
 // One job as one session shows it: hearth/* messages for clients with the extension, a document or
-// file for the others, standard progress where it is supported, an error at most once, and the
-// edits that come of it: checked, sent, and shown as a diff where they cannot be made.
+// file for the others, standard progress where it is supported, an error at most once. What becomes
+// of its edits is delivery.hpp's.
 #pragma once
 
 #include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "lsp/actions/answer_view.hpp"
-#include "lsp/edits/edit.hpp"
+#include "lsp/actions/delivery.hpp"
 #include "lsp/jobs/progress.hpp"
 #include "lsp/jobs/session.hpp"
-#include "lsp/support/lifetime.hpp"
 #include "lsp/support/throttle.hpp"
 
 namespace hearth::lsp {
 
 class JobView {
  public:
-  // Asks the model to mend an answer whose edits would break what parses now.
-  using Repair = std::function<void(const Job& job, const std::string& complaint)>;
+  // How the session came to the job.
+  struct Beginning {
+    std::optional<Range> range;  // where it was asked for; empty: elsewhere
+    bool own = true;             // it was asked for in this editor
+  };
+  JobView(Session& session, const Job& job, Beginning beginning, Delivery::Repair repair);
+  // Shows the job as it is now. Once, before anything else.
+  void begin(const Job& job);
 
-  // Shows the job's first state at once. `range`: where it was asked for.
-  JobView(Session& session, const Job& job, Range range, Repair repair);
-
-  // The job's listener.
+  // The job's owner's.
   void update(const Job& job, std::string_view delta);
+  void apply() { delivery_.apply(); }
   // The session is going: keeps what is written so far. Sends nothing.
   void close();
   // The job ended and all of it is shown.
-  bool settled() const { return ended(state_); }
-  Range range() const { return range_; }
+  bool settled() const { return state_ && ended(*state_); }
+  std::optional<Range> range() const { return beginning_.range; }
 
  private:
   void show(const Job& job, std::string_view delta);
-  void deliver(std::vector<FileEdit> edits);
-  void checked(const std::vector<FileEdit>& edits, const std::string& complaint);
-  void offer(const std::vector<FileEdit>& edits, const std::string& why_not);
   void report();
 
   Session& session_;
   JobId job_;
-  Range range_;
-  Repair repair_;
-  JobState state_;
-  std::int64_t percentage_ = 0;  // never falls
+  Beginning beginning_;
+  std::optional<JobState> state_;  // as shown
+  std::int64_t percentage_ = 0;    // never falls
+  bool whole_text_ = false;        // the client does not have what is written so far
   WorkProgress progress_;
   std::optional<AnswerView> answer_;  // without the extension
   Throttle report_;
-  Lifetime lifetime_;
+  Delivery delivery_;
 };
 
 }  // namespace hearth::lsp

@@ -75,6 +75,7 @@ std::string selection_hash(const TaskInput& input) {
 
 GenerateOptions options_for(const Session& session, const Action& action, ByteRange code) {
   GenerateOptions options;
+  options.action = action.id;
   options.max_tokens = session.options.answer_max_tokens;
   options.thinking = action.thinks;
   options.thinking_budget = session.options.thinking_budget;
@@ -214,8 +215,7 @@ void Menu::read_ahead(const Action& action, const TaskInput& input) {
   close();
   if (is_secret(input.snapshot->uri)) return;
   if (!model_ || !model_->capabilities.prefix_state || !model_->capabilities.parking) return;
-  const auto jobs = session_.jobs.all();
-  if (std::ranges::any_of(jobs, [](const Job* job) { return !ended(job->state); })) return;
+  if (session_.jobs.is_any_running()) return;
   make_action_prompt(session_, action, input, options_for(session_, action, input.selection),
                      lifetime_.guard([this, menu = ++menus_](Result<Planned> planned) {
                        auto* made = std::get_if<Planned>(&planned);

@@ -72,19 +72,25 @@ std::string unified_hunks(std::string_view before, std::string_view after) {
   return text;
 }
 
-std::string diff_markdown(const Session& session, const std::vector<FileEdit>& edits) {
+std::string diff_markdown(const Session& session, const std::vector<FileEdit>& edits,
+                          const FindSnapshot& find) {
   std::string text;
   for (const FileEdit& file : edits) {
-    const SnapshotPtr now = session.documents.find(file.uri);
+    const SnapshotPtr now = find(file.uri);
     if (!now) continue;
     const std::string path = display_path(file.uri, session.folders);
     const std::string_view before = now->text->str();
     text += fmt::format("--- a/{}\n+++ b/{}\n", path, path) +
             unified_hunks(before, edited(before, file.edits));
   }
+  return fenced(text, "diff");
+}
+
+std::string fenced(const std::string& text, std::string_view kind) {
   std::string fence = "```";
   while (text.find(fence) != text.npos) fence += '`';
-  return fence + "diff\n" + text + fence + "\n";
+  const char* const end = text.empty() || text.back() == '\n' ? "" : "\n";
+  return fmt::format("{}{}\n{}{}{}\n", fence, kind, text, end, fence);
 }
 
 }  // namespace hearth::lsp

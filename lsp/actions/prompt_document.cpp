@@ -20,7 +20,7 @@ std::string virtual_uri(JobId job) {
 
 const Job& job_with_prompt(const Session& session, JobId id) {
   const Job* job = session.jobs.find(id);
-  if (job == nullptr || job->request.prompt.messages.empty())
+  if (job == nullptr || !is_of(session, *job) || job->request.prompt.messages.empty())
     throw InvalidParams("the job has no prompt (any more)");
   return *job;
 }

@@ -15,8 +15,8 @@ ContextPlan plan(const TaskInput& input, const ModelProfile& profile) {
 }
 
 // What is said before the code, for a person to read beside the change.
-Effect apply(const Request& request, const Written& answer, const Documents& documents) {
-  Effect effect = changes_code(request, answer, documents);
+Effect apply(const Request& request, const Written& answer, const FindSnapshot& find) {
+  Effect effect = changes_code(request, answer, find);
   const std::string_view reasons = trimmed(answer.text.substr(0, answer.text.find("```")));
   if (!effect.edits.empty() && !reasons.empty()) effect.markdown = std::string(reasons);
   return effect;

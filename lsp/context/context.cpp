@@ -46,12 +46,6 @@ std::string joined(const Counts& counts, Pieces pieces) {
   return text;
 }
 
-std::size_t character_start(std::string_view text, std::size_t offset) {
-  if (offset >= text.size()) return text.size();
-  while (offset > 0 && (static_cast<unsigned char>(text[offset]) & 0xC0U) == 0x80U) --offset;
-  return offset;
-}
-
 Pieces add_pieces(std::string_view text, std::vector<std::string>& texts) {
   Pieces pieces{texts.size(), texts.size()};
   while (!text.empty()) {

@@ -7,6 +7,7 @@
 
 #include "lsp/context/parts.hpp"
 #include "lsp/context/secret_lines.hpp"
+#include "lsp/support/characters.hpp"
 
 namespace hearth::lsp {
 namespace {

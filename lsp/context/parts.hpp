@@ -50,9 +50,6 @@ constexpr std::size_t max_bytes_per_token = 8;
 // that a piece ends where a tokenizer's words end and counts add up; very long lines are split.
 Pieces add_pieces(std::string_view text, std::vector<std::string>& texts);
 
-// Where the character of UTF-8 that `offset` is in begins; the text's end for what is beyond it.
-std::size_t character_start(std::string_view text, std::size_t offset);
-
 // The text of `range` with '\n' at every line's end.
 std::string with_newlines(const Text& text, ByteRange range);
 

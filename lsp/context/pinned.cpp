@@ -7,12 +7,15 @@
 #include "lsp/context/parts.hpp"
 #include "lsp/document/languages.hpp"
 #include "lsp/protocol/source_path.hpp"
+#include "lsp/support/characters.hpp"
 
 namespace hearth::lsp {
 namespace {
 
 constexpr std::size_t max_read_bytes = std::size_t{1} << 20U;
 constexpr std::size_t max_shown_bytes = std::size_t{64} << 10U;
+
+}  // namespace
 
 // Links are followed before it is judged where the file is.
 std::optional<std::string> path_within(const std::string& uri, std::span<const std::string> folders,
@@ -25,8 +28,6 @@ std::optional<std::string> path_within(const std::string& uri, std::span<const s
   });
   return within ? path : std::nullopt;
 }
-
-}  // namespace
 
 std::string pin_refusal(const PinnedFile& file, std::span<const std::string> folders,
                         const Host& host) {

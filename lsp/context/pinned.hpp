@@ -1,6 +1,7 @@
 // Files that a person has pinned to the context: the model sees them whatever is asked.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -15,6 +16,11 @@ struct PinnedFile {
   std::string uri;
   SnapshotPtr open;  // null: it is read from the disk
 };
+
+// Where a file of the workspace lies, without links; nothing where it is outside of all `folders`,
+// holds secrets, or is not there. Reads the disk.
+std::optional<std::string> path_within(const std::string& uri, std::span<const std::string> folders,
+                                       const Host& host);
 
 // Why a file cannot be pinned, for people; empty: it can. A file outside of all `folders` can only
 // be pinned while it is open.

@@ -1,22 +1,18 @@
-// The list of jobs and their way through the model.
+// The list of jobs, their way through the model, and what is written down of it.
 #include "lsp/jobs/jobs.hpp"
 
 #include <algorithm>
+#include <exception>
 #include <utility>
 
-#include "lsp/protocol/json.hpp"
-#include "lsp/protocol/prompt_json.hpp"
+#include "lsp/jobs/journal.hpp"
+#include "lsp/support/failure.hpp"
 #include "lsp/support/host.hpp"
 
 namespace hearth::lsp {
 namespace {
 
 constexpr std::ptrdiff_t remembered = 100;  // ended jobs
-
-constexpr std::array<std::string_view, 3> priorities{"explicit_request", "inline_completion",
-                                                     "background"};
-constexpr std::array<std::string_view, 2> forms{"whole_code", "hunks"};
-constexpr std::array<std::string_view, 2> samplings{"greedy", "recommended"};
 
 JobState state_in(GenerationProgress::Phase phase) {
   switch (phase) {
@@ -33,147 +29,255 @@ JobState state_in(GenerationProgress::Phase phase) {
   return JobState::queued;
 }
 
-Json target_json(const Target& target) {
-  return {{"uri", target.uri},
-          {"version", target.version},
-          {"begin", target.range.begin.value},
-          {"end", target.range.end.value},
-          {"text", target.text},
-          {"before", target.before},
-          {"after", target.after}};
+bool has_prompt(const Request& request) {
+  return request.place.empty();
 }
 
-Target read_target(const Json& json) {
-  const auto offset = [&](const char* name) {
-    return Byte{static_cast<std::size_t>(integer_member(json, name))};
-  };
-  return {string_member(json, "uri"),
-          integer_member(json, "version"),
-          ByteRange{offset("begin"), offset("end")},
-          string_member(json, "text"),
-          string_member(json, "before"),
-          string_member(json, "after")};
-}
-
-GenerateOptions read_options(const Json& json) {
-  GenerateOptions options;
-  options.priority = enum_member<Priority>(priorities, json, "priority");
-  options.max_tokens = integer_member(json, "maxTokens");
-  options.thinking = flag(json, {"thinking"});
-  options.thinking_budget = integer_member(json, "thinkingBudget");
-  options.sampling = enum_member<Sampling>(samplings, json, "sampling");
-  options.seed = static_cast<std::uint64_t>(integer_member(json, "seed"));
-  for (const Json& text : array_member(json, "stopStrings")) {
-    if (!text.is_string()) throw InvalidParams("\"stopStrings\" holds what is not a string");
-    options.stop_strings.push_back(text.get<std::string>());
-  }
-  return options;
+// Whether a session has anything to show of it, or to do for it.
+bool wants_owner(const Job& job) {
+  return !ended(job.state) || !job.shown;
 }
 
 }  // namespace
 
-void to_json(Json& json, const Request& request) {
-  json = {{"action", request.action},
-          {"title", request.title},
-          {"prompt", request.prompt},
-          {"options",
-           {{"priority", enum_name(priorities, request.options.priority)},
-            {"maxTokens", request.options.max_tokens},
-            {"thinking", request.options.thinking},
-            {"thinkingBudget", request.options.thinking_budget},
-            {"sampling", enum_name(samplings, request.options.sampling)},
-            {"seed", static_cast<std::int64_t>(request.options.seed)},
-            {"stopStrings", request.options.stop_strings}}},
-          {"targets", Json::array()},
-          {"repairs", request.repairs}};
-  if (request.form) json["form"] = enum_name(forms, *request.form);
-  for (const ContextPiece& piece : request.left_out) json["leftOut"].push_back(piece);
-  for (const Target& target : request.targets) json["targets"].push_back(target_json(target));
-}
-
-void from_json(const Json& json, Request& request) {
-  request = {};
-  request.action = string_member(json, "action");
-  request.title = string_member(json, "title");
-  request.prompt = member(json, "prompt").get<Prompt>();
-  request.options = read_options(member(json, "options"));
-  for (const Json& target : array_member(json, "targets")) {
-    request.targets.push_back(read_target(target));
-  }
-  if (const Json* left_out = find(json, "leftOut")) left_out->get_to(request.left_out);
-  if (find(json, "form") != nullptr) request.form = enum_member<AnswerForm>(forms, json, "form");
-  request.repairs = flag(json, {"repairs"});
-}
-
-Jobs::Jobs(Host& host, Model& model, std::function<JobId()> next_id)
-    : host_(host), model_(model), next_id_(std::move(next_id)) {
-  if (!next_id_) next_id_ = [last = JobId{0}]() mutable { return ++last; };
-}
+Jobs::Jobs(Host& host, Model& model, JobStore& store) : host_(host), model_(model), store_(store) {}
 
 Jobs::~Jobs() {
   for (const auto& [id, entry] : entries_) {
-    if (!ended(entry.job.state) && entry.generation != 0) model_.cancel(entry.generation);
+    if (entry.generation != 0) model_.cancel(entry.generation);
   }
 }
 
-JobId Jobs::start(Request request, Listener listener) {
-  const JobId id = announce(request, GenerationProgress::Phase::queued, std::move(listener));
+void Jobs::restore() {
+  for (JobRecord& record : store_.load()) {
+    const JobId id = record.id;
+    try {
+      Entry& entry = entries_[id];
+      entry.job = read_record(std::move(record));
+    } catch (const std::exception& fault) {
+      entries_.erase(id);
+      host_.log(LogLevel::warn, "job " + std::to_string(id) +
+                                    " cannot be read any more, and is left out: what is written "
+                                    "of it is damaged");
+      host_.log(LogLevel::trace, failure_text(fault));
+    }
+  }
+  for (auto& [id, entry] : entries_) {
+    if (!runs(entry.job.state)) continue;
+    entry.job.state = JobState::queued;
+    if (has_prompt(entry.job.request)) generate(entry);
+  }
+  tell_adopters();
+}
+
+JobId Jobs::start(Request request, Origin origin, Owner owner) {
+  const JobId id =
+      announce(request, std::move(origin), GenerationProgress::Phase::queued, std::move(owner));
   submit(id, std::move(request));
   return id;
 }
 
-JobId Jobs::announce(Request request, GenerationProgress::Phase phase, Listener listener) {
+JobId Jobs::announce(Request request, Origin origin, GenerationProgress::Phase phase, Owner owner) {
   forget_oldest();
-  const JobId id = next_id_();
+  const JobId id = store_.next_id();
   Entry& entry = entries_[id];
   entry.job.id = id;
+  entry.job.origin = std::move(origin);
   entry.job.request = std::move(request);
   entry.job.progress.phase = phase;
-  entry.job.started = host_.now();
-  entry.listener = std::move(listener);
+  entry.job.created = entry.job.changed = host_.time();
+  entry.owner = std::move(owner);
+  store_.create(record_of(entry.job));
   return id;
 }
 
 void Jobs::submit(JobId id, Request request) {
-  Entry* entry = running(id);
-  if (entry == nullptr) return;
+  Entry* const entry = this->entry(id);
+  if (entry == nullptr || ended(entry->job.state) || entry->generation != 0) return;
   entry->job.request = std::move(request);
-  entry->job.progress.phase = GenerationProgress::Phase::queued;
+  entry->job.request.place.clear();
+  store_.change(id, {request_text(entry->job.request)}, noting({}));
+  if (runs(entry->job.state)) generate(*entry);
+}
+
+// Behind what is written already.
+void Jobs::generate(Entry& entry) {
+  const JobId id = entry.job.id;
+  entry.job.progress.phase = GenerationProgress::Phase::queued;
+  entry.job.progress.eta.reset();
   GenerationEvents events;
   events.on_progress =
       lifetime_.guard([this, id](const GenerationProgress& progress) { progressed(id, progress); });
+  events.on_tokens = lifetime_.guard(
+      [this, id](std::vector<std::int32_t> tokens) { wrote_tokens(id, std::move(tokens)); });
   events.on_text = lifetime_.guard([this, id](std::string text) { wrote(id, std::move(text)); });
   events.on_done =
       lifetime_.guard([this, id](Result<Answer> result) { finished(id, std::move(result)); });
-  entry->generation =
-      model_.generate(entry->job.request.prompt, entry->job.request.options, std::move(events));
+  GenerateOptions options = entry.job.request.options;
+  options.written = entry.job.generated;
+  entry.generation = model_.generate(entry.job.request.prompt, std::move(options), events);
 }
 
 void Jobs::fail(JobId id, std::string error) {
-  Entry* entry = running(id);
+  Entry* const entry = running(id);
   if (entry == nullptr) return;
   entry->job.error = valid_utf8(std::move(error));
   end(*entry, JobState::failed);
 }
 
-void Jobs::unsubscribe(JobId id) {
-  if (Entry* entry = running(id)) entry->listener = nullptr;
-  cancel(id);
-}
-
-void Jobs::cancel(JobId id) {
-  Entry* entry = running(id);
-  if (entry == nullptr) return;
+bool Jobs::cancel(JobId id) {
+  Entry* const entry = this->entry(id);
+  if (entry == nullptr || ended(entry->job.state)) return false;
+  entry->then = Entry::Then::cancelled;
   if (entry->generation != 0) {
     model_.cancel(entry->generation);  // finished() follows
   } else {
     end(*entry, JobState::cancelled);
   }
+  return true;
+}
+
+bool Jobs::pause(JobId id) {
+  Entry* const entry = running(id);
+  if (entry == nullptr) return false;
+  if (entry->generation != 0) {
+    entry->then = Entry::Then::paused;
+    model_.cancel(entry->generation);  // finished() follows
+  } else {
+    change_state(*entry, JobState::paused);
+  }
+  return true;
+}
+
+bool Jobs::resume(JobId id) {
+  Entry* const entry = this->entry(id);
+  if (entry == nullptr) return false;
+  if (runs(entry->job.state) && entry->then == Entry::Then::paused) {
+    entry->then = Entry::Then::resumed;  // it is still stopping: finished() goes on with it
+    return true;
+  }
+  if (entry->job.state != JobState::paused) return false;
+  entry->job.progress.phase = GenerationProgress::Phase::queued;
+  change_state(*entry, JobState::queued);
+  if (has_prompt(entry->job.request)) generate(*entry);
+  if (!entry->owner.changed) tell_adopters();
+  return true;
+}
+
+bool Jobs::retry(JobId id) {
+  Entry* const entry = this->entry(id);
+  if (entry == nullptr) return false;
+  Job& job = entry->job;
+  if (job.state != JobState::failed && job.state != JobState::cancelled) return false;
+  job.text.clear();
+  job.generated.clear();
+  job.error.clear();
+  job.progress = {};
+  job.thought_cut = false;
+  job.settled.reset();
+  job.shown = false;
+  job.state = JobState::queued;
+  job.changed = host_.time();
+  store_.change(id, {std::nullopt, standing_text(job), job.text, job.generated}, noting({}));
+  if (has_prompt(job.request)) generate(*entry);
+  tell(id, {});
+  tell_adopters();
+  return true;
+}
+
+bool Jobs::apply(JobId id) {
+  Entry* const entry = this->entry(id);
+  if (entry == nullptr || entry->job.state != JobState::waiting || !entry->owner.apply)
+    return false;
+  const auto apply = entry->owner.apply;
+  apply(id);
+  return true;
+}
+
+bool Jobs::dismiss(JobId id) {
+  Entry* const entry = this->entry(id);
+  if (entry == nullptr || entry->job.state != JobState::waiting || !entry->job.sent.empty())
+    return false;
+  const std::string& change = entry->job.offer.empty() ? entry->job.text : entry->job.offer;
+  settle(id, {"Nothing was changed: it was not wanted.\n\n" + change});
+  tell(id, {});
+  return true;
+}
+
+void Jobs::disown(JobId id) {
+  Entry* const entry = this->entry(id);
+  if (entry == nullptr) return;
+  entry->owner = {};
+  if (wants_owner(entry->job)) tell_adopters();
+}
+
+bool Jobs::adopt(JobId id, Owner owner) {
+  Entry* const entry = this->entry(id);
+  if (entry == nullptr || entry->owner.changed || !wants_owner(entry->job)) return false;
+  entry->owner = std::move(owner);
+  return true;
+}
+
+std::vector<const Job*> Jobs::ownerless() const {
+  std::vector<const Job*> jobs;
+  for (const auto& [id, entry] : entries_) {
+    if (!entry.owner.changed && wants_owner(entry.job)) jobs.push_back(&entry.job);
+  }
+  return jobs;
+}
+
+void Jobs::add_adopter(const void* who, std::function<void()> told) {
+  adopters_[who] = std::move(told);
+}
+
+void Jobs::remove_adopter(const void* who) {
+  adopters_.erase(who);
+}
+
+Jobs::WatchId Jobs::watch(JobId id, Listener listener) {
+  watches_[++last_watch_] = {id, std::move(listener)};
+  return last_watch_;
+}
+
+void Jobs::unwatch(WatchId watch) {
+  watches_.erase(watch);
+}
+
+void Jobs::sending(JobId id, std::vector<SentEdit> edits, JobStore::Done done) {
+  Entry* const entry = this->entry(id);
+  if (entry == nullptr) return;
+  entry->job.sent = std::move(edits);
+  write_down(entry->job, std::move(done));
+}
+
+void Jobs::unsent(JobId id) {
+  Entry* const entry = this->entry(id);
+  if (entry == nullptr) return;
+  entry->job.sent.clear();
+  write_down(entry->job);
+}
+
+void Jobs::offer(JobId id, std::string markdown) {
+  if (Entry* const entry = this->entry(id)) entry->job.offer = std::move(markdown);
 }
 
 void Jobs::settle(JobId id, Settled settled) {
-  const auto found = entries_.find(id);
-  if (found != entries_.end()) found->second.job.settled = std::move(settled);
+  Entry* const entry = this->entry(id);
+  if (entry == nullptr) return;
+  Job& job = entry->job;
+  job.settled = std::move(settled);
+  job.sent.clear();
+  if (job.state == JobState::waiting) job.state = JobState::done;
+  job.changed = host_.time();
+  write_down(job);
+}
+
+void Jobs::shown(JobId id) {
+  Entry* const entry = this->entry(id);
+  if (entry == nullptr || !ended(entry->job.state)) return;
+  entry->owner = {};
+  if (std::exchange(entry->job.shown, true)) return;
+  write_down(entry->job);
 }
 
 const Job* Jobs::find(JobId id) const {
@@ -182,7 +286,8 @@ const Job* Jobs::find(JobId id) const {
 }
 
 bool Jobs::is_any_running() const {
-  return std::ranges::any_of(entries_, [](const auto& entry) { return !entry.second.job.ended; });
+  return std::ranges::any_of(entries_,
+                             [](const auto& entry) { return runs(entry.second.job.state); });
 }
 
 std::vector<const Job*> Jobs::all() const {
@@ -192,73 +297,178 @@ std::vector<const Job*> Jobs::all() const {
   return jobs;
 }
 
-Jobs::Entry* Jobs::running(JobId id) {
+std::size_t Jobs::forget(const std::function<bool(const Job&)>& which) {
+  std::vector<JobId> ids;
+  for (const auto& [id, entry] : entries_) {
+    if (which(entry.job)) ids.push_back(id);
+  }
+  for (const JobId id : ids) {
+    Entry& entry = entries_.at(id);
+    if (entry.generation != 0) model_.cancel(std::exchange(entry.generation, 0));
+    if (!ended(entry.job.state)) {
+      entry.job.state = JobState::cancelled;
+      tell(id, {});
+    }
+    entries_.erase(id);
+    std::erase_if(watches_, [id](const auto& watch) { return watch.second.job == id; });
+  }
+  if (!ids.empty()) store_.remove(ids, noting({}));
+  return ids.size();
+}
+
+Jobs::Entry* Jobs::entry(JobId id) {
   const auto found = entries_.find(id);
-  return found == entries_.end() || ended(found->second.job.state) ? nullptr : &found->second;
+  return found == entries_.end() ? nullptr : &found->second;
+}
+
+Jobs::Entry* Jobs::running(JobId id) {
+  Entry* const found = entry(id);
+  return found != nullptr && runs(found->job.state) ? found : nullptr;
 }
 
 void Jobs::progressed(JobId id, const GenerationProgress& progress) {
-  Entry* entry = running(id);
+  Entry* const entry = running(id);
   if (entry == nullptr) return;
+  // The text of the tokens that came before is here, as far as there is any.
+  append(*entry, {});
   entry->job.progress = progress;
-  entry->job.state = state_in(progress.phase);
-  if (entry->listener) entry->listener(entry->job, {});
+  const JobState state = state_in(progress.phase);
+  if (state != entry->job.state) return change_state(*entry, state);
+  tell(id, {});
+}
+
+void Jobs::wrote_tokens(JobId id, std::vector<std::int32_t> tokens) {
+  Entry* const entry = running(id);
+  if (entry == nullptr) return;
+  append(*entry, {});
+  entry->job.generated.insert(entry->job.generated.end(), tokens.begin(), tokens.end());
+  entry->unwritten = std::move(tokens);
 }
 
 void Jobs::wrote(JobId id, std::string text) {
-  Entry* entry = running(id);
+  Entry* const entry = running(id);
   if (entry == nullptr) return;
   text = valid_utf8(std::move(text));
   entry->job.state = JobState::generating;
   entry->job.progress.phase = GenerationProgress::Phase::generating;
   entry->job.text += text;
-  if (entry->listener) entry->listener(entry->job, text);
+  append(*entry, text);
+  tell(id, text);
+}
+
+// The tokens that came last and the text that they made visible, in one.
+void Jobs::append(Entry& entry, std::string text) {
+  if (text.empty() && entry.unwritten.empty()) return;
+  store_.append(entry.job.id, std::move(text), std::exchange(entry.unwritten, {}));
 }
 
 void Jobs::finished(JobId id, Result<Answer> result) {
-  Entry* entry = running(id);
+  Entry* const entry = running(id);
   if (entry == nullptr) return;
+  entry->generation = 0;
+  Job& job = entry->job;
+  append(*entry, {});
   if (const auto* error = std::get_if<ModelError>(&result)) {
-    entry->job.error = error->kind == ModelError::Kind::cancelled ? "" : valid_utf8(error->message);
-    end(*entry,
-        error->kind == ModelError::Kind::cancelled ? JobState::cancelled : JobState::failed);
-    return;
+    const bool cancelled = error->kind == ModelError::Kind::cancelled;
+    const auto then = std::exchange(entry->then, Entry::Then::cancelled);
+    if (cancelled && then == Entry::Then::paused) return change_state(*entry, JobState::paused);
+    if (cancelled && then == Entry::Then::resumed) return generate(*entry);
+    job.error = cancelled ? "" : valid_utf8(error->message);
+    return end(*entry, cancelled ? JobState::cancelled : JobState::failed);
   }
   const Answer& answer = std::get<Answer>(result);
-  GenerationProgress& progress = entry->job.progress;
+  GenerationProgress& progress = job.progress;
   progress.phase = GenerationProgress::Phase::generating;
   progress.prompt_tokens = answer.prompt_tokens;
   progress.cached_tokens = answer.cached_tokens;
   progress.prompt_done = static_cast<double>(answer.prompt_tokens);
   progress.thought_tokens = answer.thought_tokens;
   progress.answer_tokens = answer.answer_tokens;
-  entry->job.finish = answer.finish;
-  entry->job.thought_cut = answer.thought_cut;
-  entry->job.text = valid_utf8(answer.text);
-  entry->job.generated = answer.generated;
-  entry->job.prompt_time = answer.prompt_time;
-  entry->job.answer_time = answer.answer_time;
+  entry->then = Entry::Then::cancelled;
+  job.finish = answer.finish;
+  job.thought_cut = answer.thought_cut;
+  job.text = valid_utf8(answer.text);
+  job.generated = answer.generated;
+  job.prompt_time = answer.prompt_time;
+  job.answer_time = answer.answer_time;
+  store_.change(id, {std::nullopt, std::nullopt, job.text, job.generated}, noting({}));
+  if (job.request.form) {
+    progress.eta.reset();
+    change_state(*entry, JobState::waiting);
+    if (Entry* const now = this->entry(id); now != nullptr && !now->owner.changed) tell_adopters();
+    return;
+  }
   end(*entry, JobState::done);
 }
 
-void Jobs::end(Entry& entry, JobState state) {
+void Jobs::change_state(Entry& entry, JobState state) {
+  const JobId id = entry.job.id;
   entry.job.state = state;
+  entry.job.changed = host_.time();
+  write_down(entry.job);
+  tell(id, {});
+}
+
+void Jobs::end(Entry& entry, JobState state) {
   entry.job.progress.eta.reset();
-  entry.job.ended = host_.now();
-  if (const Listener last = std::exchange(entry.listener, nullptr)) last(entry.job, {});
+  // Whoever cancelled it knows.
+  entry.job.shown = state == JobState::cancelled;
+  change_state(entry, state);
+}
+
+void Jobs::write_down(const Job& job, JobStore::Done done) {
+  store_.change(job.id, {std::nullopt, standing_text(job)}, noting(std::move(done)));
+}
+
+// Takes note of a store that cannot write, and says so once.
+JobStore::Done Jobs::noting(JobStore::Done done) {
+  return lifetime_.guard([this, done = std::move(done)](const std::string& failure) {
+    if (!failure.empty() && failure != journal_fault_) {
+      host_.log(LogLevel::error,
+                "jobs cannot be written down, and will not survive the end of "
+                "this process: " +
+                    failure);
+    }
+    journal_fault_ = failure;
+    if (done) done(failure);
+  });
+}
+
+// Whoever is told may end the subscription, or the job.
+void Jobs::tell(JobId id, std::string_view delta) {
+  std::vector<Listener> listeners;
+  const Entry* const told = entry(id);
+  if (told == nullptr) return;
+  if (told->owner.changed) listeners.push_back(told->owner.changed);
+  for (const auto& [watch, each] : watches_) {
+    if (each.job == id) listeners.push_back(each.listener);
+  }
+  for (const Listener& listener : listeners) {
+    const Job* const job = find(id);
+    if (job != nullptr) listener(*job, delta);
+  }
+}
+
+void Jobs::tell_adopters() {
+  for (const auto& [who, told] : std::map(adopters_)) told();
 }
 
 void Jobs::forget_oldest() {
-  auto count = std::count_if(entries_.begin(), entries_.end(),
-                             [](const auto& entry) { return ended(entry.second.job.state); });
+  const auto is_over = [](const auto& entry) {
+    return ended(entry.second.job.state) && entry.second.job.shown;
+  };
+  auto count = std::ranges::count_if(entries_, is_over);
+  std::vector<JobId> ids;
   for (auto entry = entries_.begin(); entry != entries_.end() && count >= remembered;) {
-    if (!ended(entry->second.job.state)) {
+    if (!is_over(*entry)) {
       ++entry;
       continue;
     }
+    ids.push_back(entry->first);
     entry = entries_.erase(entry);
     --count;
   }
+  if (!ids.empty()) store_.remove(std::move(ids), noting({}));
 }
 
 }  // namespace hearth::lsp

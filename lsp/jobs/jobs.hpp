@@ -1,111 +1,138 @@
-// Jobs: actions that were chosen and take long. Process-wide: a session holds ids only, so what a
-// job needs is in its Request, which is a value that can be written down. A job runs for its
-// subscriber, the session that started it, and is cancelled when that goes.
+// Jobs: actions that were chosen and take long. Process-wide, and durable: each change is written
+// down in a JobStore, a job goes on when its session ends, and the next process goes on with what
+// was under way. What a job needs is in its Request, which is a value.
+//
+// Who hears of a job: its owner, the session that shows it and makes its edits, one at a time; and
+// any number of watchers. A job whose session goes has no owner until another session of its
+// workspace takes it.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
-#include <nlohmann/json_fwd.hpp>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "lsp/edits/assemble.hpp"
-#include "lsp/edits/target.hpp"
-#include "lsp/protocol/extension.hpp"
+#include "lsp/jobs/job.hpp"
+#include "lsp/jobs/store.hpp"
 #include "lsp/support/lifetime.hpp"
 #include "lsp/support/model.hpp"
-#include "lsp/support/prompt.hpp"
-#include "lsp/support/text.hpp"
 
 namespace hearth::lsp {
 
 class Host;
 
-// What is asked of the model for an action; with the answer it is all that its apply() gets.
-struct Request {
-  std::string action;  // the action's id: "explain"
-  std::string title;   // for people: "Explain average"
-  Prompt prompt;
-  GenerateOptions options;
-  std::vector<Target> targets;
-  std::optional<AnswerForm> form = {};  // in which code was asked for; empty: the answer is text
-  std::vector<ContextPiece> left_out = {};  // of the prompt, for people who look at it
-  bool repairs = false;                     // asks once more, as an answer before could not be used
-};
-void to_json(nlohmann::json& json, const Request& request);
-// Throws a std::exception that says what is wrong on a value of another form.
-void from_json(const nlohmann::json& json, Request& request);
-
-// What is left of an ended job's answer for a person to read; no text: its edits were all of it.
-struct Settled {
-  std::optional<std::string> text;
-};
-
-using JobId = std::uint64_t;
-struct Job {
-  JobId id = 0;
-  Request request;
-  JobState state = JobState::queued;
-  GenerationProgress progress;
-  std::string text;                          // the answer so far
-  FinishReason finish = FinishReason::stop;  // of a done job
-  bool thought_cut = false;                  // as the Answer says
-  std::vector<std::int32_t> generated;       // as the Answer says: a question that follows needs it
-  std::string error;                         // why it failed
-  std::optional<Settled> settled;            // once its edits were applied, or could not be
-  std::chrono::milliseconds prompt_time{0};  // of a done job: what the two parts took
-  std::chrono::milliseconds answer_time{0};
-  std::chrono::steady_clock::time_point started;
-  std::optional<std::chrono::steady_clock::time_point> ended;
-};
-
-// All methods on the Host's thread.
+// All methods on the Host's thread. Ids that are unknown, or of jobs that a call does not apply to,
+// are ignored, or said by the result.
 class Jobs {
  public:
-  // `next_id` gives each job its number, greater than all before; without it they count from 1.
-  Jobs(Host& host, Model& model, std::function<JobId()> next_id = {});
+  // All outlive it.
+  Jobs(Host& host, Model& model, JobStore& store);
+  // Stops what is computed. The store has it as under way: the next process goes on with it.
   ~Jobs();
+  Jobs(const Jobs&) = delete;
+  Jobs& operator=(const Jobs&) = delete;
+
+  // Goes on with what the store has. Once, before anything else.
+  void restore();
 
   // What changed: the state or progress (empty delta), or text that was added.
   using Listener = std::function<void(const Job&, std::string_view delta)>;
-  JobId start(Request request, Listener listener);
+  struct Owner {
+    Listener changed;
+    std::function<void(JobId)> apply = {};  // a person wants the edits of a waiting job
+  };
+
+  JobId start(Request request, Origin origin, Owner owner);
   // A job whose prompt is not made yet, because the model is loading or counts tokens: it can be
   // listed and cancelled already. submit() or fail() goes on with it; both ignore one that ended.
-  JobId announce(Request request, GenerationProgress::Phase phase, Listener listener);
+  JobId announce(Request request, Origin origin, GenerationProgress::Phase phase, Owner owner);
   void submit(JobId id, Request request);
   void fail(JobId id, std::string error);
-  // The session is going: its listener is not called any more, and as nobody else waits for the
-  // job, it is cancelled.
-  void unsubscribe(JobId id);
-  void cancel(JobId id);  // unknown or ended ids are ignored
-  // What became of an ended job's edits. Its listener is not told.
+
+  // What a person says. False: the job is in no state for that.
+  bool cancel(JobId id);
+  bool pause(JobId id);    // keeps what is written
+  bool resume(JobId id);   // of a paused one
+  bool retry(JobId id);    // a failed or cancelled one begins again
+  bool apply(JobId id);    // of a waiting one that has an owner
+  bool dismiss(JobId id);  // a waiting one ends without its edits
+
+  // The session is going. The job goes on.
+  void disown(JobId id);
+  // False: it has an owner, or there is nothing (more) to show of it.
+  bool adopt(JobId id, Owner owner);
+  std::vector<const Job*> ownerless() const;
+  // `told` is called when there may be a job to adopt.
+  void add_adopter(const void* who, std::function<void()> told);
+  void remove_adopter(const void* who);
+
+  using WatchId = std::uint64_t;
+  WatchId watch(JobId id, Listener listener);
+  void unwatch(WatchId watch);
+
+  // Edits are about to be sent: `done` is called once that is written down, or with the reason why
+  // it could not be.
+  void sending(JobId id, std::vector<SentEdit> edits, JobStore::Done done);
+  // They were not sent, or did not arrive.
+  void unsent(JobId id);
+  // A waiting job's change as a person is to see it before they decide. Nobody is told.
+  void offer(JobId id, std::string markdown);
+  // What became of a whole answer's edits: the job is done. Nobody is told.
   void settle(JobId id, Settled settled);
+  // A session has shown how it ended.
+  void shown(JobId id);
+
   const Job* find(JobId id) const;
-  bool is_any_running() const;          // or waits to
+  bool is_any_running() const;          // or waits for its turn
   std::vector<const Job*> all() const;  // by id; the last 100 ended ones are kept
+  // Removes jobs and what is written of them; those under way are cancelled. How many.
+  std::size_t forget(const std::function<bool(const Job&)>& which);
+  // Why changes cannot be written down now; empty: they can.
+  const std::string& journal_fault() const { return journal_fault_; }
 
  private:
   struct Entry {
     Job job;
-    Listener listener;
-    GenerationId generation = 0;  // 0: not submitted
+    Owner owner;
+    GenerationId generation = 0;  // 0: nothing is computed
+    // What follows where the computation is stopped.
+    enum class Then : std::uint8_t { cancelled, paused, resumed } then = Then::cancelled;
+    std::vector<std::int32_t> unwritten = {};  // tokens whose text may follow
   };
-  // What the model calls back about a job, as long as the job runs.
+  struct Watch {
+    JobId job;
+    Listener listener;
+  };
+
+  Entry* entry(JobId id);
   Entry* running(JobId id);
+  void generate(Entry& entry);
+  // What the model calls back about a job, as long as the job runs.
   void progressed(JobId id, const GenerationProgress& progress);
+  void wrote_tokens(JobId id, std::vector<std::int32_t> tokens);
   void wrote(JobId id, std::string text);
   void finished(JobId id, Result<Answer> result);
+
+  void change_state(Entry& entry, JobState state);
   void end(Entry& entry, JobState state);
+  void write_down(const Job& job, JobStore::Done done = {});
+  void append(Entry& entry, std::string text);
+  JobStore::Done noting(JobStore::Done done);
+  void tell(JobId id, std::string_view delta);
+  void tell_adopters();
   void forget_oldest();
 
   Host& host_;
   Model& model_;
-  std::function<JobId()> next_id_;
+  JobStore& store_;
   std::map<JobId, Entry> entries_;
+  std::map<WatchId, Watch> watches_;
+  WatchId last_watch_ = 0;
+  std::map<const void*, std::function<void()>> adopters_;
+  std::string journal_fault_;
   Lifetime lifetime_;
 };
 

@@ -52,6 +52,7 @@ void ModelStatus::notify() {
 extension::Status ModelStatus::status() const {
   extension::Status status = model_;
   for (const Job* job : session_.jobs.all()) {
+    if (!is_of(session_, *job)) continue;
     status.jobs.push_back(job_state_params(*job, std::nullopt));
     status.jobs.back().text.reset();
   }

@@ -14,6 +14,11 @@ namespace {
 
 constexpr std::string_view token_prefix = "hearth-job-";
 
+// Of itself, or when a person goes on with it.
+bool goes_on(const Job& job) {
+  return runs(job.state) || job.state == JobState::paused;
+}
+
 std::string token_of(JobId job) {
   return std::string(token_prefix) + std::to_string(job);
 }
@@ -21,6 +26,10 @@ std::string token_of(JobId job) {
 }  // namespace
 
 WorkProgress::WorkProgress(Session& session, JobId job) : session_(session), job_(job) {
+  if (const Job* now = session.jobs.find(job); now != nullptr && !goes_on(*now)) {
+    state_ = State::ended;
+    return;
+  }
   if (!session.client.work_done_progress) {
     state_ = State::refused;
     tell_begun();
@@ -35,7 +44,7 @@ WorkProgress::WorkProgress(Session& session, JobId job) : session_(session), job
                         }
                         state_ = State::created;
                         const Job* now = session_.jobs.find(job_);
-                        if (now != nullptr && !ended(now->state)) report(*now);
+                        if (now != nullptr && goes_on(*now)) report(*now);
                       }));
 }
 
@@ -49,7 +58,7 @@ JobId WorkProgress::job_of(const Json& token) {
 }
 
 void WorkProgress::report(const Job& job) {
-  if (state_ == State::created && !ended(job.state)) {
+  if (state_ == State::created && goes_on(job)) {
     state_ = State::begun;
     percentage_ = percentage_of(job);
     message_ = message_of(job);
@@ -64,7 +73,7 @@ void WorkProgress::report(const Job& job) {
 }
 
 void WorkProgress::advance(const Job& job) {
-  if (ended(job.state)) {
+  if (!goes_on(job)) {
     state_ = State::ended;
     send({{"kind", "end"}, {"message", message_of(job)}});
     return;
@@ -79,7 +88,7 @@ void WorkProgress::advance(const Job& job) {
 
 void WorkProgress::tell_begun() {
   const Job* job = session_.jobs.find(job_);
-  if (job == nullptr || ended(job->state) || session_.client.has(extension::feature_jobs)) return;
+  if (job == nullptr || !goes_on(*job) || session_.client.has(extension::feature_jobs)) return;
   if (session_.model_state == ModelState::failed) return;  // which is what it will say at once
   session_.rpc.notify("window/showMessage",
                       {{"type", message_type::info},

@@ -45,4 +45,9 @@ struct Session {
   std::chrono::steady_clock::time_point snoozed_until = {};
 };
 
+// Where a job about a document (empty: about none) of this session is from.
+Origin origin_of(const Session& session, const std::string& uri);
+// Whether a job is of this session's workspace, or of its editor: of any other it tells nothing.
+bool is_of(const Session& session, const Job& job);
+
 }  // namespace hearth::lsp

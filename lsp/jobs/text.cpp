@@ -49,6 +49,11 @@ std::string shortcomings(const Job& job) {
   return fmt::format("{}", fmt::join(all, ", and "));
 }
 
+std::string paused_message(const Job& job) {
+  const std::int64_t written = job.progress.thought_tokens + job.progress.answer_tokens;
+  return written > 0 ? fmt::format("paused after {}", tokens(written)) : "paused";
+}
+
 std::string remaining(std::chrono::milliseconds eta) {
   const auto seconds = std::max<std::int64_t>(1, (eta.count() + 500) / 1000);
   if (seconds < 120) return fmt::format(", about {} s left", seconds);
@@ -79,14 +84,16 @@ std::string message_of(const Job& job) {
     const std::string but = shortcomings(job);
     return but.empty() ? "done" : "done, but " + but;
   }
+  if (job.state == JobState::waiting) return "waiting for your review";
   if (ended(job.state)) return std::string(name(job.state));
+  if (job.state == JobState::paused) return paused_message(job);
   std::string message = phase_message(job);
   if (job.progress.eta) message += remaining(*job.progress.eta);
   return message;
 }
 
 std::int64_t percentage_of(const Job& job) {
-  if (job.state == JobState::done) return 100;
+  if (job.state == JobState::done || job.state == JobState::waiting) return 100;
   constexpr double half = 50;
   constexpr double quarter = 25;
   constexpr double end = 99;
@@ -132,6 +139,7 @@ extension::JobStateParams job_state_params(const Job& job, std::optional<Range> 
     state.answer_ms = job.answer_time.count();
     state.text = job.text;
   }
+  if (job.state == JobState::waiting) state.text = job.offer;
   if (job.state == JobState::failed) state.error = job.error;
   return state;
 }

@@ -76,6 +76,13 @@ bool adds_line_endings(const Json& params) {
   return text_at(params, {"clientInfo", "name"}) == "Neovim";
 }
 
+// Tells one running editor from another, as long as it runs.
+std::string editor_of(const Json& params) {
+  const Json* process = find(params, "processId");
+  if (process == nullptr || !process->is_number_integer()) return {};
+  return text_at(params, {"clientInfo", "name"}) + " " + process->dump();
+}
+
 std::vector<std::string> read_folders(const Json& params) {
   std::vector<std::string> uris;
   const Json* folders = find(params, "workspaceFolders");
@@ -130,6 +137,7 @@ Client read_client(const Json& params) {
       find_path(capabilities, {"workspace", "workspaceEdit", "changeAnnotationSupport"}) != nullptr;
   client.edit_metadata = flag(capabilities, {"workspace", "workspaceEdit", "metadataSupport"});
   client.folders = read_folders(params);
+  client.editor = editor_of(params);
   if (const Json* settings = find_path(params, {"initializationOptions", "settings"}))
     client.settings = *settings;
   client.workspace_folders = flag(capabilities, {"workspace", "workspaceFolders"});

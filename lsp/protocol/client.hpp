@@ -37,6 +37,7 @@ struct Client {
   bool document_changes = false;      // with the version that an edit is for
   bool change_annotations = false;    // asks before it applies one
   bool edit_metadata = false;         // is told that an edit is a refactoring
+  std::string editor;                 // its process and name; empty: it names none
   std::vector<std::string> folders;   // URIs of the workspace's, at its start
   bool workspace_folders = false;     // tells of those that come and go
   Json settings;                      // of initializationOptions; null: none

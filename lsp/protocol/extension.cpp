@@ -6,14 +6,23 @@
 namespace hearth::lsp {
 namespace {
 
-constexpr std::array<std::string_view, 7> job_states{
-    "queued", "prefilling", "thinking", "generating", "done", "failed", "cancelled"};
+constexpr std::array<std::string_view, 9> job_states{"queued",     "prefilling", "thinking",
+                                                     "generating", "paused",     "waiting",
+                                                     "done",       "failed",     "cancelled"};
 constexpr std::array<std::string_view, 3> model_states{"loading", "ready", "failed"};
 
 }  // namespace
 
 std::string_view name(JobState state) {
   return enum_name(job_states, state);
+}
+
+JobState job_state_member(const Json& object, const char* member) {
+  return enum_member<JobState>(job_states, object, member);
+}
+
+bool runs(JobState state) {
+  return state <= JobState::generating;
 }
 
 bool ended(JobState state) {
@@ -72,7 +81,7 @@ void from_json(const Json& json, JobStateParams& value) {
   value.edits = flag(json, {"edits"});
   value.uri = string_member(json, "uri");
   value.range = maybe<Range>(json, "range");
-  value.state = enum_member<JobState>(job_states, json, "state");
+  value.state = job_state_member(json, "state");
   value.message = string_member(json, "message");
   value.percentage = integer_member(json, "percentage");
   value.eta_ms = maybe<std::int64_t>(json, "etaMs");

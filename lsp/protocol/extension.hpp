@@ -21,11 +21,18 @@ enum class JobState : std::uint8_t {
   prefilling,
   thinking,
   generating,
+  paused,   // until a person goes on with it
+  waiting,  // the answer is whole, and a person is to say what becomes of it
   done,
   failed,
   cancelled
 };
 std::string_view name(JobState state);
+JobState job_state_member(const nlohmann::json& object,
+                          const char* member);  // throws InvalidParams
+// The model works on it, or is to.
+bool runs(JobState state);
+// Nothing more happens to it of its own.
 bool ended(JobState state);
 
 enum class ModelState : std::uint8_t { loading, ready, failed };
@@ -37,16 +44,17 @@ namespace hearth::lsp::extension {
 
 // ── Negotiation ──────────────────────────────────────────────────────────────────────────────────
 // The client, in InitializeParams:
-//   "initializationOptions": {"hearth": {"protocol": 2, "features": ["jobs", "inlineCompletion",
+//   "initializationOptions": {"hearth": {"protocol": 3, "features": ["jobs", "inlineCompletion",
 //                                                                     "status"]}}
 // The server, in InitializeResult.capabilities:
-//   "experimental": {"hearth": {"protocol": 2, "features": [those it grants]}}
+//   "experimental": {"hearth": {"protocol": 3, "features": [those it grants]}}
 // `protocol` in the reply is the lower of both sides' versions. Nothing is sent that was not
 // granted. A client older than oldest_protocol_version is granted nothing, and told so by
 // window/showMessage. The requests hearth/status and hearth/cancelJob are always served.
-// Version 2 renamed the job states "reading" and "writing" of version 1.
-inline constexpr std::int64_t protocol_version = 2;
-inline constexpr std::int64_t oldest_protocol_version = 2;
+// Version 2 renamed the job states "reading" and "writing" of version 1; version 3 has the states
+// "paused" and "waiting", and tells of jobs that other sessions began.
+inline constexpr std::int64_t protocol_version = 3;
+inline constexpr std::int64_t oldest_protocol_version = 3;
 
 // The client shows jobs and their answers itself: it gets hearth/jobState and hearth/textDelta, and
 // no virtual document, file or window/showDocument. (Where it also announces
@@ -81,28 +89,35 @@ inline constexpr std::array all_features{feature_jobs, feature_inline_completion
 //   hearth/jobState  {"id": 7, "state": "prefilling", …}   as it goes on, at most four a second
 //   hearth/textDelta {"id": 7, "text": "Adds "}         the answer, piece by piece: append them
 //   hearth/jobState  {"id": 7, "state": "done", "text": "Adds the values.", …}   the last one
-// A session hears of the jobs that it started.
+// A session hears of the jobs that it started, and of those of its workspace whose session is gone:
+// the first message of these has what is written so far as "text".
 
 // hearth/jobState, notification from the server:
 //   {"id": 7, "action": "explain", "title": "Explain average", "uri": "file:///stats.py",
 //    "range": {"start": {…}, "end": {…}},
-//    "state": "queued" | "prefilling" | "thinking" | "generating" | "done" | "failed" |
-//    "cancelled", "message": "prefilling 120 of 340 tokens, about 12 s left",    for people, never
-//    empty "percentage": 17,            0 … 100, never falls "etaMs": 12000,              until the
-//    end, at the measured speed; absent: unknown "promptTokens": 340, "cachedTokens": 80,
-//    "thoughtTokens": 0, "answerTokens": 0, "promptMs": 900, "answerMs": 4100,   with "done": the
-//    time each part took "text": "…",                 with "done": the whole answer, in Markdown
+//    "state": "queued" | "prefilling" | "thinking" | "generating" | "paused" | "waiting" |
+//             "done" | "failed" | "cancelled",
+//    "message": "prefilling 120 of 340 tokens, about 12 s left",   for people, never empty
+//    "percentage": 17,            0 … 100, never falls
+//    "etaMs": 12000,              until the end, at the measured speed; absent: unknown
+//    "promptTokens": 340, "cachedTokens": 80, "thoughtTokens": 0, "answerTokens": 0,
+//    "promptMs": 900, "answerMs": 4100,   with "done": the time that each part took
+//    "edits": true,               where the job changes code
+//    "text": "…",                 with "done": the whole answer, in Markdown; with "waiting": the
+//                                 change; else all that is written so far, in place of the pieces
 //    "error": "…"}                with "failed": why; window/showMessage has said it too
 // "thinking": a thinking model writes its thought, whose text is not shown; the answer follows.
 // With "done", the message also says what was cut: "done, but the answer was cut after 512 tokens
 // (answer.max_tokens)".
-// "edits": true is there where the job changes code: its answer is code on its way into a
-// workspace/applyEdit, and "text" comes at its end only where there is something to read: why
-// nothing was changed, or the reasons for what was. Three states end a job: done, failed,
-// cancelled; nothing follows them. `range` is where the selection lay when the job was started (not
-// in hearth/status, which lists all sessions' jobs). A job that waits for the model to load is
-// "queued" and its message says "loading the model". No two jobs of a user have the same id,
-// whichever daemon they ran in. A job is cancelled when the session that started it ends.
+// A job with "edits" writes code on its way into a workspace/applyEdit, and "text" comes at its end
+// only where there is something to read: why nothing was changed, or the reasons for what was.
+// "waiting": its edits are not made before a person says so (hearth.session.apply).
+// Three states end a job: done, failed, cancelled; only hearth.session.retry goes on from there.
+// `range` is where the selection lay when the job was started (not in hearth/status, which lists
+// the workspace's jobs). A job that waits for the model to load is "queued" and its message says
+// "loading the model". No two jobs of a user have the same id, whichever daemon they ran in. A job
+// goes on when its session ends, and when the daemon does; what comes of it is shown by the next
+// session of its workspace.
 struct JobStateParams {
   static constexpr std::string_view method = "hearth/jobState";
   std::uint64_t id = 0;
@@ -151,13 +166,20 @@ struct CancelJobResult {
 //                              with every action of this session, or no longer; answered with
 //                              {"pinned": [uri, …]}
 //   hearth.session.snooze      {"minutes": 30}   nothing is completed unasked for so long; 0: again
+//   hearth.session.pause       {"job": 7}     stops it where it is
+//   hearth.session.resume      {"job": 7}     goes on with a paused one
+//   hearth.session.cancel      {"job": 7}
+//   hearth.session.retry       {"job": 7}     asks a failed or cancelled one again from its
+//   beginning hearth.session.apply       {"job": 7}     makes the edits of one that is "waiting"
+//   hearth.session.dismiss     {"job": 7}     ends one that is "waiting" without them
+// These are answered with null, or with an error that says why not.
 
 // hearth/status, request from the client (no params) and, with "status", notification from the
 // server after `initialized` and whenever the model's state changes:
-//   {"version": "0.1.0", "protocol": 2,
+//   {"version": "0.1.0", "protocol": 3,
 //    "model": {"state": "loading" | "ready" | "failed", "name": "ember", "error": "…",
 //              "percentage": 17, "etaMs": 12000},
-//    "jobs": [JobStateParams of every job the daemon remembers, without "text"]}
+//    "jobs": [JobStateParams of every job of the session's workspace, without "text"]}
 // `name` is there once the model is ready, `error` where it failed, the last two while it loads:
 // the notification comes about twice a second then.
 struct Status {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cstddef>
 #include <string_view>
 
 namespace hearth::lsp {
@@ -25,6 +26,13 @@ inline std::string_view trimmed(std::string_view text) {
 inline bool is_word_byte(char c) {
   const auto byte = static_cast<unsigned char>(c);
   return std::isalnum(byte) != 0 || c == '_' || byte >= 0x80;
+}
+
+// Where the character of UTF-8 that `offset` is in begins; the text's end for what is beyond it.
+inline std::size_t character_start(std::string_view text, std::size_t offset) {
+  if (offset >= text.size()) return text.size();
+  while (offset > 0 && (static_cast<unsigned char>(text[offset]) & 0xC0U) == 0x80U) --offset;
+  return offset;
 }
 
 }  // namespace hearth::lsp

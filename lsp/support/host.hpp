@@ -32,6 +32,8 @@ class Host {
   virtual TimerId after(std::chrono::milliseconds delay, std::function<void()> task) = 0;
   virtual void cancel_timer(TimerId id) = 0;  // unknown or fired ids are ignored
   virtual std::chrono::steady_clock::time_point now() const = 0;
+  // What is written down, for people and for later processes.
+  virtual std::chrono::system_clock::time_point time() const = 0;
 
   // Writes a private file (0600) in the state directory, whole or not at all, and returns its
   // file:// URI, whose name may be a longer one. Throws std::runtime_error with the reason (a full

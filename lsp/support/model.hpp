@@ -155,12 +155,12 @@ struct PromptPiece {
 
 struct GenerationEvents {
   std::function<void(const GenerationProgress&)> on_progress;  // may be empty
-  // What was written behind GenerateOptions::written, the thought's tokens too; comes straight
-  // before the text of the same tokens. May be empty, and a model that has no tokens never calls.
-  std::function<void(std::vector<std::int32_t>)> on_tokens;
   // What became visible behind the text of GenerateOptions::written. May be empty.
   std::function<void(std::string)> on_text;
   Callback<Answer> on_done;
+  // What was written behind GenerateOptions::written, the thought's tokens too; comes straight
+  // before the text of the same tokens. May be empty, and a model that has no tokens never calls.
+  std::function<void(std::vector<std::int32_t>)> on_tokens = {};
 };
 
 using GenerationId = std::uint64_t;  // from 1

@@ -21,7 +21,7 @@ class Applying {
   explicit Applying(const Home& home) : editor_(home.editor(true)) {
     editor_.initialize(
         {{"workspace", {{"applyEdit", true}, {"workspaceEdit", {{"documentChanges", true}}}}}},
-        {{"hearth", {{"protocol", 2}, {"features", {"jobs"}}}}});
+        {{"hearth", {{"protocol", 3}, {"features", {"jobs"}}}}});
     editor_.on_notification = [this](const std::string& method, const Json& params) {
       if (method == "hearth/jobState") state_ = params;
     };

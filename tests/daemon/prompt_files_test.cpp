@@ -73,7 +73,7 @@ TEST_CASE("a prompt's file is used by a running daemon, and its fault is told wh
   editor.on_notification = [&](const std::string& method, const Json& params) {
     if (method == "hearth/jobState") states.push_back(params);
   };
-  editor.initialize(Json::object(), {{"hearth", {{"protocol", 2}, {"features", {"jobs"}}}}});
+  editor.initialize(Json::object(), {{"hearth", {{"protocol", 3}, {"features", {"jobs"}}}}});
   editor.open(stats_uri, "python", average);
   std::filesystem::create_directories(path.parent_path());
   write(path, "Explain this in {tongue}.");

@@ -33,6 +33,9 @@ class QueueHost : public lsp::Host {
   std::chrono::steady_clock::time_point now() const override {
     return std::chrono::steady_clock::now();
   }
+  std::chrono::system_clock::time_point time() const override {
+    return std::chrono::system_clock::now();
+  }
   std::string write_answer(std::string_view, std::string_view) override {
     throw std::runtime_error("no answers here");
   }

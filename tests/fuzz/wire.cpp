@@ -16,6 +16,7 @@
 #include <string_view>
 
 #include "lsp/jobs/jobs.hpp"
+#include "lsp/jobs/memory_store.hpp"
 #include "lsp/protocol/wire.hpp"
 #include "lsp/server.hpp"
 #include "lsp/support/host.hpp"
@@ -162,7 +163,8 @@ class Client {
 
   QueueHost host_;
   EagerModel model_{host_};
-  Jobs jobs_{host_, model_};
+  MemoryJobStore store_{host_};
+  Jobs jobs_{host_, model_, store_};
   std::map<std::string, int> open_;  // by id: requests less replies
   bool certain_ = true;              // that open_ counts what the server counts
   std::unique_ptr<Server> server_ = std::make_unique<Server>(

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "lsp/jobs/jobs.hpp"
+#include "lsp/jobs/memory_store.hpp"
 #include "lsp/protocol/json.hpp"
 #include "lsp/server.hpp"
 #include "tests/lsp/scripted_model.hpp"
@@ -184,7 +185,8 @@ class Session {
   const bool complies_;
   VirtualHost host_;
   ScriptedModel model_{host_};
-  Jobs jobs_{host_, model_};
+  MemoryJobStore store_{host_};
+  Jobs jobs_{host_, model_, store_};
   int last_id_ = 0;
   std::size_t sent_ = 0;
   std::size_t edits_ = 0;

@@ -80,6 +80,12 @@ GenerationId ScriptedModel::generate(Prompt prompt, GenerateOptions wanted,
     running.script = std::move(answers_.front());
     answers_.pop_front();
   }
+  // What was written before the break counts as read.
+  const auto thought = static_cast<std::size_t>(running.script.thought);
+  running.thought = static_cast<int>(std::min(wanted.written.size(), thought));
+  running.written = wanted.written.size() - static_cast<std::size_t>(running.thought);
+  running.tokens = wanted.written;
+  for (std::size_t i = 0; i < running.written; ++i) running.text += running.script.pieces.at(i);
   prompts.push_back(std::move(prompt));
   options.push_back(std::move(wanted));
   schedule(id);
@@ -113,6 +119,7 @@ void ScriptedModel::step(GenerationId id) {
   }
   if (running.thought < running.script.thought && !running.thought_cut) {
     ++running.thought;
+    write(running, 1'000 + running.thought);
     report(running);
     running.thought_cut = running.thought == running.options.thinking_budget &&
                           running.thought < running.script.thought;
@@ -123,6 +130,7 @@ void ScriptedModel::step(GenerationId id) {
     const std::string piece = running.script.pieces[running.written++];
     running.text += piece;
     report(running);
+    write(running, static_cast<std::int32_t>(running.written));
     if (running.events.on_text) {
       host_.post([on_text = running.events.on_text, piece] { on_text(piece); });
     }
@@ -142,7 +150,13 @@ void ScriptedModel::step(GenerationId id) {
                     .answer_tokens = written,
                     .prompt_time = step_time * 2,
                     .answer_time = step_time * (running.thought + written),
-                    .generated = generated});
+                    .generated = generated.empty() ? running.tokens : generated});
+}
+
+void ScriptedModel::write(Running& running, std::int32_t token) {
+  running.tokens.push_back(token);
+  if (!running.events.on_tokens) return;
+  host_.post([on_tokens = running.events.on_tokens, token] { on_tokens({token}); });
 }
 
 void ScriptedModel::report(const Running& running) const {

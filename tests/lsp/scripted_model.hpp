@@ -51,7 +51,8 @@ class ScriptedModel : public Model {
   void cancel(GenerationId id) override;
 
   LoadingProgress loading_progress;
-  std::vector<std::int32_t> generated;             // of every answer
+  // Of every answer; empty: its thought is 1001, 1002 …, its pieces are 1, 2 …
+  std::vector<std::int32_t> generated;
   std::optional<std::chrono::milliseconds> usual;  // what usual_time() says
   std::vector<Prompt> prefilled;                   // by prefill()
   int steps = 0;                                   // of all generations
@@ -78,10 +79,12 @@ class ScriptedModel : public Model {
     bool thought_cut = false;
     std::size_t written = 0;
     std::string text;
+    std::vector<std::int32_t> tokens;
   };
   void answer_describe(const Callback<ModelDescription>& done);
   void schedule(GenerationId id);
   void step(GenerationId id);
+  void write(Running& running, std::int32_t token);
   void report(const Running& running) const;
   void finish(GenerationId id, Result<Answer> result);
 

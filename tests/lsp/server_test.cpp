@@ -13,6 +13,7 @@
 #include "lsp/document/documents.hpp"
 #include "lsp/document/syntax.hpp"
 #include "lsp/jobs/jobs.hpp"
+#include "lsp/jobs/memory_store.hpp"
 #include "lsp/protocol/extension.hpp"
 #include "lsp/support/parse_guard.hpp"
 #include "tests/lsp/document/documents_for_tests.hpp"
@@ -28,7 +29,8 @@ using nlohmann::json;
 struct World {
   VirtualHost host;
   ScriptedModel model{host};
-  Jobs jobs{host, model};
+  MemoryJobStore store{host};
+  Jobs jobs{host, model, store};
   std::vector<json> sent;
   std::unique_ptr<Server> server = std::make_unique<Server>(
       host, model, jobs, ServerOptions{}, [this](const json& message) { sent.push_back(message); });
@@ -167,7 +169,8 @@ class TurnHost : public VirtualHost {
 TEST_CASE("a large message is worked on elsewhere, and others have their turn meanwhile") {
   TurnHost host;
   ScriptedModel model(host);
-  Jobs jobs(host, model);
+  MemoryJobStore store(host);
+  Jobs jobs(host, model, store);
   std::vector<json> sent;
   Server server(host, model, jobs, ServerOptions{},
                 [&](const json& message) { sent.push_back(message); });
@@ -264,13 +267,12 @@ TEST_CASE("a session that goes stops its completion and sends nothing more") {
   CHECK(world.host.timers() == 0);
 }
 
-TEST_CASE("a session that goes stops its running job and sends nothing more") {
+TEST_CASE("a session that goes sends nothing more, and its job goes on") {
   World world;
   world.connect();
   world.model.say({"1", "2", "3"});
   world.explain();
   world.host.advance(300ms);
-  const int steps = world.model.steps;
   world.sent.clear();
   SUBCASE("with its connection") {
     world.server.reset();
@@ -279,13 +281,12 @@ TEST_CASE("a session that goes stops its running job and sends nothing more") {
     world.send({{"method", "exit"}});
   }
   world.host.advance(10s);
-  CHECK(world.model.steps == steps);
-  CHECK(world.jobs.all().at(0)->state == JobState::cancelled);
-  CHECK(world.jobs.all().at(0)->text == "1");
+  CHECK(world.jobs.all().at(0)->state == JobState::done);
+  CHECK(world.jobs.all().at(0)->text == "123");
   CHECK(world.sent.empty());
 }
 
-TEST_CASE("a session that goes takes the jobs with it that have no prompt yet") {
+TEST_CASE("a job whose session goes before it has a prompt waits for another session") {
   World world;
   world.send({{"id", 0}, {"method", "initialize"}, {"params", {{"capabilities", json::object()}}}});
   world.send({{"method", "textDocument/didOpen"},
@@ -299,7 +300,8 @@ TEST_CASE("a session that goes takes the jobs with it that have no prompt yet") 
   world.server.reset();
   world.model.load();
   world.host.advance(10s);
-  CHECK(world.jobs.all().at(0)->state == JobState::cancelled);
+  CHECK(world.jobs.all().at(0)->state == JobState::queued);
+  CHECK(world.jobs.ownerless().size() == 1);
   CHECK(world.model.prompts.empty());
 }
 

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <functional>
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <sstream>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "lsp/jobs/jobs.hpp"
+#include "lsp/jobs/memory_store.hpp"
 #include "lsp/server.hpp"
 #include "tests/lsp/scripted_model.hpp"
 #include "tests/lsp/virtual_host.hpp"
@@ -143,7 +145,7 @@ class Player {
   void start_server(ServerOptions options) {
     options.version = "1.2.3";
     options.inline_counts = &counts_;
-    server_.emplace(host_, model_, jobs_, std::move(options),
+    server_.emplace(host_, daemon_->model, *daemon_->jobs, std::move(options),
                     [this](const Json& message) { sent_.push_back(message); });
   }
   void send(Json message) {
@@ -161,6 +163,7 @@ class Player {
     }
   }
   void connect(const std::string& text) {
+    if (!server_) start_server({});
     Json params = Json::parse(text);
     if (!params.contains("capabilities")) params["capabilities"] = Json::object();
     send({{"id", "connect"}, {"method", "initialize"}, {"params", params}});
@@ -196,8 +199,8 @@ class Player {
              Json::array({{{"range", {{"start", at}, {"end", at}}}, {"text", rest}}})}}}});
   }
   void model_saw(const std::string& pattern) {
-    if (model_.prompts.empty()) throw std::runtime_error("the model has seen nothing");
-    const Prompt& prompt = model_.prompts.back();
+    if (daemon_->model.prompts.empty()) throw std::runtime_error("the model has seen nothing");
+    const Prompt& prompt = daemon_->model.prompts.back();
     const Json seen = prompt.kind == Prompt::Kind::chat ? Json{{"text", all_text(prompt)}}
                                                         : Json{{"prefix", text_of(prompt.prefix)},
                                                                {"suffix", text_of(prompt.suffix)}};
@@ -214,6 +217,17 @@ class Player {
       throw std::runtime_error("the answer is " + Json(found->second).dump());
     }
   }
+  // NUMBER STATE text so far
+  void expect_job(const std::string& text) const {
+    std::istringstream words(text);
+    JobId id = 0;
+    words >> id;
+    const Job* const job = daemon_->jobs->find(id);
+    if (job == nullptr) throw std::runtime_error("there is no such job");
+    const std::string now =
+        std::to_string(id) + " " + std::string(name(job->state)) + " " + job->text;
+    if (!matches_text(unescaped(text), now)) throw std::runtime_error("the job is " + now);
+  }
   static void expect_count(std::string_view what, int expected, int counted) {
     if (expected == counted) return;
     throw std::runtime_error(std::string(what) + ": " + std::to_string(counted));
@@ -229,9 +243,30 @@ class Player {
     return std::chrono::milliseconds(std::stoi(text) * (in_ms ? 1 : 1000));
   }
 
+  // Killed, and another one in its place: what is not in the store is gone.
+  void restart_daemon() {
+    std::vector<JobRecord> records = daemon_->store.records();
+    server_.reset();
+    dead_.push_back(std::move(daemon_));
+    dead_.back()->jobs.reset();
+    daemon_ = std::make_unique<Daemon>(host_, std::move(records));
+    for (auto& pieces : std::exchange(next_says_, {})) daemon_->model.say(std::move(pieces));
+    daemon_->jobs->restore();
+  }
+
+  // What a process of the daemon has, beside its sessions.
+  struct Daemon {
+    explicit Daemon(VirtualHost& host, std::vector<JobRecord> records = {})
+        : model(host), store(host, std::move(records)), jobs(std::in_place, host, model, store) {}
+    ScriptedModel model;
+    MemoryJobStore store;
+    std::optional<Jobs> jobs;
+  };
+
   VirtualHost host_;
-  ScriptedModel model_{host_};
-  Jobs jobs_{host_, model_};
+  std::unique_ptr<Daemon> daemon_ = std::make_unique<Daemon>(host_);
+  std::vector<std::vector<std::string>> next_says_;
+  std::vector<std::unique_ptr<Daemon>> dead_;  // timers may know them
   std::deque<Json> sent_;
   InlineCounts counts_;
   std::optional<Server> server_;
@@ -246,38 +281,48 @@ class Player {
       {"open ", [this](const auto& rest, const auto& line) { open(rest, line); }},
       {"type ", [this](const auto& rest, const auto&) { type(rest); }},
       {"editor goes", [this](const auto&, const auto&) { server_.reset(); }},
+      {"daemon is killed", [this](const auto&, const auto&) { restart_daemon(); }},
+      {"job ", [this](const auto& rest, const auto&) { expect_job(rest); }},
       {"clock ", [this](const auto& rest, const auto&) { host_.advance(duration(rest)); }},
-      {"model loads", [this](const auto&, const auto&) { model_.load(); }},
+      {"model loads", [this](const auto&, const auto&) { daemon_->model.load(); }},
       {"model has loaded ",
        [this](const auto& rest, const auto&) {
          std::istringstream words(rest);
          std::int64_t seconds = 0;
-         words >> model_.loading_progress.percentage >> seconds;
-         model_.loading_progress.eta = std::chrono::seconds(seconds);
+         words >> daemon_->model.loading_progress.percentage >> seconds;
+         daemon_->model.loading_progress.eta = std::chrono::seconds(seconds);
        }},
       {"model usually takes ",
-       [this](const auto& rest, const auto&) { model_.usual = duration(rest); }},
-      {"model reads ", [this](const auto& rest,
-                              const auto&) { model_.profile.completion_speed = std::stod(rest); }},
-      {"model cannot load ", [this](const auto& rest, const auto&) { model_.fail_loading(rest); }},
+       [this](const auto& rest, const auto&) { daemon_->model.usual = duration(rest); }},
+      {"model reads ",
+       [this](const auto& rest, const auto&) {
+         daemon_->model.profile.completion_speed = std::stod(rest);
+       }},
+      {"model cannot load ",
+       [this](const auto& rest, const auto&) { daemon_->model.fail_loading(rest); }},
       {"model says ",
-       [this](const auto& rest, const auto&) { model_.say(split(unescaped(rest), '|')); }},
-      {"model thinks ", [this](const auto& rest, const auto&) { model_.think(std::stoi(rest)); }},
+       [this](const auto& rest, const auto&) { daemon_->model.say(split(unescaped(rest), '|')); }},
+      {"next model says ",
+       [this](const auto& rest, const auto&) {
+         next_says_.push_back(split(unescaped(rest), '|'));
+       }},
+      {"model thinks ",
+       [this](const auto& rest, const auto&) { daemon_->model.think(std::stoi(rest)); }},
       {"thinking budget ",
        [this](const auto& rest, const auto&) {
          ServerOptions options;
          options.thinking_budget = std::stoi(rest);
          start_server(std::move(options));
        }},
-      {"model fails ", [this](const auto& rest, const auto&) { model_.fail(rest); }},
+      {"model fails ", [this](const auto& rest, const auto&) { daemon_->model.fail(rest); }},
       {"model steps ",
        [this](const auto& rest, const auto&) {
-         expect_count("steps", std::stoi(rest), model_.steps);
+         expect_count("steps", std::stoi(rest), daemon_->model.steps);
        }},
       {"model saw ", [this](const auto& rest, const auto&) { model_saw(rest); }},
       {"model was asked ",
        [this](const auto& rest, const auto&) {
-         expect_count("asked", std::stoi(rest), static_cast<int>(model_.prompts.size()));
+         expect_count("asked", std::stoi(rest), static_cast<int>(daemon_->model.prompts.size()));
        }},
       {"counted ", [this](const auto& rest, const auto&) { expect_counts(rest); }},
       {"disk full", [this](const auto&, const auto&) { host_.disk_full = true; }},

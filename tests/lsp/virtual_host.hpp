@@ -22,6 +22,10 @@ class VirtualHost : public Host {
   TimerId after(std::chrono::milliseconds delay, std::function<void()> task) override;
   void cancel_timer(TimerId id) override;
   std::chrono::steady_clock::time_point now() const override { return now_; }
+  std::chrono::system_clock::time_point time() const override {
+    return std::chrono::system_clock::time_point(
+        std::chrono::duration_cast<std::chrono::system_clock::duration>(now_.time_since_epoch()));
+  }
   std::string write_answer(std::string_view name, std::string_view text) override;
   std::string answers_kept_until() const override { return "2026-12-06"; }
   std::vector<DirectoryEntry> list_directory(const std::string& path) const override;

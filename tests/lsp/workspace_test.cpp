@@ -12,6 +12,7 @@
 
 #include "lsp/context/indexer.hpp"
 #include "lsp/jobs/jobs.hpp"
+#include "lsp/jobs/memory_store.hpp"
 #include "lsp/protocol/uri.hpp"
 #include "lsp/server.hpp"
 #include "tests/lsp/scripted_model.hpp"
@@ -29,7 +30,8 @@ struct World {
   fs::path root = fs::canonical(directory.path());
   VirtualHost host;
   ScriptedModel model{host};
-  Jobs jobs{host, model};
+  MemoryJobStore store{host};
+  Jobs jobs{host, model, store};
   std::unique_ptr<Server> server =
       std::make_unique<Server>(host, model, jobs, ServerOptions{}, [](const json&) {});
 

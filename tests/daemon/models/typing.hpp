@@ -16,6 +16,7 @@
 
 #include "daemon/models/local.hpp"
 #include "lsp/jobs/jobs.hpp"
+#include "lsp/jobs/memory_store.hpp"
 #include "lsp/server.hpp"
 #include "tests/daemon/queue_host.hpp"
 
@@ -64,7 +65,7 @@ class Typing {
 
   explicit Typing(engine::EngineOptions options, std::optional<double> speed = std::nullopt,
                   std::int64_t max_tokens = 2)
-      : model_(host_, std::move(options), speed), jobs_(host_, model_) {
+      : model_(host_, std::move(options), speed), store_(host_), jobs_(host_, model_, store_) {
     lsp::ServerOptions server;
     server.inline_max_tokens = max_tokens;
     server.answer_max_tokens = max_tokens;
@@ -158,6 +159,7 @@ class Typing {
 
   QueueHost host_;
   WatchedModel model_;
+  lsp::MemoryJobStore store_;
   lsp::Jobs jobs_;
   std::optional<lsp::Server> server_;
   std::map<std::string, std::string> texts_;  // by URI

@@ -36,7 +36,7 @@ const Json initialize = request(
      {"rootUri", "file:///" + marker},
      {"workspaceFolders", {{{"uri", "file:///" + marker}, {"name", marker}}}},
      {"initializationOptions",
-      {{"hearth", {{"protocol", 2}, {"features", {marker, "progress"}}}}, {marker, marker}}},
+      {{"hearth", {{"protocol", 3}, {"features", {marker, "progress"}}}}, {marker, marker}}},
      {"capabilities",
       {{"general", {{"positionEncodings", {"utf-8", marker}}}},
        {"window", {{"workDoneProgress", true}, {"showDocument", {{"support", true}}}, {marker, 1}}},

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "lsp/jobs/memory_store.hpp"
 #include "lsp/server.hpp"
 #include "tests/lsp/scripted_model.hpp"
 #include "tests/lsp/virtual_host.hpp"
@@ -35,7 +36,8 @@ std::string assignments(int lines) {
 struct Editor {
   VirtualHost host;
   ScriptedModel model{host};
-  Jobs jobs{host, model};
+  MemoryJobStore store{host};
+  Jobs jobs{host, model, store};
   std::vector<json> sent;
   std::optional<Wording> user_wording;
   Server server{host, model, jobs, options(),

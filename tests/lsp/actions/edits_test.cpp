@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "lsp/jobs/memory_store.hpp"
 #include "lsp/session.hpp"
 #include "tests/lsp/scripted_model.hpp"
 #include "tests/lsp/virtual_host.hpp"
@@ -22,7 +23,8 @@ const std::vector<FileEdit> edits{{uri, 1, {{{{4}, {6}}, "b"}, {{{9}, {10}}, "2"
 struct Editor {
   VirtualHost host;
   ScriptedModel model{host};
-  Jobs jobs{host, model};
+  MemoryJobStore store{host};
+  Jobs jobs{host, model, store};
   std::vector<json> sent;
   Rpc rpc{host, [this](const json& message) { sent.push_back(message); },
           [](std::string_view) { return std::nullopt; }};
@@ -39,6 +41,7 @@ struct Editor {
   }
   void apply(const std::vector<FileEdit>& all) {
     apply_edits(session.shown, "Rename", all,
+                [this](const std::string& uri) { return session.documents.find(uri); },
                 [this](const std::string& failure) { failures.push_back(failure); });
   }
   std::vector<std::string> failures;  // empty where it was applied

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "lsp/jobs/jobs.hpp"
+#include "lsp/jobs/memory_store.hpp"
 #include "lsp/server.hpp"
 #include "tests/lsp/scripted_model.hpp"
 #include "tests/lsp/virtual_host.hpp"
@@ -39,7 +40,8 @@ struct Counter {
 struct Editor {
   VirtualHost host;
   ScriptedModel model{host};
-  Jobs jobs{host, model};
+  MemoryJobStore store{host};
+  Jobs jobs{host, model, store};
   Server server{host, model, jobs, ServerOptions{}, [](const json&) {}};
   int version = 1;
   int requests = 0;

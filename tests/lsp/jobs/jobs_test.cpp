@@ -1,5 +1,6 @@
 // Requests as values, and the life of a job.
 #include "lsp/jobs/jobs.hpp"
+#include "lsp/jobs/memory_store.hpp"
 
 #include <doctest/doctest.h>
 
@@ -8,6 +9,7 @@
 #include <utility>
 
 #include "lsp/actions/actions.hpp"
+#include "lsp/jobs/journal.hpp"
 #include "lsp/jobs/text.hpp"
 #include "tests/lsp/scripted_model.hpp"
 #include "tests/lsp/virtual_host.hpp"
@@ -37,16 +39,26 @@ Request example() {
   return request;
 }
 
+// Whose answer is text.
+Request question() {
+  Request request = example();
+  request.form.reset();
+  return request;
+}
+
 struct World {
   VirtualHost host;
   ScriptedModel model{host};
-  Jobs jobs{host, model};
+  MemoryJobStore store{host};
+  Jobs jobs{host, model, store};
   std::vector<std::pair<JobState, std::string>> heard;
 
+  Jobs::Owner owner() {
+    return {
+        [this](const Job& job, std::string_view delta) { heard.emplace_back(job.state, delta); }};
+  }
   JobId start() {
-    const JobId id = jobs.start(example(), [this](const Job& job, std::string_view delta) {
-      heard.emplace_back(job.state, delta);
-    });
+    const JobId id = jobs.start(question(), {"file:///p", "vim 7"}, owner());
     host.run();
     return id;
   }
@@ -90,9 +102,9 @@ TEST_CASE("a request of another form is refused by the member that is wrong") {
 TEST_CASE("an action's effect follows from the request as it was written down") {
   const Action& explain = *action_with_id("explain");
   const Request request = example();
-  const Documents documents(Encoding::utf8);
-  const Effect now = explain.apply(request, {"Adds."}, documents);
-  CHECK(explain.apply(json(request).get<Request>(), {"Adds."}, documents) == now);
+  const auto nothing = [](const std::string&) { return SnapshotPtr(); };
+  const Effect now = explain.apply(request, {"Adds."}, nothing);
+  CHECK(explain.apply(json(request).get<Request>(), {"Adds."}, nothing) == now);
   CHECK(now == Effect{"Adds."});
   CHECK(action_with_command("hearth.server.explain") == &explain);
   CHECK(action_with_command("hearth.explain") == nullptr);
@@ -107,7 +119,7 @@ TEST_CASE("a job is read, written and done, and its listener hears each piece on
   const Job& job = *world.jobs.find(id);
   CHECK(job.state == JobState::done);
   CHECK(job.text == "Adds them.");
-  CHECK(job.ended);
+  CHECK(job.changed > job.created);
   CHECK(job.answer_time == 200ms);
   std::string heard;
   for (const auto& [state, delta] : world.heard) heard += delta;
@@ -132,39 +144,111 @@ TEST_CASE("a cancelled job computes no further step") {
   world.jobs.cancel(999);
 }
 
-TEST_CASE("a job whose only subscriber goes computes no further step") {
+TEST_CASE("a job goes on without its session, and another session takes it") {
   World world;
   world.model.say({"a", "b", "c"});
   const JobId id = world.start();
   world.host.advance(300ms);
   const std::size_t heard = world.heard.size();
-  const int steps = world.model.steps;
-  world.jobs.unsubscribe(id);
-  world.host.advance(10s);
+  int told = 0;
+  world.jobs.add_adopter(&world, [&told] { ++told; });
+  world.jobs.disown(id);
+  CHECK(told == 1);
+  CHECK(world.jobs.ownerless().size() == 1);
+  world.host.advance(100ms);
   CHECK(world.heard.size() == heard);
-  CHECK(world.model.steps == steps);
-  CHECK(world.jobs.find(id)->state == JobState::cancelled);
-  CHECK(world.jobs.find(id)->text == "a");
-  world.jobs.unsubscribe(id);
-}
-
-TEST_CASE("an announced job whose subscriber goes is never computed") {
-  World world;
-  const JobId id = world.jobs.announce(example(), GenerationProgress::Phase::loading, {});
-  world.jobs.unsubscribe(id);
-  world.jobs.submit(id, example());
+  CHECK(world.jobs.adopt(id, world.owner()));
+  CHECK_FALSE(world.jobs.adopt(id, world.owner()));
   world.host.advance(1s);
-  CHECK(world.jobs.find(id)->state == JobState::cancelled);
-  CHECK(world.model.prompts.empty());
+  CHECK(world.heard.back().first == JobState::done);
+  CHECK(world.jobs.find(id)->text == "abc");
+  world.jobs.shown(id);
+  CHECK_FALSE(world.jobs.adopt(id, world.owner()));
+  CHECK(world.jobs.ownerless().empty());
+  world.jobs.remove_adopter(&world);
 }
 
-TEST_CASE("jobs have the numbers that they are given") {
-  VirtualHost host;
-  ScriptedModel model(host);
-  Jobs jobs(host, model, [last = JobId{41}]() mutable { return ++last; });
-  CHECK(jobs.start(example(), {}) == 42);
-  CHECK(jobs.start(example(), {}) == 43);
-  CHECK(jobs.find(43)->id == 43);
+TEST_CASE("whoever watches a job hears of it until they do not want to") {
+  World world;
+  world.model.say({"a", "b", "c"});
+  const JobId id = world.start();
+  std::string text;
+  const auto watch = world.jobs.watch(id, [&](const Job&, std::string_view more) { text += more; });
+  world.host.advance(400ms);
+  CHECK(text == "ab");
+  world.jobs.unwatch(watch);
+  world.host.advance(1s);
+  CHECK(text == "ab");
+  CHECK(world.jobs.find(id)->text == "abc");
+}
+
+TEST_CASE("a paused job computes nothing and goes on behind what it has written") {
+  World world;
+  world.model.think(2);
+  world.model.say({"a", "b", "c"});
+  const JobId id = world.start();
+  world.host.advance(600ms);
+  CHECK(world.jobs.pause(id));
+  world.host.advance(10s);
+  CHECK(world.jobs.find(id)->state == JobState::paused);
+  CHECK(message_of(*world.jobs.find(id)) == "paused after 4 tokens");
+  CHECK_FALSE(world.jobs.is_any_running());
+  CHECK_FALSE(world.jobs.pause(id));
+  const int steps = world.model.steps;
+  world.model.think(2);
+  world.model.say({"a", "b", "c"});
+  CHECK(world.jobs.resume(id));
+  CHECK_FALSE(world.jobs.resume(id));
+  world.host.advance(1s);
+  CHECK(world.model.options.back().written == std::vector<std::int32_t>{1001, 1002, 1, 2});
+  CHECK(world.jobs.find(id)->text == "abc");
+  CHECK(world.jobs.find(id)->state == JobState::done);
+  CHECK(world.model.steps == steps + 3);  // two of reading
+}
+
+TEST_CASE("a job that is resumed while it stops goes on when it has stopped") {
+  World world;
+  world.model.say({"a", "b", "c"});
+  const JobId id = world.start();
+  world.host.advance(300ms);
+  world.model.say({"a", "b", "c"});
+  CHECK(world.jobs.pause(id));
+  CHECK(world.jobs.resume(id));
+  world.host.advance(2s);
+  CHECK(world.jobs.find(id)->text == "abc");
+}
+
+TEST_CASE("a failed job begins again under its number") {
+  World world;
+  world.model.fail("disk gone");
+  const JobId id = world.start();
+  world.host.advance(1s);
+  CHECK(world.jobs.find(id)->state == JobState::failed);
+  world.model.say({"a"});
+  CHECK(world.jobs.retry(id));
+  CHECK_FALSE(world.jobs.retry(id));
+  world.host.advance(1s);
+  CHECK(world.jobs.find(id)->state == JobState::done);
+  CHECK(world.jobs.find(id)->text == "a");
+  CHECK(world.jobs.find(id)->error.empty());
+}
+
+TEST_CASE("an announced job whose session goes waits for another that can plan it") {
+  World world;
+  Request request = question();
+  request.place = R"({"uri": "file:///a.py"})";
+  const JobId id = world.jobs.announce(request, {"file:///p", ""},
+                                       GenerationProgress::Phase::loading, world.owner());
+  world.jobs.disown(id);
+  world.host.advance(1s);
+  CHECK(world.jobs.find(id)->state == JobState::queued);
+  CHECK(world.model.prompts.empty());
+  CHECK(world.jobs.adopt(id, world.owner()));
+  world.model.say({"a"});
+  world.jobs.submit(id, question());
+  world.host.advance(1s);
+  CHECK(world.jobs.find(id)->state == JobState::done);
+  CHECK(world.jobs.find(id)->request.place.empty());
 }
 
 TEST_CASE("a job that fails keeps the reason") {
@@ -179,7 +263,7 @@ TEST_CASE("a job that fails keeps the reason") {
 TEST_CASE("an announced job is listed, and cancelled or failed before it has a prompt") {
   World world;
   const auto announce = [&] {
-    return world.jobs.announce(example(), GenerationProgress::Phase::loading, {});
+    return world.jobs.announce(example(), {}, GenerationProgress::Phase::loading, {});
   };
   const JobId cancelled = announce();
   CHECK(message_of(*world.jobs.find(cancelled)) == "loading the model");
@@ -198,7 +282,7 @@ TEST_CASE("the last hundred ended jobs are remembered, and all that run") {
   World world;
   const JobId running = world.start();
   for (int i = 0; i < 150; ++i) {
-    world.jobs.cancel(world.jobs.announce(example(), GenerationProgress::Phase::queued, {}));
+    world.jobs.cancel(world.jobs.announce(example(), {}, GenerationProgress::Phase::queued, {}));
   }
   CHECK(world.jobs.find(running) != nullptr);
   CHECK(world.jobs.find(running + 50) == nullptr);
@@ -209,8 +293,9 @@ TEST_CASE("the last hundred ended jobs are remembered, and all that run") {
 TEST_CASE("jobs that go stop what they compute, and nothing calls them any more") {
   VirtualHost host;
   ScriptedModel model(host);
-  auto jobs = std::make_unique<Jobs>(host, model);
-  jobs->start(example(), {});
+  MemoryJobStore store(host);
+  auto jobs = std::make_unique<Jobs>(host, model, store);
+  jobs->start(example(), {}, {});
   host.advance(100ms);
   jobs.reset();
   host.advance(1s);

@@ -80,7 +80,7 @@ local function client_config(root)
     capabilities = capabilities,
     handlers = wrapped,
     init_options = {
-      hearth = { protocol = 2, features = { 'jobs', 'inlineCompletion', 'status' } },
+      hearth = { protocol = 3, features = { 'jobs', 'inlineCompletion', 'status' } },
     },
     get_language_id = function(_, filetype)
       return language_ids[filetype] or filetype

@@ -1,0 +1,237 @@
+// From an answer to the editor's word that its edits are made.
+#include "lsp/actions/delivery.hpp"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "lsp/actions/edits.hpp"
+#include "lsp/actions/patch.hpp"
+#include "lsp/context/pinned.hpp"
+#include "lsp/protocol/constants.hpp"
+#include "lsp/protocol/extension.hpp"
+#include "lsp/protocol/source_path.hpp"
+
+namespace hearth::lsp {
+namespace {
+
+constexpr std::size_t max_file_bytes = std::size_t{4} << 20U;
+
+constexpr std::string_view make_it = "Make the change";
+constexpr std::string_view drop_it = "Drop it";
+
+std::vector<std::string> files_of(const Job& job) {
+  std::vector<std::string> files;
+  for (const Target& target : job.request.targets) files.push_back(target.uri);
+  for (const SentEdit& edit : job.sent) files.push_back(edit.uri);
+  std::ranges::sort(files);
+  const auto repeated = std::ranges::unique(files);
+  files.erase(repeated.begin(), repeated.end());
+  return files;
+}
+
+// As the disk has it; null where it has none, or no text.
+SnapshotPtr read_unopened(const std::string& uri, const std::vector<std::string>& folders,
+                          const Host& host) {
+  const auto path = path_within(uri, folders, host);
+  if (!path) return nullptr;
+  auto bytes = host.read_file(*path, max_file_bytes);
+  if (!bytes || !is_valid_utf8(*bytes)) return nullptr;
+  return std::make_shared<Snapshot>(
+      Snapshot{uri, {}, unopened_version, std::make_shared<Text>(std::move(*bytes))});
+}
+
+}  // namespace
+
+Delivery::Delivery(Session& session, JobId job, bool own, Repair repair,
+                   std::function<void(const Job&)> show)
+    : session_(session), job_(job), own_(own), repair_(std::move(repair)), show_(std::move(show)) {}
+
+void Delivery::begin() {
+  if (busy_) return;
+  busy_ = true;
+  look([this](const Job& job) {
+    if (!job.sent.empty()) return resolve(job);
+    deliver(job, false);
+  });
+}
+
+void Delivery::apply() {
+  if (busy_) return;
+  busy_ = true;
+  unopened_.clear();
+  look([this](const Job& job) { deliver(job, true); });
+}
+
+// Reads what is not open, then goes on with the job as it is then.
+void Delivery::look(std::function<void(const Job&)> then) {
+  const Job* job = session_.jobs.find(job_);
+  if (job == nullptr) return;
+  struct Reading {
+    std::vector<std::string> uris;
+    std::map<std::string, SnapshotPtr> texts;
+  };
+  const auto reading = std::make_shared<Reading>();
+  for (const std::string& uri : files_of(*job)) {
+    if (!session_.documents.last_known(uri)) reading->uris.push_back(uri);
+  }
+  if (reading->uris.empty()) return then(*job);
+  session_.host.background(
+      [reading, &host = session_.host, folders = session_.folders] {
+        for (const std::string& uri : reading->uris) {
+          if (SnapshotPtr text = read_unopened(uri, folders, host)) reading->texts[uri] = text;
+        }
+      },
+      lifetime_.guard([this, reading, then = std::move(then)] {
+        unopened_ = std::move(reading->texts);
+        if (const Job* now = session_.jobs.find(job_)) then(*now);
+      }));
+}
+
+// Documents as they are now; files that are not open as they were read.
+SnapshotPtr Delivery::find(const std::string& uri) const {
+  if (session_.documents.last_known(uri)) return session_.documents.find(uri);
+  const auto unopened = unopened_.find(uri);
+  return unopened == unopened_.end() ? nullptr : unopened->second;
+}
+
+FindSnapshot Delivery::finder() const {
+  return [this](const std::string& uri) { return find(uri); };
+}
+
+void Delivery::deliver(const Job& job, bool wanted) {
+  Effect effect = effect_of(job, finder());
+  if (effect.edits.empty()) {
+    const bool unseen = std::ranges::any_of(
+        job.request.targets, [this](const Target& target) { return find(target.uri) == nullptr; });
+    if (!own_ && unseen) return offer(effect.markdown.value_or(job.text));
+    return settle({std::move(effect.markdown)});
+  }
+  check_edits(session_, effect.edits, finder(),
+              lifetime_.guard([this, edits = effect.edits, wanted](const std::string& complaint) {
+                checked(edits, wanted, complaint);
+              }));
+}
+
+void Delivery::checked(const std::vector<FileEdit>& edits, bool wanted,
+                       const std::string& complaint) {
+  const Job* const job = session_.jobs.find(job_);
+  if (job == nullptr) return;
+  // What a person typed while it was checked is merged as well, and checked again.
+  if (effect_of(*job, finder()).edits != edits) return deliver(*job, wanted);
+  if (!complaint.empty() && !wanted) {
+    if (job->request.repairs) return refuse(edits, "the file would not parse any more");
+    const Job before = *job;
+    settle({});
+    return repair_(before, complaint);
+  }
+  if (!takes_edits(session_.client))
+    return refuse(edits, "this editor takes no edits for a certain version of a file");
+  if (!own_ && !wanted) return offer(diff_markdown(session_, edits, finder()));
+  send(edits);
+}
+
+void Delivery::send(const std::vector<FileEdit>& edits) {
+  std::vector<SentEdit> sent;
+  for (const FileEdit& edit : edits) sent.push_back(sent_edit(find(edit.uri)->text->str(), edit));
+  session_.jobs.sending(
+      job_, std::move(sent),
+      lifetime_.guard([this, edits](const std::string& failure) { written_down(edits, failure); }));
+}
+
+// An edit that nobody would know of after a crash could be made twice.
+void Delivery::written_down(const std::vector<FileEdit>& edits, const std::string& failure) {
+  const Job* const job = session_.jobs.find(job_);
+  if (job == nullptr) return;
+  const Effect now = effect_of(*job, finder());
+  if (!failure.empty() || now.edits != edits) {
+    session_.jobs.unsent(job_);
+    if (failure.empty()) return deliver(*job, true);
+    return offer("That this change is sent could not be written down (" + failure +
+                 "), so it waits for you:\n\n" + diff_markdown(session_, edits, finder()));
+  }
+  apply_edits(session_, job->request.title, edits, finder(),
+              lifetime_.guard([this, edits, text = now.markdown](const std::string& refusal) {
+                if (!refusal.empty()) return refuse(edits, refusal);
+                settle({text});
+              }));
+}
+
+// What became of edits whose editor never answered.
+void Delivery::resolve(const Job& job) {
+  const auto has_fate = [this](Fate fate) {
+    return [this, fate](const SentEdit& edit) {
+      const SnapshotPtr now = find(edit.uri);
+      return now != nullptr && fate_of(edit, now->text->str()) == fate;
+    };
+  };
+  if (std::ranges::all_of(job.sent, has_fate(Fate::made))) return settle({});
+  if (std::ranges::all_of(job.sent, has_fate(Fate::not_made))) {
+    session_.jobs.unsent(job_);
+    const Effect effect = effect_of(job, finder());
+    if (effect.edits.empty()) return settle({effect.markdown});
+    return offer(
+        "The editor went before it said whether it made this change; it is not there:\n\n" +
+        diff_markdown(session_, effect.edits, finder()));
+  }
+  std::string text =
+      "The editor went before it said whether it made this change. It is not made again, as what "
+      "stands there now is neither what was nor what would be. This would be:\n";
+  for (const SentEdit& edit : job.sent)
+    text += "\n" + fenced(edit.inserted, display_path(edit.uri, session_.folders));
+  settle({text});
+}
+
+void Delivery::offer(const std::string& markdown) {
+  busy_ = false;
+  session_.jobs.offer(job_, markdown);
+  const Job* const job = session_.jobs.find(job_);
+  if (job == nullptr) return;
+  show_(*job);
+  ask_person(*job);
+}
+
+// Clients with the extension have a way of their own to say so.
+void Delivery::ask_person(const Job& job) {
+  if (session_.client.has(extension::feature_jobs)) return;
+  const std::string ready = job.request.title + " is ready and waits for you";
+  if (!session_.client.asks_person) {
+    session_.rpc.notify("window/showMessage",
+                        {{"type", message_type::info},
+                         {"message", ready + ": `hearth jobs apply " + std::to_string(job_) +
+                                         "` makes the change"}});
+    return;
+  }
+  session_.rpc.request("window/showMessageRequest",
+                       {{"type", message_type::info},
+                        {"message", ready + "."},
+                        {"actions", {{{"title", make_it}}, {{"title", drop_it}}}}},
+                       lifetime_.guard([this](const std::variant<Json, RpcError>& answer) {
+                         const Json* chosen = std::get_if<Json>(&answer);
+                         const Json* title =
+                             chosen != nullptr ? lsp::find(*chosen, "title") : nullptr;
+                         if (title == nullptr) return;
+                         if (*title == make_it) apply();
+                         if (*title == drop_it) session_.jobs.dismiss(job_);
+                       }));
+}
+
+void Delivery::refuse(const std::vector<FileEdit>& edits, const std::string& why_not) {
+  const Job* const job = session_.jobs.find(job_);
+  if (job == nullptr) return;
+  if (session_.client.has(extension::feature_jobs)) {
+    session_.rpc.notify("window/showMessage",
+                        {{"type", message_type::warning},
+                         {"message", job->request.title + ": nothing was changed: " + why_not}});
+  }
+  settle({"Nothing was changed: " + why_not + ". This is the change:\n\n" +
+          diff_markdown(session_, edits, finder())});
+}
+
+void Delivery::settle(Settled settled) {
+  busy_ = false;
+  session_.jobs.settle(job_, std::move(settled));
+  if (const Job* const job = session_.jobs.find(job_)) show_(*job);
+}
+
+}  // namespace hearth::lsp

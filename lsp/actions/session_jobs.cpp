@@ -1,0 +1,291 @@
+// From a job to what its session does with it.
+#include "lsp/actions/session_jobs.hpp"
+
+#include <algorithm>
+#include <array>
+#include <exception>
+#include <utility>
+
+#include "lsp/protocol/constants.hpp"
+#include "lsp/protocol/json_text.hpp"
+#include "lsp/support/characters.hpp"
+#include "lsp/support/failure.hpp"
+
+namespace hearth::lsp {
+namespace {
+
+// A session that begins tells of its documents first; one that was lost may come again.
+constexpr std::chrono::milliseconds adopting_after{1'000};
+
+// The document that a job without a prompt is about; empty: none.
+std::string document_of(const Job& job) {
+  if (job.request.place.empty()) return {};
+  const Json place = parse_json(std::string(job.request.place));
+  return find(place, "uri") != nullptr ? string_member(place, "uri") : std::string();
+}
+
+}  // namespace
+
+struct SessionJobs::Row {
+  std::string_view name;
+  Command run;
+};
+const SessionJobs::Row SessionJobs::table[] = {
+    {"hearth.session.followUp", &SessionJobs::follow_up},
+    {"hearth.session.pause", &SessionJobs::pause},
+    {"hearth.session.resume", &SessionJobs::resume},
+    {"hearth.session.cancel", &SessionJobs::cancel},
+    {"hearth.session.retry", &SessionJobs::retry},
+    {"hearth.session.apply", &SessionJobs::apply},
+    {"hearth.session.dismiss", &SessionJobs::dismiss},
+};
+
+SessionJobs::SessionJobs(Session& session, std::function<void(const Job&)> plan)
+    : session_(session), plan_(std::move(plan)) {
+  session.jobs.add_adopter(this, [this] { adopt_soon(); });
+  adopt_soon();
+}
+
+SessionJobs::~SessionJobs() {
+  session_.jobs.remove_adopter(this);
+  if (adopting_) session_.host.cancel_timer(*adopting_);
+  for (const auto& [id, view] : views_) {
+    view->close();
+    session_.jobs.disown(id);
+  }
+}
+
+Json SessionJobs::commands() {
+  Json commands = Json::array();
+  for (const Row& row : table) commands.push_back(row.name);
+  return commands;
+}
+
+bool SessionJobs::execute(std::string_view command, const Json& arguments, Reply& reply) {
+  const auto* const row = std::ranges::find(table, command, &Row::name);
+  if (row == std::end(table)) return false;
+  (this->*row->run)(arguments, reply);
+  return true;
+}
+
+JobId SessionJobs::begin(Request request, const std::string& uri, Range range) {
+  return show(std::move(request), uri, range);
+}
+
+const Job* SessionJobs::shown(JobId id) const {
+  return views_.contains(id) ? session_.jobs.find(id) : nullptr;
+}
+
+bool SessionJobs::may_cancel(JobId id) const {
+  const Job* const job = session_.jobs.find(id);
+  return job != nullptr && !ended(job->state) && (views_.contains(id) || is_of(session_, *job));
+}
+
+// ── What a person says ───────────────────────────────────────────────────────────────────────────
+
+// Of other workspaces' jobs nothing is told.
+const Job& SessionJobs::requested(const Json& arguments) const {
+  const auto id = static_cast<JobId>(integer_member(arguments, "job"));
+  const Job* const job = session_.jobs.find(id);
+  if (job == nullptr || (!views_.contains(id) && !is_of(session_, *job)))
+    throw InvalidParams("there is no such job of this workspace (any more)");
+  return *job;
+}
+
+void SessionJobs::follow_up(const Json& arguments, Reply& reply) {
+  const Job& job = requested(arguments);
+  const std::string question = string_member(arguments, "question");
+  if (job.text.empty()) {
+    reply.error(error_code::request_failed, "there is no answer to go on from");
+    return;
+  }
+  if (!ended(job.state) && job.state != JobState::waiting) {
+    reply.error(error_code::request_failed, "the answer before is not whole yet");
+    return;
+  }
+  if (is_blank(question)) {
+    reply.error(error_code::request_failed, "the question is empty");
+    return;
+  }
+  reply.result(nullptr);
+  Request request;
+  request.action = "ask";
+  request.title = "Follow-up to " + job.request.title;
+  const auto view = views_.find(job.id);
+  ask_on(job, question, std::move(request),
+         view != views_.end() ? view->second->range() : std::nullopt);
+}
+
+// Each is answered before the client hears what came of it.
+void SessionJobs::pause(const Json& arguments, Reply& reply) {
+  const Job& job = requested(arguments);
+  if (!runs(job.state)) return reply.error(error_code::request_failed, "the job does not run");
+  reply.result(nullptr);
+  session_.jobs.pause(job.id);
+}
+
+void SessionJobs::resume(const Json& arguments, Reply& reply) {
+  const Job& job = requested(arguments);
+  if (job.state != JobState::paused && !session_.jobs.resume(job.id))
+    return reply.error(error_code::request_failed, "the job is not paused");
+  reply.result(nullptr);
+  session_.jobs.resume(job.id);
+}
+
+void SessionJobs::cancel(const Json& arguments, Reply& reply) {
+  const Job& job = requested(arguments);
+  if (ended(job.state)) return reply.error(error_code::request_failed, "the job has ended already");
+  reply.result(nullptr);
+  session_.jobs.cancel(job.id);
+}
+
+void SessionJobs::retry(const Json& arguments, Reply& reply) {
+  const Job& job = requested(arguments);
+  if (job.state != JobState::failed && job.state != JobState::cancelled)
+    return reply.error(error_code::request_failed, "the job has not failed");
+  reply.result(nullptr);
+  session_.jobs.retry(job.id);
+}
+
+JobView* SessionJobs::waiting(const Json& arguments, Reply& reply) {
+  const Job& job = requested(arguments);
+  if (job.state != JobState::waiting) {
+    reply.error(error_code::request_failed, "the job does not wait for you");
+    return nullptr;
+  }
+  if (!views_.contains(job.id)) take(job);
+  const auto view = views_.find(job.id);
+  if (view == views_.end()) {
+    reply.error(error_code::request_failed, "another editor's window shows the job: say it there");
+    return nullptr;
+  }
+  reply.result(nullptr);
+  return view->second.get();
+}
+
+void SessionJobs::apply(const Json& arguments, Reply& reply) {
+  if (JobView* const view = waiting(arguments, reply)) view->apply();
+}
+
+void SessionJobs::dismiss(const Json& arguments, Reply& reply) {
+  const Job& job = requested(arguments);
+  if (job.state != JobState::waiting || !job.sent.empty())
+    return reply.error(error_code::request_failed, "the job does not wait for you");
+  reply.result(nullptr);
+  session_.jobs.dismiss(job.id);
+}
+
+// ── Jobs of others ───────────────────────────────────────────────────────────────────────────────
+
+void SessionJobs::adopt_soon() {
+  if (adopting_ || session_.jobs.ownerless().empty()) return;
+  adopting_ = session_.host.after(adopting_after, [this] {
+    adopting_.reset();
+    adopt();
+  });
+}
+
+void SessionJobs::adopt() {
+  for (const Job* const job : session_.jobs.ownerless()) {
+    if (is_of(session_, *job)) take(*job);
+  }
+}
+
+void SessionJobs::take(const Job& job) {
+  const JobId id = job.id;
+  try {
+    const std::string document = document_of(job);
+    // It can only be planned with its document.
+    if (!document.empty() && !session_.documents.find(document)) return;
+    if (!session_.jobs.adopt(id, owner())) return;
+    const std::string& editor = job.origin.editor;
+    const bool own = !editor.empty() && editor == session_.client.editor;
+    forget_settled();
+    views_[id] = std::make_unique<JobView>(
+        session_, job, JobView::Beginning{std::nullopt, own},
+        [this](const Job& broken, const std::string& complaint) { repair(broken, complaint); });
+    views_[id]->begin(job);
+    if (!job.request.place.empty() && runs(job.state)) plan_(job);
+  } catch (const std::exception& error) {
+    session_.jobs.fail(id, failure_text(error));
+  }
+}
+
+Jobs::Owner SessionJobs::owner() {
+  return {[this](const Job& job, std::string_view delta) { changed(job, delta); },
+          [this](JobId id) {
+            if (const auto view = views_.find(id); view != views_.end()) view->second->apply();
+          }};
+}
+
+void SessionJobs::changed(const Job& job, std::string_view delta) {
+  if (job.state == JobState::done || job.state == JobState::waiting)
+    session_.token_counts->learn(bytes_of(job.request.prompt), job.progress.prompt_tokens);
+  const auto view = views_.find(job.id);
+  if (view != views_.end()) view->second->update(job, delta);
+}
+
+// ── Jobs of its own ──────────────────────────────────────────────────────────────────────────────
+
+void SessionJobs::repair(const Job& job, const std::string& complaint) {
+  Request request;
+  request.action = job.request.action;
+  request.title = job.request.title + ", second try";
+  request.form = job.request.form;
+  request.repairs = true;
+  request.review = job.request.review;
+  const auto view = views_.find(job.id);
+  ask_on(job, complaint, std::move(request),
+         view != views_.end() ? view->second->range() : std::nullopt);
+}
+
+void SessionJobs::ask_on(const Job& job, const std::string& question, Request request,
+                         std::optional<Range> range) {
+  request.options = job.request.options;
+  request.targets = job.request.targets;
+  request.prompt = job.request.prompt;
+  request.prompt.messages.push_back(
+      {Role::assistant, {{job.text, Provenance::answer, false}}, job.generated});
+  request.prompt.messages.push_back({Role::user, {{question, Provenance::instruction, false}}, {}});
+  const std::string uri = request.targets.empty() ? std::string() : request.targets.front().uri;
+  const Request whole = request;
+  const JobId id = show(std::move(request), uri, range);
+  try {
+    session_.jobs.submit(id, whole);
+  } catch (...) {
+    session_.jobs.cancel(id);  // nothing would come of it
+    throw;
+  }
+}
+
+JobId SessionJobs::show(Request request, const std::string& uri, std::optional<Range> range) {
+  forget_settled();
+  using Phase = GenerationProgress::Phase;
+  const bool loading = session_.model_state == ModelState::loading;
+  const JobId id = session_.jobs.announce(std::move(request), origin_of(session_, uri),
+                                          loading ? Phase::loading : Phase::queued, owner());
+  try {
+    const Job& job = *session_.jobs.find(id);
+    views_[id] = std::make_unique<JobView>(
+        session_, job, JobView::Beginning{range, true},
+        [this](const Job& broken, const std::string& complaint) { repair(broken, complaint); });
+    views_[id]->begin(job);
+  } catch (...) {
+    // Nobody else knows of the job: it would wait for ever, and tell a session that is gone.
+    session_.jobs.disown(id);
+    session_.jobs.cancel(id);
+    throw;
+  }
+  return id;
+}
+
+// Called before a view is added, so that what is shown stays small in a session of weeks. A
+// conversation goes on from the last ones.
+void SessionJobs::forget_settled() {
+  constexpr std::size_t remembered = 20;
+  for (auto view = views_.begin(); view != views_.end() && views_.size() > remembered;) {
+    view = view->second->settled() ? views_.erase(view) : std::next(view);
+  }
+}
+
+}  // namespace hearth::lsp

@@ -1,0 +1,75 @@
+// The jobs that one session shows: those that it began, and those of its workspace that have no
+// session any more. What a person says to them: a question that follows, pause, cancel and the
+// rest.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "lsp/actions/job_view.hpp"
+#include "lsp/jobs/session.hpp"
+#include "lsp/support/lifetime.hpp"
+
+namespace hearth::lsp {
+
+class SessionJobs {
+ public:
+  // `plan` makes the prompt of a job that another session chose and could not plan; it may throw
+  // what a person is to read. The session outlives it.
+  SessionJobs(Session& session, std::function<void(const Job&)> plan);
+  // The jobs go on without it; what they wrote so far stays in their files.
+  ~SessionJobs();
+  SessionJobs(const SessionJobs&) = delete;
+  SessionJobs& operator=(const SessionJobs&) = delete;
+
+  static Json commands();  // for initialize
+  // Handles one of these; false: it is another.
+  bool execute(std::string_view command, const Json& arguments, Reply& reply);
+
+  // A job about a document (empty: about none) that is announced and shown to the client, still
+  // without a prompt.
+  JobId begin(Request request, const std::string& uri, Range range);
+  // There may be a job to take, now that a document is open.
+  void adopt_soon();
+
+  const Job* shown(JobId id) const;  // null: it is none of this session's
+  bool may_cancel(JobId id) const;   // it is of this workspace, and has not ended
+
+ private:
+  using Command = void (SessionJobs::*)(const Json& arguments, Reply& reply);
+  struct Row;
+  static const Row table[];
+
+  void follow_up(const Json& arguments, Reply& reply);
+  void pause(const Json& arguments, Reply& reply);
+  void resume(const Json& arguments, Reply& reply);
+  void cancel(const Json& arguments, Reply& reply);
+  void retry(const Json& arguments, Reply& reply);
+  void apply(const Json& arguments, Reply& reply);
+  void dismiss(const Json& arguments, Reply& reply);
+
+  const Job& requested(const Json& arguments) const;
+  JobView* waiting(const Json& arguments, Reply& reply);
+  void adopt();
+  void take(const Job& job);
+  Jobs::Owner owner();
+  void changed(const Job& job, std::string_view delta);
+  void repair(const Job& job, const std::string& complaint);
+  // Asks on after an ended job: its answer, then `question`.
+  void ask_on(const Job& job, const std::string& question, Request request,
+              std::optional<Range> range);
+  JobId show(Request request, const std::string& uri, std::optional<Range> range);
+  void forget_settled();
+
+  Session& session_;
+  std::function<void(const Job&)> plan_;
+  std::map<JobId, std::unique_ptr<JobView>> views_;
+  std::optional<Host::TimerId> adopting_;
+  Lifetime lifetime_;
+};
+
+}  // namespace hearth::lsp
