@@ -52,7 +52,7 @@ void Delivery::begin() {
   busy_ = true;
   look([this](const Job& job) {
     if (!job.sent.empty()) return resolve(job);
-    deliver(job, false);
+    make_edits(job, false);
   });
 }
 
@@ -60,7 +60,7 @@ void Delivery::apply() {
   if (busy_) return;
   busy_ = true;
   unopened_.clear();
-  look([this](const Job& job) { deliver(job, true); });
+  look([this](const Job& job) { make_edits(job, true); });
 }
 
 // Reads what is not open, then goes on with the job as it is then.
@@ -99,7 +99,7 @@ FindSnapshot Delivery::finder() const {
   return [this](const std::string& uri) { return find(uri); };
 }
 
-void Delivery::deliver(const Job& job, bool wanted) {
+void Delivery::make_edits(const Job& job, bool wanted) {
   Effect effect = effect_of(job, finder());
   if (effect.edits.empty()) {
     const bool unseen = std::ranges::any_of(
@@ -118,7 +118,7 @@ void Delivery::checked(const std::vector<FileEdit>& edits, bool wanted,
   const Job* const job = session_.jobs.find(job_);
   if (job == nullptr) return;
   // What a person typed while it was checked is merged as well, and checked again.
-  if (effect_of(*job, finder()).edits != edits) return deliver(*job, wanted);
+  if (effect_of(*job, finder()).edits != edits) return make_edits(*job, wanted);
   if (!complaint.empty() && !wanted) {
     if (job->request.repairs) return refuse(edits, "the file would not parse any more");
     const Job before = *job;
@@ -146,7 +146,7 @@ void Delivery::written_down(const std::vector<FileEdit>& edits, const std::strin
   const Effect now = effect_of(*job, finder());
   if (!failure.empty() || now.edits != edits) {
     session_.jobs.unsent(job_);
-    if (failure.empty()) return deliver(*job, true);
+    if (failure.empty()) return make_edits(*job, true);
     return offer("That this change is sent could not be written down (" + failure +
                  "), so it waits for you:\n\n" + diff_markdown(session_, edits, finder()));
   }

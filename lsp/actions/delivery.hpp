@@ -33,7 +33,7 @@ class Delivery {
   void look(std::function<void(const Job&)> then);
   SnapshotPtr find(const std::string& uri) const;
   FindSnapshot finder() const;
-  void deliver(const Job& job, bool wanted);
+  void make_edits(const Job& job, bool wanted);
   void checked(const std::vector<FileEdit>& edits, bool wanted, const std::string& complaint);
   void send(const std::vector<FileEdit>& edits);
   void written_down(const std::vector<FileEdit>& edits, const std::string& failure);

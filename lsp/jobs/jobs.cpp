@@ -13,6 +13,7 @@ namespace hearth::lsp {
 namespace {
 
 constexpr std::ptrdiff_t remembered = 100;  // ended jobs
+constexpr std::size_t max_asked = 64;       // at once of the model: its queue is bounded
 
 JobState state_in(GenerationProgress::Phase phase) {
   switch (phase) {
@@ -100,10 +101,16 @@ void Jobs::submit(JobId id, Request request) {
   if (runs(entry->job.state)) generate(*entry);
 }
 
-// Behind what is written already.
+// Asks the model as soon as there is room, to go on behind what is written already.
 void Jobs::generate(Entry& entry) {
   const JobId id = entry.job.id;
   entry.job.progress.phase = GenerationProgress::Phase::queued;
+  if (asked_ >= max_asked) {
+    entry.held_back = true;
+    return;
+  }
+  entry.held_back = false;
+  ++asked_;
   entry.job.progress.eta.reset();
   GenerationEvents events;
   events.on_progress =
@@ -116,6 +123,15 @@ void Jobs::generate(Entry& entry) {
   GenerateOptions options = entry.job.request.options;
   options.written = entry.job.generated;
   entry.generation = model_.generate(entry.job.request.prompt, std::move(options), events);
+}
+
+// Room for one more.
+void Jobs::answered(Entry& entry) {
+  if (std::exchange(entry.generation, 0) == 0) return;
+  --asked_;
+  for (auto& [id, each] : entries_) {
+    if (each.held_back && runs(each.job.state)) return generate(each);
+  }
 }
 
 void Jobs::fail(JobId id, std::string error) {
@@ -304,7 +320,10 @@ std::size_t Jobs::forget(const std::function<bool(const Job&)>& which) {
   }
   for (const JobId id : ids) {
     Entry& entry = entries_.at(id);
-    if (entry.generation != 0) model_.cancel(std::exchange(entry.generation, 0));
+    if (entry.generation != 0) {
+      model_.cancel(entry.generation);
+      answered(entry);
+    }
     if (!ended(entry.job.state)) {
       entry.job.state = JobState::cancelled;
       tell(id, {});
@@ -365,7 +384,7 @@ void Jobs::append(Entry& entry, std::string text) {
 void Jobs::finished(JobId id, Result<Answer> result) {
   Entry* const entry = running(id);
   if (entry == nullptr) return;
-  entry->generation = 0;
+  answered(*entry);
   Job& job = entry->job;
   append(*entry, {});
   if (const auto* error = std::get_if<ModelError>(&result)) {

@@ -98,6 +98,7 @@ class Jobs {
     Job job;
     Owner owner;
     GenerationId generation = 0;  // 0: nothing is computed
+    bool held_back = false;       // waits for fewer to be asked at once
     // What follows where the computation is stopped.
     enum class Then : std::uint8_t { cancelled, paused, resumed } then = Then::cancelled;
     std::vector<std::int32_t> unwritten = {};  // tokens whose text may follow
@@ -110,6 +111,7 @@ class Jobs {
   Entry* entry(JobId id);
   Entry* running(JobId id);
   void generate(Entry& entry);
+  void answered(Entry& entry);
   // What the model calls back about a job, as long as the job runs.
   void progressed(JobId id, const GenerationProgress& progress);
   void wrote_tokens(JobId id, std::vector<std::int32_t> tokens);
@@ -129,6 +131,7 @@ class Jobs {
   Model& model_;
   JobStore& store_;
   std::map<JobId, Entry> entries_;
+  std::size_t asked_ = 0;  // of the model, now
   std::map<WatchId, Watch> watches_;
   WatchId last_watch_ = 0;
   std::map<const void*, std::function<void()>> adopters_;

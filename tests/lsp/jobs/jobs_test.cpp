@@ -4,9 +4,11 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <utility>
+#include <vector>
 
 #include "lsp/actions/actions.hpp"
 #include "lsp/jobs/journal.hpp"
@@ -249,6 +251,167 @@ TEST_CASE("an announced job whose session goes waits for another that can plan i
   world.host.advance(1s);
   CHECK(world.jobs.find(id)->state == JobState::done);
   CHECK(world.jobs.find(id)->request.place.empty());
+}
+
+TEST_CASE("a job survives being written down, whatever became of it") {
+  Job job;
+  job.id = 7;
+  job.origin = {"file:///p", "vim 7"};
+  job.request = example();
+  job.state = JobState::waiting;
+  job.text = "```\né\n```";
+  job.generated = {7, 0, 151643};
+  job.error = "\"why\"";
+  job.finish = FinishReason::length;
+  job.thought_cut = true;
+  job.progress.answer_tokens = 9;
+  job.prompt_time = 100ms;
+  job.sent = {{"file:///a.py", "before", "", "inserted 😀", "after"}};
+  job.created = job.changed = std::chrono::system_clock::time_point(1234567ms);
+  SUBCASE("as it waits") {}
+  SUBCASE("settled without text") {
+    job.settled.emplace();
+  }
+  SUBCASE("settled with text") {
+    job.settled = Settled{"Nothing was changed."};
+  }
+  const Job read = read_record(record_of(job));
+  CHECK(read.id == 7);
+  CHECK(read.origin.workspace == "file:///p");
+  CHECK(read.origin.editor == "vim 7");
+  CHECK(request_text(read.request) == request_text(job.request));
+  CHECK(standing_text(read) == standing_text(job));
+  CHECK(read.text == job.text);
+  CHECK(read.generated == job.generated);
+  CHECK(read.sent == job.sent);
+  CHECK(read.settled.has_value() == job.settled.has_value());
+  if (read.settled) CHECK(read.settled->text == job.settled->text);
+  CHECK(read.created == job.created);
+}
+
+TEST_CASE("the next process goes on with what the store has, and leaves out what is damaged") {
+  VirtualHost host;
+  ScriptedModel model(host);
+  MemoryJobStore store(host);
+  JobId running = 0;
+  JobId paused = 0;
+  JobId done = 0;
+  {
+    Jobs jobs(host, model, store);
+    model.say({"x"});
+    done = jobs.start(question(), {"file:///p", ""}, {});
+    host.advance(1s);
+    jobs.shown(done);
+    model.say({"a", "b", "c", "d"});
+    running = jobs.start(question(), {"file:///p", ""}, {});
+    model.say({"1", "2"});
+    paused = jobs.start(question(), {"file:///p", ""}, {});
+    host.advance(300ms);
+    jobs.pause(paused);
+    host.advance(100ms);
+  }
+  std::vector<JobRecord> records = store.records();
+  records.push_back(records.front());
+  records.back().id = 77;
+  records.back().standing = "{\"state\": \"singing\"}";
+  records.push_back(records.front());
+  records.back().id = 78;
+  records.back().request = "{";
+
+  ScriptedModel next_model(host);
+  MemoryJobStore next_store(host, records);
+  Jobs jobs(host, next_model, next_store);
+  next_model.say({"a", "b", "c", "d"});
+  jobs.restore();
+  CHECK(jobs.all().size() == 3);
+  CHECK(jobs.find(done)->text == "x");
+  CHECK(jobs.find(paused)->state == JobState::paused);
+  CHECK(jobs.ownerless().size() == 2);
+  host.advance(10s);
+  CHECK(next_model.prompts.size() == 1);
+  CHECK(next_model.options.at(0).written == std::vector<std::int32_t>{1, 2});
+  CHECK(jobs.find(running)->state == JobState::done);
+  CHECK(jobs.find(running)->text == "abcd");
+  CHECK(jobs.find(running)->generated == std::vector<std::int32_t>{1, 2, 3, 4});
+  const auto warned = std::ranges::count_if(
+      host.logged, [](const std::string& line) { return line.find("is damaged") != line.npos; });
+  CHECK(warned == 2);
+  next_model.say({"1", "2"});
+  CHECK(jobs.resume(paused));
+  host.advance(10s);
+  CHECK(jobs.find(paused)->text == "12");
+  // Numbers go on, too.
+  CHECK(jobs.start(question(), {}, {}) > 78);
+}
+
+TEST_CASE("what is written down of a job is what a crash at any moment leaves of it") {
+  VirtualHost host;
+  ScriptedModel model(host);
+  MemoryJobStore store(host);
+  Jobs jobs(host, model, store);
+  model.think(3);
+  model.say({"a", "b", "c"});
+  const JobId id = jobs.start(question(), {"file:///p", ""}, {});
+  for (int i = 0; i < 12; ++i) {
+    const Job written = read_record(store.records().at(0));
+    const Job& now = *jobs.find(id);
+    CHECK(written.text == now.text);
+    CHECK(written.generated == now.generated);
+    CHECK(written.state == now.state);
+    host.advance(100ms);
+  }
+  CHECK(jobs.find(id)->state == JobState::done);
+}
+
+TEST_CASE("a job is forgotten with what is written of it, and stopped first") {
+  World world;
+  world.model.say({"a", "b"});
+  const JobId one = world.start();
+  world.model.say({"a", "b"});
+  const JobId other = world.start();
+  world.host.advance(300ms);
+  CHECK(world.jobs.forget([one](const Job& job) { return job.id == one; }) == 1);
+  world.host.advance(1s);
+  CHECK(world.jobs.find(one) == nullptr);
+  CHECK(world.jobs.find(other)->state == JobState::done);
+  CHECK(world.store.records().size() == 1);
+  CHECK(world.model.cancelled.size() == 1);
+}
+
+TEST_CASE("a store that cannot write is told of once, and the jobs go on") {
+  World world;
+  world.store.fail("the disk is full");
+  world.model.say({"a"});
+  const JobId id = world.start();
+  world.host.advance(1s);
+  CHECK(world.jobs.find(id)->state == JobState::done);
+  CHECK(world.jobs.journal_fault() == "the disk is full");
+  const auto told = std::ranges::count_if(world.host.logged, [](const std::string& line) {
+    return line.find("cannot be written down") != line.npos;
+  });
+  CHECK(told == 1);
+  world.store.fail("");
+  world.model.say({"a"});
+  world.start();
+  world.host.advance(1s);
+  CHECK(world.jobs.journal_fault().empty());
+}
+
+TEST_CASE("of very many jobs a bounded number is asked of the model at once, the others follow") {
+  World world;
+  std::vector<JobId> ids;
+  for (int i = 0; i < 200; ++i) {
+    world.model.say({"a"});
+    ids.push_back(world.start());
+  }
+  CHECK(world.model.prompts.size() == 64);
+  CHECK(world.jobs.cancel(ids.back()));
+  CHECK(world.jobs.pause(ids.at(198)));
+  world.host.advance(60s);
+  CHECK(world.model.prompts.size() == 198);
+  CHECK(world.jobs.find(ids.front())->state == JobState::done);
+  CHECK(world.jobs.find(ids.at(197))->state == JobState::done);
+  CHECK(world.jobs.find(ids.at(198))->state == JobState::paused);
 }
 
 TEST_CASE("a job that fails keeps the reason") {
