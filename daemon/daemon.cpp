@@ -13,6 +13,7 @@
 
 #include "daemon/control.hpp"
 #include "daemon/engine_options.hpp"
+#include "daemon/jobs/sqlite_store.hpp"
 #include "daemon/models/local.hpp"
 #include "daemon/parse_marks.hpp"
 #include "daemon/platform/answer_files.hpp"
@@ -21,7 +22,6 @@
 #include "daemon/platform/error.hpp"
 #include "daemon/platform/fatal_signal.hpp"
 #include "daemon/platform/insist.hpp"
-#include "daemon/platform/job_numbers.hpp"
 #include "daemon/platform/lock.hpp"
 #include "daemon/platform/memory_reserve.hpp"
 #include "daemon/platform/private_directory.hpp"
@@ -30,7 +30,6 @@
 #include "daemon/status.hpp"
 #include "daemon/transport/listener.hpp"
 #include "lsp/jobs/jobs.hpp"
-#include "lsp/jobs/memory_store.hpp"
 #include "lsp/server.hpp"
 #include "lsp/support/lifetime.hpp"
 
@@ -98,11 +97,10 @@ class Daemon {
         started_(std::chrono::steady_clock::now()),
         marks_(options.paths.parsing(), log),
         answers_(options.paths.answers(), options.config.answer_keep),
-        job_numbers_(options.paths.last_job()),
         host_(log, answers_),
+        store_(make_job_store(host_, options.paths, no_state_)),
         model_(host_, engine_options(options.config, options.model, options.paths.engine())),
-        job_store_(host_, {}, job_numbers_.next()),
-        jobs_(host_, model_, job_store_),
+        jobs_(host_, model_, *store_),
         control_(
             model_, jobs_, [this] { return status(); },
             [this] { host_.post([this] { stop("hearth stop"); }); }),
@@ -249,10 +247,9 @@ class Daemon {
   ParseMarks marks_;
   const PromptFiles prompts_{options_.paths.prompts()};
   AnswerFiles answers_;
-  JobNumbers job_numbers_;
   AsioHost host_;
+  const std::unique_ptr<lsp::JobStore> store_;
   LocalModel model_;
-  lsp::MemoryJobStore job_store_;
   lsp::Jobs jobs_;
   Control control_;
   std::chrono::steady_clock::time_point busy_until_;  // as far as it is known

@@ -20,7 +20,9 @@ struct Paths {
   std::filesystem::path log() const { return below_state("hearth.log"); }
   std::filesystem::path answers() const { return below_state("answers"); }
   std::filesystem::path chat_history() const { return below_state("chat_history"); }
-  std::filesystem::path last_job() const { return below_state("last_job"); }  // its number
+  std::filesystem::path jobs() const { return below_state("jobs.sqlite"); }
+  // Where the last job's number was before that.
+  std::filesystem::path last_job() const { return below_state("last_job"); }
   // What a restart of the engine finds again.
   std::filesystem::path engine() const { return below_state("engine"); }
 

@@ -18,6 +18,7 @@ if(PkgConfig_FOUND)
   pkg_check_modules(EDIT QUIET IMPORTED_TARGET libedit)
   pkg_check_modules(XXHASH QUIET IMPORTED_TARGET libxxhash)
   pkg_check_modules(LIBGIT2 QUIET IMPORTED_TARGET libgit2)
+  pkg_check_modules(SQLITE QUIET IMPORTED_TARGET sqlite3>=3.37)
 endif()
 
 set(missing "")
@@ -25,7 +26,8 @@ foreach(pair "PkgConfig_FOUND:pkg-config" "nlohmann_json_FOUND:nlohmann-json3-de
              "CLI11_FOUND:libcli11-dev" "Boost_FOUND:libboost-dev" "HEARTH_NPM:npm" "HEARTH_PATCH:patch"
              "HEARTH_TOMLPLUSPLUS:libtomlplusplus-dev" "PCRE2_FOUND:libpcre2-dev" "UTF8PROC_FOUND:libutf8proc-dev"
              "URING_FOUND:liburing-dev" "fmt_FOUND:libfmt-dev" "EDIT_FOUND:libedit-dev"
-             "XXHASH_FOUND:libxxhash-dev" "LIBGIT2_FOUND:libgit2-dev")
+             "XXHASH_FOUND:libxxhash-dev" "LIBGIT2_FOUND:libgit2-dev"
+             "SQLITE_FOUND:libsqlite3-dev")
   string(REPLACE ":" ";" pair "${pair}")
   list(GET pair 0 found)
   list(GET pair 1 package)

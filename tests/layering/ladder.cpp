@@ -43,7 +43,7 @@ constexpr std::array engine_faces{
 };
 
 // Libraries, by how their headers begin, and the folders that do without them.
-constexpr std::array transport{"boost/"sv, "spdlog/"sv, "CLI/"sv, "toml++/"sv};
+constexpr std::array transport{"boost/"sv, "spdlog/"sv, "CLI/"sv, "toml++/"sv, "sqlite3"sv};
 constexpr std::array syntax{"tree_sitter/"sv};
 constexpr std::array documents{"nlohmann/"sv, "pcre2"sv, "utf8proc"sv};
 

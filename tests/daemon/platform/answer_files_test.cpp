@@ -1,12 +1,10 @@
-// Names of answers' files, their end, and the numbers of jobs.
+// Names of answers' files, and their end.
 #include "daemon/platform/answer_files.hpp"
 
 #include <doctest/doctest.h>
-#include <sys/stat.h>
 
 #include "daemon/platform/error.hpp"
 #include "daemon/platform/files.hpp"
-#include "daemon/platform/job_numbers.hpp"
 #include "tests/temporary_directory.hpp"
 
 using namespace hearth::daemon;
@@ -91,41 +89,4 @@ TEST_CASE("answers expire after their time, and nothing else does") {
   }
   CHECK(files.kept_until().size() == std::string("2026-12-06").size());
   CHECK(AnswerFiles(directory.path() / "none", 1h).expire() == 0);
-}
-
-TEST_CASE("numbers of jobs go on where the last daemon's ended") {
-  const TemporaryDirectory directory;
-  const fs::path file = directory.path() / "last_job";
-  {
-    JobNumbers numbers(file);
-    CHECK(numbers.next() == 1);
-    CHECK(numbers.next() == 2);
-  }
-  CHECK(JobNumbers(file).next() == 3);
-  write_file(file, "99\n");
-  CHECK(JobNumbers(file).next() == 100);
-  CHECK(JobNumbers(file).next() == 101);
-}
-
-TEST_CASE("where the last number cannot be known, numbers go on from the clock") {
-  const TemporaryDirectory directory;
-  fs::path file = directory.path() / "last_job";
-  constexpr std::uint64_t year_2020 = 1'577'836'800;
-  SUBCASE("the file is damaged") {
-    write_file(file, "12 or so");
-  }
-  SUBCASE("it is a link") {
-    write_file(directory.path() / "other", "5\n");
-    fs::create_symlink(directory.path() / "other", file);
-  }
-  SUBCASE("it is a pipe") {
-    REQUIRE(::mkfifo(file.c_str(), 0600) == 0);
-  }
-  SUBCASE("there is no directory for it") {
-    file = directory.path() / "none/last_job";
-  }
-  JobNumbers numbers(file);
-  const std::uint64_t first = numbers.next();
-  CHECK(first > year_2020);
-  CHECK(numbers.next() == first + 1);
 }
