@@ -98,7 +98,7 @@ class Daemon {
         marks_(options.paths.parsing(), log),
         answers_(options.paths.answers(), options.config.answer_keep),
         host_(log, answers_),
-        store_(make_job_store(host_, options.paths, no_state_)),
+        store_(make_job_store(host_, options.paths)),
         model_(host_, engine_options(options.config, options.model, options.paths.engine())),
         jobs_(host_, model_, *store_),
         control_(

@@ -56,13 +56,12 @@ lsp::JobId number_in(const fs::path& file) {
 
 }  // namespace
 
-std::unique_ptr<lsp::JobStore> make_job_store(lsp::Host& host, const Paths& paths,
-                                              const std::string& no_state) {
+std::unique_ptr<lsp::JobStore> make_job_store(lsp::Host& host, const Paths& paths) {
   if (!paths.state.empty()) {
     return std::make_unique<SqliteJobStore>(host, paths.jobs(), paths.last_job());
   }
   return std::make_unique<lsp::MemoryJobStore>(host, std::vector<lsp::JobRecord>(),
-                                               seconds_of_the_clock(), no_state);
+                                               seconds_of_the_clock());
 }
 
 SqliteJobStore::SqliteJobStore(lsp::Host& host, fs::path file, const fs::path& last_job)

@@ -86,8 +86,7 @@ class SqliteJobStore : public lsp::JobStore {
   std::thread writer_;
 };
 
-// In memory where there is no state directory: then each change is told `no_state`.
-std::unique_ptr<lsp::JobStore> make_job_store(lsp::Host& host, const Paths& paths,
-                                              const std::string& no_state);
+// In memory where there is no state directory: then nothing of a job is left to be done twice.
+std::unique_ptr<lsp::JobStore> make_job_store(lsp::Host& host, const Paths& paths);
 
 }  // namespace hearth::daemon

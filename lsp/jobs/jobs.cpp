@@ -12,8 +12,9 @@
 namespace hearth::lsp {
 namespace {
 
-constexpr std::ptrdiff_t remembered = 100;  // ended jobs
-constexpr std::size_t max_asked = 64;       // at once of the model: its queue is bounded
+constexpr std::ptrdiff_t remembered = 100;   // ended jobs
+constexpr std::size_t removed_at_once = 50;  // of these that are too many: removing is dear
+constexpr std::size_t max_asked = 64;        // at once of the model: its queue is bounded
 
 JobState state_in(GenerationProgress::Phase phase) {
   switch (phase) {
@@ -477,17 +478,17 @@ void Jobs::forget_oldest() {
     return ended(entry.second.job.state) && entry.second.job.shown;
   };
   auto count = std::ranges::count_if(entries_, is_over);
-  std::vector<JobId> ids;
   for (auto entry = entries_.begin(); entry != entries_.end() && count >= remembered;) {
     if (!is_over(*entry)) {
       ++entry;
       continue;
     }
-    ids.push_back(entry->first);
+    forgotten_.push_back(entry->first);
     entry = entries_.erase(entry);
     --count;
   }
-  if (!ids.empty()) store_.remove(std::move(ids), noting({}));
+  if (forgotten_.size() >= removed_at_once)
+    store_.remove(std::exchange(forgotten_, {}), noting({}));
 }
 
 }  // namespace hearth::lsp

@@ -131,7 +131,8 @@ class Jobs {
   Model& model_;
   JobStore& store_;
   std::map<JobId, Entry> entries_;
-  std::size_t asked_ = 0;  // of the model, now
+  std::size_t asked_ = 0;         // of the model, now
+  std::vector<JobId> forgotten_;  // still in the store
   std::map<WatchId, Watch> watches_;
   WatchId last_watch_ = 0;
   std::map<const void*, std::function<void()>> adopters_;

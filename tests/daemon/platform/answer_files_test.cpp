@@ -2,6 +2,7 @@
 #include "daemon/platform/answer_files.hpp"
 
 #include <doctest/doctest.h>
+#include <sys/stat.h>
 
 #include "daemon/platform/error.hpp"
 #include "daemon/platform/files.hpp"
