@@ -162,7 +162,7 @@ TEST_CASE("no daemon gives a job's number or its answer's name a second time") {
   CHECK(stop_daemon(home.paths()) == Stopped::itself);
 
   explain_into_a_file(home);
-  CHECK(home.status()["jobs"].front()["id"].get<std::uint64_t>() > number);
+  CHECK(home.status()["jobs"].back()["id"].get<std::uint64_t>() > number);
   CHECK(answers(home).size() == 2);
   CHECK(read_file(before.front(), 1 << 20) == text);
 }
