@@ -6,6 +6,7 @@
 #include <utility>
 #include <variant>
 
+#include "lsp/actions/planned_request.hpp"
 #include "lsp/context/pinned.hpp"
 #include "lsp/protocol/constants.hpp"
 #include "lsp/protocol/extension.hpp"
@@ -29,25 +30,14 @@ constexpr std::string_view changed_since =
 // The button that shows a file of secrets.
 constexpr std::string_view show_once = "Show it once";
 
-// Whether the prompt shows all of `code`: what was cut out of it would be missing in an answer.
-bool shows_all(const Prompt& prompt, std::string_view code) {
-  std::ptrdiff_t shown = 0;
-  for (const Message& message : prompt.messages) {
-    for (const Segment& segment : message.segments) {
-      if (segment.provenance == Provenance::selection)
-        shown += std::ranges::count(segment.text, '\n');
-    }
-  }
-  return shown >= std::ranges::count(code, '\n');
-}
-
 }  // namespace
 
 CodeActions::CodeActions(Session& session)
     : session_(session),
       menu_(session),
       prompt_document_(session),
-      jobs_(session, [this](const Job& job) { plan_again(job); }) {
+      jobs_(session, [this](const Job& job) { plan_again(job); }),
+      batches_(session, jobs_) {
   Rpc& rpc = session.rpc;
   rpc.on_request("textDocument/codeAction",
                  [this](const Json& params, Reply& reply) { reply.result(menu_.list(params)); });
@@ -59,8 +49,9 @@ CodeActions::CodeActions(Session& session)
     reply.result({{"text", AnswerView::content(session_, uri)}});
   });
   rpc.on_notification("window/workDoneProgress/cancel", [this](const Json& params) {
-    const JobId id = WorkProgress::job_of(member(params, "token"));
-    if (jobs_.may_cancel(id)) session_.jobs.cancel(id);
+    for (const JobId id : session_.jobs.members(WorkProgress::id_of(member(params, "token")))) {
+      if (jobs_.may_cancel(id)) session_.jobs.cancel(id);
+    }
   });
   rpc.on_request(std::string(extension::CancelJobParams::method),
                  [this](const Json& params, Reply& reply) {
@@ -75,6 +66,7 @@ Json CodeActions::commands() {
   Json commands = Menu::commands();
   for (const std::string_view command : session_commands) commands.push_back(command);
   for (const Json& command : SessionJobs::commands()) commands.push_back(command);
+  commands.push_back(BatchRun::command);
   return commands;
 }
 
@@ -95,6 +87,8 @@ void CodeActions::execute(const Json& params, Reply& reply) {
     pin(first, reply);
   } else if (command == snooze_command) {
     snooze(first, reply);
+  } else if (command == BatchRun::command) {
+    batches_.run(first, reply);
   } else {
     menu_.close();
     jobs_.execute(command, first, reply);
@@ -199,6 +193,7 @@ void CodeActions::plan(JobId id, const Choice& choice) {
 void CodeActions::plan_again(const Job& job) {
   const Action* const action = action_with_id(job.request.action);
   if (action == nullptr) throw InvalidParams("there is no such action (any more)");
+  if (job.request.batch) return batches_.plan(job);
   const Choice choice = read_choice(*action, parse_json(std::string(job.request.place)));
   if (has_changed(choice)) throw InvalidParams(std::string(changed_since));
   if (choice.input.snapshot && is_secret(choice.input.snapshot->uri))
@@ -225,27 +220,13 @@ void CodeActions::submit(JobId id, const Choice& choice, Result<Planned> planned
     session_.jobs.fail(id, error->message);
     return;
   }
-  if (session_.jobs.find(id) == nullptr) return;
-  auto& [plan, prompt, left_out] = std::get<Planned>(planned);
-  const Action& action = *choice.action;
-  const SnapshotPtr& snapshot = choice.input.snapshot;
-  Request request;
-  request.action = action.id;
-  request.title = std::string(action.verb) + " " + plan.subject();
-  request.options = options_for(session_, action, plan.range());
-  if (snapshot) request.targets.push_back(target_of(*snapshot, plan.range()));
-  if (action.answers == Answers::code) {
-    request.form = form_for(plan.range());
-    if (!shows_all(prompt, snapshot->text->view(plan.range()))) {
-      session_.jobs.fail(id, plan.subject() +
-                                 " is longer than the model can be shown at once: select the part "
-                                 "of it that is to change");
-      return;
-    }
+  auto request = planned_request(session_, *choice.action, choice.input.snapshot,
+                                 std::get<Planned>(std::move(planned)));
+  if (const auto* refusal = std::get_if<std::string>(&request)) {
+    session_.jobs.fail(id, *refusal);
+  } else {
+    session_.jobs.submit(id, std::get<Request>(std::move(request)));
   }
-  request.prompt = std::move(prompt);
-  request.left_out = std::move(left_out);
-  session_.jobs.submit(id, std::move(request));
 }
 
 void CodeActions::show_prompt(const Json& arguments, Reply& reply) {

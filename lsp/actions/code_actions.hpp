@@ -5,6 +5,7 @@
 #include <string>
 
 #include "lsp/actions/actions.hpp"
+#include "lsp/actions/batch_run.hpp"
 #include "lsp/actions/menu.hpp"
 #include "lsp/actions/prompt_document.hpp"
 #include "lsp/actions/session_jobs.hpp"
@@ -49,6 +50,7 @@ class CodeActions {
   Menu menu_;
   PromptDocument prompt_document_;
   SessionJobs jobs_;
+  BatchRun batches_;
   Lifetime lifetime_;
 };
 

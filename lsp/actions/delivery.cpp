@@ -193,7 +193,7 @@ void Delivery::offer(const std::string& markdown) {
 
 // Clients with the extension have a way of their own to say so.
 void Delivery::ask_person(const Job& job) {
-  if (session_.client.has(extension::feature_jobs)) return;
+  if (session_.client.has(extension::feature_jobs) || job.request.batch) return;
   const std::string ready = job.request.title + " is ready and waits for you";
   if (!session_.client.asks_person) {
     session_.rpc.notify("window/showMessage",

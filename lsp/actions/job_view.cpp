@@ -16,15 +16,22 @@ constexpr std::chrono::milliseconds report_interval{250};
 
 }  // namespace
 
-JobView::JobView(Session& session, const Job& job, Beginning beginning, Delivery::Repair repair)
+JobView::JobView(Session& session, const Job& job, Beginning beginning, Delivery::Repair repair,
+                 std::function<void(const Job&)> shown)
     : session_(session),
       job_(job.id),
       beginning_(beginning),
-      progress_(session, job.id),
+      shown_(std::move(shown)),
+      extended_(session.client.has(extension::feature_jobs)),
       report_(session.host, report_interval, [this] { report(); }),
-      delivery_(session, job.id, beginning.own, std::move(repair),
+      delivery_(session, job.id, beginning.own && !job.request.review, std::move(repair),
                 [this](const Job& now) { show(now, {}); }) {
-  if (!session.client.has(extension::feature_jobs)) answer_.emplace(session, job.id);
+  if (job.request.batch) return;
+  progress_.emplace(session, job.id, [this]() -> std::optional<Standing> {
+    const Job* const now = session_.jobs.find(job_);
+    return now != nullptr ? std::optional(standing_of(*now)) : std::nullopt;
+  });
+  if (!extended_) answer_.emplace(session, job.id);
 }
 
 void JobView::begin(const Job& job) {
@@ -52,15 +59,16 @@ void JobView::show(const Job& job, std::string_view delta) {
     report_.run();
   }
   if (answer_ && !delta.empty()) answer_->update();
-  if (!answer_ && !delta.empty()) {
+  if (extended_ && !delta.empty()) {
     session_.rpc.notify(extension::TextDelta::method,
                         extension::TextDelta{job.id, std::string(delta)});
   }
-  if (job.state == JobState::failed) {
+  if (job.state == JobState::failed && !job.request.batch) {
     session_.rpc.notify("window/showMessage", {{"type", message_type::error},
                                                {"message", job.request.title + ": " + job.error}});
   }
   if (ended(job.state)) session_.jobs.shown(job.id);
+  shown_(job);
 }
 
 void JobView::close() {
@@ -71,8 +79,8 @@ void JobView::close() {
 void JobView::report() {
   const Job* job = session_.jobs.find(job_);
   if (job == nullptr) return;
-  progress_.report(*job);
-  if (answer_) return;
+  if (progress_) progress_->report();
+  if (!extended_) return;
   extension::JobStateParams state = job_state_params(*job, beginning_.range);
   state.percentage = percentage_ = std::max(percentage_, state.percentage);
   if (std::exchange(whole_text_, false) || state.text)

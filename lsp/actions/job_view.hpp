@@ -23,7 +23,9 @@ class JobView {
     std::optional<Range> range;  // where it was asked for; empty: elsewhere
     bool own = true;             // it was asked for in this editor
   };
-  JobView(Session& session, const Job& job, Beginning beginning, Delivery::Repair repair);
+  // `shown` is called after each change that is shown.
+  JobView(Session& session, const Job& job, Beginning beginning, Delivery::Repair repair,
+          std::function<void(const Job&)> shown);
   // Shows the job as it is now. Once, before anything else.
   void begin(const Job& job);
 
@@ -43,11 +45,13 @@ class JobView {
   Session& session_;
   JobId job_;
   Beginning beginning_;
-  std::optional<JobState> state_;  // as shown
-  std::int64_t percentage_ = 0;    // never falls
-  bool whole_text_ = false;        // the client does not have what is written so far
-  WorkProgress progress_;
-  std::optional<AnswerView> answer_;  // without the extension
+  const std::function<void(const Job&)> shown_;
+  std::optional<JobState> state_;         // as shown
+  std::int64_t percentage_ = 0;           // never falls
+  bool whole_text_ = false;               // the client does not have what is written so far
+  std::optional<WorkProgress> progress_;  // of a batch: that shows it
+  bool extended_;                         // the client shows jobs itself
+  std::optional<AnswerView> answer_;      // where it does not, and no batch shows it
   Throttle report_;
   Delivery delivery_;
 };

@@ -68,10 +68,6 @@ bool SessionJobs::execute(std::string_view command, const Json& arguments, Reply
   return true;
 }
 
-JobId SessionJobs::begin(Request request, const std::string& uri, Range range) {
-  return show(std::move(request), uri, range);
-}
-
 const Job* SessionJobs::shown(JobId id) const {
   return views_.contains(id) ? session_.jobs.find(id) : nullptr;
 }
@@ -116,63 +112,67 @@ void SessionJobs::follow_up(const Json& arguments, Reply& reply) {
          view != views_.end() ? view->second->range() : std::nullopt);
 }
 
-// Each is answered before the client hears what came of it.
-void SessionJobs::pause(const Json& arguments, Reply& reply) {
-  const Job& job = requested(arguments);
-  if (!runs(job.state)) return reply.error(error_code::request_failed, "the job does not run");
+// Of one job, or of all in a batch that it may be done to. Answered before the client hears what
+// came of it.
+void SessionJobs::change(const Json& arguments, Reply& reply, const May& may, const char* why_not,
+                         const Do& change) {
+  std::vector<JobId> ids;
+  for (const JobId id :
+       session_.jobs.members(static_cast<JobId>(integer_member(arguments, "job")))) {
+    const Job& job = *session_.jobs.find(id);
+    if (!views_.contains(id) && !is_of(session_, job)) continue;
+    if (may(job)) {
+      ids.push_back(id);
+    } else if (!job.request.batch) {
+      return reply.error(error_code::request_failed, why_not);
+    }
+  }
+  if (ids.empty()) throw InvalidParams("there is no such job of this workspace (any more)");
   reply.result(nullptr);
-  session_.jobs.pause(job.id);
+  for (const JobId id : ids) change(id);
+}
+
+void SessionJobs::pause(const Json& arguments, Reply& reply) {
+  change(
+      arguments, reply, [](const Job& job) { return runs(job.state); }, "the job does not run",
+      [this](JobId id) { session_.jobs.pause(id); });
 }
 
 void SessionJobs::resume(const Json& arguments, Reply& reply) {
-  const Job& job = requested(arguments);
-  if (job.state != JobState::paused && !session_.jobs.resume(job.id))
-    return reply.error(error_code::request_failed, "the job is not paused");
-  reply.result(nullptr);
-  session_.jobs.resume(job.id);
+  change(
+      arguments, reply, [this](const Job& job) { return session_.jobs.is_paused(job.id); },
+      "the job is not paused", [this](JobId id) { session_.jobs.resume(id); });
 }
 
 void SessionJobs::cancel(const Json& arguments, Reply& reply) {
-  const Job& job = requested(arguments);
-  if (ended(job.state)) return reply.error(error_code::request_failed, "the job has ended already");
-  reply.result(nullptr);
-  session_.jobs.cancel(job.id);
+  change(
+      arguments, reply, [](const Job& job) { return !ended(job.state); },
+      "the job has ended already", [this](JobId id) { session_.jobs.cancel(id); });
 }
 
 void SessionJobs::retry(const Json& arguments, Reply& reply) {
-  const Job& job = requested(arguments);
-  if (job.state != JobState::failed && job.state != JobState::cancelled)
-    return reply.error(error_code::request_failed, "the job has not failed");
-  reply.result(nullptr);
-  session_.jobs.retry(job.id);
+  change(
+      arguments, reply,
+      [](const Job& job) {
+        return job.state == JobState::failed || job.state == JobState::cancelled;
+      },
+      "the job has not failed", [this](JobId id) { session_.jobs.retry(id); });
 }
 
-JobView* SessionJobs::waiting(const Json& arguments, Reply& reply) {
-  const Job& job = requested(arguments);
-  if (job.state != JobState::waiting) {
-    reply.error(error_code::request_failed, "the job does not wait for you");
-    return nullptr;
-  }
-  if (!views_.contains(job.id)) take(job);
-  const auto view = views_.find(job.id);
-  if (view == views_.end()) {
-    reply.error(error_code::request_failed, "another editor's window shows the job: say it there");
-    return nullptr;
-  }
-  reply.result(nullptr);
-  return view->second.get();
+bool SessionJobs::waits(const Job& job) {
+  return job.state == JobState::waiting && job.sent.empty();
 }
 
 void SessionJobs::apply(const Json& arguments, Reply& reply) {
-  if (JobView* const view = waiting(arguments, reply)) view->apply();
+  change(arguments, reply, waits, "the job does not wait for you", [this](JobId id) {
+    if (!views_.contains(id)) take(*session_.jobs.find(id));
+    session_.jobs.apply(id);
+  });
 }
 
 void SessionJobs::dismiss(const Json& arguments, Reply& reply) {
-  const Job& job = requested(arguments);
-  if (job.state != JobState::waiting || !job.sent.empty())
-    return reply.error(error_code::request_failed, "the job does not wait for you");
-  reply.result(nullptr);
-  session_.jobs.dismiss(job.id);
+  change(arguments, reply, waits, "the job does not wait for you",
+         [this](JobId id) { session_.jobs.dismiss(id); });
 }
 
 // ── Jobs of others ───────────────────────────────────────────────────────────────────────────────
@@ -200,11 +200,7 @@ void SessionJobs::take(const Job& job) {
     if (!session_.jobs.adopt(id, owner())) return;
     const std::string& editor = job.origin.editor;
     const bool own = !editor.empty() && editor == session_.client.editor;
-    forget_settled();
-    views_[id] = std::make_unique<JobView>(
-        session_, job, JobView::Beginning{std::nullopt, own},
-        [this](const Job& broken, const std::string& complaint) { repair(broken, complaint); });
-    views_[id]->begin(job);
+    view(job, {std::nullopt, own});
     if (!job.request.place.empty() && runs(job.state)) plan_(job);
   } catch (const std::exception& error) {
     session_.jobs.fail(id, failure_text(error));
@@ -249,7 +245,7 @@ void SessionJobs::ask_on(const Job& job, const std::string& question, Request re
   request.prompt.messages.push_back({Role::user, {{question, Provenance::instruction, false}}, {}});
   const std::string uri = request.targets.empty() ? std::string() : request.targets.front().uri;
   const Request whole = request;
-  const JobId id = show(std::move(request), uri, range);
+  const JobId id = begin(std::move(request), uri, range);
   try {
     session_.jobs.submit(id, whole);
   } catch (...) {
@@ -258,18 +254,14 @@ void SessionJobs::ask_on(const Job& job, const std::string& question, Request re
   }
 }
 
-JobId SessionJobs::show(Request request, const std::string& uri, std::optional<Range> range) {
+JobId SessionJobs::begin(Request request, const std::string& uri, std::optional<Range> range) {
   forget_settled();
   using Phase = GenerationProgress::Phase;
   const bool loading = session_.model_state == ModelState::loading;
   const JobId id = session_.jobs.announce(std::move(request), origin_of(session_, uri),
                                           loading ? Phase::loading : Phase::queued, owner());
   try {
-    const Job& job = *session_.jobs.find(id);
-    views_[id] = std::make_unique<JobView>(
-        session_, job, JobView::Beginning{range, true},
-        [this](const Job& broken, const std::string& complaint) { repair(broken, complaint); });
-    views_[id]->begin(job);
+    view(*session_.jobs.find(id), {range, true});
   } catch (...) {
     // Nobody else knows of the job: it would wait for ever, and tell a session that is gone.
     session_.jobs.disown(id);
@@ -277,6 +269,20 @@ JobId SessionJobs::show(Request request, const std::string& uri, std::optional<R
     throw;
   }
   return id;
+}
+
+void SessionJobs::view(const Job& job, const JobView::Beginning& beginning) {
+  const auto& batch = job.request.batch;
+  if (batch && !batches_.contains(batch->id))
+    batches_[batch->id] = std::make_unique<BatchView>(session_, *batch);
+  auto& view = views_[job.id];
+  view = std::make_unique<JobView>(
+      session_, job, beginning,
+      [this](const Job& broken, const std::string& complaint) { repair(broken, complaint); },
+      [this](const Job& now) {
+        if (now.request.batch) batches_.at(now.request.batch->id)->update();
+      });
+  view->begin(job);
 }
 
 // Called before a view is added, so that what is shown stays small in a session of weeks. A

@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include "lsp/actions/batch_view.hpp"
 #include "lsp/actions/job_view.hpp"
 #include "lsp/jobs/session.hpp"
 #include "lsp/support/lifetime.hpp"
@@ -32,7 +33,7 @@ class SessionJobs {
 
   // A job about a document (empty: about none) that is announced and shown to the client, still
   // without a prompt.
-  JobId begin(Request request, const std::string& uri, Range range);
+  JobId begin(Request request, const std::string& uri, std::optional<Range> range);
   // There may be a job to take, now that a document is open.
   void adopt_soon();
 
@@ -53,7 +54,11 @@ class SessionJobs {
   void dismiss(const Json& arguments, Reply& reply);
 
   const Job& requested(const Json& arguments) const;
-  JobView* waiting(const Json& arguments, Reply& reply);
+  using May = std::function<bool(const Job&)>;
+  using Do = std::function<void(JobId)>;
+  void change(const Json& arguments, Reply& reply, const May& may, const char* why_not,
+              const Do& change);
+  static bool waits(const Job& job);
   void adopt();
   void take(const Job& job);
   Jobs::Owner owner();
@@ -62,12 +67,13 @@ class SessionJobs {
   // Asks on after an ended job: its answer, then `question`.
   void ask_on(const Job& job, const std::string& question, Request request,
               std::optional<Range> range);
-  JobId show(Request request, const std::string& uri, std::optional<Range> range);
+  void view(const Job& job, const JobView::Beginning& beginning);
   void forget_settled();
 
   Session& session_;
   std::function<void(const Job&)> plan_;
   std::map<JobId, std::unique_ptr<JobView>> views_;
+  std::map<JobId, std::unique_ptr<BatchView>> batches_;  // of these, by the batch's number
   std::optional<Host::TimerId> adopting_;
   Lifetime lifetime_;
 };

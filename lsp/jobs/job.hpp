@@ -18,6 +18,13 @@
 
 namespace hearth::lsp {
 
+// The same action on many files, each of which is a job.
+struct Batch {
+  JobId id = 0;           // a number as jobs have them, which is no job's
+  std::string title;      // for people: "Edit: add type hints"
+  std::int64_t size = 0;  // jobs, in all
+};
+
 // What is asked of the model for an action; with the answer it is all that its apply() gets.
 struct Request {
   std::string action;  // the action's id: "explain"
@@ -31,6 +38,7 @@ struct Request {
   std::optional<AnswerForm> form = {};  // in which code was asked for; empty: the answer is text
   std::vector<ContextPiece> left_out = {};  // of the prompt, for people who look at it
   bool repairs = false;                     // asks once more, as an answer before could not be used
+  std::optional<Batch> batch = {};          // that it is part of
   bool review = false;                      // its edits wait for a person, whoever asked for them
 };
 

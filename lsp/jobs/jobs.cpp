@@ -142,6 +142,16 @@ void Jobs::fail(JobId id, std::string error) {
   end(*entry, JobState::failed);
 }
 
+std::vector<JobId> Jobs::members(JobId id) const {
+  if (find(id) != nullptr) return {id};
+  std::vector<JobId> ids;
+  for (const auto& [each, entry] : entries_) {
+    const auto& batch = entry.job.request.batch;
+    if (batch && batch->id == id) ids.push_back(each);
+  }
+  return ids;
+}
+
 bool Jobs::cancel(JobId id) {
   Entry* const entry = this->entry(id);
   if (entry == nullptr || ended(entry->job.state)) return false;
@@ -300,6 +310,14 @@ void Jobs::shown(JobId id) {
 const Job* Jobs::find(JobId id) const {
   const auto found = entries_.find(id);
   return found == entries_.end() ? nullptr : &found->second.job;
+}
+
+bool Jobs::is_paused(JobId id) const {
+  const auto found = entries_.find(id);
+  if (found == entries_.end()) return false;
+  const Entry& entry = found->second;
+  return entry.job.state == JobState::paused ||
+         (runs(entry.job.state) && entry.then == Entry::Then::paused);
 }
 
 bool Jobs::is_any_running() const {

@@ -52,6 +52,11 @@ class Jobs {
   void submit(JobId id, Request request);
   void fail(JobId id, std::string error);
 
+  // A number for a batch, which is no job's.
+  JobId next_batch() { return store_.next_id(); }
+  // The jobs of a batch, by id; the job itself where that is one's number.
+  std::vector<JobId> members(JobId id) const;
+
   // What a person says. False: the job is in no state for that.
   bool cancel(JobId id);
   bool pause(JobId id);    // keeps what is written
@@ -86,6 +91,7 @@ class Jobs {
   void shown(JobId id);
 
   const Job* find(JobId id) const;
+  bool is_paused(JobId id) const;       // or is about to be
   bool is_any_running() const;          // or waits for its turn
   std::vector<const Job*> all() const;  // by id; the last 100 ended ones are kept
   // Removes jobs and what is written of them; those under way are cancelled. How many.

@@ -102,6 +102,10 @@ void to_json(Json& json, const Request& request) {
           {"repairs", request.repairs},
           {"review", request.review}};
   if (!request.place.empty()) json["place"] = request.place;
+  if (request.batch) {
+    json["batch"] = {
+        {"id", request.batch->id}, {"title", request.batch->title}, {"size", request.batch->size}};
+  }
   if (request.form) json["form"] = enum_name(forms, *request.form);
   for (const ContextPiece& piece : request.left_out) json["leftOut"].push_back(piece);
   for (const Target& target : request.targets) json["targets"].push_back(target_json(target));
@@ -121,6 +125,10 @@ void from_json(const Json& json, Request& request) {
   if (find(json, "form") != nullptr) request.form = enum_member<AnswerForm>(forms, json, "form");
   request.repairs = flag(json, {"repairs"});
   request.review = flag(json, {"review"});
+  if (const Json* batch = find(json, "batch")) {
+    request.batch = Batch{static_cast<JobId>(integer_member(*batch, "id")),
+                          string_member(*batch, "title"), integer_member(*batch, "size")};
+  }
 }
 
 std::string request_text(const Request& request) {

@@ -1,4 +1,4 @@
-// create → begin → report* → end, once for each job.
+// create → begin → report* → end, once for each job or batch.
 #include "lsp/jobs/progress.hpp"
 
 #include <algorithm>
@@ -14,19 +14,22 @@ namespace {
 
 constexpr std::string_view token_prefix = "hearth-job-";
 
-// Of itself, or when a person goes on with it.
-bool goes_on(const Job& job) {
-  return runs(job.state) || job.state == JobState::paused;
-}
-
-std::string token_of(JobId job) {
-  return std::string(token_prefix) + std::to_string(job);
+std::string token_of(JobId id) {
+  return std::string(token_prefix) + std::to_string(id);
 }
 
 }  // namespace
 
-WorkProgress::WorkProgress(Session& session, JobId job) : session_(session), job_(job) {
-  if (const Job* now = session.jobs.find(job); now != nullptr && !goes_on(*now)) {
+Standing standing_of(const Job& job) {
+  return {job.request.title, message_of(job), percentage_of(job),
+          runs(job.state) || job.state == JobState::paused};
+}
+
+WorkProgress::WorkProgress(Session& session, JobId id,
+                           std::function<std::optional<Standing>()> look)
+    : session_(session), id_(id), look_(std::move(look)) {
+  const auto now = look_();
+  if (!now || !now->goes_on) {
     state_ = State::ended;
     return;
   }
@@ -35,7 +38,7 @@ WorkProgress::WorkProgress(Session& session, JobId job) : session_(session), job
     tell_begun();
     return;
   }
-  session.rpc.request("window/workDoneProgress/create", {{"token", token_of(job)}},
+  session.rpc.request("window/workDoneProgress/create", {{"token", token_of(id)}},
                       lifetime_.guard([this](const std::variant<Json, RpcError>& answer) {
                         if (std::holds_alternative<RpcError>(answer)) {
                           state_ = State::refused;
@@ -43,12 +46,11 @@ WorkProgress::WorkProgress(Session& session, JobId job) : session_(session), job
                           return;
                         }
                         state_ = State::created;
-                        const Job* now = session_.jobs.find(job_);
-                        if (now != nullptr && goes_on(*now)) report(*now);
+                        report();
                       }));
 }
 
-JobId WorkProgress::job_of(const Json& token) {
+JobId WorkProgress::id_of(const Json& token) {
   if (!token.is_string()) return 0;
   const auto text = token.get<std::string>();
   if (!text.starts_with(token_prefix)) return 0;
@@ -57,47 +59,48 @@ JobId WorkProgress::job_of(const Json& token) {
   return job;
 }
 
-void WorkProgress::report(const Job& job) {
-  if (state_ == State::created && goes_on(job)) {
+void WorkProgress::report() {
+  const auto now = look_();
+  if (!now) return;
+  if (state_ == State::created && now->goes_on) {
     state_ = State::begun;
-    percentage_ = percentage_of(job);
-    message_ = message_of(job);
+    percentage_ = now->percentage;
+    message_ = now->message;
     send({{"kind", "begin"},
-          {"title", job.request.title},
+          {"title", now->title},
           {"cancellable", true},
           {"message", message_},
           {"percentage", percentage_}});
   } else if (state_ == State::begun) {
-    advance(job);
+    advance(*now);
   }
 }
 
-void WorkProgress::advance(const Job& job) {
-  if (!goes_on(job)) {
+void WorkProgress::advance(const Standing& now) {
+  if (!now.goes_on) {
     state_ = State::ended;
-    send({{"kind", "end"}, {"message", message_of(job)}});
+    send({{"kind", "end"}, {"message", now.message}});
     return;
   }
-  const std::int64_t percentage = std::max(percentage_, percentage_of(job));
-  std::string message = message_of(job);
-  if (percentage == percentage_ && message == message_) return;
+  const std::int64_t percentage = std::max(percentage_, now.percentage);
+  if (percentage == percentage_ && now.message == message_) return;
   percentage_ = percentage;
-  message_ = std::move(message);
+  message_ = now.message;
   send({{"kind", "report"}, {"message", message_}, {"percentage", percentage_}});
 }
 
 void WorkProgress::tell_begun() {
-  const Job* job = session_.jobs.find(job_);
-  if (job == nullptr || !goes_on(*job) || session_.client.has(extension::feature_jobs)) return;
+  const auto now = look_();
+  if (!now || !now->goes_on || session_.client.has(extension::feature_jobs)) return;
   if (session_.model_state == ModelState::failed) return;  // which is what it will say at once
-  session_.rpc.notify("window/showMessage",
-                      {{"type", message_type::info},
-                       {"message", job->request.title + ": " + message_of(*job) +
-                                       " (`hearth jobs` shows how far it is)"}});
+  session_.rpc.notify(
+      "window/showMessage",
+      {{"type", message_type::info},
+       {"message", now->title + ": " + now->message + " (`hearth jobs` shows how far it is)"}});
 }
 
 void WorkProgress::send(Json value) {
-  session_.rpc.notify("$/progress", {{"token", token_of(job_)}, {"value", std::move(value)}});
+  session_.rpc.notify("$/progress", {{"token", token_of(id_)}, {"value", std::move(value)}});
 }
 
 }  // namespace hearth::lsp

@@ -54,20 +54,20 @@ std::string paused_message(const Job& job) {
   return written > 0 ? fmt::format("paused after {}", tokens(written)) : "paused";
 }
 
-std::string remaining(std::chrono::milliseconds eta) {
-  const auto seconds = std::max<std::int64_t>(1, (eta.count() + 500) / 1000);
-  if (seconds < 120) return fmt::format(", about {} s left", seconds);
-  return fmt::format(", about {} min left", (seconds + 30) / 60);
-}
-
 double share(double part, double whole) {
   return whole > 0 ? std::clamp(part / whole, 0.0, 1.0) : 0.0;
 }
 
 }  // namespace
 
+std::string time_left(std::chrono::milliseconds eta) {
+  const auto seconds = std::max<std::int64_t>(1, (eta.count() + 500) / 1000);
+  if (seconds < 120) return fmt::format(", about {} s left", seconds);
+  return fmt::format(", about {} min left", (seconds + 30) / 60);
+}
+
 std::string loading_message(const LoadingProgress& progress) {
-  return "loading the model" + (progress.eta ? remaining(*progress.eta) : "");
+  return "loading the model" + (progress.eta ? time_left(*progress.eta) : "");
 }
 
 std::string ending_note(const Job& job) {
@@ -88,7 +88,7 @@ std::string message_of(const Job& job) {
   if (ended(job.state)) return std::string(name(job.state));
   if (job.state == JobState::paused) return paused_message(job);
   std::string message = phase_message(job);
-  if (job.progress.eta) message += remaining(*job.progress.eta);
+  if (job.progress.eta) message += time_left(*job.progress.eta);
   return message;
 }
 
@@ -126,6 +126,8 @@ extension::JobStateParams job_state_params(const Job& job, std::optional<Range> 
   if (!job.request.targets.empty()) state.uri = job.request.targets.front().uri;
   state.range = range;
   state.edits = job.request.form.has_value();
+  if (const auto& batch = job.request.batch)
+    state.batch = extension::JobStateParams::Batch{batch->id, batch->title, batch->size};
   state.state = job.state;
   state.message = message_of(job);
   state.percentage = percentage_of(job);

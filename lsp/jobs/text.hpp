@@ -1,6 +1,7 @@
 // A job's state as people and the hearth/* extension see it. Pure functions.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -10,6 +11,8 @@
 
 namespace hearth::lsp {
 
+// ", about 12 s left"
+std::string time_left(std::chrono::milliseconds eta);
 // "prefilling 120 of 340 tokens, about 12 s left"
 std::string message_of(const Job& job);
 // "loading the model, about 12 s left"

@@ -70,6 +70,10 @@ void to_json(Json& json, const JobStateParams& value) {
   put(json, "promptMs", value.prompt_ms);
   put(json, "answerMs", value.answer_ms);
   if (value.edits) json["edits"] = true;
+  if (value.batch) {
+    json["batch"] = {
+        {"id", value.batch->id}, {"title", value.batch->title}, {"size", value.batch->size}};
+  }
   put(json, "text", value.text);
   put(json, "error", value.error);
 }
@@ -79,6 +83,10 @@ void from_json(const Json& json, JobStateParams& value) {
   value.action = string_member(json, "action");
   value.title = string_member(json, "title");
   value.edits = flag(json, {"edits"});
+  if (const Json* batch = find(json, "batch")) {
+    value.batch = JobStateParams::Batch{id_member(*batch), string_member(*batch, "title"),
+                                        integer_member(*batch, "size")};
+  }
   value.uri = string_member(json, "uri");
   value.range = maybe<Range>(json, "range");
   value.state = job_state_member(json, "state");

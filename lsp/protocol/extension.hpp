@@ -103,6 +103,7 @@ inline constexpr std::array all_features{feature_jobs, feature_inline_completion
 //    "promptTokens": 340, "cachedTokens": 80, "thoughtTokens": 0, "answerTokens": 0,
 //    "promptMs": 900, "answerMs": 4100,   with "done": the time that each part took
 //    "edits": true,               where the job changes code
+//    "batch": {"id": 6, "title": "Edit: add types", "size": 40},   that it is one of
 //    "text": "…",                 with "done": the whole answer, in Markdown; with "waiting": the
 //                                 change; else all that is written so far, in place of the pieces
 //    "error": "…"}                with "failed": why; window/showMessage has said it too
@@ -136,6 +137,12 @@ struct JobStateParams {
   std::optional<std::int64_t> prompt_ms;
   std::optional<std::int64_t> answer_ms;
   bool edits = false;
+  struct Batch {
+    std::uint64_t id = 0;
+    std::string title;
+    std::int64_t size = 0;
+  };
+  std::optional<Batch> batch;
   std::optional<std::string> text;
   std::optional<std::string> error;
 };
@@ -172,7 +179,12 @@ struct CancelJobResult {
 //   hearth.session.retry       {"job": 7}     asks a failed or cancelled one again from its
 //   beginning hearth.session.apply       {"job": 7}     makes the edits of one that is "waiting"
 //   hearth.session.dismiss     {"job": 7}     ends one that is "waiting" without them
-// These are answered with null, or with an error that says why not.
+// These are answered with null, or with an error that says why not. A batch's number in place of a
+// job's means all of its jobs.
+//   hearth.session.runOnFiles  {"action": "edit", "instruction": "Add types.", "files": ["*.py"]}
+//                              the action on each file of the workspace that matches a pattern (as
+//                              git's pathspecs), one after the other at background priority; the
+//                              changes wait for a person. Answered with {"batch": 6, "files": 40}
 
 // hearth/status, request from the client (no params) and, with "status", notification from the
 // server after `initialized` and whenever the model's state changes:

@@ -1,0 +1,48 @@
+// What a request has beside its prompt.
+#include "lsp/actions/planned_request.hpp"
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+#include "lsp/actions/menu.hpp"
+
+namespace hearth::lsp {
+namespace {
+
+// Whether the prompt shows all of `code`: what was cut out of it would be missing in an answer.
+bool shows_all(const Prompt& prompt, std::string_view code) {
+  std::ptrdiff_t shown = 0;
+  for (const Message& message : prompt.messages) {
+    for (const Segment& segment : message.segments) {
+      if (segment.provenance == Provenance::selection)
+        shown += std::ranges::count(segment.text, '\n');
+    }
+  }
+  return shown >= std::ranges::count(code, '\n');
+}
+
+}  // namespace
+
+std::variant<Request, std::string> planned_request(const Session& session, const Action& action,
+                                                   const SnapshotPtr& snapshot, Planned planned) {
+  auto& [plan, prompt, left_out] = planned;
+  Request request;
+  request.action = action.id;
+  request.title = std::string(action.verb) + " " + plan.subject();
+  request.options = options_for(session, action, plan.range());
+  if (snapshot) request.targets.push_back(target_of(*snapshot, plan.range()));
+  if (action.answers == Answers::code) {
+    request.form = form_for(plan.range());
+    if (!shows_all(prompt, snapshot->text->view(plan.range()))) {
+      return plan.subject() +
+             " is longer than the model can be shown at once: select the part of it that is to "
+             "change";
+    }
+  }
+  request.prompt = std::move(prompt);
+  request.left_out = std::move(left_out);
+  return request;
+}
+
+}  // namespace hearth::lsp
