@@ -116,8 +116,12 @@ void ControlReply::error(std::string_view sentence) const {
 }
 
 Control::Control(LocalModel& model, lsp::Jobs& jobs, std::function<json()> status,
-                 std::function<void()> stop)
-    : model_(model), jobs_(jobs), status_(std::move(status)), stop_(std::move(stop)) {}
+                 std::function<void()> stop, Handler forget)
+    : model_(model),
+      jobs_(jobs),
+      status_(std::move(status)),
+      stop_(std::move(stop)),
+      forget_(std::move(forget)) {}
 
 std::unique_ptr<Peer> Control::open(std::function<void(std::string)> send) {
   return std::make_unique<ControlPeer>(*this, std::move(send));
@@ -161,6 +165,9 @@ std::unique_ptr<ControlWork> Control::handle(const json& message, const ControlR
     case ControlRequest::retry_job:
       change(requested_job(message), &lsp::Jobs::retry, "has neither failed nor been cancelled",
              reply);
+      break;
+    case ControlRequest::forget:
+      forget_(message, reply);
       break;
     case ControlRequest::stop:
       stop_();

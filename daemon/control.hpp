@@ -47,9 +47,11 @@ class ControlWork {
 // it outlives its peers.
 class Control {
  public:
+  // Answers a request whose parts are not here; throws Error.
+  using Handler = std::function<void(const nlohmann::json& message, const ControlReply& reply)>;
   // `stop` is to stop the daemon later, once the answer is on its way.
   Control(LocalModel& model, lsp::Jobs& jobs, std::function<nlohmann::json()> status,
-          std::function<void()> stop);
+          std::function<void()> stop, Handler forget);
 
   // The handler of a new connection; `send` takes a message's body.
   std::unique_ptr<Peer> open(std::function<void(std::string)> send);
@@ -69,6 +71,7 @@ class Control {
   lsp::Jobs& jobs_;
   std::function<nlohmann::json()> status_;
   std::function<void()> stop_;
+  Handler forget_;
 };
 
 }  // namespace hearth::daemon

@@ -13,6 +13,7 @@
 
 #include "daemon/control.hpp"
 #include "daemon/engine_options.hpp"
+#include "daemon/forget.hpp"
 #include "daemon/jobs/sqlite_store.hpp"
 #include "daemon/models/local.hpp"
 #include "daemon/parse_marks.hpp"
@@ -103,7 +104,11 @@ class Daemon {
         jobs_(host_, model_, *store_),
         control_(
             model_, jobs_, [this] { return status(); },
-            [this] { host_.post([this] { stop("hearth stop"); }); }),
+            [this] { host_.post([this] { stop("hearth stop"); }); },
+            [this](const json& message, const ControlReply& reply) {
+              forget_in_daemon(parse_forget(message), options_.paths, jobs_, *store_, model_,
+                               reply);
+            }),
         server_(host_, options.paths.socket(),
                 {[this] { return welcome(); },
                  [this](const Hello& hello, auto send, auto ready) {

@@ -279,6 +279,7 @@ std::unique_ptr<CLI::App> make_command_line(Command& chosen) {
   add_tokenize(*app, chosen);
   add_status(*app, chosen);
   add_jobs(*app, chosen);
+  add_forget(*app, chosen);
   add_stop(*app, chosen);
   add_restart(*app, chosen);
   add_logs(*app, chosen);

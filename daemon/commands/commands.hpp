@@ -20,6 +20,7 @@ void add_lsp(CLI::App& app, Command& chosen);
 void add_daemon(CLI::App& app, Command& chosen);
 void add_status(CLI::App& app, Command& chosen);
 void add_jobs(CLI::App& app, Command& chosen);
+void add_forget(CLI::App& app, Command& chosen);
 void add_stop(CLI::App& app, Command& chosen);
 void add_restart(CLI::App& app, Command& chosen);
 void add_logs(CLI::App& app, Command& chosen);

@@ -137,6 +137,15 @@ void LocalModel::inspect(lsp::Prompt prompt, lsp::Callback<std::vector<lsp::Prom
       });
 }
 
+bool LocalModel::forget_prompts(std::function<void()> done) {
+  if (!runtime_) return false;
+  scheduler_.between_steps([this, done = std::move(done)] {
+    shared_->runtime->prefixes().forget_all();
+    if (!insist([&] { host_.post(done); })) throw std::bad_alloc();
+  });
+  return true;
+}
+
 std::optional<std::chrono::milliseconds> LocalModel::usual_time(
     lsp::Prompt::Kind kind, std::int64_t prompt_tokens, const lsp::GenerateOptions& options) const {
   const bool chat = kind == lsp::Prompt::Kind::chat;

@@ -83,6 +83,10 @@ class LocalModel : public lsp::Model {
                              lsp::GenerationEvents events) override;
   void cancel(lsp::GenerationId id) override;
 
+  // Drops what is kept of prompts to go on from, in memory and on the disk; what is computed goes
+  // on. False: no model is loaded, nothing is done, and `done` is not called.
+  bool forget_prompts(std::function<void()> done);
+
   ModelStatus status() const;  // on the Host's thread
 
   // What the computing thread has and its works share; defined beside them (generation_task.hpp).

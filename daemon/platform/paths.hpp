@@ -25,6 +25,10 @@ struct Paths {
   std::filesystem::path last_job() const { return below_state("last_job"); }
   // What a restart of the engine finds again.
   std::filesystem::path engine() const { return below_state("engine"); }
+  // Of these, the states of prompts.
+  std::filesystem::path prefixes() const {
+    return state.empty() ? std::filesystem::path() : engine() / "prefixes";
+  }
 
   std::filesystem::path below_state(const char* name) const {
     return state.empty() ? std::filesystem::path() : state / name;

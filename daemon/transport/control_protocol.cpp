@@ -15,9 +15,9 @@ namespace {
 using nlohmann::json;
 
 constexpr std::array<std::string_view, 2> kinds{"lsp", "control"};
-constexpr std::array<std::string_view, 12> requests{
-    "status",    "jobs",      "job",      "prompt",     "followJob", "pauseJob",
-    "resumeJob", "cancelJob", "applyJob", "dismissJob", "retryJob",  "stop"};
+constexpr std::array<std::string_view, 13> requests{
+    "status",    "jobs",     "job",        "prompt",   "followJob", "pauseJob", "resumeJob",
+    "cancelJob", "applyJob", "dismissJob", "retryJob", "forget",    "stop"};
 
 // Null where it is no JSON.
 json parsed(std::string_view body) {

@@ -40,6 +40,7 @@ enum class ControlRequest : std::uint8_t {
   apply_job,
   dismiss_job,
   retry_job,
+  forget,
   stop
 };
 std::string_view name(ControlRequest request);

@@ -96,6 +96,21 @@ void PrefixCache::drop_outdated() {
   publish();
 }
 
+void PrefixCache::forget_all() {
+  while (!root_->children.empty()) forget(*root_->children.back(), true);
+  if (disk_) {
+    for (const PrefixDisk::StaleFile& file : stale_) {
+      disk_->remove(file);
+      disk_bytes_ -= file.bytes;
+    }
+    stale_.clear();
+    disk_->flush();
+    collect_written();  // removes what was on its way
+    disk_->flush();
+  }
+  publish();
+}
+
 std::size_t PrefixCache::find(Tokens tokens) const {
   if (differences() != differences_) return 0;
   const PrefixNode* const node = best(tokens);

@@ -101,6 +101,9 @@ class PrefixCache {
   // time is of no use, and is dropped here.
   std::uint64_t differences() const;
 
+  // Nothing is kept any more, of other checkpoints neither; waits for the disk.
+  void forget_all();
+
   // How many of the wanted states a chunk may take. Their memory counts until it is released.
   std::size_t reserve_states(std::size_t wanted);
   void release_states(std::size_t count);
