@@ -83,6 +83,18 @@ install(CODE "
   file(INSTALL DESTINATION \"\${CMAKE_INSTALL_PREFIX}/${data}/zsh/\${folder}\" TYPE FILE
     FILES \"${share}/zsh/site-functions/_hearth\")")
 
+# The user's systemd looks for units in a home's share, and in a system's lib. The unit names the
+# program where it is installed, which is known only now.
+install(CODE "
+  set(folder lib)
+  if(CMAKE_INSTALL_PREFIX MATCHES \"/[.]local/?$\")
+    set(folder share)
+  endif()
+  get_filename_component(hearth_program \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_BINDIR}/hearth\" ABSOLUTE)
+  configure_file(\"${CMAKE_CURRENT_LIST_DIR}/hearth.service.in\" \"${CMAKE_BINARY_DIR}/hearth.service\" @ONLY)
+  file(INSTALL DESTINATION \"\${CMAKE_INSTALL_PREFIX}/\${folder}/systemd/user\" TYPE FILE
+    FILES \"${CMAKE_BINARY_DIR}/hearth.service\")")
+
 # `cpack` in the build folder makes a package for Debian and its kin, which depends on the libraries
 # that the program was linked with.
 set(CPACK_GENERATOR DEB)
