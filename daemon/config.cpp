@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstdlib>
 #include <functional>
@@ -33,9 +34,15 @@ struct Key {
   const char* meaning;
   std::function<void(Config&, const toml::node&)> read;  // throws Refused
   std::function<std::string(const Config&)> show;        // as TOML
+  std::function<void(const Config&, Config&)> copy;
 
   std::string full() const { return std::string(section) + "." + name; }
 };
+
+template <class Value>
+auto copy_of(Value Config::*field) {
+  return [field](const Config& from, Config& to) { to.*field = from.*field; };
+}
 
 std::string quoted(const std::string& text) {
   std::string result = "\"";
@@ -52,7 +59,9 @@ bool is_path(std::string_view text) {
 }
 
 Key path(const char* section, const char* name, const char* meaning, std::string Config::*field) {
-  return {section, name, meaning,
+  return {section,
+          name,
+          meaning,
           [field](Config& config, const toml::node& node) {
             const auto* value = node.as_string();
             if (value == nullptr || !is_path(value->get())) {
@@ -60,7 +69,8 @@ Key path(const char* section, const char* name, const char* meaning, std::string
             }
             config.*field = value->get();
           },
-          [field](const Config& config) { return quoted(config.*field); }};
+          [field](const Config& config) { return quoted(config.*field); },
+          copy_of(field)};
 }
 
 // A word of the file, and what it stands for.
@@ -73,7 +83,9 @@ struct Choice {
 template <class Value>
 Key choice(const char* section, const char* name, const char* meaning, Value Config::*field,
            const std::vector<Choice<std::type_identity_t<Value>>>& choices) {
-  return {section, name, meaning,
+  return {section,
+          name,
+          meaning,
           [field, choices](Config& config, const toml::node& node) {
             const auto* value = node.as_string();
             std::string allowed;
@@ -89,12 +101,15 @@ Key choice(const char* section, const char* name, const char* meaning, Value Con
           [field, choices](const Config& config) {
             const auto meant = [&](const auto& each) { return each.value == config.*field; };
             return quoted(std::ranges::find_if(choices, meant)->word);
-          }};
+          },
+          copy_of(field)};
 }
 
 Key number(const char* section, const char* name, const char* meaning, std::int64_t Config::*field,
            std::int64_t min, std::int64_t max) {
-  return {section, name, meaning,
+  return {section,
+          name,
+          meaning,
           [=](Config& config, const toml::node& node) {
             const auto* value = node.as_integer();
             if (value == nullptr || value->get() < min || value->get() > max) {
@@ -103,14 +118,16 @@ Key number(const char* section, const char* name, const char* meaning, std::int6
             }
             config.*field = value->get();
           },
-          [field](const Config& config) { return std::to_string(config.*field); }};
+          [field](const Config& config) { return std::to_string(config.*field); },
+          copy_of(field)};
 }
 
 struct Unit {
   const char* suffix;
   std::int64_t milliseconds;
 };
-constexpr Unit units[] = {{"ms", 1}, {"s", 1'000}, {"m", 60'000}, {"h", 3'600'000}};
+constexpr Unit units[] = {
+    {"ms", 1}, {"s", 1'000}, {"m", 60'000}, {"h", 3'600'000}, {"d", 86'400'000}};
 // Clocks count nanoseconds in 63 bits, which are 292 years: whatever is added to a time of today or
 // multiplied by a few stays far below.
 constexpr std::int64_t longest_hours = 87'600;
@@ -128,7 +145,7 @@ std::chrono::milliseconds parse_duration(std::string_view text) {
     }
     return std::chrono::milliseconds(count * unit.milliseconds);
   }
-  throw Refused{"must be a time such as \"500ms\", \"10s\", \"5m\" or \"12h\""};
+  throw Refused{"must be a time such as \"500ms\", \"10s\", \"5m\", \"12h\" or \"14d\""};
 }
 
 std::string show_duration(std::chrono::milliseconds duration) {
@@ -141,12 +158,15 @@ std::string show_duration(std::chrono::milliseconds duration) {
 
 Key duration(const char* section, const char* name, const char* meaning,
              std::chrono::milliseconds Config::*field) {
-  return {section, name, meaning,
+  return {section,
+          name,
+          meaning,
           [field](Config& config, const toml::node& node) {
             const auto* value = node.as_string();
             config.*field = parse_duration(value == nullptr ? std::string_view() : value->get());
           },
-          [field](const Config& config) { return quoted(show_duration(config.*field)); }};
+          [field](const Config& config) { return quoted(show_duration(config.*field)); },
+          copy_of(field)};
 }
 
 std::uint64_t read_size(const toml::node& node, const char* also) {
@@ -157,15 +177,20 @@ std::uint64_t read_size(const toml::node& node, const char* also) {
 }
 
 Key size(const char* section, const char* name, const char* meaning, std::uint64_t Config::*field) {
-  return {section, name, meaning,
+  return {section,
+          name,
+          meaning,
           [=](Config& config, const toml::node& node) { config.*field = read_size(node, ""); },
-          [=](const Config& config) { return quoted(show_byte_count(config.*field)); }};
+          [=](const Config& config) { return quoted(show_byte_count(config.*field)); },
+          copy_of(field)};
 }
 
 // Or "auto".
 Key size(const char* section, const char* name, const char* meaning,
          std::optional<std::uint64_t> Config::*field) {
-  return {section, name, meaning,
+  return {section,
+          name,
+          meaning,
           [=](Config& config, const toml::node& node) {
             const auto* value = node.as_string();
             const bool automatic = value != nullptr && value->get() == "auto";
@@ -175,24 +200,30 @@ Key size(const char* section, const char* name, const char* meaning,
           [=](const Config& config) {
             const auto& bytes = config.*field;
             return quoted(bytes ? show_byte_count(*bytes) : "auto");
-          }};
+          },
+          copy_of(field)};
 }
 
 Key flag(const char* section, const char* name, const char* meaning, bool Config::*field) {
-  return {section, name, meaning,
+  return {section,
+          name,
+          meaning,
           [field](Config& config, const toml::node& node) {
             const auto* value = node.as_boolean();
             if (value == nullptr) throw Refused{"must be true or false"};
             config.*field = value->get();
           },
-          [field](const Config& config) { return std::string(config.*field ? "true" : "false"); }};
+          [field](const Config& config) { return std::string(config.*field ? "true" : "false"); },
+          copy_of(field)};
 }
 
 // Any strings, or those that `check` does not refuse.
 Key names(const char* section, const char* name, const char* meaning,
           std::vector<std::string> Config::*field,
           std::function<void(const std::string&)> check = {}) {
-  return {section, name, meaning,
+  return {section,
+          name,
+          meaning,
           [=](Config& config, const toml::node& node) {
             const auto* array = node.as_array();
             if (array == nullptr) throw Refused{"must be a list of strings: [\"…\"]"};
@@ -209,7 +240,8 @@ Key names(const char* section, const char* name, const char* meaning,
             std::vector<std::string> shown;
             for (const std::string& entry : config.*field) shown.push_back(quoted(entry));
             return fmt::format("[{}]", fmt::join(shown, ", "));
-          }};
+          },
+          copy_of(field)};
 }
 
 void check_action(const std::string& id) {
@@ -320,6 +352,10 @@ const std::vector<Key>& keys() {
           "How long answer files are kept, for editors that can show an answer only as a file.\n"
           "\"0s\": until you remove them.",
           &Config::answer_keep),
+      duration("jobs", "keep",
+               "How long `hearth jobs` knows what has ended, its question and answer included.\n"
+               "\"0s\": until a hundred more have ended. `hearth forget` removes it at once.",
+               &Config::jobs_keep),
       number(
           "thinking", "budget",
           "A thinking model thinks for at most this many tokens, then has to answer. The thought\n"
@@ -418,6 +454,29 @@ Config read_config(const std::filesystem::path& file) {
   std::error_code failed;
   if (!std::filesystem::exists(file, failed) && !failed) return Config{};
   return parse_config(read_file(file, largest_file), file.string());
+}
+
+std::vector<std::string> changed_keys(const Config& before, const Config& after) {
+  std::vector<std::string> changed;
+  for (const Key& key : keys()) {
+    if (key.show(before) != key.show(after)) changed.push_back(key.full());
+  }
+  return changed;
+}
+
+bool applies_at_once(std::string_view key) {
+  // What the engine is made of.
+  constexpr std::array loaded{"model.", "memory.", "prefix_cache.", "experts.", "decode."};
+  return std::ranges::none_of(loaded,
+                              [&](const char* section) { return key.starts_with(section); });
+}
+
+Config applied(const Config& running, const Config& read) {
+  Config result = running;
+  for (const Key& key : keys()) {
+    if (applies_at_once(key.full())) key.copy(read, result);
+  }
+  return result;
 }
 
 std::string describe_config(const Config& config) {

@@ -52,6 +52,8 @@ struct Config {
   // [answer]
   std::int64_t answer_max_tokens = 512;
   std::chrono::milliseconds answer_keep{7 * 24 * 3'600'000};  // 0: for ever
+  // [jobs]
+  std::chrono::milliseconds jobs_keep{14 * 24 * 3'600'000};  // 0: for ever
   // [actions], [off]: lsp::Settings
   std::vector<std::string> actions_disabled;
   std::vector<std::string> off_languages;
@@ -67,6 +69,13 @@ struct Config {
 // Defaults where the file is missing. Throws Error naming file, line and key.
 Config read_config(const std::filesystem::path& file);
 Config parse_config(std::string_view toml, const std::string& name_for_errors);
+
+// The keys that differ, "model.path", in the file's order; and whether a running daemon can do as
+// such a key says, or its model has to be loaded for that.
+std::vector<std::string> changed_keys(const Config& before, const Config& after);
+bool applies_at_once(std::string_view key);
+// `running` with those keys of `read` that apply at once.
+Config applied(const Config& running, const Config& read);
 
 // A config.toml that says what every key means and holds the given values.
 std::string describe_config(const Config& config);

@@ -11,6 +11,7 @@
 #include <set>
 #include <utility>
 
+#include "daemon/config_watch.hpp"
 #include "daemon/control.hpp"
 #include "daemon/engine_options.hpp"
 #include "daemon/forget.hpp"
@@ -60,7 +61,7 @@ class LspPeer : public Peer {
   // `gone` is called at its end. The options' counts are its own.
   LspPeer(lsp::Host& host, lsp::Model& model, lsp::Jobs& jobs, lsp::ServerOptions options,
           pid_t pid, std::function<void(std::string)> send, std::function<void()> ready,
-          std::function<void(const LspPeer&)> gone)
+          std::function<void(LspPeer&)> gone)
       : pid_(pid),
         gone_(std::move(gone)),
         server_(host, model, jobs, counting(std::move(options)),
@@ -70,6 +71,8 @@ class LspPeer : public Peer {
   ~LspPeer() override { gone_(*this); }
   pid_t pid() const { return pid_; }
   const lsp::InlineCounts& counts() const { return counts_; }
+  void configure(const lsp::ServerOptions& options) { server_.configure(options); }
+  void warn(const std::string& message) { server_.warn(message); }
   std::optional<lsp::IndexStatistics> index() const { return server_.index_statistics(); }
   void receive(std::string body) override { server_.receive(std::move(body)); }
   bool busy() const override { return server_.busy(); }
@@ -83,7 +86,7 @@ class LspPeer : public Peer {
 
   const pid_t pid_;
   lsp::InlineCounts counts_;
-  const std::function<void(const LspPeer&)> gone_;
+  const std::function<void(LspPeer&)> gone_;
   lsp::Server server_;
 };
 
@@ -109,6 +112,8 @@ class Daemon {
               forget_in_daemon(parse_forget(message), options_.paths, jobs_, *store_, model_,
                                reply);
             }),
+        config_(host_, options.paths.config, options.config,
+                {[this] { apply_config(); }, [this](const std::string& notice) { warn(notice); }}),
         server_(host_, options.paths.socket(),
                 {[this] { return welcome(); },
                  [this](const Hello& hello, auto send, auto ready) {
@@ -121,6 +126,7 @@ class Daemon {
     remove_old_answers();
     for (const std::string& fault : prompts_.faults()) log_.warn(fault);
     jobs_.restore();
+    remove_old_jobs();
     busy_until_ = host_.now();
     watch_idleness();
     look_after_place();  // what went before it was watched
@@ -143,19 +149,20 @@ class Daemon {
     log_.info("an editor connects: process " + std::to_string(hello.pid) + " in " + hello.cwd);
     auto editor = std::make_unique<LspPeer>(host_, model_, jobs_, server_options(), hello.pid,
                                             std::move(send), std::move(ready),
-                                            [this](const LspPeer& gone) { editor_gone(gone); });
+                                            [this](LspPeer& gone) { editor_gone(gone); });
     editors_.insert(editor.get());
     return editor;
   }
 
-  void editor_gone(const LspPeer& editor) {
+  void editor_gone(LspPeer& editor) {
     editors_.erase(&editor);
     counts_of_gone_ += editor.counts();
+    remove_old_jobs();
     watch_idleness();
   }
 
   lsp::ServerOptions server_options() {
-    const Config& config = options_.config;
+    const Config& config = config_.running();
     lsp::ServerOptions options;
     options.version = version();
     options.inline_hold = config.inline_hold;
@@ -190,11 +197,12 @@ class Daemon {
             {"uptimeSeconds", up.count()},
             {"clients", clients},
             {"model", to_json(model)},
-            {"inline", inline_status(model, options_.config.inline_max_read, counts)},
+            {"inline", inline_status(model, config_.running().inline_max_read, counts)},
             {"jobs", jobs_json(jobs_)},
             {"log", options_.paths.log().string()},
             {"logError", no_state_.empty() ? log_.refused() : no_state_},
-            {"config", options_.paths.config.string()}};
+            {"config", options_.paths.config.string()},
+            {"configNotice", config_.notice()}};
   }
 
   void remove_old_answers() {
@@ -202,12 +210,36 @@ class Daemon {
     if (removed > 0) log_.info("removed " + std::to_string(removed) + " answers that were old");
   }
 
+  // Looked at when something else wakes the daemon.
+  void remove_old_jobs() {
+    const auto keep = config_.running().jobs_keep;
+    if (keep.count() == 0) return;
+    const auto oldest = std::chrono::system_clock::now() - keep;
+    const std::size_t removed = jobs_.forget(
+        [oldest](const lsp::Job& job) { return lsp::ended(job.state) && job.changed < oldest; });
+    if (removed > 0) log_.info("removed " + std::to_string(removed) + " jobs that were old");
+  }
+
+  void apply_config() {
+    const Config& config = config_.running();
+    log_.set_level(config.log_level);
+    answers_.keep_for(config.answer_keep);
+    for (LspPeer* editor : editors_) editor->configure(server_options());
+    remove_old_answers();
+    remove_old_jobs();
+    watch_idleness();
+  }
+
+  void warn(const std::string& notice) {
+    for (LspPeer* editor : editors_) editor->warn("hearth: " + notice);
+  }
+
   bool is_idle() const { return server_.clients().empty() && model_.status().waiting == 0; }
 
   // At the start, when an editor leaves, and when the time may be over: nothing wakes a daemon that
   // nobody needs before that.
   void watch_idleness() {
-    const auto limit = options_.config.idle_exit;
+    const auto limit = config_.running().idle_exit;
     if (limit.count() == 0 || stopping_) return;
     if (!is_idle()) busy_until_ = host_.now();
     const auto left = std::chrono::ceil<milliseconds>(busy_until_ + limit - host_.now());
@@ -257,10 +289,11 @@ class Daemon {
   LocalModel model_;
   lsp::Jobs jobs_;
   Control control_;
+  ConfigWatch config_;
   std::chrono::steady_clock::time_point busy_until_;  // as far as it is known
   lsp::Host::TimerId idle_timer_ = 0;
   bool stopping_ = false;
-  std::set<const LspPeer*> editors_;
+  std::set<LspPeer*> editors_;
   lsp::InlineCounts counts_of_gone_;
   SocketServer server_;  // its sessions go before all the rest
   DirectoryWatch place_;

@@ -346,6 +346,9 @@ std::string show_status(const json& status, std::size_t columns) {
   const auto no_log = on_one_line(status.value("logError", ""));
   text += line("log", no_log.empty() ? status["log"].get<std::string>() : "none: " + no_log);
   text += line("config", status["config"].get<std::string>());
+  if (const auto notice = on_one_line(status.value("configNotice", "")); !notice.empty()) {
+    text += line("", notice);
+  }
   return wrapped(printable(text), columns, label_columns);
 }
 

@@ -68,7 +68,8 @@ struct Server::Impl {
   Host& host;
   Model& model;
   Jobs& jobs;
-  const ServerOptions options;
+  ServerOptions options;
+  Json said_settings;  // by the editor; null: nothing
   Phase phase = Phase::created;
   std::optional<int> exit_code;
   Rpc rpc;
@@ -121,6 +122,7 @@ void Server::Impl::register_lifecycle() {
 Json Server::Impl::initialize(const Json& params) {
   const Client client = read_client(params);
   features = std::make_unique<Features>(host, model, jobs, rpc, options, client);
+  said_settings = client.settings;
   phase = Phase::initialized;
   if (client.refused_protocol > 0) tell_outdated(client.refused_protocol);
   features->session.indexer.set_folders(client.folders);
@@ -153,8 +155,10 @@ void Server::Impl::register_documents() {
   rpc.on_notification("workspace/didChangeConfiguration", [this](const Json& params) {
     // Of other servers' settings nothing is ours; null asks us to ask, which no setting needs.
     Session& session = features->session.shown;
-    if (const Json* said = find_path(params, {"settings", "hearth"}))
+    if (const Json* said = find_path(params, {"settings", "hearth"})) {
       session.settings = changed_settings(options.settings, *said);
+      said_settings = *said;
+    }
   });
   rpc.on_notification("textDocument/didOpen", [this](Json& params) {
     update(features->session.documents.opening(params));
@@ -286,6 +290,23 @@ bool Server::busy() const {
 
 void Server::on_ready(std::function<void()> ready) {
   impl_->ready = std::move(ready);
+}
+
+void Server::configure(const ServerOptions& options) {
+  ServerOptions& now = impl_->options;
+  now.inline_hold = options.inline_hold;
+  now.inline_max_tokens = options.inline_max_tokens;
+  now.inline_max_read = options.inline_max_read;
+  now.answer_max_tokens = options.answer_max_tokens;
+  now.thinking_budget = options.thinking_budget;
+  now.settings = options.settings;
+  if (!impl_->features) return;
+  impl_->features->session.shown.settings = changed_settings(now.settings, impl_->said_settings);
+}
+
+void Server::warn(const std::string& message) {
+  if (!impl_->features) return;
+  impl_->rpc.notify("window/showMessage", {{"type", message_type::warning}, {"message", message}});
 }
 
 std::optional<IndexStatistics> Server::index_statistics() const {

@@ -32,6 +32,11 @@ class Server {
   // called when it is done, every time.
   bool busy() const;
   void on_ready(std::function<void()> ready);
+  // The process's configuration has changed: what `options` says from now on, but for counts, guard
+  // and wording, which stay. What the editor said itself goes before it.
+  void configure(const ServerOptions& options);
+  // window/showMessage: a warning. Nothing before `initialize`.
+  void warn(const std::string& message);
   // Of the workspace's index; nothing before `initialize`, and where the client has no folders.
   std::optional<IndexStatistics> index_statistics() const;
   // Set once `exit` came: 0 after shutdown, else 1. The transport then closes.

@@ -23,6 +23,7 @@ class AnswerFiles {
   // writes `name`, a file of that name is left alone and another name is taken. Throws Error with
   // the reason and leaves what was there.
   std::filesystem::path write(std::string_view name, std::string_view text);
+  void keep_for(std::chrono::milliseconds kept) { kept_ = kept; }
   // The day on which a file written now expires, "2026-12-06"; empty: never.
   std::string kept_until() const;
   // How many files it removed. What cannot be removed is left; throws nothing.

@@ -25,9 +25,10 @@ struct DirectoryWatch::Impl : std::enable_shared_from_this<Impl> {
   Impl(AsioHost& to, std::function<void()> task)
       : host(to), changed(std::move(task)), stream(to.io()) {}
 
-  void begin(const std::filesystem::path& directory) {
+  void begin(const std::filesystem::path& directory, std::uint32_t events_wanted) {
     Fd fd(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
-    if (!fd || ::inotify_add_watch(fd.get(), directory.c_str(), names) < 0) return look_again();
+    if (!fd || ::inotify_add_watch(fd.get(), directory.c_str(), events_wanted) < 0)
+      return look_again();
     stream.assign(fd.release());
     wait();
   }
@@ -58,9 +59,9 @@ struct DirectoryWatch::Impl : std::enable_shared_from_this<Impl> {
 };
 
 DirectoryWatch::DirectoryWatch(AsioHost& host, const std::filesystem::path& directory,
-                               std::function<void()> changed)
+                               std::function<void()> changed, bool contents)
     : impl_(std::make_shared<Impl>(host, std::move(changed))) {
-  impl_->begin(directory);
+  impl_->begin(directory, contents ? names | IN_CLOSE_WRITE : names);
 }
 
 DirectoryWatch::~DirectoryWatch() {

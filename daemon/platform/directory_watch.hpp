@@ -1,4 +1,4 @@
-// Tells when names in a directory come or go, without waking up in between.
+// Tells when names in a directory come or go, or files are written, without waking up in between.
 #pragma once
 
 #include <filesystem>
@@ -13,8 +13,10 @@ namespace hearth::daemon {
 // too, and maybe without a reason. Where the system grants no watch it is run every 10 s instead.
 class DirectoryWatch {
  public:
+  // `contents`: also when a file in it was written and closed. `changed` must not destroy the
+  // watch.
   DirectoryWatch(AsioHost& host, const std::filesystem::path& directory,
-                 std::function<void()> changed);
+                 std::function<void()> changed, bool contents = false);
   ~DirectoryWatch();
   DirectoryWatch(const DirectoryWatch&) = delete;
   DirectoryWatch& operator=(const DirectoryWatch&) = delete;

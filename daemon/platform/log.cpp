@@ -71,6 +71,10 @@ Log::Log(const std::filesystem::path& file, const std::string& level, bool to_st
 
 Log::~Log() = default;
 
+void Log::set_level(const std::string& level) {
+  impl_->logger.set_level(spdlog::level::from_str(level));
+}
+
 const std::string& Log::refused() const {
   return impl_->refused;
 }

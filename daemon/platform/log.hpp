@@ -22,6 +22,8 @@ class Log {
   // Why there is no file although one was asked for; empty where there is one.
   const std::string& refused() const;
 
+  void set_level(const std::string& level);  // as above
+
   // Lost where there is no memory or room for it.
   void write(lsp::LogLevel level, std::string_view message) noexcept;
   void info(std::string_view message) noexcept { write(lsp::LogLevel::info, message); }

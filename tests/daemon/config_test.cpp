@@ -200,11 +200,11 @@ TEST_CASE("a mistake is told with its file, line and key") {
     CHECK(complaint(std::string("[model]\npath = ") + path + "\n") ==
           "config.toml:2: model.path must be a path that begins with / or ~/");
   }
-  for (const char* time : {"10", "\"ten\"", "\"10 s\"", "\"10d\"", "\"\"", "\"5\"", "\"h\""}) {
+  for (const char* time : {"10", "\"ten\"", "\"10 s\"", "\"10w\"", "\"\"", "\"5\"", "\"h\""}) {
     CAPTURE(time);
     CHECK(complaint(std::string("[inline]\nhold = ") + time + "\n") ==
-          "config.toml:2: inline.hold must be a time such as \"500ms\", \"10s\", \"5m\" or "
-          "\"12h\"");
+          "config.toml:2: inline.hold must be a time such as \"500ms\", \"10s\", \"5m\", "
+          "\"12h\" or \"14d\"");
   }
   for (const char* time : {"87601h", "2562048h", "99999999999999999999h", "999999999999999ms"}) {
     CAPTURE(time);
