@@ -117,6 +117,7 @@ struct GenerationProgress {
   double prompt_done = 0;          // tokens of the prompt behind us, cached ones too
   std::int64_t thought_tokens = 0;
   std::int64_t answer_tokens = 0;  // without the thought
+  std::int64_t ahead = 0;          // requests that are served before this one goes on
   // Until the first token is written, with all that is before it; empty: unknown, or it is written.
   std::optional<std::chrono::milliseconds> first_token;
   std::optional<std::chrono::milliseconds> eta;  // until done at the measured speed; empty: unknown
