@@ -186,8 +186,8 @@ std::string job_line(const json& job) {
   if (thought > 0) text += ", " + show_count(thought, "token") + " thought";
   text += ", " + show_count(job["answerTokens"].get<std::int64_t>(), "token") + " written";
   const auto& message = job["message"].get_ref<const std::string&>();
-  if (job.contains("etaMs") && !job.contains("ended")) {
-    text += ", about " + show_time(std::chrono::milliseconds(job["etaMs"].get<long>())) + " left";
+  if (job.contains("timeLeft")) {
+    text += ", " + job["timeLeft"].get<std::string>();
   } else if (message.starts_with("done, but ")) {
     text += message.substr(std::string_view("done").size());
   } else if (job["state"] == "waiting") {
@@ -287,7 +287,14 @@ json to_json(const lsp::Job& job) {
                 {"thoughtTokens", job.progress.thought_tokens},
                 {"answerTokens", job.progress.answer_tokens},
                 {"message", lsp::message_of(job)}};
-  if (job.progress.eta) value["etaMs"] = job.progress.eta->count();
+  const lsp::GenerationProgress& progress = job.progress;
+  if (progress.eta) value["etaMs"] = progress.eta->count();
+  if (lsp::runs(job.state)) {
+    if (progress.ahead > 0) value["ahead"] = progress.ahead;
+    if (progress.first_token) value["firstTokenMs"] = progress.first_token->count();
+    if (progress.end) value["endMs"] = {progress.end->from.count(), progress.end->to.count()};
+    if (auto left = lsp::time_left(job); !left.empty()) value["timeLeft"] = std::move(left);
+  }
   if (!job.error.empty()) value["error"] = job.error;
   if (lsp::ended(job.state)) value["ended"] = true;
   if (!job.origin.workspace.empty()) value["workspace"] = job.origin.workspace;

@@ -43,7 +43,10 @@ void EventCoalescer::wake() {
   }
   const bool posted =
       insist([this] { host_.post([self = shared_from_this()] { self->deliver(); }); });
-  if (!posted) throw std::bad_alloc();
+  if (posted) return;
+  const engine::Lock lock(mutex_);
+  on_its_way_ = false;  // what comes next is posted again
+  throw std::bad_alloc();
 }
 
 void EventCoalescer::deliver() {

@@ -15,6 +15,37 @@ std::chrono::milliseconds whole(std::chrono::duration<double> time) {
   return std::chrono::round<std::chrono::milliseconds>(time);
 }
 
+std::chrono::milliseconds milliseconds(double seconds) {
+  return whole(std::chrono::duration<double>(seconds));
+}
+
+std::vector<std::pair<std::size_t, std::uint64_t>> hashed_beginnings(
+    const engine::TokenPrompt& prompt) {
+  std::vector<std::pair<std::size_t, std::uint64_t>> beginnings;
+  std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
+  std::size_t at = 0;
+  for (const std::size_t boundary : prompt.boundaries) {
+    for (; at < std::min(boundary, prompt.tokens.size()); ++at) {
+      hash = (hash ^ static_cast<std::uint64_t>(prompt.tokens[at])) * 0x100000001b3;
+    }
+    beginnings.emplace_back(at, hash);
+  }
+  return beginnings;
+}
+
+// Whether what is waited for is near enough to what was told not to be told again.
+bool same_to_people(const lsp::GenerationProgress& told, const lsp::GenerationProgress& now) {
+  if (told.phase != now.phase || told.ahead != now.ahead ||
+      told.eta.has_value() != now.eta.has_value())
+    return false;
+  const auto near = [](const std::optional<std::chrono::milliseconds>& a,
+                       const std::optional<std::chrono::milliseconds>& b) {
+    if (!a || !b) return a.has_value() == b.has_value();
+    return std::chrono::abs(*a - *b) < std::max(std::chrono::milliseconds(1000), *b / 20);
+  };
+  return near(told.first_token, now.first_token) && near(told.eta, now.eta);
+}
+
 lsp::FinishReason finish_reason(engine::StopReason reason) {
   switch (reason) {
     case engine::StopReason::max_tokens:
@@ -57,6 +88,7 @@ Task::Step GenerationTask::step(const std::atomic<bool>& interrupt) {
   if (!generation_) begin();
   auto& session = lease_->session();
   const double prompt_before = generation_->prompt_done();
+  const std::int64_t position_before = session.position();
   const std::size_t written_before = generation_->answer().size();
   const std::uint64_t computed_before = session.tokens_computed();
   const engine::DecodeCounts counts_before = generation_->counts();
@@ -84,14 +116,17 @@ Task::Step GenerationTask::step(const std::atomic<bool>& interrupt) {
     decoded.accepted += counts.accepted - counts_before.accepted;
     // A step that was interrupted, or that only goes back to what is known, says nothing of the
     // speed.
-    auto& speeds = shared_->speeds;
-    const double read = generation_->prompt_done() - prompt_before;
+    Estimates& estimates = shared_->estimates;
     if (progress == engine::Progress::interrupted) return Step::interrupted;
-    if (decoding) speeds.decode.add(static_cast<double>(kept), time);
-    if (synced && !decoding && read > 0) {
-      speeds.prefill.add(read, time);
-      if (prompt_.kind == lsp::Prompt::Kind::fill_in_the_middle) {
-        speeds.completion_prefill.add(read, time);
+    if (decoding) estimates.wrote(static_cast<double>(kept), time.count());
+    if (synced && !decoding) {
+      const double read = generation_->prompt_done();
+      passes_.add(estimates,
+                  {position_before, session.position(), prompt_before, read, time.count()});
+      if (read > prompt_before) estimates.read(read - prompt_before, time.count(), !chat());
+      if (generation_->decoding()) {
+        passes_.end(estimates);
+        speed_before_ = estimates.decode_speed();
       }
     }
   }
@@ -105,42 +140,113 @@ Task::Step GenerationTask::step(const std::atomic<bool>& interrupt) {
 }
 
 void GenerationTask::begin() {
-  auto request = make_request(shared_->runtime->engine(), prompt_, options_);
-  lease_.emplace(shared_->sessions->acquire(request.prompt.tokens));
-  generation_.emplace(lease_->session(), std::move(request));
+  make_request();
+  if (foretold_) {
+    const auto [seconds, at] = *foretold_;
+    const std::chrono::duration<double> waited = Clock::now() - at;
+    const engine::Lock lock(shared_->mutex);
+    shared_->estimates.waited(options_.priority, seconds, waited.count());
+  }
+  lease_.emplace(shared_->sessions->acquire(request_->prompt.tokens));
+  generation_.emplace(lease_->session(), std::move(*request_));
+  request_.reset();
   computing_ = true;
   const engine::Lock lock(shared_->mutex);
   shared_->status.prompt_tokens += generation_->prompt_tokens();
 }
 
-void GenerationTask::report() {
+void GenerationTask::make_request() {
+  if (request_) return;
+  request_ = daemon::make_request(shared_->runtime->engine(), prompt_, options_);
+  beginnings_ = hashed_beginnings(request_->prompt);
+}
+
+void GenerationTask::prepare() {
+  make_request();
+  cached_ = shared_->sessions->common(request_->prompt.tokens);
+  expected_ = cached_;
+}
+
+// What others read that are served before will be known. Its own prompt will be for those behind.
+void GenerationTask::expect_cached() {
+  expected_ = cached_;
+  for (const auto& [tokens, hash] : beginnings_) {
+    if (shared_->coming.contains(hash)) expected_ = std::max(expected_, tokens);
+  }
+  for (const auto& [tokens, hash] : beginnings_) shared_->coming.insert(hash);
+}
+
+// Of a request that is prepared or has begun.
+Work GenerationTask::work_left() const {
+  const bool may_think =
+      chat() && options_.thinking && shared_->runtime->engine().profile().thinking;
+  Work work;
+  work.writing = {
+      options_.action, chat(), {may_think ? options_.thinking_budget : 0, options_.max_tokens}, {}};
+  if (!generation_) {
+    work.read = static_cast<double>(expected_);
+    work.unread = static_cast<double>(request_->prompt.tokens.size()) - work.read;
+    return work;
+  }
+  work.read = generation_->synced() ? generation_->prompt_done() : static_cast<double>(expected_);
+  work.unread = static_cast<double>(generation_->prompt_tokens()) - work.read;
+  if (!generation_->decoding()) return work;
+  work.writing.written = {static_cast<std::int64_t>(generation_->thought_tokens()),
+                          static_cast<std::int64_t>(generation_->answer_tokens())};
+  if (!generation_->thinking()) work.writing.max.thought = 0;
+  return work;
+}
+
+lsp::GenerationProgress GenerationTask::progress(const Wait& wait) const {
   lsp::GenerationProgress progress;
   using Phase = lsp::GenerationProgress::Phase;
-  const bool thinks = generation_->thinking();
-  progress.phase = !generation_->decoding() ? Phase::prefilling
-                   : thinks                 ? Phase::thinking
-                                            : Phase::generating;
-  progress.prompt_tokens = static_cast<std::int64_t>(generation_->prompt_tokens());
-  progress.cached_tokens = static_cast<std::int64_t>(generation_->cached_tokens());
-  progress.prompt_done = generation_->prompt_done();
-  progress.thought_tokens = static_cast<std::int64_t>(generation_->thought_tokens());
-  progress.answer_tokens = static_cast<std::int64_t>(generation_->answer_tokens());
-  {
-    const engine::Lock lock(shared_->mutex);
-    auto& speeds = shared_->speeds;
-    const auto& typical = speeds.length(prompt_.kind == lsp::Prompt::Kind::chat);
-    const auto thought_left =
-        speeds.thought.expect(options_.thinking_budget) - progress.thought_tokens;
-    const auto left = typical.expect(options_.max_tokens) - progress.answer_tokens +
-                      (thinks ? std::max<std::int64_t>(thought_left, 1) : 0);
-    const double unread = static_cast<double>(progress.prompt_tokens) - progress.prompt_done;
-    auto reading = speeds.prefill.time_for(unread);
-    if (unread <= 0) reading = std::chrono::milliseconds(0);
-    const auto writing =
-        speeds.decode.time_for(static_cast<double>(std::max<std::int64_t>(left, 1)));
-    if (reading && writing) progress.eta = *reading + *writing;
+  progress.phase = !generation_               ? Phase::queued
+                   : !generation_->decoding() ? Phase::prefilling
+                   : generation_->thinking()  ? Phase::thinking
+                                              : Phase::generating;
+  progress.ahead = static_cast<std::int64_t>(wait.ahead);
+  if (generation_) {
+    progress.prompt_tokens = static_cast<std::int64_t>(generation_->prompt_tokens());
+    progress.cached_tokens = static_cast<std::int64_t>(generation_->cached_tokens());
+    progress.prompt_done = generation_->prompt_done();
+    progress.thought_tokens = static_cast<std::int64_t>(generation_->thought_tokens());
+    progress.answer_tokens = static_cast<std::int64_t>(generation_->answer_tokens());
+  } else if (request_) {
+    progress.prompt_tokens = static_cast<std::int64_t>(request_->prompt.tokens.size());
   }
-  events_out_->progress(progress);
+  if (!wait.time || (!generation_ && !request_)) return progress;
+  const Work work = work_left();
+  const engine::Lock lock(shared_->mutex);
+  const auto first = shared_->estimates.first_token(work);
+  const auto end = shared_->estimates.end(work);
+  const bool written = generation_ && generation_->decoding();
+  const Forecast others = shared_->estimates.wait(options_.priority, *wait.time);
+  if (first && !written) progress.first_token = milliseconds(others.mean + first->mean);
+  if (!end) return progress;
+  const Forecast all = others + *end;
+  progress.eta = milliseconds(all.mean);
+  progress.end = lsp::TimeRange{milliseconds(all.from()), milliseconds(all.to())};
+  return progress;
+}
+
+void GenerationTask::report() {
+  events_out_->progress(progress({}));
+}
+
+std::optional<Forecast> GenerationTask::waits(const Wait& wait) {
+  if (wait.ahead == 0) shared_->coming.clear();
+  expect_cached();
+  if (wait.ahead > 0) {
+    const lsp::GenerationProgress now = progress(wait);
+    if (!same_to_people(told_, now)) {
+      told_ = now;
+      events_out_->progress(now);
+    }
+    if (!generation_ && !foretold_ && now.first_token) foretold_ = {wait.time->mean, Clock::now()};
+  }
+  if (!generation_ && !request_) return std::nullopt;
+  const engine::Lock lock(shared_->mutex);
+  return shared_->estimates.end(work_left());
 }
 
 void GenerationTask::finish() {
@@ -157,11 +263,12 @@ void GenerationTask::finish() {
   answer.answer_time = whole(answer_time_);
   {
     const engine::Lock lock(shared_->mutex);
-    auto& speeds = shared_->speeds;
-    auto& typical = prompt_.kind == lsp::Prompt::Kind::chat ? speeds.answer : speeds.completion;
-    if (answer.finish == lsp::FinishReason::stop) typical.add(answer.answer_tokens);
+    shared_->estimates.answered({options_.action,
+                                 chat(),
+                                 {answer.thought_tokens, answer.answer_tokens},
+                                 answer_time_.count(),
+                                 options_.written.empty() ? speed_before_ : std::nullopt});
     count_done(shared_->status);
-    if (answer.thought_tokens > 0 && !answer.thought_cut) speeds.thought.add(answer.thought_tokens);
     shared_->status.sessions = shared_->sessions->size();
     shared_->status.session_bytes = shared_->sessions->bytes();
   }
@@ -181,9 +288,25 @@ PrefillTask::PrefillTask(std::shared_ptr<LocalModel::Shared> shared, lsp::Prompt
                          std::function<void(lsp::Result<lsp::Estimate>)> done)
     : shared_(std::move(shared)), prompt_(std::move(prompt)), done_(std::move(done)) {}
 
+void PrefillTask::prepare() {
+  if (tokens_.tokens.empty()) tokens_ = render(shared_->runtime->engine(), prompt_);
+  known_ = shared_->sessions->common(tokens_.tokens);
+}
+
+std::optional<Forecast> PrefillTask::waits(const Wait& wait) {
+  if (wait.ahead == 0) shared_->coming.clear();
+  if (tokens_.tokens.empty()) return std::nullopt;
+  Work work;
+  work.answers = false;
+  work.read = cached_ ? lease_->session().prefill_done() : static_cast<double>(known_);
+  work.unread = static_cast<double>(tokens_.tokens.size()) - work.read;
+  const engine::Lock lock(shared_->mutex);
+  return shared_->estimates.first_token(work);
+}
+
 Task::Step PrefillTask::step(const std::atomic<bool>& interrupt) {
   if (!lease_) {
-    tokens_ = render(shared_->runtime->engine(), prompt_);
+    if (tokens_.tokens.empty()) tokens_ = render(shared_->runtime->engine(), prompt_);
     computing_ = true;
     lease_.emplace(shared_->sessions->acquire(tokens_.tokens));
   }
@@ -193,6 +316,7 @@ Task::Step PrefillTask::step(const std::atomic<bool>& interrupt) {
     return cached_ ? Step::more : Step::interrupted;
   }
   const double before = session.prefill_done();
+  const std::int64_t position_before = session.position();
   const std::uint64_t computed_before = session.tokens_computed();
   const auto started = Clock::now();
 
@@ -203,9 +327,13 @@ Task::Step PrefillTask::step(const std::atomic<bool>& interrupt) {
     const engine::Lock lock(shared_->mutex);
     ++shared_->status.steps;
     shared_->status.tokens_computed += session.tokens_computed() - computed_before;
-    const double done = session.prefill_done() - before;
-    if (progress != engine::Progress::interrupted && done > 0)
-      shared_->speeds.prefill.add(done, time);
+    if (progress != engine::Progress::interrupted) {
+      Estimates& estimates = shared_->estimates;
+      const double done = session.prefill_done();
+      passes_.add(estimates, {position_before, session.position(), before, done, time.count()});
+      if (done > before) estimates.read(done - before, time.count(), false);
+      if (progress == engine::Progress::done) passes_.end(estimates);
+    }
   }
   if (progress == engine::Progress::interrupted) return Step::interrupted;
   if (progress == engine::Progress::more) return Step::more;

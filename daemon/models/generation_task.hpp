@@ -1,9 +1,16 @@
 // What the computing thread advances for LocalModel: answers and prompts read ahead.
 #pragma once
 
+#include <chrono>
+#include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
+#include <unordered_set>
+#include <utility>
+#include <vector>
 
+#include "daemon/models/estimate.hpp"
 #include "daemon/models/event_coalescer.hpp"
 #include "daemon/models/local.hpp"
 #include "daemon/models/session_pool.hpp"
@@ -16,9 +23,12 @@ struct LocalModel::Shared {
   // Set by the computing thread before the first task, used by it alone.
   std::shared_ptr<engine::Runtime> runtime;
   std::optional<SessionPool> sessions;
+  // While waits are told, one after another: hashes of how the prompts begin that will be read
+  // before. The computing thread's, too.
+  std::unordered_set<std::uint64_t> coming;
 
   engine::Mutex mutex;
-  Speeds speeds HEARTH_GUARDED_BY(mutex);
+  Estimates estimates HEARTH_GUARDED_BY(mutex);
   ModelStatus status HEARTH_GUARDED_BY(mutex);
 };
 
@@ -30,16 +40,33 @@ class GenerationTask : public Task {
   Step step(const std::atomic<bool>& interrupt) override;
   void abandon(const lsp::ModelError& error) override;
   void waiting(const lsp::GenerationProgress& progress) override;
+  void prepare() override;
+  std::optional<Forecast> waits(const Wait& wait) override;
 
  private:
   void begin();
+  void make_request();
+  void expect_cached();
   void report();
   void finish();
+  bool chat() const { return prompt_.kind == lsp::Prompt::Kind::chat; }
+  Work work_left() const;
+  lsp::GenerationProgress progress(const Wait& wait) const;
 
   std::shared_ptr<LocalModel::Shared> shared_;
   lsp::Prompt prompt_;
   lsp::GenerateOptions options_;
   std::shared_ptr<EventCoalescer> events_out_;
+  std::optional<engine::GenerationRequest> request_;  // once it is prepared, until it begins
+  // Tokens up to each of the prompt's boundaries, and their hash.
+  std::vector<std::pair<std::size_t, std::uint64_t>> beginnings_;
+  std::size_t cached_ = 0;        // of its prompt, when it was looked at last
+  std::size_t expected_ = 0;      // the same when it begins
+  lsp::GenerationProgress told_;  // while it waits
+  // The first wait that was foretold, in seconds, and when.
+  std::optional<std::pair<double, std::chrono::steady_clock::time_point>> foretold_;
+  PassTimer passes_;
+  std::optional<double> speed_before_;  // of writing, when its first token was written
   std::optional<SessionPool::Lease> lease_;
   bool computing_ = false;  // the prompt was accepted
   std::optional<engine::Generation> generation_;
@@ -56,12 +83,16 @@ class PrefillTask : public Task {
 
   Step step(const std::atomic<bool>& interrupt) override;
   void abandon(const lsp::ModelError& error) override;
+  void prepare() override;
+  std::optional<Forecast> waits(const Wait& wait) override;
 
  private:
   std::shared_ptr<LocalModel::Shared> shared_;
   lsp::Prompt prompt_;
   std::function<void(lsp::Result<lsp::Estimate>)> done_;
   engine::TokenPrompt tokens_;
+  std::size_t known_ = 0;  // of them, when they were looked at last
+  PassTimer passes_;
   bool computing_ = false;  // the prompt was accepted
   std::optional<SessionPool::Lease> lease_;
   std::optional<std::size_t> cached_;  // once the session is synced

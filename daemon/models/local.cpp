@@ -8,6 +8,7 @@
 #include <new>
 #include <utility>
 
+#include "daemon/models/estimate_file.hpp"
 #include "daemon/models/event_coalescer.hpp"
 #include "daemon/models/generation_task.hpp"
 #include "daemon/models/render.hpp"
@@ -21,6 +22,11 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t sessions_kept = 3;  // one for each priority
 constexpr std::chrono::milliseconds load_report_every{200};
+
+std::optional<std::chrono::milliseconds> milliseconds(const std::optional<Forecast>& time) {
+  if (!time) return std::nullopt;
+  return std::chrono::round<std::chrono::milliseconds>(std::chrono::duration<double>(time->mean));
+}
 
 // What is left, if the rest goes as what went.
 std::optional<std::chrono::milliseconds> load_eta(const engine::LoadProgress& progress,
@@ -48,6 +54,8 @@ lsp::Result<std::vector<std::int64_t>> count(const engine::Engine& engine,
 
 LocalModel::LocalModel(lsp::Host& host, engine::EngineOptions options)
     : host_(host), options_(std::move(options)), shared_(std::make_shared<Shared>()) {
+  if (!options_.experts.history.empty())
+    estimates_file_ = options_.experts.history / "estimates.json";
   options_.note = [this](const std::string& note) { host_.log(lsp::LogLevel::info, note); };
   shared_->status.directory = options_.model.string();
   thread_ = std::thread([this] { run(); });
@@ -65,7 +73,7 @@ void LocalModel::describe(lsp::Callback<lsp::ModelDescription> done) {
     lsp::ModelDescription description = daemon::describe(runtime_->engine());
     {
       const engine::Lock lock(shared_->mutex);
-      description.profile.completion_speed = shared_->speeds.completion_prefill.per_second();
+      description.profile.completion_speed = shared_->estimates.completion_speed();
     }
     done(description);
   });
@@ -97,27 +105,29 @@ void LocalModel::count_tokens(std::vector<std::string> texts,
 }
 
 void LocalModel::estimate(lsp::Prompt prompt, lsp::Callback<lsp::Estimate> done) {
-  when_loaded([this, prompt = std::move(prompt),
-               done = std::move(done)](const lsp::ModelError* error) {
-    if (error != nullptr) return done(*error);
-    scheduler_.between_steps([this, prompt, done] {
-      lsp::Result<lsp::Estimate> result;
-      try {
-        const auto tokens = render(shared_->runtime->engine(), prompt).tokens;
-        lsp::Estimate estimate;
-        estimate.prompt_tokens = static_cast<std::int64_t>(tokens.size());
-        estimate.uncached_tokens =
-            estimate.prompt_tokens - static_cast<std::int64_t>(shared_->sessions->common(tokens));
-        const engine::Lock lock(shared_->mutex);
-        estimate.first_token =
-            shared_->speeds.prefill.time_for(static_cast<double>(estimate.uncached_tokens));
-        result = estimate;
-      } catch (const std::exception& failed) {
-        result = lsp::ModelError{lsp::failure_text(failed)};
-      }
-      if (!insist([&] { host_.post([done, result] { done(result); }); })) throw std::bad_alloc();
-    });
-  });
+  when_loaded(
+      [this, prompt = std::move(prompt), done = std::move(done)](const lsp::ModelError* error) {
+        if (error != nullptr) return done(*error);
+        scheduler_.between_steps([this, prompt, done] {
+          lsp::Result<lsp::Estimate> result;
+          try {
+            const auto tokens = render(shared_->runtime->engine(), prompt).tokens;
+            lsp::Estimate estimate;
+            estimate.prompt_tokens = static_cast<std::int64_t>(tokens.size());
+            const auto cached = static_cast<std::int64_t>(shared_->sessions->common(tokens));
+            estimate.uncached_tokens = estimate.prompt_tokens - cached;
+            const Work work{.unread = static_cast<double>(estimate.uncached_tokens),
+                            .read = static_cast<double>(cached)};
+            const engine::Lock lock(shared_->mutex);
+            estimate.first_token = milliseconds(shared_->estimates.first_token(work));
+            result = estimate;
+          } catch (const std::exception& failed) {
+            result = lsp::ModelError{lsp::failure_text(failed)};
+          }
+          if (!insist([&] { host_.post([done, result] { done(result); }); }))
+            throw std::bad_alloc();
+        });
+      });
 }
 
 void LocalModel::inspect(lsp::Prompt prompt, lsp::Callback<std::vector<lsp::PromptPiece>> done) {
@@ -149,21 +159,21 @@ bool LocalModel::forget_prompts(std::function<void()> done) {
 std::optional<std::chrono::milliseconds> LocalModel::usual_time(
     lsp::Prompt::Kind kind, std::int64_t prompt_tokens, const lsp::GenerateOptions& options) const {
   const bool chat = kind == lsp::Prompt::Kind::chat;
+  const bool may_think =
+      chat && options.thinking && runtime_ && runtime_->engine().profile().thinking;
+  const Work work{
+      .unread = static_cast<double>(prompt_tokens),
+      .writing = {
+          options.action, chat, {may_think ? options.thinking_budget : 0, options.max_tokens}, {}}};
   const engine::Lock lock(shared_->mutex);
-  std::int64_t writes = shared_->speeds.length(chat).expect(options.max_tokens);
-  if (chat && options.thinking && runtime_ && runtime_->engine().profile().thinking)
-    writes += shared_->speeds.thought.expect(options.thinking_budget);
-  const auto reading = shared_->speeds.prefill.time_for(static_cast<double>(prompt_tokens));
-  const auto writing = shared_->speeds.decode.time_for(static_cast<double>(writes));
-  if (!reading || !writing) return std::nullopt;
-  return *reading + *writing;
+  return milliseconds(shared_->estimates.end(work));
 }
 
 lsp::GenerationId LocalModel::prefill(lsp::Prompt prompt, lsp::Callback<lsp::Estimate> done) {
   auto post_done = [this, done = std::move(done)](lsp::Result<lsp::Estimate> result) {
     if (!insist([&] { host_.post([done, result] { done(result); }); })) throw std::bad_alloc();
   };
-  return scheduler_.submit(lsp::Priority::background,
+  return scheduler_.submit(lsp::Priority::background, 0,
                            std::make_unique<PrefillTask>(shared_, std::move(prompt), post_done));
 }
 
@@ -176,8 +186,9 @@ lsp::GenerationId LocalModel::generate(lsp::Prompt prompt, lsp::GenerateOptions 
   }
   events_out->progress(not_begun());
   const auto priority = options.priority;
+  const auto client = options.client;
   return scheduler_.submit(
-      priority,
+      priority, client,
       std::make_unique<GenerationTask>(shared_, std::move(prompt), std::move(options), events_out));
 }
 
@@ -198,9 +209,9 @@ ModelStatus LocalModel::status() const {
     status.experts = runtime_->experts();
     status.prefixes = runtime_->prefix_statistics();
   }
-  status.prefill_speed = shared_->speeds.prefill.per_second();
-  status.completion_speed = shared_->speeds.completion_prefill.per_second();
-  status.decode_speed = shared_->speeds.decode.per_second();
+  status.prefill_speed = shared_->estimates.prefill_speed();
+  status.completion_speed = shared_->estimates.completion_speed();
+  status.decode_speed = shared_->estimates.decode_speed();
   return status;
 }
 
@@ -216,6 +227,7 @@ void LocalModel::run() {
   if (runtime) {
     shared_->runtime = runtime;
     shared_->sessions.emplace(runtime, sessions_kept);
+    remember();
     lsp::GenerationProgress queued;
     scheduler_.notify_queued(queued);
   } else {
@@ -225,7 +237,44 @@ void LocalModel::run() {
     ::kill(::getpid(), SIGTERM);  // nobody could be told that it is there
   }
   compute();
+  if (runtime) keep();
   shared_->sessions.reset();
+}
+
+Measured LocalModel::measured() const {
+  const engine::Engine& engine = shared_->runtime->engine();
+  return {engine.fingerprint(), engine.options().host().threads,
+          static_cast<double>(engine.chunk_rows())};
+}
+
+// What was learnt when this model ran last, so that the first request has an estimate, too.
+void LocalModel::remember() {
+  const Measured of = measured();
+  std::optional<Estimates> saved;
+  try {
+    if (!estimates_file_.empty()) saved = saved_estimates(estimates_file_, of);
+  } catch (const std::exception& failed) {
+    host_.log(
+        lsp::LogLevel::info,
+        estimates_file_.string() + " is damaged, and speeds are measured anew: " + failed.what());
+  }
+  const engine::Lock lock(shared_->mutex);
+  shared_->estimates = saved ? std::move(*saved) : Estimates(of.rows_of_pass);
+}
+
+void LocalModel::keep() {
+  if (estimates_file_.empty()) return;
+  try {
+    Estimates estimates;
+    {
+      const engine::Lock lock(shared_->mutex);
+      estimates = shared_->estimates;
+    }
+    save_estimates(estimates_file_, measured(), estimates);
+  } catch (const std::exception& failed) {
+    host_.log(lsp::LogLevel::info,
+              std::string("what was learnt of speeds is not kept: ") + failed.what());
+  }
 }
 
 // What a work throws is its own end. What comes out of here is memory that was out for too long to
@@ -233,7 +282,10 @@ void LocalModel::run() {
 void LocalModel::compute() noexcept {
   for (;;) {
     try {
-      while (scheduler_.wait()) scheduler_.advance();
+      while (scheduler_.wait()) {
+        tell_waits();
+        scheduler_.advance();
+      }
       return;
     } catch (const std::exception& failed) {
       host_.log(lsp::LogLevel::error, "the computing thread could not tell how a request ended:");
@@ -241,6 +293,26 @@ void LocalModel::compute() noexcept {
       ::kill(::getpid(), SIGTERM);
     }
   }
+}
+
+// When somebody came or went, and a few times a second. What is most urgent waits meanwhile, so
+// that many prompts are looked at a few at a time.
+void LocalModel::tell_waits() {
+  constexpr std::chrono::milliseconds every{250};
+  constexpr std::chrono::milliseconds looking{5};
+  if (scheduler_.size() < 2) return;
+  const auto now = Clock::now();
+  const std::uint64_t changes = scheduler_.changes();
+  if (changes == told_changes_ && now - told_ < every) return;
+  try {
+    while (scheduler_.prepare_next() && Clock::now() - now < looking) {
+    }
+    scheduler_.tell_waits();
+  } catch (const std::bad_alloc&) {
+    // Nobody waits for this: another time.
+  }
+  told_ = now;
+  told_changes_ = changes;
 }
 
 std::shared_ptr<engine::Runtime> LocalModel::load() {

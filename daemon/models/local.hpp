@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -13,7 +14,7 @@
 #include <thread>
 #include <vector>
 
-#include "daemon/models/rate.hpp"
+#include "daemon/models/estimate_file.hpp"
 #include "daemon/models/scheduler.hpp"
 #include "engine/engine.hpp"
 #include "lsp/support/host.hpp"
@@ -98,6 +99,10 @@ class LocalModel : public lsp::Model {
 
   void run();  // the computing thread
   void compute() noexcept;
+  void tell_waits();
+  Measured measured() const;
+  void remember();
+  void keep();
   std::shared_ptr<engine::Runtime> load();
   void loaded(std::shared_ptr<const engine::Runtime> runtime, std::string error);
   void when_loaded(Loaded task);
@@ -105,6 +110,7 @@ class LocalModel : public lsp::Model {
 
   lsp::Host& host_;
   engine::EngineOptions options_;
+  std::filesystem::path estimates_file_;  // beside the engine's own state; empty: there is none
   Scheduler scheduler_;
   std::shared_ptr<Shared> shared_;
   const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
@@ -113,6 +119,10 @@ class LocalModel : public lsp::Model {
   std::shared_ptr<const engine::Runtime> runtime_;  // to look at; see Shared
   std::string load_error_;
   std::vector<Loaded> when_loaded_;
+
+  // On the computing thread: when those who wait were told last, and of which changes.
+  std::chrono::steady_clock::time_point told_;
+  std::uint64_t told_changes_ = 0;
 
   std::atomic<bool> stop_{false};
   std::thread thread_;

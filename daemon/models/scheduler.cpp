@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <tuple>
 #include <utility>
 
 #include "lsp/support/failure.hpp"
@@ -14,18 +15,17 @@ const lsp::ModelError cancelled_error{"cancelled", lsp::ModelError::Kind::cancel
 
 }  // namespace
 
-Scheduler::Id Scheduler::submit(lsp::Priority priority, std::unique_ptr<Task> task) {
+Scheduler::Id Scheduler::submit(lsp::Priority priority, std::uint64_t client,
+                                std::unique_ptr<Task> task) {
   engine::Lock lock(mutex_);
   const Id id = ++last_;
-  if (closed_ || entries_.size() >= max_waiting) {
-    const auto reason =
-        closed_ ? *closed_
-                : lsp::ModelError{"too many requests are waiting: try again when some are done"};
+  if (const auto reason = refusal(client)) {
     lock.unlock();
-    task->abandon(reason);
+    task->abandon(*reason);
     return id;
   }
-  entries_.push_back(std::make_unique<Entry>(Entry{id, priority, std::move(task)}));
+  entries_.push_back(std::make_unique<Entry>(Entry{id, priority, client, std::move(task)}));
+  ++changes_;
   if (running_ != nullptr && priority < running_->priority) interrupt_ = true;
   changed_.notify_one();
   return id;
@@ -37,8 +37,9 @@ void Scheduler::cancel(Id id) {
                                   [id](const auto& entry) { return entry->id == id; });
   if (found == entries_.end()) return;
   Entry& entry = **found;
-  if (entry.begun) {
+  if (entry.begun || entry.held) {
     entry.cancelled = true;
+    ++changes_;
     if (running_ == &entry) interrupt_ = true;
     changed_.notify_one();
     return;
@@ -68,9 +69,10 @@ void Scheduler::close(const lsp::ModelError& reason) {
     const engine::Lock lock(mutex_);
     closed_ = std::make_unique<lsp::ModelError>(reason);
     interrupt_ = true;
+    ++changes_;
     calls_.clear();
     for (auto& entry : entries_) {
-      if (!entry->begun) unbegun.push_back(std::move(entry->task));
+      if (!entry->begun && !entry->held) unbegun.push_back(std::move(entry->task));
     }
     std::erase_if(entries_, [](const auto& entry) { return !entry->task; });
     changed_.notify_one();
@@ -100,9 +102,9 @@ void Scheduler::advance() {
   engine::Lock lock(mutex_);
   run_calls();
   drop_cancelled();
-  Entry* entry = most_urgent();
+  Entry* entry = next_of(all(), turns_);
   if (entry == nullptr) return;
-  entry->begun = true;
+  if (!entry->begun) begin(*entry);
   running_ = entry;
   interrupt_ = closed_ != nullptr;
   lock.unlock();
@@ -123,11 +125,109 @@ void Scheduler::advance() {
   if (!failure.empty()) task->abandon({failure});
 }
 
-Scheduler::Entry* Scheduler::most_urgent() {
-  const auto found =
-      std::min_element(entries_.begin(), entries_.end(),
-                       [](const auto& a, const auto& b) { return a->priority < b->priority; });
-  return found == entries_.end() ? nullptr : found->get();
+bool Scheduler::prepare_next() {
+  engine::Lock lock(mutex_);
+  Entry* next = nullptr;
+  std::size_t never = 0;
+  for (const auto& entry : entries_) {
+    if (entry->begun || entry->cancelled) continue;
+    if (entry->prepared == 0) ++never;
+    if (next == nullptr || entry->prepared < next->prepared) next = entry.get();
+  }
+  if (next == nullptr) return false;
+  if (next->prepared == 0) --never;
+  next->prepared = ++preparations_;
+  const std::uint64_t changes = changes_;
+  next->held = true;
+  {
+    const engine::Unlock unlocked(mutex_);
+    try {
+      next->task->prepare();
+    } catch (const std::exception&) {
+      // Its step will say it.
+    }
+  }
+  next->held = false;
+  return never > 0 && changes == changes_;
+}
+
+void Scheduler::tell_waits() {
+  engine::Lock lock(mutex_);
+  const Entries told = all();
+  AllTurns turns = turns_;
+  for (Entry* entry : told) entry->held = true;
+  {
+    const engine::Unlock unlocked(mutex_);
+    try {
+      tell(told, turns);
+    } catch (const std::exception&) {
+      // There is no memory: another time.
+    }
+  }
+  for (Entry* entry : told) entry->held = false;
+}
+
+void Scheduler::tell(Entries waiting, AllTurns& turns) {
+  Wait wait;
+  while (Entry* next = next_of(waiting, turns)) {
+    std::erase(waiting, next);
+    if (!next->begun) turns[static_cast<std::size_t>(next->priority)].take(next->client);
+    const auto left = next->task->waits(wait);
+    wait.time = wait.time && left ? std::optional(*wait.time + *left) : std::nullopt;
+    ++wait.ahead;
+  }
+}
+
+std::uint64_t Scheduler::changes() const {
+  const engine::Lock lock(mutex_);
+  return changes_;
+}
+
+std::uint64_t Scheduler::Turns::of(std::uint64_t client) const {
+  const auto found = later_.find(client);
+  return found == later_.end() ? now_ : std::max(now_, found->second);
+}
+
+void Scheduler::Turns::take(std::uint64_t client) {
+  now_ = std::max(now_, of(client));
+  later_[client] = now_ + 1;
+  std::erase_if(later_, [this](const auto& each) { return each.second <= now_; });
+}
+
+// `entries` are in the order of their submission.
+Scheduler::Entry* Scheduler::next_of(const Entries& entries, const AllTurns& turns) {
+  const auto rank = [&](const Entry* entry) {
+    const Turns& own = turns[static_cast<std::size_t>(entry->priority)];
+    return std::tuple(entry->priority, !entry->begun, entry->begun ? 0 : own.of(entry->client));
+  };
+  const auto next = std::ranges::min_element(entries, {}, rank);
+  return next == entries.end() ? nullptr : *next;
+}
+
+Scheduler::Entries Scheduler::all() const {
+  Entries all;
+  for (const auto& entry : entries_) {
+    if (!entry->cancelled) all.push_back(entry.get());
+  }
+  return all;
+}
+
+std::optional<lsp::ModelError> Scheduler::refusal(std::uint64_t client) const {
+  if (closed_) return *closed_;
+  if (entries_.size() >= max_waiting)
+    return lsp::ModelError{"too many requests are waiting: try again when some are done"};
+  const auto same = [client](const auto& entry) { return entry->client == client; };
+  if (client == 0 ||
+      std::ranges::count_if(entries_, same) < static_cast<std::ptrdiff_t>(max_waiting_of_client))
+    return std::nullopt;
+  return lsp::ModelError{
+      "too many requests of this editor are waiting: try again when some are done"};
+}
+
+void Scheduler::begin(Entry& entry) {
+  entry.begun = true;
+  ++changes_;
+  turns_[static_cast<std::size_t>(entry.priority)].take(entry.client);
 }
 
 std::unique_ptr<Task> Scheduler::take(const Entry* entry) {
@@ -135,7 +235,18 @@ std::unique_ptr<Task> Scheduler::take(const Entry* entry) {
                                   [entry](const auto& each) { return each.get() == entry; });
   auto task = std::move((*found)->task);
   entries_.erase(found);
+  gone();
   return task;
+}
+
+// Turns are remembered as long as somebody waits for one.
+void Scheduler::gone() {
+  ++changes_;
+  std::array<bool, 3> wanted{};
+  for (const auto& entry : entries_) wanted[static_cast<std::size_t>(entry->priority)] = true;
+  for (std::size_t i = 0; i < turns_.size(); ++i) {
+    if (!wanted[i]) turns_[i] = {};
+  }
 }
 
 void Scheduler::run_calls() {
@@ -149,7 +260,9 @@ void Scheduler::drop_cancelled() {
   for (auto& entry : entries_) {
     if (entry->cancelled) dropped.push_back(std::move(entry->task));
   }
+  if (dropped.empty()) return;
   std::erase_if(entries_, [](const auto& entry) { return !entry->task; });
+  gone();
   const engine::Unlock unlocked(mutex_);
   for (const auto& task : dropped) task->abandon(cancelled_error);
 }

@@ -58,7 +58,7 @@ Standing BatchView::standing() const {
   now.message = fmt::format("{} of {} files", over, batch_.size);
   if (!now.goes_on && paused) now.message += ", paused";
   now.goes_on = now.goes_on || paused;
-  if (now.goes_on && eta) now.message += time_left(*eta);
+  if (now.goes_on && eta) now.message += ", " + about(*eta) + " left";
   now.percentage = batch_.size > 0 ? 100 * over / batch_.size : 0;
   return now;
 }

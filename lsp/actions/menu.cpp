@@ -80,6 +80,7 @@ GenerateOptions options_for(const Session& session, const Action& action, ByteRa
   options.thinking = action.thinks;
   options.thinking_budget = session.options.thinking_budget;
   options.sampling = action.sampling;
+  options.client = session.number();
   if (action.answers == Answers::code) {
     // The same code again and some more.
     const auto bytes = static_cast<double>(code.end.value - code.begin.value);

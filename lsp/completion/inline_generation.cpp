@@ -38,6 +38,7 @@ GenerateOptions InlineCompletions::options_at(const Place& place) const {
   const Text& document = *place.snapshot->text;
   GenerateOptions options;
   options.priority = Priority::inline_completion;
+  options.client = session_.number();
   options.max_tokens = session_.options.inline_max_tokens;
   const bool one_line = stays_on_line(document.view({document.begin(), place.cursor}),
                                       document.view({place.cursor, Byte{document.str().size()}}));

@@ -43,6 +43,9 @@ struct Session {
   std::vector<std::string> pinned = {};  // URIs of files that the model is always shown
   // Until then no completion comes unasked.
   std::chrono::steady_clock::time_point snoozed_until = {};
+
+  // Tells it apart from all others that there are now.
+  std::uint64_t number() const { return reinterpret_cast<std::uintptr_t>(this); }
 };
 
 // Where a job about a document (empty: about none) of this session is from.

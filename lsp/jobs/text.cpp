@@ -9,13 +9,29 @@
 namespace hearth::lsp {
 namespace {
 
+constexpr std::int64_t minutes_from = 120;  // seconds; below, seconds are told
+
+std::int64_t seconds_in(std::chrono::milliseconds time) {
+  return std::max<std::int64_t>(1, (time.count() + 500) / 1000);
+}
+
+}  // namespace
+
+std::string about(std::chrono::milliseconds time) {
+  const auto seconds = seconds_in(time);
+  if (seconds < minutes_from) return fmt::format("about {} s", seconds);
+  return fmt::format("about {} min", (seconds + 30) / 60);
+}
+
+namespace {
+
 std::string phase_message(const Job& job) {
   const GenerationProgress& progress = job.progress;
   switch (progress.phase) {
     case GenerationProgress::Phase::loading:
       return "loading the model";
     case GenerationProgress::Phase::queued:
-      return "queued";
+      return progress.ahead > 0 ? fmt::format("queued behind {}", progress.ahead) : "queued";
     case GenerationProgress::Phase::prefilling:
       return fmt::format("prefilling {} of {} tokens",
                          static_cast<std::int64_t>(progress.prompt_done), progress.prompt_tokens);
@@ -54,20 +70,37 @@ std::string paused_message(const Job& job) {
   return written > 0 ? fmt::format("paused after {}", tokens(written)) : "paused";
 }
 
+// "20 to 40 s"; where its ends are near each other, about what is between them.
+std::string between(const TimeRange& range) {
+  const auto from = seconds_in(range.from);
+  const auto to = seconds_in(range.to);
+  if (4 * to <= 5 * from || to - from < 3) return about((range.from + range.to) / 2);
+  if (to < minutes_from) {
+    const std::int64_t step = to < 20 ? 1 : 5;
+    if (from / step == 0) return fmt::format("up to {} s", (to + step - 1) / step * step);
+    return fmt::format("{} to {} s", from / step * step, (to + step - 1) / step * step);
+  }
+  if (from < 60) return fmt::format("up to {} min", (to + 59) / 60);
+  return fmt::format("{} to {} min", from / 60, (to + 59) / 60);
+}
+
 double share(double part, double whole) {
   return whole > 0 ? std::clamp(part / whole, 0.0, 1.0) : 0.0;
 }
 
 }  // namespace
 
-std::string time_left(std::chrono::milliseconds eta) {
-  const auto seconds = std::max<std::int64_t>(1, (eta.count() + 500) / 1000);
-  if (seconds < 120) return fmt::format(", about {} s left", seconds);
-  return fmt::format(", about {} min left", (seconds + 30) / 60);
+std::string loading_message(const LoadingProgress& progress) {
+  return "loading the model" + (progress.eta ? ", " + about(*progress.eta) + " left" : "");
 }
 
-std::string loading_message(const LoadingProgress& progress) {
-  return "loading the model" + (progress.eta ? time_left(*progress.eta) : "");
+std::string time_left(const Job& job) {
+  const GenerationProgress& progress = job.progress;
+  if (!runs(job.state)) return {};
+  if (progress.phase == GenerationProgress::Phase::queued && progress.first_token)
+    return "begins in " + about(*progress.first_token);
+  if (progress.end) return between(*progress.end) + " left";
+  return progress.eta ? about(*progress.eta) + " left" : "";
 }
 
 std::string ending_note(const Job& job) {
@@ -87,9 +120,8 @@ std::string message_of(const Job& job) {
   if (job.state == JobState::waiting) return "waiting for your review";
   if (ended(job.state)) return std::string(name(job.state));
   if (job.state == JobState::paused) return paused_message(job);
-  std::string message = phase_message(job);
-  if (job.progress.eta) message += time_left(*job.progress.eta);
-  return message;
+  const std::string left = time_left(job);
+  return phase_message(job) + (left.empty() ? "" : ", " + left);
 }
 
 std::int64_t percentage_of(const Job& job) {
@@ -132,6 +164,10 @@ extension::JobStateParams job_state_params(const Job& job, std::optional<Range> 
   state.message = message_of(job);
   state.percentage = percentage_of(job);
   if (job.progress.eta) state.eta_ms = job.progress.eta->count();
+  if (runs(job.state)) {
+    if (job.progress.first_token) state.first_token_ms = job.progress.first_token->count();
+    if (const auto& end = job.progress.end) state.end_ms = {end->from.count(), end->to.count()};
+  }
   state.prompt_tokens = job.progress.prompt_tokens;
   state.cached_tokens = job.progress.cached_tokens;
   state.thought_tokens = job.progress.thought_tokens;

@@ -11,10 +11,12 @@
 
 namespace hearth::lsp {
 
-// ", about 12 s left"
-std::string time_left(std::chrono::milliseconds eta);
-// "prefilling 120 of 340 tokens, about 12 s left"
+// "about 12 s"
+std::string about(std::chrono::milliseconds time);
+// "queued behind 2, begins in about 40 s", "prefilling 120 of 340 tokens, 10 to 25 s left"
 std::string message_of(const Job& job);
+// "begins in about 40 s", "10 to 25 s left"; empty: not known, or it has ended.
+std::string time_left(const Job& job);
 // "loading the model, about 12 s left"
 std::string loading_message(const LoadingProgress& progress);
 // What keeps an ended job's text from being the whole answer, as a sentence; empty: nothing.

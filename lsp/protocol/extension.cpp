@@ -66,7 +66,9 @@ void to_json(Json& json, const JobStateParams& value) {
           {"thoughtTokens", value.thought_tokens},
           {"answerTokens", value.answer_tokens}};
   put(json, "range", value.range);
+  put(json, "firstTokenMs", value.first_token_ms);
   put(json, "etaMs", value.eta_ms);
+  put(json, "endMs", value.end_ms);
   put(json, "promptMs", value.prompt_ms);
   put(json, "answerMs", value.answer_ms);
   if (value.edits) json["edits"] = true;
@@ -92,7 +94,9 @@ void from_json(const Json& json, JobStateParams& value) {
   value.state = job_state_member(json, "state");
   value.message = string_member(json, "message");
   value.percentage = integer_member(json, "percentage");
+  value.first_token_ms = maybe<std::int64_t>(json, "firstTokenMs");
   value.eta_ms = maybe<std::int64_t>(json, "etaMs");
+  value.end_ms = maybe<std::array<std::int64_t, 2>>(json, "endMs");
   value.prompt_tokens = integer_member(json, "promptTokens");
   value.cached_tokens = integer_member(json, "cachedTokens");
   value.thought_tokens = integer_member(json, "thoughtTokens");

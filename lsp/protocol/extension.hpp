@@ -97,9 +97,13 @@ inline constexpr std::array all_features{feature_jobs, feature_inline_completion
 //    "range": {"start": {…}, "end": {…}},
 //    "state": "queued" | "prefilling" | "thinking" | "generating" | "paused" | "waiting" |
 //             "done" | "failed" | "cancelled",
-//    "message": "prefilling 120 of 340 tokens, about 12 s left",   for people, never empty
+//    "message": "prefilling 120 of 340 tokens, 10 to 25 s left",   for people, never empty
 //    "percentage": 17,            0 … 100, never falls
-//    "etaMs": 12000,              until the end, at the measured speed; absent: unknown
+//    "firstTokenMs": 3000,        until the first token is written, with the requests that are
+//                                 served before; absent: unknown, or it is written
+//    "etaMs": 12000,              until the end, most likely; absent: unknown
+//    "endMs": [9000, 24000],      between these the end will be, in four of five cases, by how long
+//                                 this action's answers were; absent: unknown
 //    "promptTokens": 340, "cachedTokens": 80, "thoughtTokens": 0, "answerTokens": 0,
 //    "promptMs": 900, "answerMs": 4100,   with "done": the time that each part took
 //    "edits": true,               where the job changes code
@@ -107,6 +111,7 @@ inline constexpr std::array all_features{feature_jobs, feature_inline_completion
 //    "text": "…",                 with "done": the whole answer, in Markdown; with "waiting": the
 //                                 change; else all that is written so far, in place of the pieces
 //    "error": "…"}                with "failed": why; window/showMessage has said it too
+// All times count from the message on. A job that waits for others is told anew when they change.
 // "thinking": a thinking model writes its thought, whose text is not shown; the answer follows.
 // With "done", the message also says what was cut: "done, but the answer was cut after 512 tokens
 // (answer.max_tokens)".
@@ -129,7 +134,9 @@ struct JobStateParams {
   JobState state = JobState::queued;
   std::string message;
   std::int64_t percentage = 0;
+  std::optional<std::int64_t> first_token_ms;
   std::optional<std::int64_t> eta_ms;
+  std::optional<std::array<std::int64_t, 2>> end_ms;
   std::int64_t prompt_tokens = 0;
   std::int64_t cached_tokens = 0;
   std::int64_t thought_tokens = 0;

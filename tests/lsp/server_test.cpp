@@ -392,7 +392,9 @@ TEST_CASE("the extension's payloads survive being written down") {
                                 .state = JobState::failed,
                                 .message = "failed",
                                 .percentage = 40,
+                                .first_token_ms = 3,
                                 .eta_ms = 12,
+                                .end_ms = {{9, 24}},
                                 .prompt_tokens = 3,
                                 .cached_tokens = 2,
                                 .answer_tokens = 1,
@@ -401,6 +403,8 @@ TEST_CASE("the extension's payloads survive being written down") {
                                 .text = "t",
                                 .error = "e"};
   CHECK(round_trip(job)["etaMs"] == 12);
+  CHECK(round_trip(job)["firstTokenMs"] == 3);
+  CHECK(round_trip(job)["endMs"] == json{9, 24});
   extension::Status status;
   status.version = "1";
   status.model_state = ModelState::failed;

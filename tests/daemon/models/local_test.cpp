@@ -183,7 +183,9 @@ TEST_CASE("a question that follows reads nothing again, thoughts included") {
       stage.model.generate(
           prompt,
           {Priority::explicit_request, 24, {}, turn != 1, 12, lsp::Sampling::recommended, 5},
-          {{}, {}, [&](lsp::Result<lsp::Answer> result) { outcome.result = std::move(result); }});
+          {{}, {}, [&](lsp::Result<lsp::Answer> result) {
+             outcome.result = std::move(result);
+           }});
       stage.finish(outcome);
       const lsp::Answer& answer = outcome.answer();
       REQUIRE_FALSE(answer.generated.empty());
@@ -343,6 +345,118 @@ TEST_CASE("a more urgent want is served in the middle of another, which loses no
   stage.host.on_post = {};
   CHECK(job.answer().text == explanation);
   CHECK(completion.answer().text.starts_with("total += item"));
+}
+
+TEST_CASE("who waits is told for how many, and from when to when") {
+  Stage stage;
+  stage.run(explain_prompt());  // what is measured is known
+  Outcome first;
+  Outcome second;
+  stage.host.keep_in_step(true);
+  stage.generate(first, task_prompt("What is it for?"));
+  stage.generate(second, task_prompt("Explain what this code does, and how."));
+  stage.finish(second);
+  stage.host.keep_in_step(false);
+  CHECK(first.result);
+  bool told = false;
+  for (const auto& progress : second.progress) {
+    using Phase = lsp::GenerationProgress::Phase;
+    if (progress.phase == Phase::queued && progress.ahead > 0) {
+      told = true;
+      CHECK(progress.ahead == 1);
+      CHECK(progress.prompt_tokens == second.answer().prompt_tokens);
+      REQUIRE(progress.first_token);
+      REQUIRE(progress.eta);
+      CHECK(*progress.first_token < *progress.eta);
+    }
+    if (progress.end) {
+      CHECK(progress.end->from.count() >= 0);
+      CHECK(progress.end->from <= *progress.eta);
+      CHECK(*progress.eta <= progress.end->to);
+    }
+    if (progress.phase == Phase::generating) CHECK_FALSE(progress.first_token);
+  }
+  CHECK(told);
+  CHECK(second.progress.back().end);
+}
+
+TEST_CASE("a parked answer is told that it waits") {
+  Stage stage;
+  stage.run(explain_prompt());
+  Outcome parked;
+  Outcome urgent;
+  std::atomic<bool> begun = false;
+  stage.host.keep_in_step(true);
+  const std::uint64_t before = stage.model.status().answer_tokens;
+  stage.host.on_post = [&] {
+    if (stage.model.status().answer_tokens == before || begun.exchange(true)) return;
+    stage.generate(urgent, task_prompt("What is it for?"));
+  };
+  stage.generate(parked, task_prompt("Explain it."), Priority::background);
+  stage.finish(parked);
+  stage.host.keep_in_step(false);
+  stage.host.on_post = {};
+  CHECK(urgent.result);
+  const auto waits = [](const lsp::GenerationProgress& progress) {
+    return progress.phase == lsp::GenerationProgress::Phase::generating && progress.ahead == 1;
+  };
+  CHECK(std::ranges::any_of(parked.progress, waits));
+  CHECK(parked.progress.back().ahead == 0);
+}
+
+TEST_CASE("who asks for much at a time is refused in a sentence") {
+  Stage stage;
+  std::vector<Outcome> outcomes(Scheduler::max_waiting_of_client + 1);
+  for (Outcome& outcome : outcomes) {
+    lsp::GenerateOptions options;
+    options.client = 7;
+    stage.model.generate(
+        explain_prompt(), options,
+        {{}, {}, [&outcome](lsp::Result<lsp::Answer> result) { outcome.result = result; }});
+  }
+  stage.finish(outcomes.back());
+  CHECK(outcomes.back().error().message ==
+        "too many requests of this editor are waiting: try again when some are done");
+  CHECK_FALSE(outcomes.front().result);
+}
+
+TEST_CASE("what was measured is known to the next daemon, unless it is damaged") {
+  const tests::TemporaryDirectory state;
+  engine::EngineOptions options = ember();
+  options.experts.history = state.path();
+  const auto usual = [](Stage& stage) {
+    stage.load();
+    return stage.model.usual_time(Prompt::Kind::chat, 100, {});
+  };
+  {
+    Stage stage(options);
+    CHECK_FALSE(usual(stage));
+    stage.run(explain_prompt());
+  }
+  {
+    Stage stage(options);
+    CHECK(usual(stage));
+  }
+  write_file(state.path() / "estimates.json", "{");
+  Stage stage(options);
+  CHECK_FALSE(usual(stage));
+}
+
+TEST_CASE("a list of jobs says how long each will take") {
+  lsp::Job job;
+  job.id = 7;
+  job.request.title = "Explain average";
+  job.progress.ahead = 2;
+  job.progress.first_token = std::chrono::seconds(40);
+  job.progress.eta = std::chrono::seconds(60);
+  job.progress.end = lsp::TimeRange{std::chrono::seconds(50), std::chrono::seconds(90)};
+  const nlohmann::json waiting = to_json(job);
+  CHECK(waiting["message"] == "queued behind 2, begins in about 40 s");
+  CHECK(waiting["endMs"] == nlohmann::json{50'000, 90'000});
+  CHECK(show_jobs(nlohmann::json::array({waiting})) ==
+        "7  queued     Explain average, 0 tokens written, begins in about 40 s\n");
+  job.state = lsp::JobState::done;
+  CHECK(show_jobs(nlohmann::json::array({to_json(job)})).find("begins") == std::string::npos);
 }
 
 TEST_CASE("cancelled in the middle, it computes no further") {

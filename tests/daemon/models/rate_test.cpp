@@ -1,4 +1,4 @@
-// Measured speeds and what they foretell; numbers as people read them.
+// Measured speeds; numbers as people read them.
 #include "daemon/models/rate.hpp"
 
 #include <doctest/doctest.h>
@@ -9,17 +9,15 @@ using namespace hearth::daemon;
 using std::chrono::milliseconds;
 using Seconds = std::chrono::duration<double>;
 
-TEST_CASE("nothing measured, nothing foretold") {
+TEST_CASE("nothing measured, no speed") {
   const Rate rate(100);
   CHECK_FALSE(rate.per_second());
-  CHECK_FALSE(rate.time_for(10));
 }
 
 TEST_CASE("a steady speed is told as it is") {
   Rate rate(100);
   for (int i = 0; i < 50; ++i) rate.add(10, Seconds(0.5));
   CHECK(*rate.per_second() == doctest::Approx(20));
-  CHECK(*rate.time_for(40) == milliseconds(2000));
 }
 
 TEST_CASE("recent work counts more than old") {
@@ -27,14 +25,6 @@ TEST_CASE("recent work counts more than old") {
   for (int i = 0; i < 100; ++i) rate.add(10, Seconds(1));
   for (int i = 0; i < 100; ++i) rate.add(10, Seconds(0.1));
   CHECK(*rate.per_second() == doctest::Approx(100).epsilon(0.01));
-}
-
-TEST_CASE("an answer is expected to be as long as those before it, and never beyond its bound") {
-  TypicalLength length;
-  CHECK(length.expect(512) == 512);
-  for (int i = 0; i < 50; ++i) length.add(60);
-  CHECK(length.expect(512) == 60);
-  CHECK(length.expect(16) == 16);
 }
 
 TEST_CASE("numbers are laid out for people") {
