@@ -124,6 +124,8 @@ class Runtime {
   kernels::Backend& backend();  // the host's
   // How many of the tokens a checkpoint covers.
   std::size_t cached_prefix(std::span<const TokenId> tokens);
+  // Removes all that is kept of prompts, from memory and disk, before it returns.
+  void forget_prefixes();
   // Throws Error where the checkpoint's files on disk are not those that were loaded.
   void check_files();
 

@@ -262,6 +262,10 @@ ExpertStatus Runtime::experts() const {
 PrefixStatistics Runtime::prefix_statistics() const {
   return prefixes_->statistics();
 }
+void Runtime::forget_prefixes() {
+  prefixes_->forget_all();
+}
+
 std::size_t Runtime::cached_prefix(std::span<const TokenId> tokens) {
   return prefixes_->find(tokens);
 }

@@ -150,7 +150,7 @@ void LocalModel::inspect(lsp::Prompt prompt, lsp::Callback<std::vector<lsp::Prom
 bool LocalModel::forget_prompts(std::function<void()> done) {
   if (!runtime_) return false;
   scheduler_.between_steps([this, done = std::move(done)] {
-    shared_->runtime->prefixes().forget_all();
+    shared_->runtime->forget_prefixes();
     if (!insist([&] { host_.post(done); })) throw std::bad_alloc();
   });
   return true;
