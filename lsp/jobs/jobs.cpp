@@ -350,7 +350,10 @@ std::size_t Jobs::forget(const std::function<bool(const Job&)>& which) {
     entries_.erase(id);
     std::erase_if(watches_, [id](const auto& watch) { return watch.second.job == id; });
   }
-  if (!ids.empty()) store_.remove(ids, noting({}));
+  // With those that nobody lists any more.
+  std::vector<JobId> gone = std::exchange(forgotten_, {});
+  gone.insert(gone.end(), ids.begin(), ids.end());
+  if (!gone.empty()) store_.remove(std::move(gone), noting({}));
   return ids.size();
 }
 

@@ -66,6 +66,8 @@ TEST_CASE("keys that differ are named; those of the engine wait for a restart") 
 
 TEST_CASE("a running daemon follows its configuration") {
   Home home;
+  const fs::path directory = home.paths().config.parent_path();
+  fs::remove_all(directory);
   auto editor = home.editor(true);
   editor.initialize(Json::object(), nullptr);
   editor.open(stats_uri, "python", average);
@@ -74,7 +76,8 @@ TEST_CASE("a running daemon follows its configuration") {
   CHECK(home.status()["configNotice"] == "");
 
   SUBCASE("that of a file that was not there, in a directory that was not there") {
-    CHECK_FALSE(fs::exists(home.paths().config.parent_path()));
+    REQUIRE_FALSE(fs::exists(directory));
+    fs::create_directories(directory);
     home.configure("[actions]\ndisabled = [\"explain\"]\n");
     wait_for_log(home, "actions.disabled applied");
     CHECK_FALSE(offers(editor, "Explain"));
@@ -88,6 +91,7 @@ TEST_CASE("a running daemon follows its configuration") {
     CHECK(messages.with("config.toml") == 0);
   }
   SUBCASE("but for what the model is loaded with, which is said once") {
+    fs::create_directories(directory);
     home.configure("[model]\nthreads = 1\n[log]\nlevel = \"debug\"\n");
     CHECK(wait_for_notice(home, "restart") ==
           "config.toml changed: model.threads needs `hearth restart`");
@@ -101,6 +105,7 @@ TEST_CASE("a running daemon follows its configuration") {
     wait_for_notice(home, "");
   }
   SUBCASE("but for one with an error, which says its line") {
+    fs::create_directories(directory);
     home.configure("[actions]\ndisabled = [\"explain\"]\n");
     wait_for_log(home, "actions.disabled applied");
     home.configure("[actions]\ndisabled = [\"explian\"]\n");

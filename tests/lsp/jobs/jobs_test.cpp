@@ -451,6 +451,13 @@ TEST_CASE("the last hundred ended jobs are remembered, and all that run") {
   CHECK(world.jobs.find(running + 50) == nullptr);
   CHECK(world.jobs.find(running + 51) != nullptr);
   CHECK(world.jobs.all().size() == 101);
+  // What is listed no more may be left in the store for a while, but not where somebody forgets.
+  for (int i = 0; i < 5; ++i) {
+    world.jobs.cancel(world.jobs.announce(example(), {}, GenerationProgress::Phase::queued, {}));
+  }
+  CHECK(world.store.records().size() == 106);
+  CHECK(world.jobs.forget([](const Job&) { return false; }) == 0);
+  CHECK(world.store.records().size() == 101);
 }
 
 TEST_CASE("jobs that go stop what they compute, and nothing calls them any more") {
