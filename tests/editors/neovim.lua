@@ -499,6 +499,277 @@ case(':checkhealth hearth tells what is there and what is wrong', function(nvim)
   expect_in(health(), "true --version' failed")
 end)
 
+-- ── Jobs: what a person says of them, and what they live through ───────────────────────────────
+
+-- What was said since the last look.
+local function messages(nvim)
+  local said = nvim:lua("return vim.api.nvim_exec('messages', true)")
+  nvim:lua("vim.cmd('messages clear')")
+  return said
+end
+
+-- Chooses the entries that have these words, in this order, from the menus that come; keeps the menus.
+local function choose_from_menus(nvim, ...)
+  nvim:lua([[
+    local wanted = { ... }
+    menus = {}
+    vim.ui.select = function(items, options, choose)
+      local titles = vim.tbl_map(options.format_item, items)
+      table.insert(menus, titles)
+      local words = table.remove(wanted, 1)
+      for i, title in ipairs(titles) do
+        if words and title:find(words, 1, true) then
+          return choose(items[i], i)
+        end
+      end
+      choose(nil)
+    end
+  ]], ...)
+end
+
+-- Types `keys`, which start a job, and executes `command` as soon as `condition` holds for the running job.
+local function type_then(nvim, keys, condition, command)
+  nvim:lua([[
+    local condition, command = ...
+    local is_time = assert(loadstring('local job = ... return ' .. condition))
+    local jobs = require('hearth.jobs')
+    local done = false
+    jobs.on_change(function(job)
+      if not done and jobs.runs(job) and is_time(job) then
+        done = true
+        vim.cmd(command)
+      end
+    end)
+  ]], condition, command)
+  nvim:type(keys)
+end
+local is_writing = "job.text ~= ''"
+local is_computing = "job.state.state ~= 'queued'"
+
+local function youngest(nvim)
+  return nvim:lua([[
+    local job = require('hearth.jobs').youngest(function() return true end)
+    return job and { id = job.id, state = job.state.state, text = job.text, message = job.state.message } or {}
+  ]])
+end
+
+local function wait_for_state(nvim, state)
+  child.wait('the job is ' .. state, function()
+    return youngest(nvim).state == state
+  end)
+end
+
+case('a job is paused and gone on with by command, and its answer is the same', function(nvim)
+  type_then(nvim, ':1,5Hearth explain<CR>', is_writing, 'Hearth pause')
+  wait_for_state(nvim, 'paused')
+  local job = youngest(nvim)
+  expect(explanation:sub(1, #job.text), job.text, 'the answer so far')
+  expect(#job.text < #explanation, true, 'it is not whole')
+  expect(nvim:lua("return require('hearth').statusline()"), 'hearth: paused', 'the status line')
+  nvim:wait_for_screen('Explain average: paused after')
+  expect_said(nvim, ':Hearth pause<CR>', 'hearth: nothing runs')
+  nvim:type(':Hearth resume<CR>')
+  wait_for_state(nvim, 'done')
+  expect(nvim:answer().text, explanation, 'the answer')
+  expect(youngest(nvim).id, job.id, 'the number of the job')
+end)
+
+case('a job is stopped, tried again and listed', function(nvim)
+  type_then(nvim, ':1,5Hearth explain<CR>', is_writing, 'Hearth cancel')
+  wait_for_state(nvim, 'cancelled')
+  expect_said(nvim, ':Hearth cancel<CR>', 'hearth: nothing runs')
+  choose_from_menus(nvim, 'cancelled   Explain average', 'Try it again')
+  nvim:type(':Hearth jobs<CR>')
+  wait_for_state(nvim, 'done')
+  expect(nvim:answer().text, explanation, 'the answer')
+  expect(nvim:lua('return menus')[2], { 'Show its answer', 'Try it again', 'Show what the model was shown' },
+    'what can be done with a job that was stopped')
+end)
+
+-- A change that nobody was there for: its editor goes while it is written.
+local function leave_a_change(nvim)
+  type_then(nvim, ':1,5Hearth document<CR>', is_computing, 'qall!')
+  expect(vim.fn.jobwait({ nvim.job }, 120000)[1], 0, 'how the first editor ended')
+  return child.edit(nil, nil, { beside = nvim })
+end
+
+case('a change whose editor went is offered by the next one: made with a key, undone in one step', function(nvim)
+  local other = leave_a_change(nvim)
+  local before = other:lines()
+  wait_for_state(other, 'waiting')
+  other:wait_for_screen('Document average waits for you (:Hearth apply, :Hearth dismiss)')
+  other:wait_for_screen('Document average: waiting for your review')
+  other:wait_for_screen('`a` makes this change, `d` drops it')
+  other:wait_for_screen('+    """')
+  expect(other:lua([[
+    local buffer = vim.tbl_filter(function(each)
+      return vim.startswith(vim.api.nvim_buf_get_name(each), 'hearth://')
+    end, vim.api.nvim_list_bufs())[1]
+    local marks = vim.api.nvim_buf_get_extmarks(buffer, vim.api.nvim_create_namespace('hearth_diff'), 0, -1, { details = true })
+    local coloured = {}
+    for _, mark in ipairs(marks) do
+      local line = vim.api.nvim_buf_get_lines(buffer, mark[2], mark[2] + 1, false)[1]
+      coloured[line:sub(1, 2)] = mark[4].hl_group
+    end
+    return coloured
+  ]]), { ['--'] = 'HearthRemoved', ['++'] = 'HearthAdded', ['+ '] = 'HearthAdded', ['@@'] = 'HearthPlace' },
+    'the colours of the diff')
+  expect(other:lua("return require('hearth').statusline()"), 'hearth: a change waits', 'the status line')
+  expect(other:lines(), before, 'the file, before anything is said')
+  other:type(':Hearth job<CR>a')
+  child.wait('the function has its docstring', function()
+    return table.concat(other:lines(), '\n'):find('"""', 1, true) ~= nil
+  end)
+  wait_for_state(other, 'done')
+  expect(#other:windows(), 1, 'the windows, as there is nothing more to read')
+  other:type('u')
+  child.wait('undone in one step', function()
+    return vim.deep_equal(other:lines(), before)
+  end)
+  other:close()
+end)
+
+case('a change that waits is dropped, or kept for later', function(nvim)
+  local other = leave_a_change(nvim)
+  local before = other:lines()
+  wait_for_state(other, 'waiting')
+  other:type(':Hearth job<CR>q')
+  child.wait('its window is closed', function()
+    return other:answer() == nil
+  end)
+  choose_from_menus(other, 'waiting     Document average: waiting for your review', 'Show its answer')
+  other:type(':Hearth jobs<CR>')
+  child.wait('its window is back', function()
+    return other:answer() ~= nil
+  end)
+  expect(other:answer().text:find('+    """', 1, true) ~= nil, true, 'the change is shown')
+  other:type('d')
+  wait_for_state(other, 'done')
+  expect(other:answer(), nil, 'no window is left')
+  expect(other:lines(), before, 'the file')
+  expect_said(other, ':Hearth apply<CR>', 'hearth: no change waits')
+  other:close()
+end)
+
+-- What a daemon that begins anew tells, word by word: how far it wrote that down is its affair.
+case('a job that a new daemon goes on with keeps its window, and no text is there twice', function(nvim)
+  child.wait('the model is ready', function()
+    return nvim:lua("return require('hearth').statusline()") == 'hearth: ember'
+  end)
+  local function tell(method, params)
+    nvim:lua([[
+      local method, params = ...
+      local client = require('hearth.client').any()
+      client.handlers[method](nil, params, { client_id = client.id })
+    ]], method, params)
+  end
+  local function job(state, text)
+    return { id = 900, action = 'explain', title = 'Explain average', state = state, message = state, text = text }
+  end
+  for _, written in ipairs({ 'Adds ', '' }) do
+    tell('hearth/jobState', job('generating', 'Adds the '))
+    tell('hearth/textDelta', { id = 900, text = 'values' })
+    expect(nvim:answer().text, 'Adds the values', 'what is written')
+    tell('hearth/status', { model = { state = 'loading' }, jobs = { job('queued') } })
+    nvim:wait_for_screen('Explain average: queued')
+    expect(nvim:answer().text, 'Adds the values', 'what is written, before it is told again')
+    tell('hearth/jobState', job('queued', written ~= '' and written or nil))
+    tell('hearth/status', { model = { state = 'loading', percentage = 20 }, jobs = { job('queued') } })
+    tell('hearth/status', { model = { state = 'ready', name = 'ember' }, jobs = { job('queued') } })
+    tell('hearth/jobState', job('generating'))
+    tell('hearth/textDelta', { id = 900, text = ('Adds the values.'):sub(#written + 1) })
+    expect(nvim:answer().text, 'Adds the values.', 'the whole')
+  end
+  expect(#nvim:windows(), 2, 'the windows')
+  tell('hearth/status', { model = { state = 'loading' }, jobs = {} })
+  nvim:wait_for_screen('Explain average: lost: the daemon does not know it')
+  tell('hearth/jobState', job('done', 'Adds the values.'))
+  nvim:wait_for_screen('Explain average: done')
+end)
+
+case(':Hearth completes what there is and what applies', function(nvim)
+  local function complete(line)
+    return nvim:lua("return vim.fn.getcompletion(..., 'cmdline')", line)
+  end
+  for _, name in ipairs({ 'explain', 'ask', 'edit', 'fix', 'jobs', 'job', 'pause', 'resume', 'cancel', 'retry', 'apply',
+    'dismiss', 'status', 'prompt', 'pin', 'snooze', 'log', 'document' }) do
+    expect(vim.tbl_contains(complete('Hearth '), name), true, name .. ' is completed')
+  end
+  expect(complete('Hearth pin '), { 'off' }, 'what pin takes')
+  expect(complete('Hearth job '), {}, 'the jobs, before there is one')
+  nvim:type(':1,5Hearth explain<CR>')
+  wait_for_state(nvim, 'done')
+  local id = tostring(youngest(nvim).id)
+  expect(complete('Hearth job '), { id }, 'the jobs')
+  expect(complete('1,5Hearth prompt '), { id }, 'the jobs with a prompt')
+  expect(complete('Hearth retry '), {}, 'the jobs that failed')
+  expect_said(nvim, ':Hearth sing<CR>',
+    'hearth: there is no :Hearth sing (:Hearth <Tab> lists it, :help :Hearth explains it)')
+  expect_said(nvim, ':Hearth pause x<CR>', "hearth: 'x' is not the number of a job (:Hearth jobs lists them)")
+  expect_said(nvim, ':Hearth pause ' .. id .. '<CR>', 'hearth: the job does not run')
+  expect_said(nvim, ':Hearth resume 98765<CR>', 'hearth: there is no such job of this workspace (any more)')
+end)
+
+case(':Hearth ask and edit ask for the words that they need', function(nvim)
+  nvim:lua([[
+    vim.ui.input = function(options, answer)
+      asked = options.prompt
+      answer('rename the function to `mean`')
+    end
+  ]])
+  nvim:type(':1,5Hearth edit<CR>')
+  child.wait('the function has its new name', function()
+    return nvim:lines()[1]:find('def mean', 1, true) ~= nil
+  end)
+  expect(nvim:lua('return asked'), 'What is to change? ', 'what is asked')
+  nvim:type(':1,5Hearth ask What does this code do?<CR>')
+  child.wait('an answer comes', function()
+    return youngest(nvim).state == 'done' and nvim:answer() ~= nil
+  end)
+  expect(nvim:answer().text ~= '', true, 'it has text')
+end)
+
+case(':Hearth pin, snooze, prompt, log and status', function(nvim)
+  expect_said(nvim, ':Hearth prompt<CR>', 'hearth: there was no job yet')
+  expect_said(nvim, ':Hearth pin<CR>', 'hearth: shown with every action: ' .. vim.fn.fnamemodify(nvim.path, ':~'))
+  expect_said(nvim, ':Hearth pin off<CR>', 'hearth: no file is shown with every action')
+  expect_said(nvim, ':Hearth snooze<CR>', 'hearth: no ghost text for 30 min; :Hearth snooze 0 brings it back')
+  expect_said(nvim, ':Hearth snooze 0<CR>', 'hearth: ghost text comes again')
+  expect_said(nvim, ':Hearth snooze x<CR>', "hearth: 'x' is no number of minutes")
+  nvim:type(':1,5Hearth explain<CR>')
+  wait_for_state(nvim, 'done')
+  nvim:type(':Hearth prompt<CR>')
+  child.wait('the prompt is shown, or where it is', function()
+    local name = 'prompt-' .. youngest(nvim).id .. '.txt'
+    return messages(nvim):find(name, 1, true) or vim.tbl_filter(function(window)
+      return window.name:find(name, 1, true)
+    end, nvim:windows())[1]
+  end)
+  nvim:type(':Hearth log<CR>')
+  child.wait('the log is there', function()
+    return table.concat(nvim:lines(), '\n'):find('an editor connects', 1, true)
+  end)
+  nvim:type(':bwipe<CR>:Hearth status<CR>')
+  child.wait('a float names the model', function()
+    return vim.tbl_filter(function(window)
+      return window.text:find('model: ember', 1, true)
+    end, nvim:windows())[1]
+  end)
+end)
+
+case('the answer of a job that another editor shows can be read', function(nvim)
+  nvim:type(':1,5Hearth explain<CR>')
+  wait_for_state(nvim, 'done')
+  local other = child.edit(nil, nil, { beside = nvim })
+  choose_from_menus(other, 'done        Explain average', 'Show its answer')
+  other:type(':Hearth jobs<CR>')
+  child.wait('it is shown', function()
+    return other:answer() ~= nil
+  end)
+  expect(other:answer().text, explanation, 'the answer')
+  other:close()
+end)
+
 -- A request that meets the daemon's death fails and says "ask again": a person does.
 local function explain_until_it_comes(nvim)
   child.wait('an explanation comes', function()

@@ -8,6 +8,17 @@ local function command(name, action, options)
   vim.api.nvim_create_user_command(name, action, options)
 end
 
+command('Hearth', function(arguments)
+  local name, words = arguments.args:match('^(%S*)%s*(.*)$')
+  require('hearth.command').run(name, words, arguments.line1, arguments.line2)
+end, {
+  range = true,
+  nargs = '*',
+  complete = function(beginning, line)
+    return require('hearth.command').complete(beginning, line)
+  end,
+  desc = 'Everything that hearth does: explain, ask, jobs, pause, …',
+})
 command('HearthExplain', function(arguments)
   require('hearth').explain(arguments.line1, arguments.line2)
 end, { range = true, desc = 'Explain the selected lines' })

@@ -15,14 +15,18 @@ end
 
 -- Starts it with `lines` (or the bytes, as a string) as the file `name`, and waits until hearth is
 -- attached. Options: `init` another init file than init.lua, `arguments` for Neovim, `unattached` do
--- not wait, `terminal` run it in a terminal of 256 colours whose output is kept (see attributes()).
+-- not wait, `terminal` run it in a terminal of 256 colours whose output is kept (see attributes()),
+-- `beside` a Neovim whose file it is to open, as it is on the disk.
 function M.edit(name, lines, options)
   options = options or {}
   count = count + 1
   local folder = ('%s/project-%d'):format(vim.env.HEARTH_SCRATCH, count)
   vim.fn.mkdir(folder .. '/.git', 'p')
-  local self = setmetatable({ path = folder .. '/' .. name, output = {} }, M)
-  if type(lines) == 'string' then
+  local path = options.beside and options.beside.path or folder .. '/' .. name
+  local self = setmetatable({ path = path, output = {} }, M)
+  if options.beside then
+    -- it is there
+  elseif type(lines) == 'string' then
     local file = assert(io.open(self.path, 'wb'))
     file:write(lines)
     file:close()

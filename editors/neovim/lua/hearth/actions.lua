@@ -20,11 +20,12 @@ local function lsp_range(buffer, first, last, encoding)
   }
 end
 
-local function execute(connection, buffer, command, argument)
+-- refused(message), if it is.
+local function execute(connection, buffer, command, argument, refused)
   local params = { command = command, arguments = { argument } }
   client.request(connection, 'workspace/executeCommand', params, buffer, function(failure)
     if failure then
-      say(failure.message)
+      refused(failure.message)
     end
   end)
 end
@@ -33,13 +34,28 @@ end
 local function choose(connection, buffer, action)
   local argument = action.command.arguments[1]
   if not argument.asks then
-    return execute(connection, buffer, action.command.command, argument)
+    return execute(connection, buffer, action.command.command, argument, say)
   end
   vim.ui.input({ prompt = argument.asks .. ' ' }, function(words)
     if words and words:find('%S') then
       argument.instruction = words
-      execute(connection, buffer, action.command.command, argument)
+      execute(connection, buffer, action.command.command, argument, say)
     end
+  end)
+end
+
+-- What the server offers for a place: callback(actions), which may be none.
+local function list(connection, buffer, place, callback)
+  local params = {
+    textDocument = { uri = place.uri },
+    range = place.range,
+    context = { diagnostics = place.diagnostics, triggerKind = 1 },
+  }
+  client.request(connection, 'textDocument/codeAction', params, buffer, function(err, offered)
+    if err then
+      return say(err.message)
+    end
+    callback(offered or {})
   end)
 end
 
@@ -68,6 +84,27 @@ function M.names()
   return names
 end
 
+local function run_named(connection, buffer, name, place)
+  if not vim.tbl_contains(M.names(), name) then
+    return say(('there is no action %s'):format(name))
+  end
+  local command = prefix .. name
+  execute(connection, buffer, command, place, function(why_not)
+    if place.instruction then
+      return say(why_not)
+    end
+    -- It may want words; then the server lists it with what it asks.
+    list(connection, buffer, place, function(offered)
+      for _, action in ipairs(offered) do
+        if action.command.command == command and action.command.arguments[1].asks then
+          return choose(connection, buffer, action)
+        end
+      end
+      say(why_not)
+    end)
+  end)
+end
+
 -- The action `name` for whole lines of the current buffer, or one that is chosen from a menu.
 -- `words`: what the person wants of it, for the actions that need to be told; may be nil.
 function M.run(first, last, name, words)
@@ -83,21 +120,10 @@ function M.run(first, last, name, words)
     instruction = words,
   }
   if name then
-    if not vim.tbl_contains(M.names(), name) then
-      return say(('there is no action %s'):format(name))
-    end
-    return execute(connection, buffer, prefix .. name, place)
+    return run_named(connection, buffer, name, place)
   end
-  local params = {
-    textDocument = { uri = place.uri },
-    range = place.range,
-    context = { diagnostics = place.diagnostics, triggerKind = 1 },
-  }
-  client.request(connection, 'textDocument/codeAction', params, buffer, function(err, offered)
-    if err then
-      return say(err.message)
-    end
-    if not offered or #offered == 0 then
+  list(connection, buffer, place, function(offered)
+    if #offered == 0 then
       return say('there is no action here')
     end
     vim.ui.select(offered, {

@@ -1,12 +1,15 @@
--- The window that an answer streams into: a scratch Markdown buffer for each job, its state and
--- time left in the window bar (the window's status line before Neovim 0.8). A finished answer makes
--- room for the next one, one that is being written keeps its window.
+-- The window that an answer streams into, and that asks what is to become of a change: a scratch
+-- Markdown buffer for each job, its state and time left in the window bar (the window's status line
+-- before Neovim 0.8). A finished answer makes room for the next one, one that is being written or
+-- waits keeps its window.
 local config = require('hearth.config')
 local jobs = require('hearth.jobs')
 
 local M = {}
 
 local buffers = {} -- job → buffer
+local offered = {} -- job → its change is or was shown, and nothing is said of it yet
+local colours = vim.api.nvim_create_namespace('hearth_diff')
 local bar = vim.fn.exists('+winbar') == 1 and 'winbar' or 'statusline'
 
 local function float_options()
@@ -60,7 +63,7 @@ end
 local function open(job)
   local buffer = vim.api.nvim_create_buf(false, true)
   buffers[job] = buffer
-  vim.api.nvim_buf_set_name(buffer, ('hearth://%d/%s'):format(buffer, job.state.title))
+  vim.api.nvim_buf_set_name(buffer, ('hearth://%d/%s'):format(job.id, job.state.title))
   vim.bo[buffer].bufhidden = 'wipe'
   vim.bo[buffer].modifiable = false
   -- A file type plugin that fails (no Markdown parser, say) must not cost the answer.
@@ -69,11 +72,44 @@ local function open(job)
   end)
   vim.keymap.set('n', 'q', '<Cmd>close<CR>', { buffer = buffer, desc = 'Close the answer' })
   vim.keymap.set('n', '<C-c>', function()
-    jobs.cancel(job)
+    jobs.tell(job.id, 'cancel')
   end, { buffer = buffer, desc = 'Stop the answer' })
   local window = show(buffer)
   for option, value in pairs({ wrap = true, linebreak = true, number = false, relativenumber = false }) do
     vim.api.nvim_win_set_option(window, option, value)
+  end
+end
+
+-- The keys of a change that waits, as `say_keys` names them.
+local choices = { a = 'apply', d = 'dismiss' }
+local say_keys = '`a` makes this change, `d` drops it, `q` closes the window: the change waits then.'
+
+local function map_choices(job, buffer)
+  for key, verb in pairs(choices) do
+    if jobs.waits(job) then
+      vim.keymap.set('n', key, function()
+        jobs.tell(job.id, verb)
+      end, { buffer = buffer, nowait = true, desc = 'hearth: ' .. verb .. ' the change' })
+    else
+      pcall(vim.keymap.del, 'n', key, { buffer = buffer })
+    end
+  end
+end
+
+-- Not every Neovim colours what is fenced as a diff by itself.
+local function colour(buffer, lines)
+  vim.api.nvim_buf_clear_namespace(buffer, colours, 0, -1)
+  local groups = { ['+'] = 'HearthAdded', ['-'] = 'HearthRemoved', ['@'] = 'HearthPlace' }
+  local fence
+  for i, line in ipairs(lines) do
+    local opening = line:match('^(```+)diff%s*$')
+    if not fence then
+      fence = opening
+    elseif line == fence then
+      fence = nil
+    elseif groups[line:sub(1, 1)] then
+      vim.api.nvim_buf_add_highlight(buffer, colours, groups[line:sub(1, 1)], i - 1, 0, -1)
+    end
   end
 end
 
@@ -95,6 +131,7 @@ local function write(buffer, text)
   vim.bo[buffer].modifiable = true
   vim.api.nvim_buf_set_lines(buffer, same, -1, false, vim.list_slice(wanted, same + 1))
   vim.bo[buffer].modifiable = false
+  colour(buffer, wanted)
   for window, follows in pairs(following) do
     if follows then
       vim.api.nvim_win_set_cursor(window, { #wanted, 0 })
@@ -102,24 +139,99 @@ local function write(buffer, text)
   end
 end
 
-jobs.on_change(function(job)
-  -- A change of code shows in the code; there may be something to read at its end.
-  if job.state.edits and not (jobs.has_ended(job) and job.text ~= '') then
-    return
-  end
-  if not buffers[job] then
-    open(job)
-  end
-  local buffer = buffers[job]
-  if not vim.api.nvim_buf_is_valid(buffer) then
-    return -- a person has closed it
-  end
-  write(buffer, job.text)
+local function say_state(job, buffer)
   local line = ' ' .. jobs.describe(job):gsub('%%', '%%%%')
   for _, window in ipairs(vim.fn.win_findbuf(buffer)) do
     vim.api.nvim_win_set_option(window, bar, line)
   end
+end
+
+local function valid(buffer)
+  return buffer and vim.api.nvim_buf_is_valid(buffer)
+end
+
+-- A change that waits is read from its beginning; the keys stand before it.
+local function write_offer(job, buffer)
+  local text = say_keys .. '\n\n' .. job.text
+  local new = table.concat(vim.api.nvim_buf_get_lines(buffer, 0, -1, false), '\n') ~= text
+  write(buffer, text)
+  for _, window in ipairs(new and vim.fn.win_findbuf(buffer) or {}) do
+    vim.api.nvim_win_set_cursor(window, { 1, 0 })
+  end
+end
+
+local function update(job)
+  local buffer = buffers[job]
+  if jobs.waits(job) then
+    write_offer(job, buffer)
+  else
+    write(buffer, job.text)
+  end
+  map_choices(job, buffer)
+  say_state(job, buffer)
+end
+
+local function close(buffer)
+  for _, window in ipairs(vim.fn.win_findbuf(buffer)) do
+    pcall(vim.api.nvim_win_close, window, true) -- the last one stays
+  end
+end
+
+-- One line that fits: a longer one would want a key to be pressed.
+local function notify(job)
+  local title, rest = job.state.title, ' waits for you (:Hearth apply, :Hearth dismiss)'
+  local room = vim.v.echospace - #'hearth: ' - #rest
+  if vim.fn.strchars(title) > room then
+    title = vim.fn.strcharpart(title, 0, math.max(room - 1, 0)) .. '…'
+  end
+  vim.notify('hearth: ' .. title .. rest, vim.log.levels.INFO)
+end
+
+-- Whether a window opens of itself.
+local function is_to_be_read(job)
+  if jobs.waits(job) then
+    return not offered[job]
+  end
+  -- A change of code shows in the code; there may be something to read at its end.
+  local ended = jobs.has_ended(job)
+  return not (job.state.edits and not ended) and not (ended and job.text == '') and not buffers[job]
+end
+
+jobs.on_change(function(job)
+  local waits = jobs.waits(job)
+  local is_decided = offered[job] and not waits
+  local opens = is_to_be_read(job)
+  offered[job] = waits or nil
+  if is_decided and (job.dropped or job.text == '') and valid(buffers[job]) then
+    return close(buffers[job])
+  end
+  if is_decided and job.dropped then
+    return
+  end
+  if opens and not valid(buffers[job]) then
+    open(job)
+  end
+  if not valid(buffers[job]) then
+    return -- a person has closed it
+  end
+  update(job)
+  if waits and opens and vim.api.nvim_get_current_buf() ~= buffers[job] then
+    notify(job)
+  end
 end)
+
+-- Shows a job's answer so far, and goes there.
+function M.open(job)
+  local buffer = buffers[job]
+  local window = valid(buffer) and vim.fn.win_findbuf(buffer)[1]
+  if not window then
+    open(job)
+    offered[job] = jobs.waits(job) or nil
+    update(job)
+    window = vim.fn.win_findbuf(buffers[job])[1]
+  end
+  vim.api.nvim_set_current_win(window)
+end
 
 -- The job whose answer the current buffer shows, or nil.
 function M.job_here()

@@ -2,10 +2,9 @@
 -- versions, and what this Neovim can do. Asks the program; starts and changes nothing.
 local client = require('hearth.client')
 local config = require('hearth.config')
+local program = require('hearth.program')
 
 local M = {}
-
-local timeout_ms = 10000
 
 -- Neovim's own since 0.10, what came before it until then.
 local function reporter(name)
@@ -13,37 +12,6 @@ local function reporter(name)
 end
 local start, ok, info, warn = reporter('start'), reporter('ok'), reporter('info'), reporter('warn')
 local problem = reporter('error')
-
--- Runs the program with other words than `lsp`. Its exit code (nil where it did not end in time),
--- standard output, and its last line on standard error.
-local function ask(...)
-  local command = {}
-  for _, word in ipairs(config.current.cmd) do
-    if word == 'lsp' then
-      break
-    end
-    table.insert(command, word)
-  end
-  vim.list_extend(command, { ... })
-  local out, said
-  local options = { stdout_buffered = true, stderr_buffered = true }
-  function options.on_stdout(_, lines)
-    out = table.concat(lines, '\n')
-  end
-  function options.on_stderr(_, lines)
-    said = vim.trim(table.concat(lines, '\n')):match('[^\n]*$'):gsub('^hearth: ', '')
-  end
-  local job = vim.fn.jobstart(command, options)
-  local code = job > 0 and vim.fn.jobwait({ job }, timeout_ms)[1] or -1
-  if code == -1 then
-    vim.fn.jobstop(job)
-    return nil, '', 'no answer within ten seconds'
-  end
-  vim.wait(1000, function() -- the streams are handed over after the exit code
-    return out and said
-  end, 10)
-  return code, out or '', said or ''
-end
 
 local function check_setup()
   start('hearth: setup')
@@ -58,20 +26,20 @@ end
 -- The build, or nil.
 local function check_program()
   start('hearth: program')
-  local program = config.current.cmd[1]
-  local path = vim.fn.exepath(program)
+  local word = config.current.cmd[1]
+  local path = vim.fn.exepath(word)
   if path == '' then
-    problem(("there is no program '%s'"):format(program), { 'put hearth on the PATH, or set cmd in setup()' })
+    problem(("there is no program '%s'"):format(word), { 'put hearth on the PATH, or set cmd in setup()' })
     return nil
   end
-  local code, said, complaint = ask('--version')
+  local code, said, complaint = program.ask('--version')
   local build = said:match('^hearth (%S+)')
   if code ~= 0 or not build then
     problem(("'%s --version' failed: %s"):format(path, complaint), { 'is this hearth? cmd of setup() names it' })
     return nil
   end
   ok(('%s, version %s'):format(path, build))
-  code, _, complaint = ask('daemon', '--print-config')
+  code, _, complaint = program.ask('daemon', '--print-config')
   if code == 0 then
     ok('its configuration can be read')
   else
@@ -82,7 +50,7 @@ end
 
 local function check_daemon(build)
   start('hearth: daemon and model')
-  local code, said, complaint = ask('status', '--json')
+  local code, said, complaint = program.ask('status', '--json')
   if code ~= 0 then
     local advice = { "an attached buffer starts one; 'hearth daemon' does so from a shell" }
     return warn('the daemon: ' .. (complaint ~= '' and complaint or 'no answer'), advice)

@@ -1,8 +1,15 @@
--- How ghost text looks: the group HearthGhost, on every Neovim. It is set anew with each colour
--- scheme, and never where the scheme or the user has set it.
+-- How ghost text and changes that wait look: the group HearthGhost, and HearthAdded, HearthRemoved
+-- and HearthPlace of a diff, on every Neovim. They are set anew with each colour scheme, and never
+-- where the scheme or the user has set them.
 local group = vim.api.nvim_create_augroup('hearth_highlight', { clear = true })
 
 local function define()
+  -- Neovim ≥ 0.10 has colours for the text of a diff, before there were backgrounds only.
+  local since_0_10 = vim.fn.hlexists('Added') == 1
+  vim.api.nvim_set_hl(0, 'HearthAdded', { default = true, link = since_0_10 and 'Added' or 'DiffAdd' })
+  vim.api.nvim_set_hl(0, 'HearthRemoved', { default = true, link = since_0_10 and 'Removed' or 'DiffDelete' })
+  vim.api.nvim_set_hl(0, 'HearthPlace', { default = true, link = since_0_10 and 'Changed' or 'Comment' })
+
   -- Neovim's own scheme has no colours for terminals without true colour since 0.10: a comment, and
   -- what Neovim ≥ 0.12 draws inline completions with, cannot be told from the file's text there.
   local comment = vim.api.nvim_get_hl and vim.api.nvim_get_hl(0, { name = 'Comment', link = false })

@@ -59,15 +59,7 @@ end
 
 -- Stops the job whose answer the current buffer shows, else the youngest one.
 function M.cancel()
-  local jobs = require('hearth.jobs')
-  local job = require('hearth.answer').job_here()
-  if not job or jobs.has_ended(job) then
-    job = jobs.running()
-  end
-  if job then
-    return jobs.cancel(job)
-  end
-  vim.notify('hearth: nothing runs', vim.log.levels.INFO)
+  require('hearth.command').run('cancel', '')
 end
 
 -- Shows the version, the model and the jobs in a float that goes when the cursor moves.

@@ -1,16 +1,22 @@
 -- What the daemon is doing for this editor: its jobs as hearth/jobState tells them, the model's
--- state, and both in a few words for a status line. Shows nothing itself.
+-- state, both in a few words for a status line, and what a person says about a job. Shows nothing
+-- itself.
 local client = require('hearth.client')
 
 local M = {}
 
--- A job: { client_id, id, state (the last hearth/jobState), text (the answer so far) }
-local jobs = {} -- by "client:id"
-local order = {} -- oldest first
-local model = nil -- of the last hearth/status
+-- A job, as long as this Neovim runs:
+--   id, client_id (the last that told of it), state (the last hearth/jobState), text (the answer so
+--   far, or the change of a waiting job), dropped (a person here has dismissed its change),
+--   away (no client here tells of it: its own is gone, or another editor shows it),
+--   begins_anew (its next state brings all of its text)
+local jobs = {} -- by id: no two jobs have the same one, whichever daemon they run in
+local models = {} -- client id → `model` of its last hearth/status
+local model = nil -- the last of these
 local listeners = {}
 
 local ended = { done = true, failed = true, cancelled = true }
+local stands = { paused = true, waiting = true } -- until a person says something
 
 -- function(job), called after every change of a job.
 function M.on_change(listener)
@@ -24,79 +30,185 @@ local function changed(job)
   vim.cmd('redrawstatus')
 end
 
-local function find(client_id, id)
-  return jobs[client_id .. ':' .. id]
+function M.has_ended(job)
+  return ended[job.state.state] == true
+end
+
+-- The model works on it, or is to.
+function M.runs(job)
+  return not ended[job.state.state] and not stands[job.state.state] and not job.away
+end
+
+function M.waits(job)
+  return job.state.state == 'waiting'
+end
+
+-- What a person may say of a job, and of which ones.
+local applies = {
+  pause = M.runs,
+  resume = function(job)
+    return job.state.state == 'paused'
+  end,
+  cancel = function(job)
+    return not M.has_ended(job)
+  end,
+  retry = function(job)
+    return job.state.state == 'failed' or job.state.state == 'cancelled'
+  end,
+  apply = M.waits,
+  dismiss = M.waits,
+}
+
+function M.applies(verb, job)
+  return applies[verb](job)
 end
 
 client.on('hearth/jobState', function(client_id, state)
-  local job = find(client_id, state.id)
-  if not job or M.has_ended(job) then -- a daemon that was started anew counts from one again
-    job = { client_id = client_id, id = state.id, text = '' }
-    jobs[client_id .. ':' .. state.id] = job
-    table.insert(order, job)
-  end
-  job.state = state
-  job.text = state.text or (state.edits and M.has_ended(job) and '') or job.text
+  local job = jobs[state.id] or { id = state.id, text = '' }
+  jobs[state.id] = job
+  -- One that is tried again begins with nothing, and a change is in the code once it is made.
+  local tried_again = job.state and M.has_ended(job) and not ended[state.state]
+  local gone = state.edits and (ended[state.state] or state.state == 'waiting')
+  local kept = not (tried_again or gone or job.begins_anew) and job.text or ''
+  job.client_id, job.state, job.away, job.begins_anew = client_id, state, nil, nil
+  job.text = state.text or kept
   changed(job)
 end)
 
-client.on('hearth/textDelta', function(client_id, delta)
-  local job = find(client_id, delta.id)
+client.on('hearth/textDelta', function(_, delta)
+  local job = jobs[delta.id]
   if job then
     job.text = job.text .. delta.text
     changed(job)
   end
 end)
 
--- Jobs of this client that nobody will speak of again.
-local function give_up(client_id, known, why)
-  for _, job in ipairs(order) do
-    if job.client_id == client_id and not M.has_ended(job) and not known[job.id] then
-      job.state = vim.tbl_extend('force', job.state, { state = 'failed', message = why })
+-- What hearth/status says of this client's jobs. Their text comes with hearth/jobState, so does the
+-- change of a waiting one.
+local function reconcile(client_id, status)
+  local told = {}
+  for _, state in ipairs(status.jobs or {}) do
+    told[state.id] = state
+  end
+  for id, job in pairs(jobs) do
+    local state = told[id]
+    if job.client_id ~= client_id or M.has_ended(job) then
+      state = job.state
+    elseif not state then
+      state = vim.tbl_extend('force', job.state, { state = 'failed', message = 'lost: the daemon does not know it' })
+    end
+    if state.state ~= job.state.state and state.state ~= 'waiting' then
+      job.state = state
       changed(job)
     end
   end
 end
 
 client.on('hearth/status', function(client_id, status)
-  model = status.model
-  local known = {}
-  for _, state in ipairs(status.jobs or {}) do
-    known[state.id] = true
+  local before = models[client_id]
+  if before and before.state ~= 'loading' and status.model.state == 'loading' then
+    -- Another daemon. It goes on from what was written down, which may be less than what came here.
+    for _, job in pairs(jobs) do
+      job.begins_anew = job.begins_anew or job.client_id == client_id and not M.has_ended(job)
+    end
   end
-  give_up(client_id, known, 'lost: the daemon was started anew')
+  models[client_id] = status.model
+  model = status.model
+  reconcile(client_id, status)
   vim.cmd('redrawstatus')
 end)
 
 client.on_exit(function(client_id)
-  give_up(client_id, {}, 'lost: hearth has gone')
+  models[client_id] = nil
+  for _, job in pairs(jobs) do
+    if job.client_id == client_id and not M.has_ended(job) then
+      job.away, job.begins_anew = true, true
+      job.state = vim.tbl_extend('force', job.state, { message = 'hearth has gone from here; the job goes on' })
+      changed(job)
+    end
+  end
 end)
 
-function M.has_ended(job)
-  return ended[job.state.state] == true
+function M.find(id)
+  return jobs[id]
+end
+
+-- A job that another editor shows, as the program told of it.
+function M.add(state, text)
+  local job = jobs[state.id] or { id = state.id }
+  jobs[state.id] = job
+  job.state, job.text, job.away, job.begins_anew = state, text, true, true
+  changed(job)
+  return job
 end
 
 -- How many there were so far.
 function M.count()
-  return #order
+  return vim.tbl_count(jobs)
+end
+
+-- The youngest job for which `condition` holds, or nil.
+function M.youngest(condition)
+  local youngest
+  for id, job in pairs(jobs) do
+    if condition(job) and (not youngest or id > youngest.id) then
+      youngest = job
+    end
+  end
+  return youngest
 end
 
 -- The youngest job that still runs, or nil.
 function M.running()
-  for i = #order, 1, -1 do
-    local job = order[i]
-    if not M.has_ended(job) then
-      return job
-    end
-  end
+  return M.youngest(M.runs)
 end
 
--- Asks the daemon to stop it; hearth/jobState says when it has.
-function M.cancel(job)
-  local connection = vim.lsp.get_client_by_id(job.client_id)
-  if connection then
-    client.request(connection, 'hearth/cancelJob', { id = job.id }, nil, function() end)
+-- The numbers of those for which `condition` holds, the youngest first.
+function M.numbers(condition)
+  local numbers = {}
+  for id, job in pairs(jobs) do
+    if condition(job) then
+      table.insert(numbers, id)
+    end
   end
+  table.sort(numbers, function(one, other)
+    return one > other
+  end)
+  return numbers
+end
+
+-- The connection that a job is spoken of on: the one that told of it, else the current buffer's, else
+-- any.
+function M.connection(id)
+  local job = id and jobs[id]
+  return job and not job.away and vim.lsp.get_client_by_id(job.client_id) or client.of(0) or client.any()
+end
+
+-- Executes hearth.session.NAME; callback(result) where it succeeds.
+function M.execute(connection, name, argument, callback)
+  local params = { command = 'hearth.session.' .. name, arguments = { argument } }
+  client.request(connection, 'workspace/executeCommand', params, nil, function(err, result)
+    if err then
+      local why_not = err.message:gsub('^workspace/executeCommand: ', '') -- which a person did not type
+      return vim.notify('hearth: ' .. why_not, vim.log.levels.WARN)
+    end
+    if callback then
+      callback(result)
+    end
+  end)
+end
+
+-- A person says something of job `id`: 'pause', 'resume', 'cancel', 'retry', 'apply' or 'dismiss'.
+-- hearth/jobState tells what comes of it; why nothing does is said.
+function M.tell(id, verb)
+  local connection = M.connection(id)
+  if not connection then
+    return vim.notify('hearth: no buffer is attached', vim.log.levels.WARN)
+  end
+  if jobs[id] then
+    jobs[id].dropped = verb == 'dismiss'
+  end
+  M.execute(connection, verb, { job = id })
 end
 
 -- "Explain average: prefilling 120 of 340 tokens, about 12 s left"
@@ -118,12 +230,18 @@ local function describe_model(state)
   return state.percentage and state.state .. ' ' .. progress(state) or state.state
 end
 
--- "hearth 17% 12 s", "hearth: ember", "hearth: loading 17% 12 s", or nothing where no buffer is
--- attached.
+-- "hearth 17% 12 s", "hearth: a change waits", "hearth: paused", "hearth: ember", "hearth: loading
+-- 17% 12 s", or nothing where no buffer is attached.
 function M.statusline()
   local job = M.running()
   if job then
     return 'hearth ' .. progress(job.state)
+  end
+  if M.youngest(M.waits) then
+    return 'hearth: a change waits'
+  end
+  if M.youngest(applies.resume) then
+    return 'hearth: paused'
   end
   if not model or not client.any() then
     return ''
@@ -131,15 +249,31 @@ function M.statusline()
   return 'hearth: ' .. describe_model(model)
 end
 
--- Asks the daemon; callback(lines).
+-- Asks the daemon for its hearth/status: callback(err, status).
+function M.ask(connection, callback)
+  client.request(connection, 'hearth/status', vim.empty_dict(), nil, function(err, status)
+    if err then
+      return callback('hearth: ' .. (err.message or 'no answer'))
+    end
+    reconcile(connection.id, status)
+    callback(nil, status)
+  end)
+end
+
+-- "7  generating  Explain average: generating, about 3 s left"
+function M.line(state)
+  return ('%d  %-10s  %s: %s'):format(state.id, state.state, state.title, state.message)
+end
+
+-- The daemon's version, the model and the workspace's jobs: callback(lines).
 function M.report(callback)
-  local connection = client.any()
+  local connection = M.connection()
   if not connection then
     return callback({ 'hearth: no buffer is attached' })
   end
-  client.request(connection, 'hearth/status', vim.empty_dict(), nil, function(err, status)
-    if err then
-      return callback({ 'hearth: ' .. (err.message or 'no answer') })
+  M.ask(connection, function(failure, status)
+    if failure then
+      return callback({ failure })
     end
     local about = describe_model(status.model)
     if status.model.error then
@@ -147,7 +281,7 @@ function M.report(callback)
     end
     local lines = { ('hearth %s, model: %s'):format(status.version, about) }
     for _, state in ipairs(status.jobs or {}) do
-      table.insert(lines, ('  %d  %-10s  %s: %s'):format(state.id, state.state, state.title, state.message))
+      table.insert(lines, '  ' .. M.line(state))
     end
     callback(lines)
   end)
