@@ -541,7 +541,7 @@ local function type_then(nvim, keys, condition, command)
       end
     end)
   ]], condition, command)
-  nvim:type(keys)
+  vim.fn.rpcnotify(nvim.channel, 'nvim_input', keys) -- there may be nobody left to answer
 end
 local is_writing = "job.text ~= ''"
 local is_computing = "job.state.state ~= 'queued'"
@@ -560,9 +560,15 @@ local function wait_for_state(nvim, state)
 end
 
 case('a job is paused and gone on with by command, and its answer is the same', function(nvim)
-  type_then(nvim, ':1,5Hearth explain<CR>', is_writing, 'Hearth pause')
-  wait_for_state(nvim, 'paused')
-  local job = youngest(nvim)
+  local job = {}
+  repeat -- until it is not whole before it is told to pause
+    local before = job.id
+    type_then(nvim, ':silent! only<CR>:1,5Hearth explain<CR>', is_writing, 'Hearth pause')
+    child.wait('it stands', function()
+      job = youngest(nvim)
+      return job.id ~= before and (job.state == 'paused' or job.state == 'done')
+    end)
+  until job.state == 'paused'
   expect(explanation:sub(1, #job.text), job.text, 'the answer so far')
   expect(#job.text < #explanation, true, 'it is not whole')
   expect(nvim:lua("return require('hearth').statusline()"), 'hearth: paused', 'the status line')
@@ -575,7 +581,7 @@ case('a job is paused and gone on with by command, and its answer is the same', 
 end)
 
 case('a job is stopped, tried again and listed', function(nvim)
-  type_then(nvim, ':1,5Hearth explain<CR>', is_writing, 'Hearth cancel')
+  type_then(nvim, ':1,5Hearth explain<CR>', is_computing, 'Hearth cancel')
   wait_for_state(nvim, 'cancelled')
   expect_said(nvim, ':Hearth cancel<CR>', 'hearth: nothing runs')
   choose_from_menus(nvim, 'cancelled   Explain average', 'Try it again')
@@ -651,6 +657,31 @@ case('a change that waits is dropped, or kept for later', function(nvim)
   other:close()
 end)
 
+case('the changes of a batch are told of together, opened one by one and made by its number', function(nvim)
+  local folder = vim.fn.fnamemodify(nvim.path, ':h')
+  vim.fn.writefile(average, folder .. '/other.py')
+  nvim:lua([[
+    local jobs = require('hearth.jobs')
+    jobs.execute(jobs.connection(), 'runOnFiles', { action = 'document', files = { '*.py' } }, function(result)
+      batch = result
+    end)
+  ]])
+  nvim:wait_for_screen(': 2 to review (:Hearth jobs; all: :Hearth apply ')
+  expect(#nvim:windows(), 1, 'the windows')
+  expect(nvim:lua('return batch.files'), 2, 'the files')
+  choose_from_menus(nvim, 'waiting     Document stats.py', 'Show its answer')
+  nvim:type(':Hearth jobs<CR>')
+  child.wait('a change is shown', function()
+    return nvim:answer() and nvim:answer().text:find('+    """', 1, true)
+  end)
+  nvim:type((':Hearth apply %d<CR>'):format(nvim:lua('return batch.batch')))
+  child.wait('both are made', function()
+    return nvim:lua("return #require('hearth.jobs').numbers(require('hearth.jobs').waits) == 0")
+  end)
+  expect(nvim:answer(), nil, 'no window is left')
+  expect(table.concat(nvim:lines(), '\n'):find('"""', 1, true) ~= nil, true, 'the open file has its docstring')
+end)
+
 -- What a daemon that begins anew tells, word by word: how far it wrote that down is its affair.
 case('a job that a new daemon goes on with keeps its window, and no text is there twice', function(nvim)
   child.wait('the model is ready', function()
@@ -724,9 +755,8 @@ case(':Hearth ask and edit ask for the words that they need', function(nvim)
   expect(nvim:lua('return asked'), 'What is to change? ', 'what is asked')
   nvim:type(':1,5Hearth ask What does this code do?<CR>')
   child.wait('an answer comes', function()
-    return youngest(nvim).state == 'done' and nvim:answer() ~= nil
+    return nvim:answer() and nvim:answer().text ~= ''
   end)
-  expect(nvim:answer().text ~= '', true, 'it has text')
 end)
 
 case(':Hearth pin, snooze, prompt, log and status', function(nvim)
@@ -784,6 +814,23 @@ end
 case('a daemon that goes is started again, and the next answer comes', function(nvim)
   vim.fn.system({ vim.env.HEARTH_UNDER_TEST, 'stop' })
   explain_until_it_comes(nvim)
+end)
+
+case('an answer whose daemon is killed goes on in its window, and becomes whole', function(nvim)
+  for round, moment in ipairs({ is_computing, is_writing }) do
+    local status = vim.fn.system({ vim.env.HEARTH_UNDER_TEST, 'status', '--json' })
+    local kill = ("lua vim.loop.kill(%d, 'sigkill')"):format(vim.fn.json_decode(status).pid)
+    type_then(nvim, ':silent! only<CR>:1,5Hearth explain<CR>', moment, kill)
+    local said = ''
+    child.wait('another daemon is there, and the answer is whole', function()
+      said = said .. messages(nvim)
+      return said:find('started again', 1, true) and youngest(nvim).state == 'done'
+    end)
+    expect(nvim:lua("return require('hearth.jobs').count()"), round, 'the jobs that there were')
+    expect(nvim:answer().text, explanation, 'the answer')
+    nvim:wait_for_screen('Explain average: done')
+    expect(select(2, said:gsub('started again', '')), 1, 'how often it is said, in ' .. said)
+  end
 end)
 
 -- Each round the daemon dies a little later in its answer. A stdio proxy gives up on a daemon that

@@ -178,8 +178,7 @@ local function close(buffer)
 end
 
 -- One line that fits: a longer one would want a key to be pressed.
-local function notify(job)
-  local title, rest = job.state.title, ' waits for you (:Hearth apply, :Hearth dismiss)'
+local function notify(title, rest)
   local room = vim.v.echospace - #'hearth: ' - #rest
   if vim.fn.strchars(title) > room then
     title = vim.fn.strcharpart(title, 0, math.max(room - 1, 0)) .. '…'
@@ -187,8 +186,26 @@ local function notify(job)
   vim.notify('hearth: ' .. title .. rest, vim.log.levels.INFO)
 end
 
+-- The changes of a batch are told of together, when none of its jobs runs (any more).
+local told_batches = {}
+local function tell_batch(batch)
+  local function count(condition)
+    return #jobs.numbers(function(job)
+      return job.state.batch and job.state.batch.id == batch.id and condition(job)
+    end)
+  end
+  local waiting = count(jobs.runs) == 0 and count(jobs.waits) or 0
+  if waiting > 0 and not told_batches[batch.id] then
+    notify(batch.title, (': %d to review (:Hearth jobs; all: :Hearth apply %d)'):format(waiting, batch.id))
+  end
+  told_batches[batch.id] = waiting > 0
+end
+
 -- Whether a window opens of itself.
 local function is_to_be_read(job)
+  if job.state.batch then
+    return false
+  end
   if jobs.waits(job) then
     return not offered[job]
   end
@@ -216,7 +233,13 @@ jobs.on_change(function(job)
   end
   update(job)
   if waits and opens and vim.api.nvim_get_current_buf() ~= buffers[job] then
-    notify(job)
+    notify(job.state.title, ' waits for you (:Hearth apply, :Hearth dismiss)')
+  end
+end)
+
+jobs.on_change(function(job)
+  if job.state.batch then
+    tell_batch(job.state.batch)
   end
 end)
 
