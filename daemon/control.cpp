@@ -74,6 +74,18 @@ json show(const lsp::Job& job) {
   return value;
 }
 
+// Throws Error.
+lsp::JobId requested_id(const json& message) {
+  const auto id = message.find("id");
+  if (id == message.end() || !id->is_number_unsigned())
+    throw Error("the request names no job: {\"request\": \"job\", \"id\": 7}");
+  return id->get<lsp::JobId>();
+}
+
+Error no_such_job(lsp::JobId id) {
+  return Error("there is no job " + std::to_string(id) + " (any more): `hearth jobs` lists them");
+}
+
 // Tells of a job until it has ended or waits for a person.
 class Following : public ControlWork {
  public:
@@ -147,24 +159,23 @@ std::unique_ptr<ControlWork> Control::handle(const json& message, const ControlR
     case ControlRequest::follow_job:
       return std::make_unique<Following>(jobs_, requested_job(message), reply);
     case ControlRequest::pause_job:
-      change(requested_job(message), &lsp::Jobs::pause, "does not run", reply);
+      change(message, &lsp::Jobs::pause, "does not run", reply);
       break;
     case ControlRequest::resume_job:
-      change(requested_job(message), &lsp::Jobs::resume, "is not paused", reply);
+      change(message, &lsp::Jobs::resume, "is not paused", reply);
       break;
     case ControlRequest::cancel_job:
-      change(requested_job(message), &lsp::Jobs::cancel, "has ended already", reply);
+      change(message, &lsp::Jobs::cancel, "has ended already", reply);
       break;
     case ControlRequest::apply_job:
-      change(requested_job(message), &lsp::Jobs::apply,
+      change(message, &lsp::Jobs::apply,
              "cannot be applied: it does not wait, or no editor has its workspace open", reply);
       break;
     case ControlRequest::dismiss_job:
-      change(requested_job(message), &lsp::Jobs::dismiss, "does not wait for you", reply);
+      change(message, &lsp::Jobs::dismiss, "does not wait for you", reply);
       break;
     case ControlRequest::retry_job:
-      change(requested_job(message), &lsp::Jobs::retry, "has neither failed nor been cancelled",
-             reply);
+      change(message, &lsp::Jobs::retry, "has neither failed nor been cancelled", reply);
       break;
     case ControlRequest::forget:
       forget_(message, reply);
@@ -179,24 +190,28 @@ std::unique_ptr<ControlWork> Control::handle(const json& message, const ControlR
 
 // Throws Error.
 const lsp::Job& Control::requested_job(const json& message) const {
-  const auto id = message.find("id");
-  if (id == message.end() || !id->is_number_unsigned()) {
-    throw Error("the request names no job: {\"request\": \"job\", \"id\": 7}");
-  }
-  const lsp::Job* job = jobs_.find(id->get<lsp::JobId>());
-  if (job == nullptr) {
-    throw Error("there is no job " + id->dump() + " (any more): `hearth jobs` lists them");
-  }
+  const lsp::JobId id = requested_id(message);
+  const lsp::Job* job = jobs_.find(id);
+  if (job == nullptr) throw no_such_job(id);
   return *job;
 }
 
-void Control::change(const lsp::Job& job, bool (lsp::Jobs::*how)(lsp::JobId),
+// Of a batch, all jobs that it can be done to; the answer is the last of them.
+void Control::change(const json& message, bool (lsp::Jobs::*how)(lsp::JobId),
                      const std::string& why_not, const ControlReply& reply) {
-  const lsp::JobId id = job.id;
-  const std::string state(lsp::name(job.state));
-  if (!(jobs_.*how)(id))
-    throw Error("job " + std::to_string(id) + " " + why_not + " (" + state + ")");
-  reply.result(to_json(*jobs_.find(id)));
+  const lsp::JobId id = requested_id(message);
+  const std::vector<lsp::JobId> members = jobs_.members(id);
+  if (members.empty()) throw no_such_job(id);
+  lsp::JobId changed = 0;
+  std::string state;
+  for (const lsp::JobId member : members) {
+    state = lsp::name(jobs_.find(member)->state);
+    if ((jobs_.*how)(member)) changed = member;
+  }
+  if (changed == 0) throw Error("job " + std::to_string(id) + " " + why_not + " (" + state + ")");
+  json job = to_json(*jobs_.find(changed));
+  job["changed"] = members.size();
+  reply.result(std::move(job));
 }
 
 // Throws Error.

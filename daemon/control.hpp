@@ -63,8 +63,8 @@ class Control {
  private:
   const lsp::Job& requested_job(const nlohmann::json& message) const;
   // Throws Error where it cannot be done.
-  void change(const lsp::Job& job, bool (lsp::Jobs::*how)(lsp::JobId), const std::string& why_not,
-              const ControlReply& reply);
+  void change(const nlohmann::json& message, bool (lsp::Jobs::*how)(lsp::JobId),
+              const std::string& why_not, const ControlReply& reply);
   void inspect(const lsp::Job& job, const ControlReply& reply);
 
   LocalModel& model_;

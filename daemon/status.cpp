@@ -182,6 +182,10 @@ std::string job_line(const json& job) {
   std::string state = job["state"].get<std::string>();
   state.resize(10, ' ');
   std::string text = number(job["id"]) + "  " + state + " " + job["title"].get<std::string>();
+  if (job.contains("batch")) {
+    text +=
+        " (" + number(job["batch"]["id"]) + ": " + job["batch"]["title"].get<std::string>() + ")";
+  }
   const auto thought = job["thoughtTokens"].get<std::int64_t>();
   if (thought > 0) text += ", " + show_count(thought, "token") + " thought";
   text += ", " + show_count(job["answerTokens"].get<std::int64_t>(), "token") + " written";
@@ -297,6 +301,8 @@ json to_json(const lsp::Job& job) {
   }
   if (!job.error.empty()) value["error"] = job.error;
   if (lsp::ended(job.state)) value["ended"] = true;
+  if (const auto& batch = job.request.batch)
+    value["batch"] = {{"id", batch->id}, {"title", batch->title}, {"size", batch->size}};
   if (!job.origin.workspace.empty()) value["workspace"] = job.origin.workspace;
   if (!job.request.targets.empty()) value["uri"] = job.request.targets.front().uri;
   return value;

@@ -45,6 +45,10 @@ int change_job(std::uint64_t id, ControlRequest request,
   constexpr std::chrono::seconds deadline{5};
   auto control = running_daemon();
   json job = ask(control, name(request), id, command_timeout);
+  if (job["id"] != id) {
+    print("done for the jobs of batch " + std::to_string(id) + "\n");
+    return 0;
+  }
   const auto began = std::chrono::steady_clock::now();
   while (!is_made(job) && std::chrono::steady_clock::now() - began < deadline) {
     ::poll(nullptr, 0, 10);
@@ -98,7 +102,8 @@ void add_jobs(CLI::App& app, Command& chosen) {
   jobs->footer(
       "`hearth jobs` lists each job with its number: `hearth jobs show 7` prints the\n"
       "answer of job 7 so far, `hearth jobs cancel 7` stops it. Jobs go on when their\n"
-      "editor or the daemon ends; the next editor that opens the workspace shows them.\n");
+      "editor or the daemon ends; the next editor that opens the workspace shows them.\n"
+      "A batch's number, in brackets behind its jobs, stands for all of them.\n");
 
   auto id = std::make_shared<std::uint64_t>(0);
   const auto add = [&](const char* name, const char* help) {
