@@ -134,6 +134,53 @@ TEST_CASE("a job is shown and cancelled on the command line") {
   CHECK(Json::parse(home.hearth("jobs show --json " + first).out)["text"] == job["text"]);
 }
 
+TEST_CASE("a job is paused, resumed, tried again and followed on the command line") {
+  const Home home;
+  home.hearth("daemon");
+  auto editor = home.editor(true);
+  ask_for(home, editor, many);
+  const Json jobs = home.status()["jobs"];
+  const std::string last = jobs.back()["id"].dump();
+  CHECK(home.hearth("jobs pause " + last).out == "job " + last + " is paused\n");
+  CHECK(home.hearth("jobs pause " + last).err ==
+        "hearth: job " + last + " does not run (paused)\n");
+  CHECK(home.hearth("jobs resume " + last).out == "job " + last + " is queued\n");
+  CHECK(home.hearth("jobs resume " + last).err ==
+        "hearth: job " + last + " is not paused (queued)\n");
+  CHECK(home.hearth("jobs retry " + last).code == 1);
+  CHECK(home.hearth("jobs apply " + last).err.find("it does not wait") != std::string::npos);
+  CHECK(home.hearth("jobs dismiss " + last).code == 1);
+  CHECK(home.hearth("jobs cancel " + last).code == 0);
+  CHECK(home.hearth("jobs retry " + last).code == 0);
+  const Finished followed = home.hearth("jobs follow " + last);
+  CHECK(followed.code == 0);
+  CHECK(followed.out.starts_with("Computes the average"));
+  CHECK(followed.err.ends_with("job " + last + ": done\n"));
+  // Of one that is over, too.
+  CHECK(home.hearth("jobs follow " + last).out == followed.out);
+  CHECK(home.hearth("jobs list").out == home.hearth("jobs").out);
+}
+
+TEST_CASE("a daemon that is killed goes on with its jobs when the next one starts") {
+  const Home home;
+  home.hearth("daemon");
+  auto editor = home.editor(true);
+  ask_for(home, editor, few);
+  const Json before = home.status();
+  // What is handed to the store is on the disk within a second.
+  ::poll(nullptr, 0, 1200);
+  ::kill(before["pid"].get<pid_t>(), SIGKILL);
+  home.hearth("daemon");
+  CHECK(home.status()["pid"] != before["pid"]);
+  for (const Json& job : before["jobs"]) {
+    const std::string id = job["id"].dump();
+    const Finished followed = home.hearth("jobs follow " + id);
+    CHECK(followed.code == 0);
+    CHECK(followed.out.starts_with("Computes the average"));
+    CHECK(followed.out == home.hearth("jobs follow " + before["jobs"].front()["id"].dump()).out);
+  }
+}
+
 TEST_CASE("a job that is not there, or no number, is an error") {
   const Home home;
   home.hearth("daemon");
