@@ -46,17 +46,6 @@ bool same_to_people(const lsp::GenerationProgress& told, const lsp::GenerationPr
   return near(told.first_token, now.first_token) && near(told.eta, now.eta);
 }
 
-lsp::FinishReason finish_reason(engine::StopReason reason) {
-  switch (reason) {
-    case engine::StopReason::max_tokens:
-      return lsp::FinishReason::length;
-    case engine::StopReason::context_full:
-      return lsp::FinishReason::context_full;
-    default:
-      return lsp::FinishReason::stop;
-  }
-}
-
 // `computing`: the prompt was a good one, so a failure is no fault of the request.
 void count_abandoned(LocalModel::Shared& shared, const lsp::ModelError& error, bool computing) {
   const engine::Lock lock(shared.mutex);
@@ -178,8 +167,8 @@ void GenerationTask::expect_cached() {
 
 // Of a request that is prepared or has begun.
 Work GenerationTask::work_left() const {
-  const bool may_think =
-      chat() && options_.thinking && shared_->runtime->engine().profile().thinking;
+  const bool may_think = prompt_.kind == lsp::Prompt::Kind::chat && options_.thinking &&
+                         shared_->runtime->engine().profile().thinking;
   Work work;
   work.writing = {
       options_.action, chat(), {may_think ? options_.thinking_budget : 0, options_.max_tokens}, {}};

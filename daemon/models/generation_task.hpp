@@ -49,7 +49,8 @@ class GenerationTask : public Task {
   void expect_cached();
   void report();
   void finish();
-  bool chat() const { return prompt_.kind == lsp::Prompt::Kind::chat; }
+  // Else a completion, of which other speeds and lengths are known.
+  bool chat() const { return prompt_.kind != lsp::Prompt::Kind::fill_in_the_middle; }
   Work work_left() const;
   lsp::GenerationProgress progress(const Wait& wait) const;
 

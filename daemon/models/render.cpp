@@ -21,6 +21,9 @@ engine::Rendered render_pieces(const engine::Profile& profile, const lsp::Prompt
   if (prompt.kind == lsp::Prompt::Kind::fill_in_the_middle) {
     return engine::render_fim(profile, lsp::text_of(prompt.prefix), lsp::text_of(prompt.suffix));
   }
+  if (prompt.kind == lsp::Prompt::Kind::text) {
+    return {.pieces = {lsp::text_of(prompt.prefix)}, .boundaries = {}};
+  }
   std::vector<engine::ChatMessage> messages;
   messages.reserve(prompt.messages.size());
   for (const auto& message : prompt.messages) messages.push_back(chat_message(message));
@@ -83,19 +86,34 @@ engine::GenerationRequest make_request(const engine::Engine& engine, const lsp::
                                        const lsp::GenerateOptions& options) {
   const auto& profile = engine.profile();
   const bool chat = prompt.kind == lsp::Prompt::Kind::chat;
+  const bool fim = prompt.kind == lsp::Prompt::Kind::fill_in_the_middle;
   engine::GenerationRequest request;
   request.prompt = render(engine, prompt);
-  request.stop_ids = chat ? profile.chat_stop : profile.fim_stop;
+  request.stop_ids = fim ? profile.fim_stop : profile.chat_stop;
   request.stop_strings = options.stop_strings;
   request.max_tokens = options.max_tokens;
   request.thinking = chat && profile.thinking;
   // No template of these models has a switch for it: a thought that is closed at once is none.
   request.thinking_budget = options.thinking ? options.thinking_budget : 0;
-  if (options.sampling == lsp::Sampling::recommended) {
-    request.sampling = engine::from(engine.defaults());
-    request.sampling.seed = options.seed;
-  }
+  engine::SamplingParams& sampling = request.sampling;
+  if (options.sampling == lsp::Sampling::recommended) sampling = engine::from(engine.defaults());
+  const lsp::SamplingChoice& chosen = options.sampling_choice;
+  if (chosen.temperature) sampling.temperature = *chosen.temperature;
+  if (chosen.top_k) sampling.top_k = *chosen.top_k;
+  if (chosen.top_p) sampling.top_p = *chosen.top_p;
+  sampling.seed = options.seed;
   return request;
+}
+
+lsp::FinishReason finish_reason(engine::StopReason reason) {
+  switch (reason) {
+    case engine::StopReason::max_tokens:
+      return lsp::FinishReason::length;
+    case engine::StopReason::context_full:
+      return lsp::FinishReason::context_full;
+    default:
+      return lsp::FinishReason::stop;
+  }
 }
 
 lsp::ModelDescription describe(const engine::Engine& engine) {

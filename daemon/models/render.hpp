@@ -19,6 +19,9 @@ std::vector<lsp::PromptPiece> inspect(const engine::Engine& engine, const lsp::P
 engine::GenerationRequest make_request(const engine::Engine& engine, const lsp::Prompt& prompt,
                                        const lsp::GenerateOptions& options);
 
+// Of a generation that came to its end.
+lsp::FinishReason finish_reason(engine::StopReason reason);
+
 lsp::ModelDescription describe(const engine::Engine& engine);
 
 }  // namespace hearth::daemon

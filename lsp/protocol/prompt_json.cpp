@@ -1,7 +1,8 @@
 // Prompts as JSON: {"kind": "chat", "messages": [{"role", "segments"}]}, an assistant's message
 // with "generated": [tokens] where they are known, or
-// {"kind": "fill_in_the_middle", "prefix": […], "suffix": […]}; a segment is
-// {"text", "provenance"} with "boundary": true where one lies, and "why" where it is known.
+// {"kind": "fill_in_the_middle", "prefix": […], "suffix": […]}, or {"kind": "text", "prefix": […]};
+// a segment is {"text", "provenance"} with "boundary": true where one lies, and "why" where it is
+// known.
 #include "lsp/protocol/prompt_json.hpp"
 
 #include <array>
@@ -19,7 +20,7 @@ const std::array provenances{
     name(Provenance::selection),   name(Provenance::diagnostics), name(Provenance::edits),
     name(Provenance::instruction), name(Provenance::answer)};
 const std::array roles{name(Role::system), name(Role::user), name(Role::assistant)};
-constexpr std::array<std::string_view, 2> kinds{"chat", "fill_in_the_middle"};
+constexpr std::array<std::string_view, 3> kinds{"chat", "fill_in_the_middle", "text"};
 
 Json segments_json(const std::vector<Segment>& segments) {
   Json array = Json::array();
@@ -51,9 +52,10 @@ std::vector<Segment> segments_member(const Json& object, const char* name) {
 
 void to_json(Json& json, const Prompt& prompt) {
   json = {{"kind", enum_name(kinds, prompt.kind)}};
-  if (prompt.kind == Prompt::Kind::fill_in_the_middle) {
+  if (prompt.kind != Prompt::Kind::chat) {
     json["prefix"] = segments_json(prompt.prefix);
-    json["suffix"] = segments_json(prompt.suffix);
+    if (prompt.kind == Prompt::Kind::fill_in_the_middle)
+      json["suffix"] = segments_json(prompt.suffix);
     return;
   }
   Json& messages = json["messages"] = Json::array();
@@ -67,9 +69,10 @@ void to_json(Json& json, const Prompt& prompt) {
 void from_json(const Json& json, Prompt& prompt) {
   prompt = {};
   prompt.kind = enum_member<Prompt::Kind>(kinds, json, "kind");
-  if (prompt.kind == Prompt::Kind::fill_in_the_middle) {
+  if (prompt.kind != Prompt::Kind::chat) {
     prompt.prefix = segments_member(json, "prefix");
-    prompt.suffix = segments_member(json, "suffix");
+    if (prompt.kind == Prompt::Kind::fill_in_the_middle)
+      prompt.suffix = segments_member(json, "suffix");
     return;
   }
   for (const Json& message : array_member(json, "messages")) {

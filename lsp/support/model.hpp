@@ -87,6 +87,13 @@ enum class Priority : std::uint8_t { explicit_request, inline_completion, backgr
 // How the next token is chosen: the likeliest, or drawn as the checkpoint's authors recommend.
 enum class Sampling : std::uint8_t { greedy, recommended };
 
+// What a person chose of it; what is empty stays as Sampling says.
+struct SamplingChoice {
+  std::optional<float> temperature = {};  // 0: the likeliest
+  std::optional<int> top_k = {};          // draw from the K likeliest; 0: from all
+  std::optional<float> top_p = {};        // from the likeliest of this total probability
+};
+
 struct GenerateOptions {
   Priority priority = Priority::explicit_request;
   std::int64_t max_tokens = 256;  // of the answer
@@ -101,6 +108,7 @@ struct GenerateOptions {
   // What an earlier run of this request wrote, as on_tokens gave it: the answer goes on behind it
   // and ends as it would have without the break.
   std::vector<std::int32_t> written = {};
+  SamplingChoice sampling_choice = {};
 };
 
 // Between these it will be, in four of five cases.

@@ -58,11 +58,12 @@ struct Message {
 };
 
 struct Prompt {
-  enum class Kind : std::uint8_t { chat, fill_in_the_middle };
+  // text: the model goes on with it, without a template.
+  enum class Kind : std::uint8_t { chat, fill_in_the_middle, text };
   Kind kind = Kind::chat;
   std::vector<Message> messages;  // chat
-  std::vector<Segment> prefix;    // fill in the middle: text before the cursor, in order
-  std::vector<Segment> suffix;    // and after it
+  std::vector<Segment> prefix;    // text; fill in the middle: what is before the cursor, in order
+  std::vector<Segment> suffix;    // fill in the middle: and after it
 };
 
 std::string text_of(const std::vector<Segment>& segments);

@@ -83,6 +83,11 @@ TEST_CASE("a request survives being written down") {
   fim.prompt.prefix = {{"before", Provenance::file, true}};
   fim.prompt.suffix = {{"after", Provenance::file, false}};
   CHECK(json(json(fim).get<Request>()) == json(fim));
+
+  Request text;
+  text.prompt.kind = Prompt::Kind::text;
+  text.prompt.prefix = {{"goes on", Provenance::file}};
+  CHECK(text_of(json(text).get<Request>().prompt.prefix) == "goes on");
 }
 
 TEST_CASE("a request of another form is refused by the member that is wrong") {
