@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "daemon/control_generation.hpp"
 #include "daemon/platform/error.hpp"
 #include "daemon/status.hpp"
 #include "daemon/transport/control_protocol.hpp"
@@ -20,8 +21,8 @@ using nlohmann::json;
 
 class ControlPeer : public Peer {
  public:
-  ControlPeer(Control& control, std::function<void(std::string)> send)
-      : control_(control), send_(std::move(send)) {}
+  ControlPeer(Control& control, std::uint64_t connection, std::function<void(std::string)> send)
+      : control_(control), connection_(connection), send_(std::move(send)) {}
 
   void receive(std::string body) override {
     give_up();
@@ -33,7 +34,7 @@ class ControlPeer : public Peer {
       send_(said.dump(-1, ' ', false, json::error_handler_t::replace));
     }));
     try {
-      work_ = control_.handle(read(std::move(body)), reply);
+      work_ = control_.handle(read(std::move(body)), connection_, reply);
     } catch (const Error& error) {
       reply.error(error.what());
     } catch (const lsp::InvalidParams& error) {
@@ -61,6 +62,7 @@ class ControlPeer : public Peer {
   }
 
   Control& control_;
+  const std::uint64_t connection_;
   std::function<void(std::string)> send_;
   std::uint64_t received_ = 0;
   bool unanswered_ = false;  // the last of them
@@ -127,25 +129,21 @@ void ControlReply::error(std::string_view sentence) const {
   say_({{"error", sentence}}, true);
 }
 
-Control::Control(LocalModel& model, lsp::Jobs& jobs, std::function<json()> status,
-                 std::function<void()> stop, Handler forget)
-    : model_(model),
-      jobs_(jobs),
-      status_(std::move(status)),
-      stop_(std::move(stop)),
-      forget_(std::move(forget)) {}
+Control::Control(LocalModel& model, lsp::Jobs& jobs, ControlCalls calls)
+    : model_(model), jobs_(jobs), calls_(std::move(calls)) {}
 
 std::unique_ptr<Peer> Control::open(std::function<void(std::string)> send) {
-  return std::make_unique<ControlPeer>(*this, std::move(send));
+  return std::make_unique<ControlPeer>(*this, ++connections_, std::move(send));
 }
 
-std::unique_ptr<ControlWork> Control::handle(const json& message, const ControlReply& reply) {
+std::unique_ptr<ControlWork> Control::handle(const json& message, std::uint64_t connection,
+                                             const ControlReply& reply) {
   const auto named = message["request"].get<std::string>();
   const auto request = control_request(named);
   if (!request) throw Error("unknown request: " + named);
   switch (*request) {
     case ControlRequest::status:
-      reply.result(status_());
+      reply.result(calls_.status());
       break;
     case ControlRequest::jobs:
       reply.result(jobs_json(jobs_));
@@ -178,12 +176,20 @@ std::unique_ptr<ControlWork> Control::handle(const json& message, const ControlR
       change(message, &lsp::Jobs::retry, "has neither failed nor been cancelled", reply);
       break;
     case ControlRequest::forget:
-      forget_(message, reply);
+      calls_.forget(message, reply);
       break;
     case ControlRequest::stop:
-      stop_();
+      calls_.stop();
       reply.result({{"stopping", true}});
       break;
+    case ControlRequest::describe:
+      describe(model_, reply);
+      break;
+    case ControlRequest::estimate:
+      estimate(model_, message, reply);
+      break;
+    case ControlRequest::generate:
+      return generate(model_, message, connection, calls_.used, reply);
   }
   return nullptr;
 }

@@ -8,6 +8,7 @@
 // the earlier request up, and who closes the connection gives up all.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
@@ -43,22 +44,28 @@ class ControlWork {
   virtual ~ControlWork() = default;
 };
 
+// What requests ask of the daemon itself.
+struct ControlCalls {
+  std::function<nlohmann::json()> status;
+  std::function<void()> stop;  // later, once the answer is on its way
+  std::function<void()> used;  // somebody needs the daemon's model now
+  // Answers "forget"; throws Error.
+  std::function<void(const nlohmann::json& message, const ControlReply& reply)> forget;
+};
+
 // The requests of all control connections. On the Host's thread; what it is given outlives it, and
 // it outlives its peers.
 class Control {
  public:
-  // Answers a request whose parts are not here; throws Error.
-  using Handler = std::function<void(const nlohmann::json& message, const ControlReply& reply)>;
-  // `stop` is to stop the daemon later, once the answer is on its way.
-  Control(LocalModel& model, lsp::Jobs& jobs, std::function<nlohmann::json()> status,
-          std::function<void()> stop, Handler forget);
+  Control(LocalModel& model, lsp::Jobs& jobs, ControlCalls calls);
 
   // The handler of a new connection; `send` takes a message's body.
   std::unique_ptr<Peer> open(std::function<void(std::string)> send);
 
-  // `message` is an object, its "request" text. Null where all is said. Throws Error, and
-  // lsp::InvalidParams, which say what is wrong with it.
-  std::unique_ptr<ControlWork> handle(const nlohmann::json& message, const ControlReply& reply);
+  // `message` is an object, its "request" text; `connection` is the number of the one that it came
+  // on. Null where all is said. Throws Error, and lsp::InvalidParams, which say what is wrong.
+  std::unique_ptr<ControlWork> handle(const nlohmann::json& message, std::uint64_t connection,
+                                      const ControlReply& reply);
 
  private:
   const lsp::Job& requested_job(const nlohmann::json& message) const;
@@ -69,9 +76,8 @@ class Control {
 
   LocalModel& model_;
   lsp::Jobs& jobs_;
-  std::function<nlohmann::json()> status_;
-  std::function<void()> stop_;
-  Handler forget_;
+  const ControlCalls calls_;
+  std::uint64_t connections_ = 0;
 };
 
 }  // namespace hearth::daemon

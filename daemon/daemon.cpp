@@ -33,7 +33,6 @@
 #include "daemon/transport/listener.hpp"
 #include "lsp/jobs/jobs.hpp"
 #include "lsp/server.hpp"
-#include "lsp/support/lifetime.hpp"
 
 namespace hearth::daemon {
 namespace {
@@ -106,12 +105,13 @@ class Daemon {
         model_(host_, engine_options(options.config, options.model, options.paths.engine())),
         jobs_(host_, model_, *store_),
         control_(
-            model_, jobs_, [this] { return status(); },
-            [this] { host_.post([this] { stop("hearth stop"); }); },
-            [this](const json& message, const ControlReply& reply) {
-              forget_in_daemon(parse_forget(message), options_.paths, jobs_, *store_, model_,
-                               reply);
-            }),
+            model_, jobs_,
+            {[this] { return status(); }, [this] { host_.post([this] { stop("hearth stop"); }); },
+             [this] { busy_until_ = host_.now(); },
+             [this](const json& message, const ControlReply& reply) {
+               forget_in_daemon(parse_forget(message), options_.paths, jobs_, *store_, model_,
+                                reply);
+             }}),
         config_(host_, options.paths.config, options.config,
                 {[this] { apply_config(); }, [this](const std::string& notice) { warn(notice); }}),
         server_(host_, options.paths.socket(),

@@ -41,7 +41,10 @@ enum class ControlRequest : std::uint8_t {
   dismiss_job,
   retry_job,
   forget,
-  stop
+  stop,
+  describe,
+  estimate,
+  generate,
 };
 std::string_view name(ControlRequest request);
 std::optional<ControlRequest> control_request(std::string_view name);  // empty: there is none
