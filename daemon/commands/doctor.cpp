@@ -201,7 +201,8 @@ void look_at_checkpoint(Examination& found, const Config& config, const DoctorFl
   const engine::EngineOptions options = configured_options(flags.model);
   const engine::CheckpointShape shape = engine::read_shape(options);
   require_tokenizer(model);
-  found.good("model", model.string() + ": " + show_checkpoint(shape));
+  found.good("model", fmt::format("{}: {}; fingerprint {:016x}", model.string(),
+                                  show_checkpoint(shape), engine::fingerprint(model)));
   found.attempt("memory", [&] { look_at_memory(found, options, shape); });
   found.attempt("disk", [&] { look_at_disk(found, model); });
   if (flags.verify) verify(found, model);

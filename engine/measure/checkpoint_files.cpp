@@ -1,4 +1,5 @@
-// Reads shards: some of their pieces with a clock, or all of their tensors.
+// Reads shards: some of their pieces with a clock, what tells them from others, or all of their
+// tensors.
 #include "engine/measure/checkpoint_files.hpp"
 
 #include <algorithm>
@@ -13,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/checkpoint/digest.hpp"
 #include "engine/checkpoint/safetensors.hpp"
 #include "engine/support/parallel_for.hpp"
 
@@ -93,6 +95,10 @@ ReadSpeed read_speed(const std::filesystem::path& model, double seconds) {
   });
   speed.bytes_per_second = static_cast<double>(bytes) / seconds_since(began);
   return speed;
+}
+
+std::uint64_t fingerprint(const std::filesystem::path& model) {
+  return digest_samples(Tensors::open(model));
 }
 
 bool verify_files(const std::filesystem::path& model,

@@ -19,6 +19,10 @@ struct ReadSpeed {
 // for about `seconds`. Throws Error that names the file.
 ReadSpeed read_speed(const std::filesystem::path& model, double seconds);
 
+// The same for the same files: a digest of every shard's size, its header and samples of what it
+// holds. Throws Error that names the file.
+std::uint64_t fingerprint(const std::filesystem::path& model);
+
 struct ReadProgress {
   std::uint64_t bytes_done = 0;
   std::uint64_t bytes_total = 0;

@@ -101,6 +101,35 @@ TEST_CASE("doctor names what is wrong with a checkpoint") {
   CHECK(home.hearth(arguments).code == 1);
 }
 
+TEST_CASE("doctor tells a checkpoint from another by its fingerprint") {
+  const Home home;
+  const TemporaryDirectory directory;
+  const fs::path model = copy_of_ember(directory);
+  const auto fingerprint = [&](const fs::path& of) {
+    const Json findings =
+        Json::parse(home.hearth("doctor --json --model '" + of.string() + "'").out);
+    for (const Json& finding : findings) {
+      const std::string seen = finding["seen"];
+      const std::size_t at = seen.find("fingerprint ");
+      if (finding["subject"] == "model" && at != std::string::npos) return seen.substr(at);
+    }
+    return std::string();
+  };
+  const std::string before = fingerprint(model);
+  CHECK(before.size() == std::string("fingerprint ").size() + 16);
+  CHECK(before == fingerprint(ember));
+  // One blank of a header becomes another: all tensors are as before.
+  std::fstream file(first_shard(model), std::ios::in | std::ios::out | std::ios::binary);
+  std::uint64_t header = 0;
+  file.read(reinterpret_cast<char*>(&header), sizeof header);
+  file.seekp(static_cast<std::streamoff>(sizeof header + header - 1));
+  file << '\n';
+  file.close();
+  const std::string after = fingerprint(model);
+  CHECK(after.size() == before.size());
+  CHECK(after != before);
+}
+
 TEST_CASE("doctor names a wrong configuration, and a daemon whose model cannot be loaded") {
   Home home;
   home.configure("[model]\nisa = \"amiga\"\n");
