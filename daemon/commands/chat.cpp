@@ -1,5 +1,5 @@
-// `hearth chat`: a conversation in the terminal, in this process. Answers go to stdout; all else
-// goes there too where it is a terminal, else to stderr.
+// `hearth chat`: a conversation in the terminal. Answers go to stdout; all else goes there too
+// where it is a terminal, else to stderr.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -10,15 +10,18 @@
 #include <csignal>
 #include <cstdio>
 #include <optional>
+#include <stdexcept>
 
+#include "daemon/commands/answerer.hpp"
 #include "daemon/commands/arguments.hpp"
 #include "daemon/commands/chat_history.hpp"
 #include "daemon/commands/chat_input.hpp"
 #include "daemon/commands/commands.hpp"
-#include "daemon/commands/local_run.hpp"
+#include "daemon/config.hpp"
 #include "daemon/platform/error.hpp"
 #include "daemon/platform/format.hpp"
 #include "daemon/platform/paths.hpp"
+#include "lsp/support/text.hpp"
 
 namespace hearth::daemon {
 namespace {
@@ -28,6 +31,7 @@ struct ChatFlags {
   std::string system;
   std::string trace;
   bool no_history = false;
+  bool local = false;
   std::int64_t max_tokens = 1024;
   std::optional<float> temperature;
   std::optional<std::uint64_t> seed;
@@ -41,12 +45,21 @@ constexpr const char* help =
     "next line; pasted text is one message. Ctrl-C stops an answer, or clears the\n"
     "line.";
 
+lsp::GenerateOptions options_of(const ChatFlags& flags) {
+  lsp::GenerateOptions options;
+  options.max_tokens = flags.max_tokens;
+  options.thinking_budget = read_config(find_paths().config).thinking_budget;
+  options.sampling = lsp::Sampling::recommended;
+  options.sampling_choice.temperature = flags.temperature;
+  options.seed = flags.seed.value_or(0);
+  return options;
+}
+
 class Chat {
  public:
-  Chat(const ChatFlags& flags, std::shared_ptr<engine::Runtime> runtime)
+  Chat(const ChatFlags& flags, std::unique_ptr<Answerer> answerer)
       : flags_(flags),
-        runtime_(std::move(runtime)),
-        session_(runtime_),
+        answerer_(std::move(answerer)),
         history_(flags.no_history || ::isatty(STDIN_FILENO) != 1 ? std::filesystem::path()
                                                                  : find_paths().chat_history()),
         input_(make_chat_input(history_.messages())) {
@@ -54,7 +67,7 @@ class Chat {
   }
 
   void run() {
-    note(style_.dim(runtime_->engine().profile().name + " on " + runtime_->engine().description() +
+    note(style_.dim(answerer_->model().name + " on " + answerer_->model().device +
                     ". /help lists the commands, Ctrl-D ends."));
     while (auto message = input_->next(prompt())) {
       const std::size_t begin = message->find_first_not_of(" \t\n");
@@ -93,8 +106,9 @@ class Chat {
   std::string prompt() const { return style_.coloured() ? "\1\x1b[1m\1> \1\x1b[0m\1" : "> "; }
 
   void clear() {
-    messages_ = {{"system", flags_.system.empty() ? runtime_->engine().profile().system_chat
-                                                  : flags_.system}};
+    const std::string& system =
+        flags_.system.empty() ? answerer_->model().system_chat : flags_.system;
+    prompt_.messages = {message(lsp::Role::system, system, lsp::Provenance::system)};
   }
 
   void remember(const std::string& message) {
@@ -107,58 +121,53 @@ class Chat {
     }
   }
 
-  void say(const std::string& message) {
-    messages_.push_back({"user", message});
+  static lsp::Message message(lsp::Role role, const std::string& text, lsp::Provenance provenance) {
+    return {role, {{lsp::valid_utf8(text), provenance}}};
+  }
+
+  void say(const std::string& text) {
+    prompt_.messages.push_back(message(lsp::Role::user, text, lsp::Provenance::instruction));
     try {
-      const Outcome outcome = answer(session_, next_turn(), ::isatty(STDERR_FILENO) == 1);
-      messages_.push_back({"assistant", outcome.text});
-      std::fputs("\n", stdout);
+      make_room();
+      const AnswerOutcome outcome =
+          stream_answer(*answerer_, prompt_, options_, ::isatty(STDERR_FILENO) == 1);
+      prompt_.messages.push_back(
+          message(lsp::Role::assistant, outcome.text, lsp::Provenance::answer));
+      prompt_.messages.back().generated = outcome.generated;
       note(style_.dim(show_outcome(outcome)));
-    } catch (const engine::Error& error) {
-      messages_.pop_back();
+    } catch (const std::runtime_error& error) {
+      prompt_.messages.pop_back();
       note(style_.yellow(error.what()));
     }
   }
 
-  // The conversation as a prompt, with room for an answer: the oldest turns go where there is none.
-  engine::GenerationRequest next_turn() {
-    const auto& profile = runtime_->engine().profile();
-    const auto context = static_cast<std::size_t>(runtime_->engine().context());
+  // For an answer: the oldest turns go where there is none.
+  void make_room() {
+    std::vector<lsp::Message>& messages = prompt_.messages;
+    const std::size_t context = answerer_->model().context;
     const std::size_t room = std::min(static_cast<std::size_t>(flags_.max_tokens), context / 4) + 1;
-    engine::GenerationRequest request;
+    constexpr std::size_t turn = 2;  // a message and its answer
     std::size_t dropped = 0;
-    for (;;) {
-      request.prompt =
-          engine::tokenize(runtime_->engine().tokenizer(), engine::render_chat(profile, messages_));
-      constexpr std::size_t turn = 2;  // a message and its answer
-      if (request.prompt.tokens.size() + room <= context || messages_.size() <= 1 + turn) break;
-      messages_.erase(messages_.begin() + 1, messages_.begin() + 1 + turn);
+    while (messages.size() > 1 + turn && answerer_->count_tokens(prompt_) + room > context) {
+      messages.erase(messages.begin() + 1, messages.begin() + 1 + turn);
       ++dropped;
     }
-    if (dropped > 0) {
-      note(style_.yellow(fmt::format(
-          "The conversation was longer than the context of {} tokens: its {} left out "
-          "from here on.",
-          context, dropped == 1 ? "oldest turn is" : fmt::format("{} oldest turns are", dropped))));
-    }
-    request.sampling = engine::from(runtime_->engine().defaults());
-    if (flags_.temperature) request.sampling.temperature = *flags_.temperature;
-    if (flags_.seed) request.sampling.seed = *flags_.seed;
-    request.stop_ids = profile.chat_stop;
-    request.max_tokens = flags_.max_tokens;
-    set_thinking(request, profile);
-    return request;
+    if (dropped == 0) return;
+    note(style_.yellow(fmt::format(
+        "The conversation was longer than the context of {} tokens: its {} left out "
+        "from here on.",
+        context, dropped == 1 ? "oldest turn is" : fmt::format("{} oldest turns are", dropped))));
   }
 
   const ChatFlags& flags_;
-  std::shared_ptr<engine::Runtime> runtime_;
-  engine::Session session_;
+  std::unique_ptr<Answerer> answerer_;
+  const lsp::GenerateOptions options_ = options_of(flags_);
   std::FILE* const notes_ = ::isatty(STDOUT_FILENO) == 1 ? stdout : stderr;
   const Style style_{::fileno(notes_)};
   ChatHistory history_;
   bool history_failed_ = false;
   std::unique_ptr<ChatInput> input_;
-  std::vector<engine::ChatMessage> messages_;  // the system line, then turns
+  lsp::Prompt prompt_;  // the system line, then turns
 };
 
 int run_chat(const ChatFlags& flags) {
@@ -167,17 +176,14 @@ int run_chat(const ChatFlags& flags) {
   struct sigaction nothing {};
   nothing.sa_handler = [](int) {};
   ::sigaction(SIGINT, &nothing, nullptr);
-  engine::EngineOptions options = configured_options(flags.model);
-  options.experts.trace = flags.trace;
-  require_tokenizer(options.model);
-  Chat(flags, load_with_progress(options, ::isatty(STDERR_FILENO) == 1)).run();
+  Chat(flags, choose_answerer({flags.model, flags.local, flags.trace, false})).run();
   return 0;
 }
 
 }  // namespace
 
 void add_chat(CLI::App& app, Command& chosen) {
-  auto* command = app.add_subcommand("chat", "A conversation in the terminal, in this process");
+  auto* command = app.add_subcommand("chat", "A conversation in the terminal");
   auto flags = std::make_shared<ChatFlags>();
   command->add_option("--model", flags->model, "Directory of the checkpoint");
   command->add_option("--system", flags->system, "The system message (default: the model's own)");
@@ -190,11 +196,14 @@ void add_chat(CLI::App& app, Command& chosen) {
       ->check(whole_number);
   command->add_flag("--no-history", flags->no_history,
                     "Neither read nor write the history (the last 1,000 messages)");
-  command->add_option("--trace", flags->trace, "File to record the routing in (`hearth trace`)");
+  command->add_flag("--local", flags->local, local_help);
+  command->add_option("--trace", flags->trace,
+                      "File to record the routing in (`hearth trace`); implies --local");
   command->footer(
       "A turn computes only its new tokens; the earlier conversation is cached. /help\n"
       "lists the commands. Without a terminal, every line of stdin is a message, and\n"
-      "only the answers go to stdout.\n"
+      "only the answers go to stdout. Where a daemon runs with the same checkpoint, its\n"
+      "model answers; without one this process loads it, and no daemon is started.\n"
       "\n"
       "Examples:\n"
       "  hearth chat\n"

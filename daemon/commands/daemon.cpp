@@ -13,6 +13,7 @@
 
 #include "daemon/commands/asking.hpp"
 #include "daemon/commands/commands.hpp"
+#include "daemon/commands/wait_for_model.hpp"
 #include "daemon/config.hpp"
 #include "daemon/daemon.hpp"
 #include "daemon/platform/error.hpp"
@@ -64,25 +65,6 @@ int run_in_background(const DaemonFlags& flags) {
   }
 }
 
-// Waits until the model is loaded or has failed to be; its part of the status.
-nlohmann::json wait_for_model(Connected& control) {
-  const bool show = ::isatty(STDERR_FILENO) == 1;
-  bool line_open = false;
-  for (;;) {
-    nlohmann::json model = ask(control, name(ControlRequest::status))["model"];
-    const bool loading = model["state"] == "loading";
-    if (show && (loading || line_open)) std::fputs("\r\x1b[K", stderr);
-    if (!loading) return model;
-    if (show) {
-      line_open = true;
-      std::fprintf(stderr, "loading %s of %s",
-                   show_bytes(model["load"]["bytesDone"].get<double>()).c_str(),
-                   show_bytes(model["load"]["bytesTotal"].get<double>()).c_str());
-    }
-    ::poll(nullptr, 0, 100);
-  }
-}
-
 // A daemon that nobody else uses is of no use without its model.
 [[noreturn]] void give_up(Connected& control, const std::string& reason) {
   const bool used = !ask(control, name(ControlRequest::status))["clients"].empty();
@@ -109,7 +91,7 @@ int run_daemon_command(const DaemonFlags& flags) {
   if (!flags.model.empty() && find_model({}, flags.model) != running) {
     throw Error("a daemon runs already, with the model " + running + ": `hearth stop` ends it");
   }
-  const nlohmann::json model = wait_for_model(connected);
+  const nlohmann::json model = wait_for_model(connected, ::isatty(STDERR_FILENO) == 1);
   if (model["state"] == "failed") give_up(connected, model["error"].get<std::string>());
   print("the daemon runs: process " + std::to_string(connected.welcome.pid) + "\n");
   return 0;

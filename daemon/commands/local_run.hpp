@@ -1,11 +1,8 @@
-// An engine in this process, for commands that need no daemon: loading with a progress line, and
-// one answer streamed to stdout.
+// An engine in this process, for commands that need no daemon: loading with a progress line.
 #pragma once
 
-#include <chrono>
 #include <filesystem>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -30,27 +27,6 @@ std::shared_ptr<engine::Runtime> load_with_progress(const engine::EngineOptions&
 // In words: "48 layers of 512 experts, FP8, MTP head, context 262144".
 std::string show_checkpoint(const engine::CheckpointShape& shape);
 
-struct Outcome {
-  std::string text;
-  std::size_t prompt_tokens = 0;
-  std::size_t cached_tokens = 0;
-  std::size_t thought_tokens = 0;
-  bool thought_cut = false;  // at the budget
-  std::size_t answer_tokens = 0;
-  std::chrono::duration<double> prompt_time{0};
-  std::chrono::duration<double> answer_time{0};  // the thought's too
-  bool interrupted = false;                      // by Ctrl-C
-  std::optional<engine::StopReason> reason;      // empty where it was interrupted
-};
-
-// Lets a thinking model think, for as long as the configuration says.
-void set_thinking(engine::GenerationRequest& request, const engine::Profile& profile);
-
-// Streams the answer to stdout. `show_progress`: tells on stderr, in a line that goes again, how
-// far a thought is. Ctrl-C ends the answer, not the process.
-Outcome answer(engine::Session& session, engine::GenerationRequest request, bool show_progress);
-
-std::string show_outcome(const Outcome& outcome);  // a line of figures, and what was cut
 std::string quoted_bytes(std::string_view bytes);  // a token's bytes, printable
 
 }  // namespace hearth::daemon

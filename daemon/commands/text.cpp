@@ -1,4 +1,4 @@
-// The commands that run the engine in this process, once: generate and tokenize.
+// The commands that take a text and end: generate and tokenize.
 #include <unistd.h>
 
 #include <CLI/App.hpp>
@@ -9,10 +9,14 @@
 #include <iterator>
 #include <optional>
 
+#include "daemon/commands/answerer.hpp"
 #include "daemon/commands/arguments.hpp"
 #include "daemon/commands/commands.hpp"
 #include "daemon/commands/local_run.hpp"
+#include "daemon/config.hpp"
 #include "daemon/platform/error.hpp"
+#include "daemon/platform/paths.hpp"
+#include "lsp/support/text.hpp"
 
 namespace hearth::daemon {
 namespace {
@@ -39,6 +43,7 @@ struct GenerateFlags {
   bool raw = false;
   bool fim = false;
   bool quiet = false;
+  bool local = false;
   std::int64_t max_tokens = 512;
   std::optional<float> temperature;
   std::optional<int> top_k;
@@ -48,7 +53,7 @@ struct GenerateFlags {
 };
 
 // What is to be answered or gone on with. Throws CallError where there is nothing.
-std::string prompt_of(const GenerateFlags& flags) {
+std::string text_of(const GenerateFlags& flags) {
   if (flags.fim) {
     if (!flags.fim_prefix.empty() || !flags.fim_suffix.empty()) return "";
     throw CallError("--fim-prefix and --fim-suffix are empty: there is nothing to fill in between");
@@ -58,47 +63,45 @@ std::string prompt_of(const GenerateFlags& flags) {
   throw CallError(flags.prompt ? "--prompt is empty" : "the prompt on stdin is empty");
 }
 
-engine::GenerationRequest request_of(const GenerateFlags& flags, const std::string& text,
-                                     const engine::Engine& engine) {
-  const auto& profile = engine.profile();
-  engine::GenerationRequest request;
+lsp::Prompt prompt_of(const GenerateFlags& flags, const std::string& text,
+                      const std::string& system_chat) {
+  const auto segment = [](const std::string& from, lsp::Provenance provenance) {
+    return std::vector<lsp::Segment>{{lsp::valid_utf8(from), provenance}};
+  };
+  lsp::Prompt prompt;
   if (flags.fim) {
-    request.prompt = engine::tokenize(
-        engine.tokenizer(), engine::render_fim(profile, flags.fim_prefix, flags.fim_suffix));
-    request.stop_ids = profile.fim_stop;
+    prompt.kind = lsp::Prompt::Kind::fill_in_the_middle;
+    prompt.prefix = segment(flags.fim_prefix, lsp::Provenance::file);
+    prompt.suffix = segment(flags.fim_suffix, lsp::Provenance::file);
+  } else if (flags.raw) {
+    prompt.kind = lsp::Prompt::Kind::text;
+    prompt.prefix = segment(text, lsp::Provenance::file);
   } else {
-    request.sampling = engine::from(engine.defaults());
-    request.stop_ids = profile.chat_stop;
-    if (flags.raw) {
-      request.prompt.tokens = engine.tokenizer().encode(text);
-    } else {
-      const std::vector<engine::ChatMessage> messages{
-          {"system", flags.system.empty() ? profile.system_chat : flags.system}, {"user", text}};
-      request.prompt = engine::tokenize(engine.tokenizer(), engine::render_chat(profile, messages));
-      set_thinking(request, profile);
-    }
+    const std::string& system = flags.system.empty() ? system_chat : flags.system;
+    prompt.messages = {{lsp::Role::system, segment(system, lsp::Provenance::system)},
+                       {lsp::Role::user, segment(text, lsp::Provenance::instruction)}};
   }
-  request.stop_strings = flags.stop;
-  request.max_tokens = flags.max_tokens;
-  auto& sampling = request.sampling;
-  if (flags.temperature) sampling.temperature = *flags.temperature;
-  if (flags.top_k) sampling.top_k = *flags.top_k;
-  if (flags.top_p) sampling.top_p = *flags.top_p;
-  if (flags.seed) sampling.seed = *flags.seed;
-  return request;
+  return prompt;
+}
+
+lsp::GenerateOptions options_of(const GenerateFlags& flags) {
+  lsp::GenerateOptions options;
+  options.max_tokens = flags.max_tokens;
+  for (const std::string& stop : flags.stop) options.stop_strings.push_back(lsp::valid_utf8(stop));
+  options.thinking_budget = read_config(find_paths().config).thinking_budget;
+  options.sampling = flags.fim ? lsp::Sampling::greedy : lsp::Sampling::recommended;
+  options.sampling_choice = {flags.temperature, flags.top_k, flags.top_p};
+  options.seed = flags.seed.value_or(0);
+  return options;
 }
 
 int run_generate(const GenerateFlags& flags) {
-  engine::EngineOptions options = configured_options(flags.model);
-  options.experts.trace = flags.trace;
-  require_tokenizer(options.model);
-  const std::string text = prompt_of(flags);  // before a large model is loaded
-  const bool show_progress = isatty(STDERR_FILENO) == 1 && !flags.quiet;
-  const auto runtime = load_with_progress(options, show_progress);
-  engine::Session session(runtime);
-  const Outcome outcome =
-      answer(session, request_of(flags, text, runtime->engine()), show_progress);
-  std::fputs("\n", stdout);
+  require_tokenizer(model_directory(flags.model));
+  const std::string text = text_of(flags);  // before a large model is loaded
+  const auto answerer = choose_answerer({flags.model, flags.local, flags.trace, flags.quiet});
+  const AnswerOutcome outcome =
+      stream_answer(*answerer, prompt_of(flags, text, answerer->model().system_chat),
+                    options_of(flags), ::isatty(STDERR_FILENO) == 1 && !flags.quiet);
   if (!flags.quiet) std::fprintf(stderr, "%s\n", show_outcome(outcome).c_str());
   return outcome.interrupted ? 130 : 0;
 }
@@ -137,7 +140,7 @@ int run_tokenize(const TokenizeFlags& flags) {
 }  // namespace
 
 void add_generate(CLI::App& app, Command& chosen) {
-  auto* command = app.add_subcommand("generate", "Answers one prompt in this process and exits");
+  auto* command = app.add_subcommand("generate", "Answers one prompt and exits");
   auto flags = std::make_shared<GenerateFlags>();
   command->add_option("--model", flags->model, "Directory of the checkpoint");
   auto* prompt = command->add_option("-p,--prompt", flags->prompt, "The prompt (default: stdin)");
@@ -164,9 +167,14 @@ void add_generate(CLI::App& app, Command& chosen) {
   command->add_option("--seed", flags->seed, "The same seed gives the same answer")
       ->check(whole_number);
   command->add_option("--stop", flags->stop, "Stop at this text (may be repeated)");
-  command->add_option("--trace", flags->trace, "File to record the routing in (`hearth trace`)");
+  command->add_flag("--local", flags->local, local_help);
+  command->add_option("--trace", flags->trace,
+                      "File to record the routing in (`hearth trace`); implies --local");
   command->add_flag("-q,--quiet", flags->quiet, "No statistics on stderr");
   command->footer(
+      "Where a daemon runs with the same checkpoint, its model answers; without one this\n"
+      "process loads it, and no daemon is started. The text is the same.\n"
+      "\n"
       "Examples:\n"
       "  hearth generate \\\n"
       "    --prompt \"def is_even(n): return n % 2 == 0  Explain what this code does.\"\n"
