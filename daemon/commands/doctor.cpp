@@ -255,7 +255,11 @@ void look_at_daemon(Examination& found, const Paths& paths) {
   try {
     auto control = find_daemon(paths, ConnectionKind::control, command_timeout);
     if (!control) {
-      found.good("daemon", "none runs; an editor starts one");
+      // daemon/setup/hearth.service.in, where it was installed.
+      const bool service = find_shared("systemd/user/hearth.service") ||
+                           find_shared("../lib/systemd/user/hearth.service");
+      found.good("daemon", std::string("none runs; an editor starts one") +
+                               (service ? ", or `systemctl --user enable --now hearth`" : ""));
       return;
     }
     const nlohmann::json status = ask(*control, name(ControlRequest::status), command_timeout);
@@ -272,6 +276,8 @@ void look_at_daemon(Examination& found, const Paths& paths) {
     } else {
       found.good("daemon", seen);
     }
+    if (const auto notice = status.value("configNotice", ""); !notice.empty())
+      found.warning("daemon", notice, "It goes on with the configuration that it had before.");
   } catch (const Unreachable& unreachable) {
     found.problem("daemon", unreachable.what(), "`hearth stop --force` ends it.");
   }

@@ -96,6 +96,7 @@ TEST_CASE("a running daemon follows its configuration") {
     CHECK(wait_for_notice(home, "restart") ==
           "config.toml changed: model.threads needs `hearth restart`");
     CHECK(contains(unbroken(home.hearth("status").out), "model.threads needs `hearth restart`"));
+    CHECK(contains(unbroken(home.hearth("doctor").out), "model.threads needs `hearth restart`"));
     CHECK(contains(log_of(home), "log.level applied"));
     home.configure("[model]\nthreads = 1\n");
     wait_for_log(home, "log.level applied", 2);
