@@ -95,6 +95,11 @@ local function choose_for(state)
   end)
 end
 
+-- The message says the state, too. The number comes last: menus have numbers of their own.
+local function title_of(state)
+  return ('%s: %s (job %d)'):format(state.title, state.message, state.id)
+end
+
 -- The workspace's jobs, the youngest first.
 local function pick_job()
   local here = require('hearth.answer').job_here()
@@ -110,7 +115,7 @@ local function pick_job()
     table.sort(states, function(one, other)
       return one.id > other.id
     end)
-    vim.ui.select(states, { prompt = 'Jobs', format_item = jobs.line }, function(state)
+    vim.ui.select(states, { prompt = 'Jobs', format_item = title_of }, function(state)
       if state then
         choose_for(state)
       end

@@ -260,11 +260,6 @@ function M.ask(connection, callback)
   end)
 end
 
--- "7  generating  Explain average: generating, about 3 s left"
-function M.line(state)
-  return ('%d  %-10s  %s: %s'):format(state.id, state.state, state.title, state.message)
-end
-
 -- The daemon's version, the model and the workspace's jobs: callback(lines).
 function M.report(callback)
   local connection = M.connection()
@@ -281,7 +276,7 @@ function M.report(callback)
     end
     local lines = { ('hearth %s, model: %s'):format(status.version, about) }
     for _, state in ipairs(status.jobs or {}) do
-      table.insert(lines, '  ' .. M.line(state))
+      table.insert(lines, ('  %d  %-10s  %s: %s'):format(state.id, state.state, state.title, state.message))
     end
     callback(lines)
   end)
