@@ -151,8 +151,7 @@ class StdioProxy {
       give_up(std::string("hearth's daemon ended and cannot be started again: ") + error.what());
     }
     for (const auto& message : replay_.replay()) daemon_->send(message);
-    const std::string notice =
-        replay_.notice("hearth's daemon ended and was started again; unfinished requests are lost");
+    const std::string notice = replay_.notice("hearth's daemon ended and was started again");
     if (!notice.empty()) client_.send(notice);
   }
 
