@@ -168,10 +168,16 @@ class Session {
   std::optional<std::size_t> sync(std::span<const TokenId> tokens,
                                   const std::atomic<bool>* interrupt);
   std::size_t sync(std::span<const TokenId> tokens);  // to its end
+  // The same of a prompt, the first `prompt` of the tokens, and an answer that was decoded behind
+  // it: beyond the prompt only to a state that was, too.
+  std::optional<std::size_t> sync(std::span<const TokenId> tokens, std::size_t prompt,
+                                  const std::atomic<bool>* interrupt);
   // How many tokens sync would keep.
   std::size_t common(std::span<const TokenId> tokens) const;
   // Makes a checkpoint of the present state, for when the session is given another sequence.
   void keep();
+  // The same inside an answer, and on disk: see PrefixCache::add_answer. False: interrupted.
+  bool keep_answer(const std::atomic<bool>* interrupt);
 
   // Brings the session from where it is towards `tokens` (which must extend tokens()) by one piece
   // of work: a layer half of a chunk, or one of its checkpoints. They are kept at `boundaries`
@@ -189,6 +195,9 @@ class Session {
     return decode(std::span(&token, 1), interrupt);
   }
   Progress decode(std::span<const TokenId> tokens, const std::atomic<bool>* interrupt);
+  // Brings the session towards `tokens` as decode would have one by one, with the same bits, many
+  // at once: by one piece of work, as prefill does. There are no logits afterwards.
+  Progress replay(std::span<const TokenId> tokens, const std::atomic<bool>* interrupt);
   // Takes back all but the first `count` ≥ 1 tokens of the last decode; nothing is computed again.
   void keep_decoded(std::size_t count);
 
@@ -214,8 +223,10 @@ class Session {
   bool outdated() const;
   void require_current() const;
   bool continues(std::span<const TokenId> tokens) const;
+  bool has_bits_of(std::size_t prompt) const;
   std::unique_ptr<Prefill> next_chunk(std::span<const TokenId> tokens,
                                       std::span<const std::size_t> boundaries);
+  std::unique_ptr<Prefill> replay_chunk(std::span<const TokenId> tokens);
   bool keep_next(const std::atomic<bool>* interrupt);
   void clear();
   void retire(RecurrentState state);
@@ -231,6 +242,7 @@ class Session {
   std::vector<TokenId> wanted_always_;
   std::uint64_t computed_ = 0;
   std::size_t synced_ = 0;         // tokens that the last sync kept
+  std::size_t decoded_from_ = 0;   // all tokens behind these were decoded
   std::uint64_t differences_ = 0;  // PrefixCache::differences() when its first token was computed
   DraftLength draft_length_;
   std::unique_ptr<State> state_;
@@ -247,6 +259,12 @@ struct GenerationRequest {
   // Most tokens of the thought; then it is closed and the answer follows. Less where the context
   // could not hold both: the answer has up to half of what the prompt leaves.
   std::int64_t thinking_budget = 2048;
+  // What an earlier run of the same request wrote, as answer() gave it: it goes on behind that, and
+  // to the same end.
+  std::vector<TokenId> written = {};
+  // Its state goes to disk now and then (EngineOptions::answer_checkpoint_seconds), so that it can
+  // go on in another process.
+  bool checkpoints = false;
 };
 
 // What speculation did.
@@ -255,29 +273,36 @@ struct DecodeCounts {
   std::uint64_t tokens = 0;    // that came of them
   std::uint64_t drafted = 0;   // draft tokens that were verified
   std::uint64_t accepted = 0;  // of them, right
+  std::uint64_t replayed = 0;  // tokens that an earlier run wrote, computed again
 };
 
 // One answer on its way, advanced step by step. Keeps its place when interrupted.
 class Generation {
  public:
-  // Throws Error when the prompt does not fit the context.
+  // Throws Error when the prompt does not fit the context, or what was written before cannot be the
+  // beginning of its answer.
   Generation(Session& session, GenerationRequest request);
 
-  // Going back to what is known of the prompt, a piece of prefill, or one pass over the layers: a
-  // token, or several where drafts were accepted. done: see reason(). interrupted: call again to go
-  // on.
+  // Going back to what is known of the prompt and of what was written before, a piece of prefill or
+  // of the replay of the latter, or one pass over the layers: a token, or several where drafts were
+  // accepted. done: see reason(). interrupted: call again to go on.
   Progress step(const std::atomic<bool>* interrupt);
-  // Text that became visible since the last call.
+  // Keeps the state of an answer that is given up for now where computing it again would take
+  // some seconds (EngineOptions::disk_min_seconds).
+  void keep();
+  // Text that became visible since the last call; at first, that of what was written before.
   std::string take_text();
   std::optional<StopReason> reason() const { return reason_; }
 
   std::size_t prompt_tokens() const { return request_.prompt.tokens.size(); }
   bool synced() const { return cached_.has_value(); }                // after the first step
   std::size_t cached_tokens() const { return cached_.value_or(0); }  // known, not computed again
-  double prompt_done() const;  // prompt tokens done, cached ones too
-  bool decoding() const { return decoding_; }
+  double prompt_done() const;                  // prompt tokens done, cached ones too
+  bool decoding() const { return decoding_; }  // new tokens, behind prompt and replay
   // What was written: the thought, what closed it, and the answer.
   const std::vector<TokenId>& answer() const { return answer_; }
+  // How many of them the session's state is behind: fewer as long as they are replayed.
+  std::size_t answer_done() const;
   bool thinking() const { return thinking_.thinking(); }  // now
   std::size_t thought_tokens() const { return thought_; }
   bool thought_cut() const { return thought_cut_; }                        // by the budget
@@ -290,20 +315,31 @@ class Generation {
     std::vector<TokenId> tokens;
     DraftLength::Source source = DraftLength::Source::short_match;
   };
+  void take_written();
+  bool is_undecided(std::span<const TokenId> rest) const;
+  Progress read(const std::atomic<bool>* interrupt);
   Drafts draft();
   void want_logits();
   Progress decode(const std::atomic<bool>* interrupt);
   TokenId choose(std::span<const float> logits, std::size_t context) const;
   TokenId next(std::span<const float> logits, std::size_t context);
+  TokenId take_closing();
+  void count(TokenId token);
+  bool budget_is_spent() const;
+  void close_at_budget();
   void close_thought();
   bool is_stop(TokenId token) const;
   void accept(TokenId token);
+  void keep_now_and_then(const std::atomic<bool>* interrupt);
   void end(StopReason reason);
+  Progress finish();
 
   Session* session_;
   GenerationRequest request_;
   std::optional<std::size_t> cached_;
+  std::vector<TokenId> known_;  // prompt and what was written before; empty once decoding
   bool decoding_ = false;
+  double unkept_ = 0;  // seconds of decoding and replay that no checkpoint has
   std::vector<TokenId> answer_;
   std::optional<TokenId> pending_;  // sampled, not yet run through the layers
   PromptLookup lookup_;             // prompt and answer, once decoding
@@ -314,6 +350,7 @@ class Generation {
   std::size_t thought_ = 0;  // the first tokens of answer_, with those that closed it
   bool thought_cut_ = false;
   std::deque<TokenId> closing_;  // what is still to be written to close the thought
+  std::deque<TokenId> breaks_;   // that belong to the thought if they follow now
   char last_byte_ = '\n';        // of what was written; a thought begins on a line of its own
   StopStrings stop_strings_;
   std::string visible_;

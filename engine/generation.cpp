@@ -1,13 +1,39 @@
 // One answer: prompt in, tokens out one by one, text through the filters, until a stop rule ends
-// it.
+// it. What an earlier run wrote goes through the same filters and counts.
 #include <algorithm>
 #include <chrono>
+#include <new>
 #include <utility>
 
 #include "engine/engine.hpp"
 #include "engine/forward/model.hpp"
+#include "engine/prefix/cache.hpp"
 
 namespace hearth::engine {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point began) {
+  return std::chrono::duration<double>(Clock::now() - began).count();
+}
+
+void require_in_vocabulary(std::span<const TokenId> tokens, const Engine& engine) {
+  for (const TokenId token : tokens) {
+    if (token < 0 || token >= engine.config().vocab_size) {
+      throw Error("token " + std::to_string(token) + " is outside the model's vocabulary");
+    }
+  }
+}
+
+// Of what was written before.
+Error not_written_here(std::size_t index) {
+  return Error("token " + std::to_string(index) +
+               " of what was written before is not what this request writes there");
+}
+
+}  // namespace
 
 Generation::Generation(Session& session, GenerationRequest request)
     : session_(&session),
@@ -30,34 +56,121 @@ Generation::Generation(Session& session, GenerationRequest request)
     thinking_budget_ =
         std::clamp<std::int64_t>(max, 0, std::max<std::int64_t>(request_.thinking_budget, 0));
   }
-  for (const TokenId token : request_.prompt.tokens) {
-    if (token < 0 || token >= session.engine().config().vocab_size) {
-      throw Error("token " + std::to_string(token) + " is outside the model's vocabulary");
+  require_in_vocabulary(request_.prompt.tokens, session.engine());
+  require_in_vocabulary(request_.written, session.engine());
+  lookup_.append(request_.prompt.tokens);
+  take_written();
+  known_ = request_.prompt.tokens;
+  known_.insert(known_.end(), answer_.begin(), answer_.end());
+}
+
+// Brings everything but the session to where it was when the last of these tokens was written.
+void Generation::take_written() {
+  const std::span<const TokenId> written(request_.written);
+  for (std::size_t i = 0; i < written.size(); ++i) {
+    if (reason_) {
+      throw Error(std::to_string(written.size()) +
+                  " tokens were written before, but the answer ends with the first " +
+                  std::to_string(i));
+    }
+    if (is_stop(written[i])) throw not_written_here(i);
+    if (is_undecided(written.subspan(i))) return;
+    close_at_budget();
+    if (closing_.empty()) {
+      count(written[i]);
+      accept(written[i]);
+    } else {
+      accept(take_closing());
     }
   }
 }
 
+// The last tokens may be the model's own, or the first of those that close a thought in which it
+// would have stopped: they are decided again. Where all of those are there, both come to the same.
+bool Generation::is_undecided(std::span<const TokenId> rest) const {
+  if (!thinking_.thinking() || !closing_.empty() || budget_is_spent()) return false;
+  const auto closing = end_of_thought(session_->engine().tokenizer(), last_byte_ != '\n');
+  return rest.size() < closing.size() && std::ranges::mismatch(rest, closing).in1 == rest.end();
+}
+
 double Generation::prompt_done() const {
-  if (!cached_) return 0;
-  return decoding_ ? static_cast<double>(prompt_tokens()) : session_->prefill_done();
+  const auto all = static_cast<double>(prompt_tokens());
+  if (decoding_ || reason_) return all;
+  return cached_ ? std::min(session_->prefill_done(), all) : 0;
+}
+
+std::size_t Generation::answer_done() const {
+  if (decoding_ || reason_) return answer_.size();
+  const double behind = session_->prefill_done() - static_cast<double>(prompt_tokens());
+  return cached_ && behind > 0 ? static_cast<std::size_t>(behind) : 0;
 }
 
 Progress Generation::step(const std::atomic<bool>* interrupt) {
-  if (reason_) return Progress::done;
+  if (reason_) return finish();
   if (!cached_) {
-    cached_ = session_->sync(request_.prompt.tokens, interrupt);
-    return cached_ ? Progress::more : Progress::interrupted;
+    const auto from = session_->sync(known_, prompt_tokens(), interrupt);
+    if (!from) return Progress::interrupted;
+    cached_ = std::min(*from, prompt_tokens());
+    return Progress::more;
   }
-  if (decoding_ && pending_) return decode(interrupt);
   if (!decoding_) {
+    const Progress progress = read(interrupt);
+    if (progress != Progress::done) return progress;
+    decoding_ = true;
+    if (session_->tokens().size() == known_.size()) pending_.reset();
+    known_.clear();
+    if (pending_) return Progress::more;
+  }
+  if (pending_) {
+    if (decode(interrupt) == Progress::interrupted) return Progress::interrupted;
+  } else {
+    accept(next(session_->logits(), session_->tokens().size()));
+  }
+  if (reason_) return finish();
+  keep_now_and_then(interrupt);
+  return Progress::more;
+}
+
+// The prompt, and what was written behind it except its last token, which decode() takes.
+Progress Generation::read(const std::atomic<bool>* interrupt) {
+  if (session_->tokens().size() <= prompt_tokens()) {
     const Progress progress =
         session_->prefill(request_.prompt.tokens, request_.prompt.boundaries, interrupt);
     if (progress != Progress::done) return progress;
-    decoding_ = true;
-    lookup_.append(request_.prompt.tokens);
   }
-  accept(next(session_->logits(), session_->tokens().size()));
-  return reason_ ? Progress::done : Progress::more;
+  if (session_->tokens().size() + 1 >= known_.size()) return Progress::done;
+  const auto began = Clock::now();
+  const std::uint64_t before = session_->tokens_computed();
+  const Progress progress = session_->replay(std::span(known_).first(known_.size() - 1), interrupt);
+  counts_.replayed += session_->tokens_computed() - before;
+  unkept_ += seconds_since(began);
+  return progress;
+}
+
+void Generation::keep_now_and_then(const std::atomic<bool>* interrupt) try {
+  if (!request_.checkpoints) return;
+  PrefixCache& prefixes = session_->runtime().prefixes();
+  if (!prefixes.answer_due(session_->tokens(), prompt_tokens(), unkept_)) return;
+  if (session_->keep_answer(interrupt)) unkept_ = 0;
+} catch (const std::bad_alloc&) {
+  // What is not kept is computed again when it is wanted.
+}
+
+void Generation::keep() {
+  if (!request_.checkpoints || reason_ || unkept_ == 0) return;
+  if (unkept_ < session_->engine().options().disk_min_seconds) return;
+  session_->keep_answer(nullptr);
+  unkept_ = 0;
+}
+
+Progress Generation::finish() try {
+  if (!request_.checkpoints) return Progress::done;
+  std::vector<TokenId> all = request_.prompt.tokens;
+  all.insert(all.end(), answer_.begin(), answer_.end());
+  session_->runtime().prefixes().drop_answer(all, prompt_tokens());
+  return Progress::done;
+} catch (const std::bad_alloc&) {
+  return Progress::done;  // they go when room is needed
 }
 
 // The token that follows the first `context` tokens of the session.
@@ -71,24 +184,45 @@ TokenId Generation::choose(std::span<const float> logits, std::size_t context) c
 // middle of it. Then come the tokens with which the template closes a thought, so that an answer
 // follows.
 TokenId Generation::next(std::span<const float> logits, std::size_t context) {
-  const bool thinks = thinking_.thinking();
-  if (thinks && closing_.empty() && static_cast<std::int64_t>(thought_) >= thinking_budget_) {
-    thought_cut_ = true;
-    close_thought();
-  }
+  close_at_budget();
   if (closing_.empty()) {
     const TokenId token = choose(logits, context);
-    if (!thinks) return token;
-    if (!is_stop(token)) {
-      ++thought_;
+    if (!thinking_.thinking() || !is_stop(token)) {
+      count(token);
       return token;
     }
     close_thought();
   }
+  return take_closing();
+}
+
+TokenId Generation::take_closing() {
   const TokenId token = closing_.front();
   closing_.pop_front();
   ++thought_;
   return token;
+}
+
+// Counts a token of the model's own. Line breaks behind a thought that it closed are the thought's,
+// as they are where it was closed.
+void Generation::count(TokenId token) {
+  if (thinking_.thinking()) {
+    ++thought_;
+  } else if (!breaks_.empty()) {
+    if (token != breaks_.front()) return breaks_.clear();
+    breaks_.pop_front();
+    ++thought_;
+  }
+}
+
+bool Generation::budget_is_spent() const {
+  return static_cast<std::int64_t>(thought_) >= thinking_budget_;
+}
+
+void Generation::close_at_budget() {
+  if (!thinking_.thinking() || !closing_.empty() || !budget_is_spent()) return;
+  thought_cut_ = true;
+  close_thought();
 }
 
 void Generation::close_thought() {
@@ -151,7 +285,7 @@ Generation::Drafts Generation::draft() {
 // One pass over the pending token and what may follow it. Every row is sampled as if it were alone;
 // rows behind the first wrong draft token are taken back.
 Progress Generation::decode(const std::atomic<bool>* interrupt) {
-  const auto began = std::chrono::steady_clock::now();
+  const auto began = Clock::now();
   const Drafts drafts = draft();
   std::vector<TokenId> rows{*pending_};
   rows.insert(rows.end(), drafts.tokens.begin(), drafts.tokens.end());
@@ -168,8 +302,9 @@ Progress Generation::decode(const std::atomic<bool>* interrupt) {
     goes_on = !reason_ && kept < rows.size() && token == rows[kept];
   }
   session_->keep_decoded(kept);
-  const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - began;
-  session_->draft_length().record(drafts.source, drafts.tokens.size(), kept - 1, spent.count());
+  const double spent = seconds_since(began);
+  unkept_ += spent;
+  session_->draft_length().record(drafts.source, drafts.tokens.size(), kept - 1, spent);
   ++counts_.passes;
   counts_.tokens += kept;
   counts_.drafted += drafts.tokens.size();
@@ -178,6 +313,9 @@ Progress Generation::decode(const std::atomic<bool>* interrupt) {
 }
 
 void Generation::accept(TokenId token) {
+  const std::size_t index = answer_.size();
+  if (index < request_.written.size() && token != request_.written[index])
+    throw not_written_here(index);
   if (is_stop(token)) return end(StopReason::stop_token);
   answer_.push_back(token);
   lookup_.append(std::span(&token, 1));
@@ -185,7 +323,12 @@ void Generation::accept(TokenId token) {
   const std::string_view bytes = tokenizer.bytes(token);
   if (!tokenizer.is_special(token) || (thinking_.thinking() && bytes == end_of_thought_tag)) {
     if (!bytes.empty()) last_byte_ = bytes.back();
+    const bool thought = thinking_.thinking();
     const std::string visible = thinking_.push(utf8_.push(bytes));
+    if (thought && !thinking_.thinking() && closing_.empty()) {
+      const auto closing = end_of_thought(tokenizer, false);
+      breaks_.assign(closing.begin() + 1, closing.end());
+    }
     StopStrings::Result result = stop_strings_.push(visible);
     visible_ += result.text;
     if (result.stopped) {

@@ -81,6 +81,11 @@ struct EngineOptions {
   std::uint64_t prefix_disk_bytes = std::uint64_t{10} << 30;
   std::uint64_t prefix_daily_bytes = std::uint64_t{18} << 30;  // most written in a day (UTC)
   double disk_min_seconds = 3;  // what is computed again faster than this is not written
+  // While an answer is written its state goes to disk, so that a process that is killed computes
+  // little of it again: at most every so many seconds of decoding (0: never), and at most so many
+  // bytes for each of them.
+  double answer_checkpoint_seconds = 1;
+  std::uint64_t answer_checkpoint_bytes = 5'000'000;
 };
 
 // Tokens of a prompt and its answer: what the options say, else the checkpoint's profile, else all

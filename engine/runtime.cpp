@@ -211,6 +211,8 @@ void Runtime::open_prefixes() {
   options.disk_bytes = from.prefix_disk_bytes;
   options.daily_bytes = from.prefix_daily_bytes;
   options.disk_min_seconds = from.disk_min_seconds;
+  options.answer_seconds = from.answer_checkpoint_seconds;
+  options.answer_bytes = from.answer_checkpoint_bytes;
   options.note = from.note;
   options.digests = executor_->digests.get();
   prefixes_ = std::make_unique<PrefixCache>(

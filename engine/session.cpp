@@ -20,6 +20,8 @@ namespace hearth::engine {
 namespace {
 
 constexpr std::int64_t delta_chunk = 64;  // chunks of the delta rule begin at its multiples
+// Rows that a replay computes at once: each expert is read once for all of them.
+constexpr std::size_t replay_rows = 256;
 
 std::size_t common_prefix(std::span<const TokenId> a, std::span<const TokenId> b) {
   const auto [end, ignored] = std::mismatch(
@@ -59,7 +61,8 @@ std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
 PrefixCache::Checkpoint checkpoint_of(Runtime& runtime, std::span<const kernels::KvCache> caches,
                                       std::span<const TokenId> tokens, CheckpointKind kind,
                                       RecurrentState state, std::vector<float> hidden,
-                                      std::vector<float> logits, std::uint64_t differences) {
+                                      std::vector<float> logits, std::uint64_t differences,
+                                      std::size_t decoded_from = 0) {
   kernels::Backend& backend = runtime.backend();
   const PrefixLayout& layout = runtime.prefixes().layout();
   return {tokens,
@@ -71,7 +74,8 @@ PrefixCache::Checkpoint checkpoint_of(Runtime& runtime, std::span<const kernels:
           [&backend, &layout, caches](std::int64_t begin, std::int64_t end,
                                       const std::atomic<bool>* interrupt) {
             return save_kv(backend, layout, caches, begin, end, interrupt);
-          }};
+          },
+          static_cast<std::int64_t>(decoded_from)};
 }
 
 }  // namespace
@@ -121,6 +125,7 @@ Session& Session::operator=(Session&& other) noexcept {
   shortlisted_ = other.shortlisted_;
   computed_ = other.computed_;
   synced_ = other.synced_;
+  decoded_from_ = other.decoded_from_;
   differences_ = other.differences_;
   draft_length_ = other.draft_length_;
   state_ = std::move(other.state_);
@@ -155,6 +160,11 @@ bool Session::continues(std::span<const TokenId> tokens) const {
          (tokens_.size() < tokens.size() || (!logits_.empty() && !shortlisted_));
 }
 
+// Whether it has the bits of a prompt of so many tokens and an answer that is decoded behind it.
+bool Session::has_bits_of(std::size_t prompt) const {
+  return tokens_.size() <= prompt || decoded_from_ == prompt;
+}
+
 std::size_t Session::common(std::span<const TokenId> tokens) const {
   const bool goes_on = !outdated() && continues(tokens);
   return std::max(goes_on ? tokens_.size() : 0, runtime_->prefixes().find(tokens));
@@ -165,12 +175,26 @@ std::size_t Session::sync(std::span<const TokenId> tokens) {
 }
 
 std::optional<std::size_t> Session::sync(std::span<const TokenId> tokens,
+                                         const std::atomic<bool>* interrupt) {
+  return sync(tokens, tokens.size(), interrupt);
+}
+
+std::optional<std::size_t> Session::sync(std::span<const TokenId> tokens, std::size_t prompt,
                                          const std::atomic<bool>* interrupt) try {
   runtime_->check_files();
   if (outdated()) clear();
   // While the KV that they need is there.
   while (parked_ && parked_->computed)
     if (!keep_next(interrupt)) return std::nullopt;
+  // What was a replay may be part of a prompt now, and what was a prompt part of an answer.
+  if (parked_ && (parked_->chunk.form == kernels::DeltaForm::step ||
+                  tokens_.size() + parked_->chunk.rows() > prompt))
+    parked_.reset();
+  // An answer's bits are those of one run: its checkpoint and this session's rows are not mixed.
+  const bool answered = prompt < tokens.size();
+  if (answered && !(continues(tokens) && has_bits_of(prompt) &&
+                    runtime_->prefixes().find(tokens, prompt) <= tokens_.size()))
+    clear();
 
   const std::size_t shared = common_prefix(tokens_, tokens);
   const bool goes_on = continues(tokens);
@@ -198,7 +222,7 @@ std::optional<std::size_t> Session::sync(std::span<const TokenId> tokens,
   };
   std::optional<PrefixCache::Restored> from;
   try {
-    from = runtime_->prefixes().take(tokens, done, shared, destination, interrupt);
+    from = runtime_->prefixes().take(tokens, done, shared, destination, interrupt, prompt);
   } catch (...) {
     if (!goes_on) clear();  // some of its rows may be gone
     throw;
@@ -222,6 +246,7 @@ std::optional<std::size_t> Session::sync(std::span<const TokenId> tokens,
   retire(std::exchange(state_->recurrent, std::move(state)));
   logits_ = std::move(from->logits);
   shortlisted_ = false;
+  decoded_from_ = static_cast<std::size_t>(from->decoded_from);
   tokens_.assign(tokens.begin(), tokens.begin() + from->position);
   return synced_ = tokens_.size();
 } catch (const std::bad_alloc&) {
@@ -237,6 +262,7 @@ void Session::clear() {
   state_->decoded.clear();
   state_->recurrent = {};  // see need_state: nothing here needs memory
   synced_ = 0;
+  decoded_from_ = 0;
   differences_ = runtime_->prefixes().differences();
 }
 
@@ -251,11 +277,24 @@ void Session::keep() try {
   // Logits of the shortlist alone are no use to a prompt that ends here.
   std::vector<float> last;
   if (!shortlisted_) last.assign(logits().begin(), logits().end());
+  const std::size_t decoded_from = tokens_.size() > decoded_from_ ? decoded_from_ : 0;
   runtime_->prefixes().add(checkpoint_of(*runtime_, state_->kv, tokens_, CheckpointKind::end,
                                          copy(runtime_->backend(), state_->recurrent),
-                                         state_->hidden, std::move(last), differences_));
+                                         state_->hidden, std::move(last), differences_,
+                                         decoded_from));
 } catch (const std::bad_alloc&) {
   // It is computed again when it is wanted.
+}
+
+bool Session::keep_answer(const std::atomic<bool>* interrupt) try {
+  if (decoded_from_ == 0 || tokens_.size() <= decoded_from_ || outdated()) return true;
+  return runtime_->prefixes().add_answer(
+      checkpoint_of(*runtime_, state_->kv, tokens_, CheckpointKind::answer,
+                    copy(runtime_->backend(), state_->recurrent), state_->hidden, {}, differences_,
+                    decoded_from_),
+      interrupt);
+} catch (const std::bad_alloc&) {
+  return true;  // it is computed again when it is wanted
 }
 
 // The next rows of a prompt, up to a multiple of the delta rule's chunk or the prompt's end.
@@ -297,11 +336,15 @@ Progress Session::prefill(std::span<const TokenId> tokens, std::span<const std::
   require_current();
   const std::span<const TokenId> rest = tokens.subspan(tokens_.size());
   const auto more = [&] {
-    const bool done = !parked_ && tokens_.size() == tokens.size();
-    return done ? Progress::done : Progress::more;
+    if (parked_ || tokens_.size() < tokens.size()) return Progress::more;
+    decoded_from_ = tokens_.size();
+    return Progress::done;
   };
   if (parked_ && parked_->computed) return keep_next(interrupt) ? more() : Progress::interrupted;
-  if (rest.empty()) return Progress::done;
+  if (rest.empty()) {
+    decoded_from_ = tokens_.size();
+    return Progress::done;
+  }
 
   if (parked_ && common_prefix(parked_->chunk.tokens, rest) != parked_->chunk.rows())
     parked_.reset();
@@ -407,6 +450,35 @@ Progress Session::decode(std::span<const TokenId> tokens, const std::atomic<bool
   throw out_of_memory("a token's computation");
 }
 
+// The next rows of an answer: those of a decode, without logits and with one state for all.
+std::unique_ptr<Session::Prefill> Session::replay_chunk(std::span<const TokenId> tokens) {
+  const auto begin = static_cast<std::size_t>(position());
+  const std::size_t end = std::min(begin + replay_rows, tokens.size());
+  auto next = std::make_unique<Prefill>(runtime_->prefixes(), std::vector<CheckpointPosition>(),
+                                        PositionRange{synced_, begin, end, tokens.size()});
+  for (kernels::KvCache& kv : state_->kv)
+    reserve(runtime_->backend(), kv, position(), static_cast<std::int64_t>(end));
+  const std::span<const TokenId> rows = tokens.subspan(begin, end - begin);
+  next->chunk = make_chunk(runtime_->backend(), engine().config(), *state_,
+                           {rows.begin(), rows.end()}, position(), kernels::DeltaForm::step, {});
+  return next;
+}
+
+Progress Session::replay(std::span<const TokenId> tokens, const std::atomic<bool>* interrupt) try {
+  if (common_prefix(tokens_, tokens) != tokens_.size())
+    throw Error("replay must extend the session's tokens; call sync first");
+  require_current();
+  if (tokens_.size() == tokens.size()) return Progress::done;
+  need_state(*runtime_, *state_);
+  if (!parked_) parked_ = replay_chunk(tokens);
+  const Progress progress = advance(parked_->chunk, interrupt);
+  if (progress != Progress::done) return progress;
+  parked_.reset();
+  return tokens_.size() == tokens.size() ? Progress::done : Progress::more;
+} catch (const std::bad_alloc&) {
+  throw out_of_memory("the computation of what was written before");
+}
+
 void Session::want_logits(int top, std::vector<TokenId> always) {
   wanted_top_ = top;
   wanted_always_ = std::move(always);
@@ -454,6 +526,7 @@ Progress Session::advance(Chunk& chunk, const std::atomic<bool>* interrupt) {
   logits_ = std::move(chunk.logits);
   shortlisted_ = chunk.top > 0 && engine().has_shortlist();
   const bool decoded = chunk.form == kernels::DeltaForm::step;
+  if (!decoded) decoded_from_ = tokens_.size();
   for (State::Decoded& each : state_->decoded) state_->spares.push_back(std::move(each.recurrent));
   state_->decoded.clear();
   for (std::size_t i = 0; decoded && i + 1 < chunk.states.size(); ++i) {

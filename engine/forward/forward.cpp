@@ -139,6 +139,8 @@ namespace {
 // Rows that a layer's mixer takes at once: bounds its scratch and what an interruption loses. A
 // multiple of the delta rule's chunk.
 constexpr std::size_t mixer_rows = 256;
+// Of so many rows nearly all experts are wanted: nothing is read ahead for them.
+constexpr std::size_t prefetch_rows = 64;
 
 // Index of a layer among those of its kind.
 std::size_t index_among(const ModelConfig& config, LayerId layer) {
@@ -214,7 +216,8 @@ bool mixer_half(const Block& whole, Executor& executor, const Layer& layer, Stat
   const std::size_t index = index_among(block.config, layer.id);
 
   block.backend.begin(interrupt);
-  if (chunk.form == kernels::DeltaForm::step && executor.experts->prefetch_pays()) {
+  if (chunk.form == kernels::DeltaForm::step && chunk.rows() < prefetch_rows &&
+      executor.experts->prefetch_pays()) {
     // The experts' router, applied before its time, is right about most of them.
     const Routing predicted =
         route(block, layer.moe.gate, block.norm(x, layer.post_attention_layernorm));

@@ -67,14 +67,23 @@ std::uint64_t PrefixCache::id_of(Tokens tokens) const {
 }
 
 // The furthest node that a prompt can go on from; it needs logits where the prompt ends there.
-PrefixNode* PrefixCache::best(Tokens tokens) const {
+PrefixNode* PrefixCache::best(Tokens tokens, std::size_t prompt) const {
   const PrefixSearch found = search(*root_, tokens);
   const auto all = static_cast<std::int64_t>(tokens.size());
   for (auto at = found.whole.rbegin(); at != found.whole.rend(); ++at) {
     PrefixNode* const node = *at;
+    const bool inside_answer = static_cast<std::size_t>(node->place.end) > prompt;
+    if (inside_answer && static_cast<std::size_t>(node->decoded_from) != prompt) continue;
     if (node->has_state() && (node->place.end < all || node->has_logits())) return node;
   }
   return nullptr;
+}
+
+PrefixNode* PrefixCache::node_at(Tokens tokens) const {
+  const PrefixSearch found = search(*root_, tokens);
+  const bool there = !found.whole.empty() &&
+                     found.whole.back()->place.end == static_cast<std::int64_t>(tokens.size());
+  return there ? found.whole.back() : nullptr;
 }
 
 std::uint64_t PrefixCache::differences() const {
@@ -111,9 +120,9 @@ void PrefixCache::forget_all() {
   publish();
 }
 
-std::size_t PrefixCache::find(Tokens tokens) const {
+std::size_t PrefixCache::find(Tokens tokens, std::size_t prompt) const {
   if (differences() != differences_) return 0;
-  const PrefixNode* const node = best(tokens);
+  const PrefixNode* const node = best(tokens, prompt);
   return node == nullptr ? 0 : static_cast<std::size_t>(node->place.end);
 }
 
@@ -130,6 +139,8 @@ void PrefixCache::use(PrefixNode& node) {
   }
 }
 
+// What was decoded stands on its prompt alone: none of its KV is then what a prefill of the same
+// tokens computed, and it can go without anything else.
 bool PrefixCache::add(const Checkpoint& checkpoint, const std::atomic<bool>* interrupt) {
   collect_written();
   drop_outdated();
@@ -138,36 +149,38 @@ bool PrefixCache::add(const Checkpoint& checkpoint, const std::atomic<bool>* int
   const std::uint64_t state_bytes =
       checkpoint.state.bytes() +
       (checkpoint.hidden.size() + checkpoint.logits.size()) * sizeof(float);
+  const Tokens below =
+      checkpoint.decoded_from == 0
+          ? checkpoint.tokens
+          : checkpoint.tokens.first(static_cast<std::size_t>(checkpoint.decoded_from));
   // Making room may take away what was found.
-  PrefixSearch found = search(*root_, checkpoint.tokens);
+  PrefixSearch found = search(*root_, below);
   const auto needed = [&] {
     const std::vector<std::size_t> kv = layout_.kv_parts(found.matched, end);
     std::uint64_t bytes = state_bytes;
     for (const std::size_t part : kv) bytes += part;
     return bytes + static_cast<std::uint64_t>(end - found.matched) * sizeof(TokenId);
   };
-  const auto at_end = [&] {
-    const bool known = !found.whole.empty() && found.whole.back()->place.end == end;
-    return known ? found.whole.back() : nullptr;
-  };
-  PrefixNode* node = at_end();
+  PrefixNode* node = node_at(checkpoint.tokens);
   if (node != nullptr && node->state && (checkpoint.logits.empty() || !node->logits.empty())) {
     use(*node);
     return true;
   }
+  const bool readable =
+      checkpoint.kind == CheckpointKind::answer && answer_share * needed() > options_.ram_bytes;
   while (!fits(needed())) {
-    if (needed() > options_.ram_bytes || !evict_one()) {
+    if (needed() > options_.ram_bytes || !evict_one(readable)) {
       publish();
       return true;
     }
-    found = search(*root_, checkpoint.tokens);
+    found = search(*root_, below);
   }
 
   // Copied before anything is changed, so that it is kept whole or not at all.
   StateSnapshot state = checkpoint.state;
   std::vector<float> hidden = checkpoint.hidden;
   std::vector<float> logits = checkpoint.logits;
-  node = at_end();
+  node = node_at(checkpoint.tokens);
   const bool known = node != nullptr;
   if (!known) {
     const std::int64_t begin = found.matched;
@@ -177,10 +190,14 @@ bool PrefixCache::add(const Checkpoint& checkpoint, const std::atomic<bool>* int
     node = &link(*found.deepest, {id_of(checkpoint.tokens), found.deepest->place.id, begin, end},
                  {own.begin(), own.end()});
     set_kv(*node, std::move(kv));
+    node->decoded_from = checkpoint.decoded_from;
+  } else if (node->decoded_from != checkpoint.decoded_from) {
+    node->decoded_from = 0;  // its KV is another's
   }
   // The more valuable of two reasons.
-  const bool worth_little =
-      node->kind == CheckpointKind::regular || node->kind == CheckpointKind::typed;
+  const bool worth_little = node->kind == CheckpointKind::regular ||
+                            node->kind == CheckpointKind::typed ||
+                            node->kind == CheckpointKind::answer;
   if (!known || worth_little) node->kind = checkpoint.kind;
   set_state(*node, std::move(state), std::move(hidden), std::move(logits));
   use(*node);

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <span>
@@ -33,6 +34,10 @@ struct PrefixOptions {
   std::uint64_t disk_bytes = 0;
   std::uint64_t daily_bytes = 0;
   double disk_min_seconds = 0;  // what is computed again faster than this is not written
+  // Of an answer that is being written a checkpoint goes to disk at most every so many seconds (0:
+  // none does) and at most at so many bytes a second.
+  double answer_seconds = 0;
+  std::uint64_t answer_bytes = 0;
   std::function<void(const std::string&)> note;  // from any thread
   // What states were computed from: none is kept longer than that. Null: nothing is known of it.
   ExpertDigests* digests = nullptr;
@@ -40,6 +45,10 @@ struct PrefixOptions {
   WriteFunction write;
   std::function<std::int64_t()> today;
 };
+
+// A checkpoint inside an answer pushes out what prompts go back to only where it is at most one so
+// manieth of the budget.
+inline constexpr std::uint64_t answer_share = 8;
 
 class PrefixCache {
  public:
@@ -50,8 +59,11 @@ class PrefixCache {
 
   const PrefixLayout& layout() const { return layout_; }
 
-  // How many of the tokens a checkpoint covers; all of them only where it has logits.
-  std::size_t find(Tokens tokens) const;
+  // How many of the tokens a checkpoint covers; all of them only where it has logits. Those behind
+  // the first `prompt` are an answer: decoding has other bits than prefill, so of checkpoints in
+  // there only those count that were decoded behind the same prompt.
+  static constexpr std::size_t whole = std::numeric_limits<std::size_t>::max();
+  std::size_t find(Tokens tokens, std::size_t prompt = whole) const;
 
   // All that is needed to go on from a checkpoint.
   struct Restored {
@@ -66,6 +78,7 @@ class PrefixCache {
     StateSnapshot state;
     std::vector<float> hidden;
     std::vector<float> logits;
+    std::int64_t decoded_from = 0;  // as PrefixRecord's
   };
   // Says where in a session's buffers the parts go; sees a Restored without content yet.
   using Destination = std::function<StateRestore(const Restored&)>;
@@ -74,7 +87,8 @@ class PrefixCache {
   // damaged there is forgotten and the next best taken, with a destination of its own. Empty:
   // interrupted; what is at the destination then is of no use.
   std::optional<Restored> take(Tokens tokens, std::size_t beyond, std::size_t kv_from,
-                               const Destination& destination, const std::atomic<bool>* interrupt);
+                               const Destination& destination, const std::atomic<bool>* interrupt,
+                               std::size_t prompt = whole);
 
   struct Checkpoint {
     Tokens tokens;  // all that lead to it
@@ -87,6 +101,7 @@ class PrefixCache {
     std::function<StateSnapshot(std::int64_t begin, std::int64_t end,
                                 const std::atomic<bool>* interrupt)>
         kv;
+    std::int64_t decoded_from = 0;  // as PrefixRecord's
   };
   // Keeps it, as far as the budget allows. False: interrupted, and it is not kept.
   bool add(const Checkpoint& checkpoint, const std::atomic<bool>* interrupt = nullptr);
@@ -94,6 +109,14 @@ class PrefixCache {
   // Writes what is worth it of the checkpoints of these tokens. The last `computed` tokens were
   // computed one after another, in one go.
   void persist(Tokens tokens, std::size_t computed);
+  // Whether a checkpoint of an answer is worth it that was decoded behind the first `prompt` of the
+  // tokens, and of which `seconds` of decoding have none yet.
+  bool answer_due(Tokens tokens, std::size_t prompt, double seconds);
+  // Keeps one and writes it; of the same answer only the one before it stays: what is known to have
+  // been written may be a few tokens behind the last. False: interrupted, and it is not kept.
+  bool add_answer(const Checkpoint& checkpoint, const std::atomic<bool>* interrupt);
+  // The answer has ended: nobody goes on inside it any more.
+  void drop_answer(Tokens tokens, std::size_t prompt);
   // Prefill ran so many tokens in so much time.
   void measured(std::size_t tokens, double seconds);
 
@@ -115,7 +138,8 @@ class PrefixCache {
   using File = PrefixNode::File;
 
   // cache.cpp
-  PrefixNode* best(Tokens tokens) const;
+  PrefixNode* best(Tokens tokens, std::size_t prompt) const;
+  PrefixNode* node_at(Tokens tokens) const;
   void use(PrefixNode& node);
   std::uint64_t id_of(Tokens tokens) const;
   void drop_outdated();
@@ -141,9 +165,10 @@ class PrefixCache {
   void unlink(PrefixNode& node);
   bool make_room(std::uint64_t bytes);
   bool fits(std::uint64_t bytes) const;
-  bool evict_one();
+  bool evict_one(bool readable = false);
 
   // persist.cpp: what is on disk
+  static std::uint64_t file_bytes(const PrefixNode& node, bool with_state);
   void load_index(PrefixDisk::Contents contents);
   std::unordered_set<std::uint64_t> choose_written(const std::vector<std::uint64_t>& wanted) const;
   bool enqueue(PrefixNode& node, bool with_state);
@@ -151,6 +176,11 @@ class PrefixCache {
   void drop_file(PrefixNode& node);
   void forget(PrefixNode& node, bool files_too);
   void collect_written();
+
+  // answers.cpp: inside answers that are being written
+  std::vector<PrefixNode*> inside_answer(Tokens tokens, std::size_t prompt) const;
+  bool write_answer(PrefixNode& node);
+  void drop_inside(PrefixNode& node);
 
   const PrefixOptions options_;
   const PrefixLayout layout_;

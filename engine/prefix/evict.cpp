@@ -16,6 +16,7 @@ double weight(CheckpointKind kind) {
   switch (kind) {
     case CheckpointKind::boundary:
     case CheckpointKind::end:
+    case CheckpointKind::answer:
       return 4;
     case CheckpointKind::before_end:
       return 2;
@@ -131,8 +132,9 @@ bool PrefixCache::make_room(std::uint64_t bytes) {
 
 // GreedyDual (Cao and Irani, "Cost-Aware WWW Proxy Caching Algorithms", 1997): a state is worth
 // what it costs to compute per byte that its end frees, plus the inflation at the time of its last
-// use. The least one goes, and its worth becomes the inflation: so the unused age.
-bool PrefixCache::evict_one() {
+// use. The least one goes, and its worth becomes the inflation: so the unused age. `readable`: only
+// one that the disk has, too.
+bool PrefixCache::evict_one(bool readable) {
   const std::vector<PrefixNode*> nodes = all_nodes(*root_);
   for (PrefixNode* node : nodes) node->reach = node->place.end;
   for (auto at = nodes.rbegin(); at != nodes.rend(); ++at) {
@@ -143,6 +145,7 @@ bool PrefixCache::evict_one() {
   double least_worth = std::numeric_limits<double>::infinity();
   for (PrefixNode* node : nodes) {
     if (!node->state || node->file == File::queued) continue;
+    if (readable && !(node->on_disk() && node->file_has_state)) continue;
     std::uint64_t bytes = node->state.bytes() + output_bytes(*node) + 1;
     if (node->states_held == 1) bytes += kv_bytes(*node);
     const double worth = node->credit + cost(*node) / static_cast<double>(bytes);

@@ -41,6 +41,7 @@ struct Header {
   std::uint64_t fingerprint = 0;
   PrefixPlace place;
   std::array<Section, 4> sections;
+  std::int64_t decoded_from = 0;  // files of earlier versions have zeros here
 };
 using HeaderPage = std::array<std::byte, page>;
 static_assert(sizeof(Header) <= page - sizeof(std::uint64_t));
@@ -215,6 +216,9 @@ class PrefixInput {
     const PrefixPlace& place = header_.place;
     if (place.begin < 0 || place.begin > place.end || place.end < 1 || place.end > max_tokens)
       damaged("an impossible range");
+    const std::int64_t from = header_.decoded_from;
+    if (from != 0 && (from < place.begin || from >= place.end))
+      damaged("an impossible end of its prompt");
     const auto count = static_cast<std::uint64_t>(place.end - place.begin);
     const std::vector<std::size_t> kv = layout.kv_parts(place.begin, place.end);
     const auto& sections = header_.sections;
@@ -248,7 +252,7 @@ std::uint64_t prefix_file_bytes(const PrefixRecord& record) {
 void write_prefix_file(const std::filesystem::path& path, std::uint64_t fingerprint,
                        const PrefixRecord& record, const WriteFunction& write) {
   const std::array<Parts, 4> sections = sections_of(record);
-  Header header{magic, fingerprint, record.place, {}};
+  Header header{magic, fingerprint, record.place, {}, record.decoded_from};
   for (std::size_t i = 0; i < sections.size(); ++i)
     header.sections[i] = {bytes_of(sections[i]), checksum_of(sections[i])};
 
@@ -280,6 +284,7 @@ PrefixHead read_prefix_head(const std::filesystem::path& path, std::uint64_t fin
   head.has_state = section[output_section].bytes > 0;
   head.has_logits = section[output_section].bytes > layout.hidden * sizeof(float);
   head.bytes = input.size();
+  head.decoded_from = header.decoded_from;
   const auto bytes = static_cast<std::size_t>(section[tokens_section].bytes);
   const HostBlock block(static_cast<std::size_t>(padded(bytes)));
   input.read(offset_of(header, tokens_section), block.bytes());

@@ -49,6 +49,9 @@ struct PrefixRecord {
   StateSnapshot state;  // empty: the node only carries KV for those behind it
   std::vector<float> hidden;
   std::vector<float> logits;
+  // All tokens behind these were decoded, and so is their KV, which is in [begin, end). 0: prefill
+  // read the last ones, or nobody knows.
+  std::int64_t decoded_from = 0;
 };
 
 // What the first pages say.
@@ -57,7 +60,8 @@ struct PrefixHead {
   std::vector<TokenId> tokens;
   bool has_state = false;
   bool has_logits = false;
-  std::uint64_t bytes = 0;  // of the file
+  std::uint64_t bytes = 0;        // of the file
+  std::int64_t decoded_from = 0;  // as PrefixRecord's
 };
 
 // What a node's file takes on disk.

@@ -21,16 +21,13 @@ PrefixRecord record_of(const PrefixNode& node, bool with_state) {
   record.place = node.place;
   record.tokens = node.tokens;
   record.kv = node.kv;
+  record.decoded_from = node.decoded_from;
   if (with_state) {
     record.state = node.state;
     record.hidden = node.hidden;
     record.logits = node.logits;
   }
   return record;
-}
-
-std::uint64_t file_bytes(const PrefixNode& node, bool with_state) {
-  return prefix_file_bytes(record_of(node, with_state));
 }
 
 bool stands_on(const PrefixNode& node, const PrefixNode& below) {
@@ -41,6 +38,10 @@ bool stands_on(const PrefixNode& node, const PrefixNode& below) {
 }
 
 }  // namespace
+
+std::uint64_t PrefixCache::file_bytes(const PrefixNode& node, bool with_state) {
+  return prefix_file_bytes(record_of(node, with_state));
+}
 
 // Puts found files into the tree. What lacks its parent, or is not what its name
 // says, is removed.
@@ -67,6 +68,8 @@ void PrefixCache::load_index(PrefixDisk::Contents contents) {
       if (id_of(all) != place.id || by_id_.contains(place.id)) continue;
       PrefixNode& node = link(*parent, place, std::move(head.tokens));
       node.used = node.touched = at->second->used;
+      node.decoded_from = head.decoded_from;
+      if (node.decoded_from > 0) node.kind = CheckpointKind::answer;
       node.file = File::written;
       node.file_has_state = head.has_state;
       node.file_has_logits = head.has_logits;

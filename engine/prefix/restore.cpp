@@ -38,13 +38,14 @@ struct PrefixCache::Source {
 std::optional<PrefixCache::Restored> PrefixCache::take(Tokens tokens, std::size_t beyond,
                                                        std::size_t kv_from,
                                                        const Destination& destination,
-                                                       const std::atomic<bool>* interrupt) {
+                                                       const std::atomic<bool>* interrupt,
+                                                       std::size_t prompt) {
   collect_written();
   drop_outdated();
   Restored restored;
   Progress progress = Progress::more;
   while (progress == Progress::more) {
-    PrefixNode* const node = best(tokens);
+    PrefixNode* const node = best(tokens, prompt);
     if (node == nullptr || static_cast<std::size_t>(node->place.end) <= beyond) break;
     restored = {};
     progress = load(*node, static_cast<std::int64_t>(kv_from), destination, interrupt, restored);
@@ -81,6 +82,7 @@ Progress PrefixCache::load(PrefixNode& node, std::int64_t kv_from, const Destina
   if (forget_failed(sources)) return Progress::more;
 
   restored.position = node.place.end;
+  restored.decoded_from = node.decoded_from;
   restored.state = sources.back().state();
   for (const Source& each : sources) {
     if (each.needs_kv())

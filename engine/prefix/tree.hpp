@@ -23,6 +23,7 @@ enum class CheckpointKind : std::uint8_t {
   before_end,  // some tokens before a prompt's end: typing changes what is behind
   end,         // after a whole prompt
   typed,       // the same, but few tokens differ from one before it
+  answer,      // inside an answer that is being written
 };
 
 struct PrefixNode {
@@ -31,7 +32,8 @@ struct PrefixNode {
   PrefixPlace place;
   std::vector<TokenId> tokens;  // [place.begin, place.end)
   CheckpointKind kind = CheckpointKind::regular;
-  std::int64_t used = 0;  // ns since 1970
+  std::int64_t decoded_from = 0;  // as PrefixRecord's
+  std::int64_t used = 0;          // ns since 1970
 
   // In RAM; each may be missing.
   StateSnapshot kv;
