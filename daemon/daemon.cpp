@@ -268,6 +268,7 @@ class Daemon {
   void stop(const std::string& reason) {
     if (std::exchange(stopping_, true)) return;
     try {
+      model_.hold();
       log_.info("stopping: " + reason);
       host_.after(shutdown_notice_timeout, [this] { host_.stop(); });
       server_.shut_down([this] { host_.stop(); });

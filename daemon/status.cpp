@@ -249,6 +249,7 @@ json to_json(const ModelStatus& status) {
       {"cachedTokens", status.cached_tokens},
       {"answerTokens", status.answer_tokens},
       {"tokensComputed", status.tokens_computed},
+      {"replayedTokens", status.decoded.replayed},
       {"steps", status.steps},
       {"waiting", status.waiting},
       {"sessions", status.sessions},

@@ -299,6 +299,7 @@ class Generation {
   std::size_t cached_tokens() const { return cached_.value_or(0); }  // known, not computed again
   double prompt_done() const;                  // prompt tokens done, cached ones too
   bool decoding() const { return decoding_; }  // new tokens, behind prompt and replay
+  bool replaying() const { return replaying_; }  // behind the prompt, before decoding
   // What was written: the thought, what closed it, and the answer.
   const std::vector<TokenId>& answer() const { return answer_; }
   // How many of them the session's state is behind: fewer as long as they are replayed.
@@ -338,6 +339,7 @@ class Generation {
   GenerationRequest request_;
   std::optional<std::size_t> cached_;
   std::vector<TokenId> known_;  // prompt and what was written before; empty once decoding
+  bool replaying_ = false;
   bool decoding_ = false;
   double unkept_ = 0;  // seconds of decoding and replay that no checkpoint has
   std::vector<TokenId> answer_;

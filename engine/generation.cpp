@@ -116,6 +116,7 @@ Progress Generation::step(const std::atomic<bool>* interrupt) {
   if (!decoding_) {
     const Progress progress = read(interrupt);
     if (progress != Progress::done) return progress;
+    replaying_ = false;
     decoding_ = true;
     if (session_->tokens().size() == known_.size()) pending_.reset();
     known_.clear();
@@ -139,6 +140,7 @@ Progress Generation::read(const std::atomic<bool>* interrupt) {
     if (progress != Progress::done) return progress;
   }
   if (session_->tokens().size() + 1 >= known_.size()) return Progress::done;
+  replaying_ = true;
   const auto began = Clock::now();
   const std::uint64_t before = session_->tokens_computed();
   const Progress progress = session_->replay(std::span(known_).first(known_.size() - 1), interrupt);

@@ -19,21 +19,30 @@ void EventCoalescer::progress(const lsp::GenerationProgress& progress) {
   wake();
 }
 
-void EventCoalescer::text(std::string_view text) {
-  if (text.empty()) return;
+void EventCoalescer::wrote(std::span<const std::int32_t> tokens, std::string_view text) {
+  if (tokens.empty() && text.empty()) return;
   {
     const engine::Lock lock(mutex_);
-    text_ += text;
+    add(tokens, text);
   }
   wake();
 }
 
-void EventCoalescer::done(lsp::Result<lsp::Answer> result) {
+void EventCoalescer::done(lsp::Result<lsp::Answer> result, std::span<const std::int32_t> tokens,
+                          std::string_view text) {
   {
     const engine::Lock lock(mutex_);
+    add(tokens, text);
     done_ = std::move(result);
   }
   wake();
+}
+
+// Both or, where there is no memory, neither.
+void EventCoalescer::add(std::span<const std::int32_t> tokens, std::string_view text) {
+  text_.reserve(text_.size() + text.size());
+  tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
+  text_ += text;
 }
 
 void EventCoalescer::wake() {
@@ -52,11 +61,13 @@ void EventCoalescer::wake() {
 void EventCoalescer::deliver() {
   engine::Lock lock(mutex_);
   on_its_way_ = false;
+  auto tokens = std::exchange(tokens_, {});
   const auto text = std::exchange(text_, {});
   const auto progress = std::exchange(progress_, std::nullopt);
   auto done = std::exchange(done_, std::nullopt);
   lock.unlock();
   if (progress && events_.on_progress) events_.on_progress(*progress);
+  if (!tokens.empty() && events_.on_tokens) events_.on_tokens(std::move(tokens));
   if (!text.empty() && events_.on_text) events_.on_text(text);
   if (done) events_.on_done(std::move(*done));
 }

@@ -2,10 +2,13 @@
 // bounded: text is joined and progress replaced until the Host's thread has taken them.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "engine/support/mutex.hpp"
 #include "lsp/support/host.hpp"
@@ -19,10 +22,15 @@ class EventCoalescer : public std::enable_shared_from_this<EventCoalescer> {
   EventCoalescer(lsp::Host& host, lsp::GenerationEvents events);
 
   void progress(const lsp::GenerationProgress& progress);
-  void text(std::string_view text);
-  void done(lsp::Result<lsp::Answer> result);  // the last event
+  // Tokens and the text that became visible with them: what is delivered at once holds either both
+  // or neither.
+  void wrote(std::span<const std::int32_t> tokens, std::string_view text);
+  // The last event, with the last of those.
+  void done(lsp::Result<lsp::Answer> result, std::span<const std::int32_t> tokens = {},
+            std::string_view text = {});
 
  private:
+  void add(std::span<const std::int32_t> tokens, std::string_view text) HEARTH_REQUIRES(mutex_);
   void wake();
   void deliver();  // on the Host's thread
 
@@ -30,6 +38,7 @@ class EventCoalescer : public std::enable_shared_from_this<EventCoalescer> {
   const lsp::GenerationEvents events_;
   engine::Mutex mutex_;
   bool on_its_way_ HEARTH_GUARDED_BY(mutex_) = false;
+  std::vector<std::int32_t> tokens_ HEARTH_GUARDED_BY(mutex_);
   std::string text_ HEARTH_GUARDED_BY(mutex_);
   std::optional<lsp::GenerationProgress> progress_ HEARTH_GUARDED_BY(mutex_);
   std::optional<lsp::Result<lsp::Answer>> done_ HEARTH_GUARDED_BY(mutex_);

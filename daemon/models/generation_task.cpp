@@ -103,6 +103,7 @@ Task::Step GenerationTask::step(const std::atomic<bool>& interrupt) {
     decoded.tokens += kept;
     decoded.drafted += counts.drafted - counts_before.drafted;
     decoded.accepted += counts.accepted - counts_before.accepted;
+    decoded.replayed += counts.replayed - counts_before.replayed;
     // A step that was interrupted, or that only goes back to what is known, says nothing of the
     // speed.
     Estimates& estimates = shared_->estimates;
@@ -110,8 +111,10 @@ Task::Step GenerationTask::step(const std::atomic<bool>& interrupt) {
     if (decoding) estimates.wrote(static_cast<double>(kept), time.count());
     if (synced && !decoding) {
       const double read = generation_->prompt_done();
-      passes_.add(estimates,
-                  {position_before, session.position(), prompt_before, read, time.count()});
+      if (!generation_->replaying()) {
+        passes_.add(estimates,
+                    {position_before, session.position(), prompt_before, read, time.count()});
+      }
       if (read > prompt_before) estimates.read(read - prompt_before, time.count(), !chat());
       if (generation_->decoding()) {
         passes_.end(estimates);
@@ -121,11 +124,16 @@ Task::Step GenerationTask::step(const std::atomic<bool>& interrupt) {
   }
   const std::string text = generation_->take_text();
   text_ += text;
-  events_out_->text(text);
+  std::span<const engine::TokenId> tokens(generation_->answer());
+  tokens = tokens.subspan(std::min(delivered_, tokens.size()));
+  delivered_ += tokens.size();
   report();
-  if (progress == engine::Progress::more) return Step::more;
-  finish();
-  return Step::done;
+  if (progress == engine::Progress::done) {
+    finish(tokens, text);
+    return Step::done;
+  }
+  events_out_->wrote(tokens, text);
+  return Step::more;
 }
 
 void GenerationTask::begin() {
@@ -136,9 +144,13 @@ void GenerationTask::begin() {
     const engine::Lock lock(shared_->mutex);
     shared_->estimates.waited(options_.priority, seconds, waited.count());
   }
-  lease_.emplace(shared_->sessions->acquire(request_->prompt.tokens));
+  std::vector<engine::TokenId> known = request_->prompt.tokens;
+  known.insert(known.end(), request_->written.begin(), request_->written.end());
+  lease_.emplace(shared_->sessions->acquire(known));
   generation_.emplace(lease_->session(), std::move(*request_));
   request_.reset();
+  text_ = generation_->take_text();
+  delivered_ = options_.written.size();
   computing_ = true;
   const engine::Lock lock(shared_->mutex);
   shared_->status.prompt_tokens += generation_->prompt_tokens();
@@ -179,7 +191,7 @@ Work GenerationTask::work_left() const {
   }
   work.read = generation_->synced() ? generation_->prompt_done() : static_cast<double>(expected_);
   work.unread = static_cast<double>(generation_->prompt_tokens()) - work.read;
-  if (!generation_->decoding()) return work;
+  if (!generation_->decoding() && options_.written.empty()) return work;
   work.writing.written = {static_cast<std::int64_t>(generation_->thought_tokens()),
                           static_cast<std::int64_t>(generation_->answer_tokens())};
   if (!generation_->thinking()) work.writing.max.thought = 0;
@@ -189,17 +201,23 @@ Work GenerationTask::work_left() const {
 lsp::GenerationProgress GenerationTask::progress(const Wait& wait) const {
   lsp::GenerationProgress progress;
   using Phase = lsp::GenerationProgress::Phase;
-  progress.phase = !generation_               ? Phase::queued
-                   : !generation_->decoding() ? Phase::prefilling
-                   : generation_->thinking()  ? Phase::thinking
-                                              : Phase::generating;
+  // What an earlier run wrote counts as it is computed again.
+  const std::size_t written_before = generation_ ? generation_->answer_done() : 0;
+  const std::size_t all_thought = generation_ ? generation_->thought_tokens() : 0;
+  const std::size_t thought = std::min(written_before, all_thought);
+  const bool thinks = generation_ && (generation_->thinking() || written_before < all_thought);
+  const bool reads = generation_ && !generation_->decoding() && written_before == 0;
+  progress.phase = !generation_ ? Phase::queued
+                   : reads      ? Phase::prefilling
+                   : thinks     ? Phase::thinking
+                                : Phase::generating;
   progress.ahead = static_cast<std::int64_t>(wait.ahead);
   if (generation_) {
     progress.prompt_tokens = static_cast<std::int64_t>(generation_->prompt_tokens());
     progress.cached_tokens = static_cast<std::int64_t>(generation_->cached_tokens());
     progress.prompt_done = generation_->prompt_done();
-    progress.thought_tokens = static_cast<std::int64_t>(generation_->thought_tokens());
-    progress.answer_tokens = static_cast<std::int64_t>(generation_->answer_tokens());
+    progress.thought_tokens = static_cast<std::int64_t>(thought);
+    progress.answer_tokens = static_cast<std::int64_t>(written_before - thought);
   } else if (request_) {
     progress.prompt_tokens = static_cast<std::int64_t>(request_->prompt.tokens.size());
   }
@@ -238,7 +256,7 @@ std::optional<Forecast> GenerationTask::waits(const Wait& wait) {
   return shared_->estimates.end(work_left());
 }
 
-void GenerationTask::finish() {
+void GenerationTask::finish(std::span<const engine::TokenId> tokens, std::string_view text) {
   lsp::Answer answer;
   answer.text = text_;
   answer.finish = finish_reason(*generation_->reason());
@@ -261,12 +279,18 @@ void GenerationTask::finish() {
     shared_->status.sessions = shared_->sessions->size();
     shared_->status.session_bytes = shared_->sessions->bytes();
   }
-  events_out_->done(std::move(answer));
+  events_out_->done(std::move(answer), tokens, text);
 }
 
 void GenerationTask::abandon(const lsp::ModelError& error) {
   count_abandoned(*shared_, error, computing_);
   events_out_->done(error);
+  if (!generation_ || error.kind != lsp::ModelError::Kind::cancelled) return;
+  try {
+    generation_->keep();  // it may have been paused, or the daemon stops: it goes on some day
+  } catch (const std::exception&) {
+    // What is not kept is computed again.
+  }
 }
 
 void GenerationTask::waiting(const lsp::GenerationProgress& progress) {

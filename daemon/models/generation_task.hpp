@@ -5,7 +5,9 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <unordered_set>
 #include <utility>
 #include <vector>
@@ -48,7 +50,7 @@ class GenerationTask : public Task {
   void make_request();
   void expect_cached();
   void report();
-  void finish();
+  void finish(std::span<const engine::TokenId> tokens, std::string_view text);
   // Else a completion, of which other speeds and lengths are known.
   bool chat() const { return prompt_.kind != lsp::Prompt::Kind::fill_in_the_middle; }
   Work work_left() const;
@@ -71,7 +73,8 @@ class GenerationTask : public Task {
   std::optional<SessionPool::Lease> lease_;
   bool computing_ = false;  // the prompt was accepted
   std::optional<engine::Generation> generation_;
-  std::string text_;
+  std::string text_;           // all of it, what an earlier run wrote too
+  std::size_t delivered_ = 0;  // tokens of the answer
   std::chrono::duration<double> prompt_time_{0};
   std::chrono::duration<double> answer_time_{0};
 };

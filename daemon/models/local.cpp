@@ -62,9 +62,14 @@ LocalModel::LocalModel(lsp::Host& host, engine::EngineOptions options)
 }
 
 LocalModel::~LocalModel() {
-  stop_ = true;
   scheduler_.close({"hearth is stopping", lsp::ModelError::Kind::cancelled});
+  stop_ = true;
+  stop_.notify_all();
   thread_.join();
+}
+
+void LocalModel::hold() {
+  scheduler_.between_steps([this] { stop_.wait(false); });
 }
 
 void LocalModel::describe(lsp::Callback<lsp::ModelDescription> done) {

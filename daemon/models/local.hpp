@@ -88,6 +88,10 @@ class LocalModel : public lsp::Model {
   // on. False: no model is loaded, nothing is done, and `done` is not called.
   bool forget_prompts(std::function<void()> done);
 
+  // Nothing is computed any more, from the end of the present step on. Before the end: what was
+  // written by then is delivered, and what is kept of an answer's state is not ahead of it.
+  void hold();
+
   ModelStatus status() const;  // on the Host's thread
 
   // What the computing thread has and its works share; defined beside them (generation_task.hpp).

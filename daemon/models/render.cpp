@@ -95,6 +95,9 @@ engine::GenerationRequest make_request(const engine::Engine& engine, const lsp::
   request.thinking = chat && profile.thinking;
   // No template of these models has a switch for it: a thought that is closed at once is none.
   request.thinking_budget = options.thinking ? options.thinking_budget : 0;
+  request.written = options.written;
+  // Whoever asks for a completion asks again as soon as anything is typed.
+  request.checkpoints = options.priority != lsp::Priority::inline_completion;
   engine::SamplingParams& sampling = request.sampling;
   if (options.sampling == lsp::Sampling::recommended) sampling = engine::from(engine.defaults());
   const lsp::SamplingChoice& chosen = options.sampling_choice;
