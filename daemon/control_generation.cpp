@@ -16,10 +16,10 @@ using nlohmann::json;
 // Editors' requests have small numbers for their clients.
 constexpr std::uint64_t control_clients = std::uint64_t{1} << 63U;
 
-class GenerationWork : public ControlWork {
+class Generating : public ControlWork {
  public:
-  GenerationWork(LocalModel& model, lsp::Prompt prompt, lsp::GenerateOptions options,
-                 std::function<void()> used, const ControlReply& reply)
+  Generating(LocalModel& model, lsp::Prompt prompt, lsp::GenerateOptions options,
+             std::function<void()> used, const ControlReply& reply)
       : model_(model), used_(std::move(used)) {
     used_();
     lsp::GenerationEvents events;
@@ -36,7 +36,7 @@ class GenerationWork : public ControlWork {
     };
     id_ = model.generate(std::move(prompt), std::move(options), std::move(events));
   }
-  ~GenerationWork() override {
+  ~Generating() override {
     model_.cancel(id_);
     used_();
   }
@@ -79,8 +79,7 @@ std::unique_ptr<ControlWork> generate(LocalModel& model, const json& message, st
   options.priority = lsp::Priority::explicit_request;
   options.client = control_clients + client;
   options.action = "generate";
-  return std::make_unique<GenerationWork>(model, read_prompt(message), std::move(options), used,
-                                          reply);
+  return std::make_unique<Generating>(model, read_prompt(message), std::move(options), used, reply);
 }
 
 }  // namespace hearth::daemon
