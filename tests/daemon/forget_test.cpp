@@ -110,6 +110,7 @@ TEST_CASE("nothing of a forgotten workspace is found in the state directory") {
   SUBCASE("without a daemon") {
     explain(home);
     CHECK(home.hearth("stop").code == 0);
+    CHECK(prompt_states(home) > 0);
     write_file(home.paths().chat_history(), "\"zanzibar\"\n");
     write_file(home.paths().jobs().string() + ".damaged", "zanzibar");
     const std::string kept = home.hearth("forget").out;
