@@ -580,6 +580,22 @@ case('a job is paused and gone on with by command, and its answer is the same', 
   expect(youngest(nvim).id, job.id, 'the number of the job')
 end)
 
+case('a job whose connection goes is shown again by the next one, in its window', function(nvim)
+  type_then(nvim, ':1,5Hearth explain<CR>', is_computing, 'Hearth pause')
+  wait_for_state(nvim, 'paused')
+  local id = youngest(nvim).id
+  nvim:lua("vim.lsp.stop_client(require('hearth.client').of(0).id, true)")
+  nvim:wait_for_screen('hearth has gone from here; the job goes on')
+  expect(nvim:lua("return require('hearth').statusline()"), '', 'the status line')
+  nvim:type(':e<CR>')
+  nvim:wait_for_screen('Explain average: paused')
+  nvim:type(':Hearth resume<CR>')
+  wait_for_state(nvim, 'done')
+  expect(youngest(nvim).id, id, 'the number of the job')
+  expect(#nvim:windows(), 2, 'the windows')
+  expect(nvim:answer().text, explanation, 'the answer')
+end)
+
 case('a job is stopped, tried again and listed', function(nvim)
   type_then(nvim, ':1,5Hearth explain<CR>', is_computing, 'Hearth cancel')
   wait_for_state(nvim, 'cancelled')

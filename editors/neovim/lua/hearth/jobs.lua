@@ -60,7 +60,7 @@ local applies = {
 }
 
 function M.applies(verb, job)
-  return applies[verb](job)
+  return not job.away and applies[verb](job)
 end
 
 client.on('hearth/jobState', function(client_id, state)
@@ -158,6 +158,13 @@ function M.youngest(condition)
   return youngest
 end
 
+-- The youngest one of which `verb` may be said, or nil.
+function M.youngest_for(verb)
+  return M.youngest(function(job)
+    return M.applies(verb, job)
+  end)
+end
+
 -- The youngest job that still runs, or nil.
 function M.running()
   return M.youngest(M.runs)
@@ -237,10 +244,10 @@ function M.statusline()
   if job then
     return 'hearth ' .. progress(job.state)
   end
-  if M.youngest(M.waits) then
+  if M.youngest_for('apply') then
     return 'hearth: a change waits'
   end
-  if M.youngest(applies.resume) then
+  if M.youngest_for('resume') then
     return 'hearth: paused'
   end
   if not model or not client.any() then
