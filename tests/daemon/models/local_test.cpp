@@ -183,9 +183,7 @@ TEST_CASE("a question that follows reads nothing again, thoughts included") {
       stage.model.generate(
           prompt,
           {Priority::explicit_request, 24, {}, turn != 1, 12, lsp::Sampling::recommended, 5},
-          {{}, {}, [&](lsp::Result<lsp::Answer> result) {
-             outcome.result = std::move(result);
-           }});
+          {{}, {}, [&](lsp::Result<lsp::Answer> result) { outcome.result = std::move(result); }});
       stage.finish(outcome);
       const lsp::Answer& answer = outcome.answer();
       REQUIRE_FALSE(answer.generated.empty());
