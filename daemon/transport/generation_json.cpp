@@ -122,10 +122,13 @@ lsp::Prompt read_prompt(const json& given) {
 }
 
 json to_json(const lsp::GenerationProgress& progress) {
-  json value{
-      {"phase", lsp::enum_name(phases, progress.phase)}, {"promptTokens", progress.prompt_tokens},
-      {"cachedTokens", progress.cached_tokens},          {"promptDone", progress.prompt_done},
-      {"thoughtTokens", progress.thought_tokens},        {"answerTokens", progress.answer_tokens}};
+  json value{{"phase", lsp::enum_name(phases, progress.phase)},
+             {"promptTokens", progress.prompt_tokens},
+             {"cachedTokens", progress.cached_tokens},
+             {"promptDone", progress.prompt_done},
+             {"thoughtTokens", progress.thought_tokens},
+             {"answerTokens", progress.answer_tokens},
+             {"ahead", progress.ahead}};
   if (progress.first_token) value["firstTokenMs"] = progress.first_token->count();
   if (progress.eta) value["etaMs"] = progress.eta->count();
   return value;

@@ -376,7 +376,7 @@ TEST_CASE("a generation over a control connection comes in pieces, and is held t
   Json foreign = chat_prompt("x");
   foreign["messages"].push_back(
       {{"role", "assistant"}, {"segments", Json::array()}, {"generated", {-5, 1 << 30}}});
-  CHECK(refused({{"prompt", foreign}}) == "token -5 is outside the model's vocabulary");
+  CHECK(refused({{"prompt", foreign}}) == "there is no token -5 in the vocabulary");
   foreign["messages"].back()["generated"] = {"a"};
   CHECK(contains(refused({{"prompt", foreign}}), "\"prompt\" is not of this form"));
   CHECK(ask(*control, "status")["model"]["state"] == "ready");
