@@ -32,6 +32,7 @@ struct Request {
   // JSON: what the action was chosen for, as long as there is no prompt: a session that knows the
   // document makes it. Empty: there is one.
   std::string place = {};
+  bool has_prompt() const { return place.empty(); }
   Prompt prompt;
   GenerateOptions options;
   std::vector<Target> targets;
