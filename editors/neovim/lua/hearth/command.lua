@@ -83,6 +83,7 @@ local function choose_for(state)
     local verb = choice[1]
     return verb == 'open' or verb == 'prompt' or jobs.applies(verb, { state = state })
   end, choices)
+  vim.cmd('redraw') -- Neovim's own menu leaves what was typed in its way
   vim.ui.select(offered, { prompt = state.title, format_item = second }, function(choice)
     local verb = choice and choice[1]
     if verb == 'open' then
