@@ -89,6 +89,7 @@ Task::Step GenerationTask::step(const std::atomic<bool>& interrupt) {
 
   const std::chrono::duration<double> time = Clock::now() - started;
   (decoding ? answer_time_ : prompt_time_) += time;
+  const double spent = since_last_step(started).count();
   const std::size_t written = generation_->answer().size() - written_before;
   const engine::DecodeCounts& counts = generation_->counts();
   const std::uint64_t kept = counts.tokens - counts_before.tokens;
@@ -108,14 +109,16 @@ Task::Step GenerationTask::step(const std::atomic<bool>& interrupt) {
     // speed.
     Estimates& estimates = shared_->estimates;
     if (progress == engine::Progress::interrupted) return Step::interrupted;
-    if (decoding) estimates.wrote(static_cast<double>(kept), time.count());
+    if (decoding) {
+      estimates.wrote(static_cast<double>(kept), spent);
+      written_in_ += std::chrono::duration<double>(spent);
+    }
     if (synced && !decoding) {
       const double read = generation_->prompt_done();
       if (!generation_->replaying()) {
-        passes_.add(estimates,
-                    {position_before, session.position(), prompt_before, read, time.count()});
+        passes_.add(estimates, {position_before, session.position(), prompt_before, read, spent});
       }
-      if (read > prompt_before) estimates.read(read - prompt_before, time.count(), !chat());
+      if (read > prompt_before) estimates.read(read - prompt_before, spent, !chat());
       if (generation_->decoding()) {
         passes_.end(estimates);
         speed_before_ = estimates.decode_speed();
@@ -134,6 +137,17 @@ Task::Step GenerationTask::step(const std::atomic<bool>& interrupt) {
   }
   events_out_->wrote(tokens, text);
   return Step::more;
+}
+
+// What a step took that ends now; with what was done since the one before it, where that was this
+// task's as well: those who wait, wait for that, too.
+std::chrono::duration<double> GenerationTask::since_last_step(Clock::time_point started) {
+  const auto now = Clock::now();
+  const bool went_on = last_step_ != 0 && last_step_ == shared_->last_step;
+  const std::chrono::duration<double> spent = now - (went_on ? last_ended_ : started);
+  last_step_ = ++shared_->last_step;
+  last_ended_ = now;
+  return spent;
 }
 
 void GenerationTask::begin() {
@@ -273,7 +287,7 @@ void GenerationTask::finish(std::span<const engine::TokenId> tokens, std::string
     shared_->estimates.answered({options_.action,
                                  chat(),
                                  {answer.thought_tokens, answer.answer_tokens},
-                                 answer_time_.count(),
+                                 written_in_.count(),
                                  options_.written.empty() ? speed_before_ : std::nullopt});
     count_done(shared_->status);
     shared_->status.sessions = shared_->sessions->size();
@@ -323,6 +337,7 @@ Task::Step PrefillTask::step(const std::atomic<bool>& interrupt) {
     computing_ = true;
     lease_.emplace(shared_->sessions->acquire(tokens_.tokens));
   }
+  ++shared_->last_step;
   auto& session = lease_->session();
   if (!cached_) {
     cached_ = session.sync(tokens_.tokens, &interrupt);

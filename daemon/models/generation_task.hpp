@@ -28,6 +28,7 @@ struct LocalModel::Shared {
   // While waits are told, one after another: hashes of how the prompts begin that will be read
   // before. The computing thread's, too.
   std::unordered_set<std::uint64_t> coming;
+  std::uint64_t last_step = 0;  // counts steps of all tasks; the computing thread's as well
 
   engine::Mutex mutex;
   Estimates estimates HEARTH_GUARDED_BY(mutex);
@@ -49,6 +50,7 @@ class GenerationTask : public Task {
   void begin();
   void make_request();
   void expect_cached();
+  std::chrono::duration<double> since_last_step(std::chrono::steady_clock::time_point started);
   void report();
   void finish(std::span<const engine::TokenId> tokens, std::string_view text);
   // Else a completion, of which other speeds and lengths are known.
@@ -77,6 +79,9 @@ class GenerationTask : public Task {
   std::size_t delivered_ = 0;  // tokens of the answer
   std::chrono::duration<double> prompt_time_{0};
   std::chrono::duration<double> answer_time_{0};
+  std::chrono::duration<double> written_in_{0};  // the answer, with what is done between its steps
+  std::uint64_t last_step_ = 0;                  // of this task, and when it ended
+  std::chrono::steady_clock::time_point last_ended_;
 };
 
 // Reads a prompt, so that its state is there when it is asked for.

@@ -72,6 +72,10 @@ class Editors {
   }
 
   void print() const {
+    Seconds computed{0};
+    for (const Job& job : jobs_) computed += job.answer.prompt_time + job.answer.answer_time;
+    std::printf("%.0f s, %.0f %% of them in the engine\n", Seconds(Clock::now() - begun_).count(),
+                100 * computed.count() / Seconds(Clock::now() - begun_).count());
     std::size_t told = 0;
     std::size_t waited = 0;
     std::size_t near = 0;
@@ -181,6 +185,7 @@ class Editors {
   }
 
   const Options options_;
+  const Clock::time_point begun_ = Clock::now();
   tests::QueueHost host_;
   daemon::LocalModel model_;
   std::deque<Job> jobs_;

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <thread>
 
 #include "daemon/commands/bench_copy.hpp"
 #include "daemon/engine_options.hpp"
@@ -376,6 +377,22 @@ TEST_CASE("who waits is told for how many, and from when to when") {
   }
   CHECK(told);
   CHECK(second.progress.back().end);
+}
+
+TEST_CASE("what is done between two steps is a part of what a token takes") {
+  engine::EngineOptions options = ember();
+  options.drafts = 0;  // a token a step
+  Stage stage(options);
+  stage.load();
+  constexpr std::chrono::milliseconds between{20};
+  stage.host.keep_in_step(true);
+  stage.host.on_post = [&] { std::this_thread::sleep_for(between); };
+  Outcome outcome;
+  stage.generate(outcome, explain_prompt());
+  stage.finish(outcome);
+  stage.host.keep_in_step(false);
+  stage.host.on_post = {};
+  CHECK(*stage.model.status().decode_speed < 1000.0 / between.count());
 }
 
 TEST_CASE("a parked answer is told that it waits") {
