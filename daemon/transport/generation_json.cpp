@@ -143,7 +143,7 @@ lsp::GenerationProgress read_progress(const json& given) {
   progress.prompt_done = done.is_number() ? done.get<double>() : 0;
   progress.thought_tokens = lsp::integer_member(given, "thoughtTokens");
   progress.answer_tokens = lsp::integer_member(given, "answerTokens");
-  progress.ahead = lsp::integer_member(given, "ahead");
+  progress.ahead = integer(given, "ahead", 0, 0, std::numeric_limits<std::int64_t>::max());
   if (lsp::find(given, "firstTokenMs") != nullptr)
     progress.first_token = time_at(given, "firstTokenMs");
   if (lsp::find(given, "etaMs") != nullptr) progress.eta = time_at(given, "etaMs");
