@@ -97,7 +97,9 @@ void BatchRun::found(const Search& search, Reply& reply) {
   if (!available) return fail(std::string(available.why_not));
 
   const Batch batch{session_.jobs.next_batch(),
-                    available.title.empty() ? std::string(action.title) : available.title,
+                    available.title.empty()
+                        ? fmt::format("{} {} files", action.verb, search.files.size())
+                        : available.title,
                     static_cast<std::int64_t>(search.files.size())};
   reply.result({{"batch", batch.id}, {"files", search.files.size()}});
   for (const SnapshotPtr& file : search.files) {

@@ -756,7 +756,7 @@ case(':Hearth completes what there is and what applies', function(nvim)
     return nvim:lua("return vim.fn.getcompletion(..., 'cmdline')", line)
   end
   for _, name in ipairs({ 'explain', 'ask', 'edit', 'fix', 'jobs', 'job', 'pause', 'resume', 'cancel', 'retry', 'apply',
-    'dismiss', 'status', 'prompt', 'pin', 'snooze', 'log', 'document' }) do
+    'dismiss', 'status', 'prompt', 'pin', 'snooze', 'files', 'log', 'document' }) do
     expect(vim.tbl_contains(complete('Hearth '), name), true, name .. ' is completed')
   end
   expect(complete('Hearth pin '), { 'off' }, 'what pin takes')
@@ -831,6 +831,40 @@ case('the answer of a job that another editor shows can be read', function(nvim)
   end)
   expect(other:answer().text, explanation, 'the answer')
   other:close()
+end)
+
+case(':Hearth files runs an action on many files, and their changes wait for a person', function(nvim)
+  local other = vim.fn.fnamemodify(nvim.path, ':h') .. '/more.py'
+  vim.fn.writefile(average, other)
+  expect_said(nvim, ':Hearth files *.py<CR>',
+    'hearth: say on which files and what: :Hearth files *.py edit add type hints')
+  expect_said(nvim, ':Hearth files *.rs document<CR>', 'hearth: no file matches: there is none, or only ones that '
+    .. 'git ignores, that look like secrets, that are empty or no text')
+  nvim:type(':Hearth files *.py document<CR>')
+  child.wait('both changes wait', function()
+    return #nvim:lua([[
+      local jobs = require('hearth.jobs')
+      return jobs.numbers(function(job) return job.state.state == 'waiting' end)
+    ]]) == 2
+  end)
+  expect(nvim:lines(), average, 'the file, before anybody has agreed')
+  local batch = nvim:lua([[
+    local jobs = require('hearth.jobs')
+    return jobs.youngest(function() return true end).state.batch
+  ]])
+  expect(batch.title, 'Document 2 files', 'what the batch is called')
+  expect(batch.size, 2, 'the files of the batch')
+  nvim:type((':Hearth apply %d<CR>'):format(batch.id))
+  child.wait('both files are changed', function()
+    return #nvim:lines() == #average + 1 and nvim:lua([[
+      local buffer = vim.fn.bufnr(...)
+      return buffer > 0 and vim.api.nvim_buf_line_count(buffer)
+    ]], other) == #average + 1
+  end)
+  nvim:type('u')
+  child.wait('one step takes it back', function()
+    return vim.deep_equal(nvim:lines(), average)
+  end)
 end)
 
 -- A request that meets the daemon's death fails and says "ask again": a person does.

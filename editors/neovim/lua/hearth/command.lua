@@ -162,6 +162,24 @@ local function snooze(word)
   end
 end
 
+-- An action on each file that matches, in the background: PATTERN ACTION what is wanted.
+local function run_on_files(words)
+  local pattern, action, instruction = words:match('^(%S+)%s+(%S+)%s*(.*)$')
+  if not pattern then
+    return say('say on which files and what: :Hearth files *.py edit add type hints')
+  end
+  local found = connection()
+  if not found then
+    return
+  end
+  local arguments = { files = { pattern }, action = action, instruction = instruction }
+  jobs.execute(found, 'runOnFiles', arguments, function(result)
+    local text = ('%d files, one after the other: :Hearth jobs shows how far it is, '
+      .. ':Hearth cancel %d stops it, :Hearth apply %d makes the changes'):format(result.files, result.batch, result.batch)
+    say(text, vim.log.levels.INFO)
+  end)
+end
+
 -- The end of the daemon's log.
 local function show_log()
   local status, complaint = require('hearth.program').ask_json('status', '--json')
@@ -211,6 +229,7 @@ local subcommands = {
     end,
   },
   snooze = { run = snooze },
+  files = { run = run_on_files },
   log = { run = show_log },
 }
 
