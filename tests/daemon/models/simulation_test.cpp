@@ -201,7 +201,7 @@ bool World::compute(double seconds, const std::atomic<bool>& interrupt) {
   return true;
 }
 
-// As LocalModel's computing thread does; a wait that nothing changed is told more seldom, as only
+// As LocalModel's computing thread does; a wait that nothing changed is told less often, as only
 // the first time counts here.
 void World::run() {
   std::uint64_t told = 0;
