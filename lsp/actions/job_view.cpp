@@ -37,7 +37,7 @@ JobView::JobView(Session& session, const Job& job, Beginning beginning, Delivery
 void JobView::begin(const Job& job) {
   if (!runs(job.state) && job.state != JobState::paused) return update(job, {});
   state_ = job.state;
-  whole_text_ = !job.text.empty();
+  whole_text_ = beginning_.adopted;
   report_.run();
   if (answer_ && whole_text_) answer_->update();
 }

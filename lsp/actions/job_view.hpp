@@ -22,6 +22,7 @@ class JobView {
   struct Beginning {
     std::optional<Range> range;  // where it was asked for; empty: elsewhere
     bool own = true;             // it was asked for in this editor
+    bool adopted = false;        // by another session; its client may know an older text
   };
   // `shown` is called after each change that is shown.
   JobView(Session& session, const Job& job, Beginning beginning, Delivery::Repair repair,

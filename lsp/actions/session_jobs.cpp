@@ -42,7 +42,7 @@ const SessionJobs::Row SessionJobs::table[] = {
 
 SessionJobs::SessionJobs(Session& session, std::function<void(const Job&)> plan)
     : session_(session), plan_(std::move(plan)) {
-  session.jobs.add_adopter(this, [this] { adopt_soon(); });
+  session.jobs.add_adopter(this, session.client.editor, [this] { adopt_soon(); });
   adopt_soon();
 }
 
@@ -187,6 +187,9 @@ void SessionJobs::adopt_soon() {
 
 void SessionJobs::adopt() {
   for (const Job* const job : session_.jobs.ownerless()) {
+    const std::string& editor = job->origin.editor;
+    // The editor that asked for it shows it, where that is there.
+    if (editor != session_.client.editor && session_.jobs.has_adopter(editor)) continue;
     if (is_of(session_, *job)) take(*job);
   }
 }
@@ -200,8 +203,8 @@ void SessionJobs::take(const Job& job) {
     if (!session_.jobs.adopt(id, owner())) return;
     const std::string& editor = job.origin.editor;
     const bool own = !editor.empty() && editor == session_.client.editor;
-    view(job, {std::nullopt, own});
-    if (!job.request.place.empty() && runs(job.state)) plan_(job);
+    view(job, {std::nullopt, own, true});
+    if (!job.request.has_prompt() && !ended(job.state)) plan_(job);
   } catch (const std::exception& error) {
     session_.jobs.fail(id, failure_text(error));
   }

@@ -223,8 +223,14 @@ std::vector<const Job*> Jobs::ownerless() const {
   return jobs;
 }
 
-void Jobs::add_adopter(const void* who, std::function<void()> told) {
-  adopters_[who] = std::move(told);
+void Jobs::add_adopter(const void* who, std::string editor, std::function<void()> told) {
+  adopters_[who] = {std::move(editor), std::move(told)};
+}
+
+bool Jobs::has_adopter(const std::string& editor) const {
+  return !editor.empty() && std::ranges::any_of(adopters_, [&](const auto& adopter) {
+    return adopter.second.editor == editor;
+  });
 }
 
 void Jobs::remove_adopter(const void* who) {
@@ -412,7 +418,7 @@ void Jobs::tell(JobId id, std::string_view delta) {
 }
 
 void Jobs::tell_adopters() {
-  for (const auto& [who, told] : std::map(adopters_)) told();
+  for (const auto& [who, adopter] : std::map(adopters_)) adopter.told();
 }
 
 }  // namespace hearth::lsp

@@ -70,8 +70,9 @@ class Jobs {
   // False: it has an owner, or there is nothing (more) to show of it.
   bool adopt(JobId id, Owner owner);
   std::vector<const Job*> ownerless() const;
-  // `told` is called when there may be a job to adopt.
-  void add_adopter(const void* who, std::function<void()> told);
+  // `told` is called when there may be a job to adopt. `editor`: as in Origin.
+  void add_adopter(const void* who, std::string editor, std::function<void()> told);
+  bool has_adopter(const std::string& editor) const;
   void remove_adopter(const void* who);
 
   using WatchId = std::uint64_t;
@@ -141,7 +142,11 @@ class Jobs {
   std::vector<JobId> forgotten_;  // still in the store
   std::map<WatchId, Watch> watches_;
   WatchId last_watch_ = 0;
-  std::map<const void*, std::function<void()>> adopters_;
+  struct Adopter {
+    std::string editor;
+    std::function<void()> told;
+  };
+  std::map<const void*, Adopter> adopters_;
   std::string journal_fault_;
   Lifetime lifetime_;
 };

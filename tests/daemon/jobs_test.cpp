@@ -141,21 +141,24 @@ TEST_CASE("a job is paused, resumed, tried again and followed on the command lin
   ask_for(home, editor, many);
   const Json jobs = home.status()["jobs"];
   const std::string last = jobs.back()["id"].dump();
+  const std::string paused = jobs[many - 2]["id"].dump();
+  CHECK(home.hearth("jobs pause " + paused).out == "job " + paused + " is paused\n");
   CHECK(home.hearth("jobs pause " + last).out == "job " + last + " is paused\n");
   CHECK(home.hearth("jobs pause " + last).err ==
         "hearth: job " + last + " does not run (paused)\n");
-  CHECK(home.hearth("jobs resume " + last).out == "job " + last + " is queued\n");
-  CHECK(home.hearth("jobs resume " + last).err ==
-        "hearth: job " + last + " is not paused (queued)\n");
   CHECK(home.hearth("jobs retry " + last).code == 1);
   CHECK(home.hearth("jobs apply " + last).err.find("it does not wait") != std::string::npos);
   CHECK(home.hearth("jobs dismiss " + last).code == 1);
   CHECK(home.hearth("jobs cancel " + last).code == 0);
+  CHECK(home.hearth("jobs resume " + last).err ==
+        "hearth: job " + last + " is not paused (cancelled)\n");
   CHECK(home.hearth("jobs retry " + last).code == 0);
   const Finished followed = home.hearth("jobs follow " + last);
   CHECK(followed.code == 0);
   CHECK(followed.out.starts_with("Computes the average"));
   CHECK(followed.err.ends_with("job " + last + ": done\n"));
+  CHECK(home.hearth("jobs resume " + paused).code == 0);
+  CHECK(home.hearth("jobs follow " + paused).out == followed.out);
   // Of one that is over, too.
   CHECK(home.hearth("jobs follow " + last).out == followed.out);
   CHECK(home.hearth("jobs list").out == home.hearth("jobs").out);

@@ -158,7 +158,10 @@ TEST_CASE("a job goes on without its session, and another session takes it") {
   world.host.advance(300ms);
   const std::size_t heard = world.heard.size();
   int told = 0;
-  world.jobs.add_adopter(&world, [&told] { ++told; });
+  world.jobs.add_adopter(&world, "vim 8", [&told] { ++told; });
+  CHECK(world.jobs.has_adopter("vim 8"));
+  CHECK_FALSE(world.jobs.has_adopter("vim 7"));
+  CHECK_FALSE(world.jobs.has_adopter(""));
   world.jobs.disown(id);
   CHECK(told == 1);
   CHECK(world.jobs.ownerless().size() == 1);
