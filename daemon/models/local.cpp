@@ -1,6 +1,7 @@
 // Loading, the computing thread, and the calls of lsp::Model.
 #include "daemon/models/local.hpp"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -76,6 +77,7 @@ void LocalModel::describe(lsp::Callback<lsp::ModelDescription> done) {
   when_loaded([this, done = std::move(done)](const lsp::ModelError* error) {
     if (error != nullptr) return done(*error);
     lsp::ModelDescription description = daemon::describe(runtime_->engine());
+    description.identity = fmt::format("{:016x}", runtime_->engine().fingerprint());
     {
       const engine::Lock lock(shared_->mutex);
       description.profile.completion_speed = shared_->estimates.completion_speed();

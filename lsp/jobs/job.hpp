@@ -69,6 +69,7 @@ struct Job {
   // The tokens of thought and answer so far, as on_tokens has them; once the answer is whole, as
   // the Answer says: a question that follows needs them.
   std::vector<std::int32_t> generated;
+  std::string model = {};                    // whose tokens these are: ModelDescription::identity
   std::string error;                         // why it failed
   std::vector<SentEdit> sent = {};           // went to an editor that has not answered
   std::optional<Settled> settled;            // once its edits were made, or could not be

@@ -34,7 +34,10 @@ bool wants_owner(const Job& job) {
 
 }  // namespace
 
-Jobs::Jobs(Host& host, Model& model, JobStore& store) : host_(host), model_(model), store_(store) {}
+Jobs::Jobs(Host& host, Model& model, JobStore& store) : host_(host), model_(model), store_(store) {
+  model.describe(lifetime_.guard(
+      [this](const Result<ModelDescription>& description) { described(description); }));
+}
 
 Jobs::~Jobs() {
   for (const auto& [id, entry] : entries_) {
@@ -76,11 +79,16 @@ void Jobs::submit(JobId id, Request request) {
 void Jobs::generate(Entry& entry) {
   const JobId id = entry.job.id;
   entry.job.progress.phase = GenerationProgress::Phase::queued;
-  if (asked_ >= max_asked) {
+  const bool unknown_whose = !entry.job.generated.empty() && !identity_;
+  if (asked_ >= max_asked || unknown_whose) {
     entry.held_back = true;
     return;
   }
   entry.held_back = false;
+  if (identity_) {
+    if (!entry.job.generated.empty() && entry.job.model != *identity_) begin_anew(entry);
+    entry.job.model = *identity_;
+  }
   ++asked_;
   entry.job.progress.eta.reset();
   GenerationEvents events;
@@ -96,13 +104,29 @@ void Jobs::generate(Entry& entry) {
   entry.generation = model_.generate(entry.job.request.prompt, std::move(options), events);
 }
 
+// A model that cannot be had is none to ask: jobs of before wait for one that can.
+void Jobs::described(const Result<ModelDescription>& description) {
+  const auto* const model = std::get_if<ModelDescription>(&description);
+  if (model == nullptr) return;
+  identity_ = model->identity;
+  for (auto& [id, entry] : entries_) {
+    if (entry.generation != 0) entry.job.model = *identity_;
+  }
+  go_on_with_held_back();
+}
+
+void Jobs::go_on_with_held_back() {
+  for (auto& [id, entry] : entries_) {
+    if (asked_ >= max_asked) return;
+    if (entry.held_back && runs(entry.job.state)) generate(entry);
+  }
+}
+
 // Room for one more.
 void Jobs::answered(Entry& entry) {
   if (std::exchange(entry.generation, 0) == 0) return;
   --asked_;
-  for (auto& [id, each] : entries_) {
-    if (each.held_back && runs(each.job.state)) return generate(each);
-  }
+  go_on_with_held_back();
 }
 
 void Jobs::fail(JobId id, std::string error) {

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,7 +36,7 @@ class Jobs {
   Jobs(const Jobs&) = delete;
   Jobs& operator=(const Jobs&) = delete;
 
-  // Goes on with what the store has. Once, before anything else.
+  // Goes on with what the store has, once the model is there. Once, before anything else.
   void restore();
 
   // What changed: the state or progress (empty delta), or text that was added.
@@ -105,7 +106,7 @@ class Jobs {
     Job job;
     Owner owner;
     GenerationId generation = 0;  // 0: nothing is computed
-    bool held_back = false;       // waits for fewer to be asked at once
+    bool held_back = false;       // waits for fewer to be asked at once, or for the model
     // What follows where the computation is stopped.
     enum class Then : std::uint8_t { cancelled, paused, resumed } then = Then::cancelled;
     std::vector<std::int32_t> unwritten = {};  // tokens whose text may follow
@@ -117,7 +118,10 @@ class Jobs {
 
   Entry* entry(JobId id);
   Entry* running(JobId id);
+  void described(const Result<ModelDescription>& description);
+  void begin_anew(Entry& entry);
   void generate(Entry& entry);
+  void go_on_with_held_back();
   void answered(Entry& entry);
   // What the model calls back about a job, as long as the job runs.
   void progressed(JobId id, const GenerationProgress& progress);
@@ -138,8 +142,9 @@ class Jobs {
   Model& model_;
   JobStore& store_;
   std::map<JobId, Entry> entries_;
-  std::size_t asked_ = 0;         // of the model, now
-  std::vector<JobId> forgotten_;  // still in the store
+  std::optional<std::string> identity_;  // of the model, once it is there
+  std::size_t asked_ = 0;                // of the model, now
+  std::vector<JobId> forgotten_;         // still in the store
   std::map<WatchId, Watch> watches_;
   WatchId last_watch_ = 0;
   struct Adopter {

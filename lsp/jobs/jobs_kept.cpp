@@ -33,9 +33,18 @@ void Jobs::restore() {
   for (auto& [id, entry] : entries_) {
     if (!runs(entry.job.state)) continue;
     entry.job.state = JobState::queued;
-    if (entry.job.request.has_prompt()) generate(entry);
+    entry.held_back = entry.job.request.has_prompt();
   }
+  if (identity_) go_on_with_held_back();
   tell_adopters();
+}
+
+// What is written down of other models' work is begun anew.
+void Jobs::begin_anew(Entry& entry) {
+  Job& job = entry.job;
+  job.text.clear();
+  job.generated.clear();
+  store_.change(job.id, {std::nullopt, std::nullopt, job.text, job.generated}, noting({}));
 }
 
 std::size_t Jobs::forget(const std::function<bool(const Job&)>& which) {

@@ -139,6 +139,7 @@ std::string standing_text(const Job& job) {
   const GenerationProgress& progress = job.progress;
   Json json{{"state", name(job.state)},
             {"editor", job.origin.editor},
+            {"model", job.model},
             {"changed", milliseconds_of(job.changed)},
             {"promptTokens", progress.prompt_tokens},
             {"cachedTokens", progress.cached_tokens},
@@ -175,6 +176,7 @@ Job read_record(JobRecord record) {
   const Json json = parse_json(std::move(record.standing));
   job.state = job_state_member(json, "state");
   job.origin.editor = string_member(json, "editor");
+  job.model = string_member(json, "model");
   job.changed = std::chrono::system_clock::time_point(time_member(json, "changed"));
   GenerationProgress& progress = job.progress;
   progress.prompt_tokens = integer_member(json, "promptTokens");

@@ -74,6 +74,8 @@ struct ModelCapabilities {
 struct ModelDescription {
   ModelProfile profile;
   ModelCapabilities capabilities = {};
+  // What tokens are good for: those that one model wrote are not continued by another.
+  std::string identity = {};
 };
 
 // How far the model is on its way into memory.

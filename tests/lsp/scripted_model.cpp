@@ -31,7 +31,7 @@ void ScriptedModel::describe(Callback<ModelDescription> done) {
 void ScriptedModel::answer_describe(const Callback<ModelDescription>& done) {
   host_.post([this, done] {
     if (loaded_) {
-      done(ModelDescription{profile, capabilities});
+      done(ModelDescription{profile, capabilities, identity});
     } else {
       done(ModelError{load_error_, ModelError::Kind::unavailable});
     }

@@ -61,6 +61,7 @@ class ScriptedModel : public Model {
   std::vector<GenerationId> cancelled;
   ModelProfile profile;
   ModelCapabilities capabilities;
+  std::string identity = "scripted";
   int count_calls = 0;            // of count_tokens
   std::size_t texts_counted = 0;  // in all of them
 

@@ -49,6 +49,7 @@ Request question() {
 }
 
 struct World {
+  World() { model.load(); }
   VirtualHost host;
   ScriptedModel model{host};
   MemoryJobStore store{host};
@@ -301,6 +302,7 @@ TEST_CASE("the next process goes on with what the store has, and leaves out what
   VirtualHost host;
   ScriptedModel model(host);
   MemoryJobStore store(host);
+  model.load();
   JobId running = 0;
   JobId paused = 0;
   JobId done = 0;
@@ -331,6 +333,10 @@ TEST_CASE("the next process goes on with what the store has, and leaves out what
   Jobs jobs(host, next_model, next_store);
   next_model.say({"a", "b", "c", "d"});
   jobs.restore();
+  host.advance(10s);
+  CHECK(next_model.prompts.empty());
+  next_model.load();
+  host.run();
   CHECK(jobs.all().size() == 3);
   CHECK(jobs.find(done)->text == "x");
   CHECK(jobs.find(paused)->state == JobState::paused);
@@ -350,6 +356,56 @@ TEST_CASE("the next process goes on with what the store has, and leaves out what
   CHECK(jobs.find(paused)->text == "12");
   // Numbers go on, too.
   CHECK(jobs.start(question(), {}, {}) > 78);
+}
+
+TEST_CASE("what one model has written is not continued by another") {
+  VirtualHost host;
+  ScriptedModel model(host);
+  MemoryJobStore store(host);
+  model.load();
+  JobId id = 0;
+  {
+    Jobs jobs(host, model, store);
+    model.say({"a", "b", "c"});
+    id = jobs.start(question(), {"file:///p", ""}, {});
+    host.advance(400ms);
+    CHECK(jobs.find(id)->text == "ab");
+  }
+  ScriptedModel other(host);
+  other.identity = "other";
+  MemoryJobStore next_store(host, store.records());
+  Jobs jobs(host, other, next_store);
+  other.say({"x", "y"});
+  jobs.restore();
+  SUBCASE("as soon as it is there") {}
+  SUBCASE("where the job was paused, and goes on before it is there") {
+    CHECK(jobs.pause(id));
+    CHECK(jobs.resume(id));
+  }
+  other.load();
+  host.advance(10s);
+  CHECK(other.options.at(0).written.empty());
+  CHECK(jobs.find(id)->text == "xy");
+  CHECK(read_record(next_store.records().at(0)).text == "xy");
+}
+
+TEST_CASE("jobs of before wait for a model that can be had") {
+  VirtualHost host;
+  ScriptedModel model(host);
+  MemoryJobStore store(host);
+  JobId id = 0;
+  {
+    Jobs jobs(host, model, store);
+    id = jobs.start(question(), {"file:///p", ""}, {});
+  }
+  ScriptedModel broken(host);
+  MemoryJobStore next_store(host, store.records());
+  Jobs jobs(host, broken, next_store);
+  jobs.restore();
+  broken.fail_loading("no such folder");
+  host.advance(10s);
+  CHECK(jobs.find(id)->state == JobState::queued);
+  CHECK(broken.prompts.empty());
 }
 
 TEST_CASE("what is written down of a job is what a crash at any moment leaves of it") {
