@@ -149,7 +149,7 @@ struct JobStateParams {
     std::string title;
     std::int64_t size = 0;
   };
-  std::optional<Batch> batch;
+  std::optional<Batch> batch = {};
   std::optional<std::string> text;
   std::optional<std::string> error;
 };

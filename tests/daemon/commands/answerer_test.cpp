@@ -152,7 +152,7 @@ TEST_CASE("the daemon's model gives the text that a model of one's own gives") {
 
 TEST_CASE("so it does where the model thinks, within the configured budget") {
   Home home;
-  const OtherEmber thinking({{"thinking", true}});
+  const OtherEmber thinking(Json{{"thinking", true}});
   home.configure("[model]\npath = \"" + thinking.path() + "\"\n[thinking]\nbudget = 10\n");
   check_same_text(home, {{"generate --max-tokens 16", code},
                          {"generate --temperature 1.2 --seed 4 --max-tokens 16", code},
@@ -275,7 +275,7 @@ TEST_CASE("Ctrl-C stops the daemon's computation; what was written stays") {
 
 TEST_CASE("Ctrl-C in a chat with the daemon leads back to the prompt") {
   Home home;
-  const OtherEmber thinking({{"thinking", true}});  // for as long as it may
+  const OtherEmber thinking(Json{{"thinking", true}});  // for as long as it may
   home.configure("[model]\npath = \"" + thinking.path() + "\"\n[thinking]\nbudget = 2000\n");
   home.hearth("daemon");
   Terminal terminal({program(), "chat", "--max-tokens", "1"}, home.environment());

@@ -40,9 +40,10 @@ struct Editor {
           {{"uri", uri}, {"languageId", "python"}, {"version", 1}, {"text", "x = é = 1\n"}}}});
   }
   void apply(const std::vector<FileEdit>& all) {
-    apply_edits(session.shown, "Rename", all,
-                [this](const std::string& uri) { return session.documents.find(uri); },
-                [this](const std::string& failure) { failures.push_back(failure); });
+    apply_edits(
+        session.shown, "Rename", all,
+        [this](const std::string& asked) { return session.documents.find(asked); },
+        [this](const std::string& failure) { failures.push_back(failure); });
   }
   std::vector<std::string> failures;  // empty where it was applied
 };
