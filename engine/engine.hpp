@@ -297,8 +297,8 @@ class Generation {
   std::size_t prompt_tokens() const { return request_.prompt.tokens.size(); }
   bool synced() const { return cached_.has_value(); }                // after the first step
   std::size_t cached_tokens() const { return cached_.value_or(0); }  // known, not computed again
-  double prompt_done() const;                  // prompt tokens done, cached ones too
-  bool decoding() const { return decoding_; }  // new tokens, behind prompt and replay
+  double prompt_done() const;                    // prompt tokens done, cached ones too
+  bool decoding() const { return decoding_; }    // new tokens, behind prompt and replay
   bool replaying() const { return replaying_; }  // behind the prompt, before decoding
   // What was written: the thought, what closed it, and the answer.
   const std::vector<TokenId>& answer() const { return answer_; }

@@ -60,12 +60,12 @@ bool is_remembered(const Home& home) {
 }  // namespace
 
 TEST_CASE("a job belongs to the folder that it is of or below") {
-  CHECK(belongs_to("file:///work/a", "/work/a"));
-  CHECK(belongs_to("file:///work/a/b%20c.py", "/work/a/"));
-  CHECK(belongs_to("file:///work/a", "/"));
-  CHECK_FALSE(belongs_to("file:///work/ab", "/work/a"));
-  CHECK_FALSE(belongs_to("file:///work", "/work/a"));
-  CHECK_FALSE(belongs_to("file:///work/a", ""));
+  CHECK(belongs_to("file:///code/a", "/code/a"));
+  CHECK(belongs_to("file:///code/a/b%20c.py", "/code/a/"));
+  CHECK(belongs_to("file:///code/a", "/"));
+  CHECK_FALSE(belongs_to("file:///code/ab", "/code/a"));
+  CHECK_FALSE(belongs_to("file:///code", "/code/a"));
+  CHECK_FALSE(belongs_to("file:///code/a", ""));
   CHECK_FALSE(belongs_to("untitled:Untitled-1", "/"));
   CHECK_FALSE(belongs_to("", "/"));
   const TemporaryDirectory directory;
