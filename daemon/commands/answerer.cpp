@@ -55,7 +55,7 @@ Choice choose(const AnswererOptions& options, const fs::path& model) {
   return {std::nullopt, "the daemon has another model, " + control->welcome.model};
 }
 
-// One line on stderr, as long as nothing else is to be seen. What takes but a moment is not shown.
+// One line on stderr, as long as nothing else is to be seen.
 class ProgressLine {
  public:
   explicit ProgressLine(bool wanted) : wanted_(wanted) {}
@@ -63,9 +63,11 @@ class ProgressLine {
   ProgressLine& operator=(const ProgressLine&) = delete;
   ~ProgressLine() { clear(); }
 
-  void show(const std::string& text) {
+  // A new phase at once, as no more may be heard of it; how far one is now and then.
+  void show(lsp::GenerationProgress::Phase phase, const std::string& text) {
     constexpr std::chrono::milliseconds interval{200};
-    if (!wanted_ || Clock::now() - shown_ < interval) return;
+    if (!wanted_ || (phase == phase_ && Clock::now() - shown_ < interval)) return;
+    phase_ = phase;
     shown_ = Clock::now();
     open_ = true;
     std::fprintf(stderr, "\r\x1b[K%s", text.c_str());
@@ -77,7 +79,8 @@ class ProgressLine {
  private:
   bool wanted_;
   bool open_ = false;
-  Clock::time_point shown_ = Clock::now();
+  std::optional<lsp::GenerationProgress::Phase> phase_;  // that was shown last
+  Clock::time_point shown_;
 };
 
 // ", about 12 s", where that is known.
@@ -144,7 +147,8 @@ AnswerOutcome stream_answer(Answerer& answerer, const lsp::Prompt& prompt,
   bool text_shown = false;
   Answerer::Events events;
   events.on_progress = [&](const lsp::GenerationProgress& progress) {
-    if (const std::string text = show_progress_of(progress); !text.empty()) line.show(text);
+    if (const std::string text = show_progress_of(progress); !text.empty())
+      line.show(progress.phase, text);
   };
   events.on_text = [&](const std::string& text) {
     line.clear();
