@@ -302,6 +302,7 @@ json to_json(const lsp::Job& job) {
   }
   if (!job.error.empty()) value["error"] = job.error;
   if (lsp::ended(job.state)) value["ended"] = true;
+  if (job.waits_for_editor) value["waitsForEditor"] = true;
   if (const auto& batch = job.request.batch)
     value["batch"] = {{"id", batch->id}, {"title", batch->title}, {"size", batch->size}};
   if (!job.origin.workspace.empty()) value["workspace"] = job.origin.workspace;

@@ -62,6 +62,7 @@ struct Job {
   Origin origin = {};
   Request request;
   JobState state = JobState::queued;
+  bool waits_for_editor = false;  // that has its document open: it has no prompt and no session
   GenerationProgress progress;
   std::string text;                          // the answer so far
   FinishReason finish = FinishReason::stop;  // of an answer that is whole

@@ -229,6 +229,7 @@ void Jobs::disown(JobId id) {
   Entry* const entry = this->entry(id);
   if (entry == nullptr) return;
   entry->owner = {};
+  entry->job.waits_for_editor = !entry->job.request.has_prompt();
   if (wants_owner(entry->job)) tell_adopters();
 }
 
@@ -236,6 +237,7 @@ bool Jobs::adopt(JobId id, Owner owner) {
   Entry* const entry = this->entry(id);
   if (entry == nullptr || entry->owner.changed || !wants_owner(entry->job)) return false;
   entry->owner = std::move(owner);
+  entry->job.waits_for_editor = false;
   return true;
 }
 

@@ -34,6 +34,7 @@ void Jobs::restore() {
     if (!runs(entry.job.state)) continue;
     entry.job.state = JobState::queued;
     entry.held_back = entry.job.request.has_prompt();
+    entry.job.waits_for_editor = !entry.held_back;
   }
   if (identity_) go_on_with_held_back();
   tell_adopters();

@@ -120,6 +120,7 @@ std::string message_of(const Job& job) {
   if (job.state == JobState::waiting) return "waiting for your review";
   if (ended(job.state)) return std::string(name(job.state));
   if (job.state == JobState::paused) return paused_message(job);
+  if (job.waits_for_editor) return "queued until an editor opens its document";
   const std::string left = time_left(job);
   return phase_message(job) + (left.empty() ? "" : ", " + left);
 }

@@ -158,7 +158,8 @@ bool answers(StarvingHome& starving, pid_t before) {
         bool busy = !status["clients"].empty() || status["model"]["waiting"] != 0;
         for (const Json& job : status["jobs"]) {
           const std::string state = job["state"];
-          busy = busy || (state != "done" && state != "failed" && state != "cancelled");
+          busy = busy || (state != "done" && state != "failed" && state != "cancelled" &&
+                          !job.contains("waitsForEditor"));
         }
         if (!busy) return status["pid"] == before;
       }

@@ -253,6 +253,7 @@ TEST_CASE("an announced job whose session goes waits for another that can plan i
   world.jobs.disown(id);
   world.host.advance(1s);
   CHECK(world.jobs.find(id)->state == JobState::queued);
+  CHECK(message_of(*world.jobs.find(id)) == "queued until an editor opens its document");
   CHECK(world.model.prompts.empty());
   CHECK(world.jobs.adopt(id, world.owner()));
   world.model.say({"a"});
