@@ -66,7 +66,7 @@ TEST_CASE("on a full disk jobs go on, no edit is sent, and both are there when t
   CHECK(has_logged(home, "what jobs do is kept in memory until it can be written"));
 
   limit_files(daemon, RLIM_INFINITY);
-  while (!has_logged(home, "is written again")) ::poll(nullptr, 0, 20);
+  REQUIRE(editor.until([&] { return has_logged(home, "is written again"); }, max_wait));
   REQUIRE(kill_daemon(home));
   Watcher watcher(home);
   const auto known = [&](std::uint64_t job) { return watcher.job(job).has_value(); };

@@ -54,7 +54,10 @@ Task task(std::size_t round, std::size_t number, const std::string& action, std:
 // What is looked at comes last; what is before it keeps it waiting.
 std::vector<Task> tasks_for(Moment moment, std::size_t round, std::mt19937& random) {
   std::vector<Task> tasks;
-  if (moment == Moment::queued) tasks.push_back(task(round, 0, "review", 4 + random() % 8));
+  if (moment == Moment::queued) {
+    tasks.push_back(task(round, 2, "review", 8));
+    tasks.push_back(task(round, 3, "review", 4 + random() % 8));
+  }
   const bool edits = moment == Moment::sent || random() % 3 == 0;
   if (edits) {
     tasks.push_back(task(round, 1, random() % 2 == 0 ? "document" : "edit", 1 + random() % 4));

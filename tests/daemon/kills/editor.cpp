@@ -1,6 +1,7 @@
 // What the editor says when it begins, and what it does with what it is told.
 #include "tests/daemon/kills/editor.hpp"
 
+#include <poll.h>
 #include <signal.h>
 
 #include <algorithm>
@@ -113,19 +114,29 @@ void KilledEditor::apply(std::uint64_t job) {
 bool KilledEditor::until(const std::function<bool()>& met, std::chrono::milliseconds time) {
   const auto deadline = Clock::now() + time;
   for (;;) {
-    while (auto body = stream_->next()) handle(Json::parse(*body));
+    take_in();
     if (met()) return true;
-    const auto now = Clock::now();
-    if (now >= deadline) return false;
-    const auto wait = std::min<Clock::duration>(deadline - now, std::chrono::milliseconds(5));
-    const auto before = Clock::now();
-    if (auto body = stream_->receive(std::chrono::ceil<std::chrono::milliseconds>(wait))) {
-      handle(Json::parse(*body));
-    } else if (Clock::now() - before < wait / 2) {  // not the time: the server is gone
-      server_->close_input();
-      static_cast<void>(server_->wait());
-      start_server();
-    }
+    const auto left = deadline - Clock::now();
+    if (left <= Clock::duration::zero()) return false;
+    const bool waits = stream_->unsent() > 0;
+    pollfd pollers[] = {{stream_->in(), POLLIN, 0}, {waits ? stream_->out() : -1, POLLOUT, 0}};
+    const auto wait = std::min<Clock::duration>(left, std::chrono::milliseconds(5));
+    ::poll(pollers, 2,
+           static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(wait).count()));
+    if (pollers[1].revents != 0) stream_->flush();  // take_in() notices where it is gone
+  }
+}
+
+// All that is there.
+void KilledEditor::take_in() {
+  for (;;) {
+    while (auto body = stream_->next()) handle(Json::parse(*body));
+    pollfd poller{stream_->in(), POLLIN, 0};
+    if (::poll(&poller, 1, 0) <= 0) return;
+    if (stream_->fill()) continue;
+    server_->close_input();
+    static_cast<void>(server_->wait());
+    start_server();
   }
 }
 

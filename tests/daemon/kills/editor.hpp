@@ -67,6 +67,7 @@ class KilledEditor {
 
  private:
   void start_server();
+  void take_in();
   void send(Json message);
   std::int64_t request(const std::string& method, Json params);
   void handle(Json message);

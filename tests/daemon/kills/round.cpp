@@ -239,7 +239,7 @@ void Round::check(std::size_t number, Tally& tally) {
   const auto told = watcher_.job(job);
   const auto& document = editor_.documents().at(task.uri);
   const auto is_seen = [&] { return editor_.shown(job)->state == "done"; };
-  const bool seen = editor_.until(is_seen, seconds(3));
+  const bool seen = editor_.until(is_seen, seconds(5));
   CAPTURE(task.action);
   CAPTURE(moment_names[static_cast<std::size_t>(last_)]);
   CAPTURE((told ? told->dump() : "no such job"));
