@@ -565,7 +565,7 @@ TEST_CASE("a long prompt whose process is killed goes on at its last checkpoint"
     read(resumed, tokens);
     CHECK(same_bits(resumed, unkilled));
   }
-  CHECK(kills > 5);
+  CHECK(kills > 2);
 }
 
 }  // namespace hearth::tests
