@@ -132,10 +132,11 @@ void Statement::append_tokens(int column, std::vector<std::int32_t>& to) const {
   if (begin == nullptr) {
     if (sqlite3_errcode(database_.handle()) == SQLITE_NOMEM) throw std::bad_alloc();
   }
-  if (bytes == 0) return;
+  const std::size_t count = static_cast<std::size_t>(bytes) / sizeof(std::int32_t);
+  if (count == 0) return;  // none, or the rest of a damaged one
   const std::size_t before = to.size();
-  to.resize(before + static_cast<std::size_t>(bytes) / sizeof(std::int32_t));
-  std::memcpy(to.data() + before, begin, (to.size() - before) * sizeof(std::int32_t));
+  to.resize(before + count);
+  std::memcpy(to.data() + before, begin, count * sizeof(std::int32_t));
 }
 
 void Statement::check(int code) const {
