@@ -50,8 +50,12 @@ SessionJobs::~SessionJobs() {
   session_.jobs.remove_adopter(this);
   if (adopting_) session_.host.cancel_timer(*adopting_);
   for (const auto& [id, view] : views_) {
-    view->close();
-    session_.jobs.disown(id);
+    try {
+      view->close();
+      session_.jobs.disown(id);
+    } catch (const std::exception&) {
+      // No memory to tell others of it: whoever comes next finds it.
+    }
   }
 }
 
@@ -278,14 +282,15 @@ void SessionJobs::view(const Job& job, const JobView::Beginning& beginning) {
   const auto& batch = job.request.batch;
   if (batch && !batches_.contains(batch->id))
     batches_[batch->id] = std::make_unique<BatchView>(session_, *batch);
-  auto& view = views_[job.id];
-  view = std::make_unique<JobView>(
+  auto view = std::make_unique<JobView>(
       session_, job, beginning,
       [this](const Job& broken, const std::string& complaint) { repair(broken, complaint); },
       [this](const Job& now) {
         if (now.request.batch) batches_.at(now.request.batch->id)->update();
       });
-  view->begin(job);
+  JobView& shown = *view;
+  views_[job.id] = std::move(view);
+  shown.begin(job);
 }
 
 // Called before a view is added, so that what is shown stays small in a session of weeks. A

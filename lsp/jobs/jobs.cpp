@@ -55,14 +55,22 @@ JobId Jobs::start(Request request, Origin origin, Owner owner) {
 JobId Jobs::announce(Request request, Origin origin, GenerationProgress::Phase phase, Owner owner) {
   forget_oldest();
   const JobId id = store_.next_id();
-  Entry& entry = entries_[id];
+  Entry entry;
   entry.job.id = id;
   entry.job.origin = std::move(origin);
   entry.job.request = std::move(request);
   entry.job.progress.phase = phase;
   entry.job.created = entry.job.changed = host_.time();
   entry.owner = std::move(owner);
-  store_.create(record_of(entry.job));
+  JobRecord record = record_of(entry.job);
+  // All of it or nothing: half a job would wait for ever.
+  const auto made = entries_.emplace(id, std::move(entry)).first;
+  try {
+    store_.create(std::move(record));
+  } catch (...) {
+    entries_.erase(made);
+    throw;
+  }
   return id;
 }
 
@@ -444,7 +452,7 @@ void Jobs::tell(JobId id, std::string_view delta) {
 }
 
 void Jobs::tell_adopters() {
-  for (const auto& [who, adopter] : std::map(adopters_)) adopter.told();
+  for (const auto& [who, adopter] : adopters_) adopter.told();
 }
 
 }  // namespace hearth::lsp
