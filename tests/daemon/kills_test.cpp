@@ -97,7 +97,12 @@ std::string table(const Tallies& tallies) {
 
 }  // namespace
 
+// By hand and in the long run: how long a round takes depends on all that the machine does beside.
 TEST_CASE("jobs whose daemon, language server and editor are killed end as if nothing had been") {
+  if (std::getenv("HEARTH_LONG") == nullptr && std::getenv("HEARTH_SEED") == nullptr) {
+    MESSAGE("skipped: HEARTH_LONG is not set, nor HEARTH_SEED for a short series");
+    return;
+  }
   ::signal(SIGPIPE, SIG_IGN);
   const bool is_long = std::getenv("HEARTH_LONG") != nullptr;
   const char* const chosen = std::getenv("HEARTH_SEED");
