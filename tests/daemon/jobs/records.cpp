@@ -13,7 +13,7 @@ namespace fs = std::filesystem;
 lsp::JobRecord record(lsp::JobId id, std::string request) {
   lsp::JobRecord made;
   made.id = id;
-  made.workspace = "file:///work/some";
+  made.workspace = "file:///code/some";
   made.created = std::chrono::system_clock::time_point(std::chrono::seconds(1'700'000'000));
   made.request = std::move(request);
   made.standing = "queued";
