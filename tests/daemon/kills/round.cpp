@@ -5,9 +5,10 @@
 #include <poll.h>
 
 #include <algorithm>
-#include <chrono>
 #include <thread>
 #include <utility>
+
+#include "daemon/platform/files.hpp"
 
 namespace hearth::tests {
 namespace {
@@ -73,12 +74,27 @@ Round::State Round::look(std::uint64_t job) {
           told->value("cachedTokens", std::int64_t{0})};
 }
 
+// Fails, with what there is to say, where it is too late.
+void Round::go_on_before(std::chrono::steady_clock::time_point deadline) {
+  if (Clock::now() < deadline) return;
+  const std::uint64_t job = jobs_.back();
+  const auto told = watcher_.job(job);
+  const auto status = watcher_.status();
+  const auto* shown = editor_.shown(job);
+  FAIL("job " << job << " stands still since a kill at: "
+              << moment_names[static_cast<std::size_t>(last_)] << "; process " << daemon_of(home_)
+              << " says " << (told ? told->dump() : "nothing of it") << "; shown as "
+              << (shown != nullptr ? shown->state : "nothing") << "\n"
+              << (status ? status->dump() : "no status") << "\n"
+              << daemon::read_file(home_.paths().log(), 1 << 20));
+}
+
 // Until the target is there, or has gone past it.
 void Round::wait_for(Moment moment) {
   const auto deadline = Clock::now() + max_wait;
   const double part = static_cast<double>(chance(100)) / 100;
   for (;;) {
-    REQUIRE(Clock::now() < deadline);
+    go_on_before(deadline);
     editor_.until([] { return true; }, milliseconds(0));
     const auto told = watcher_.job(jobs_.back());
     if (!told) {
@@ -106,7 +122,7 @@ void Round::wait_for(Moment moment) {
 bool Round::wait_for_edit() {
   const auto deadline = Clock::now() + max_wait;
   while (!editor_.held()) {
-    REQUIRE(Clock::now() < deadline);
+    go_on_before(deadline);
     editor_.until([&] { return editor_.held().has_value(); }, milliseconds(20));
     const auto* shown = editor_.shown(jobs_.back());
     if (!editor_.held() && (has_ended(shown->state) || shown->state == "waiting")) return false;
@@ -139,6 +155,7 @@ void Round::decide_about_edit() {
 
 void Round::kill_at(Moment moment, Victims victims) {
   count_again();
+  if (unwritten_) return;
   const std::uint64_t target = jobs_.back();
   Moment found = moment;
   if (moment == Moment::sent) {
@@ -175,6 +192,7 @@ void Round::kill(Moment found, Victims victims) {
   Tally& tally = tallies_[static_cast<std::size_t>(found)];
   if (victims.daemon && kill_daemon(home_)) {
     ++tally.kills;
+    ++daemon_kills_;
     killed_ = true;
   }
   if (victims.editor) {
@@ -194,7 +212,14 @@ void Round::count_again() {
   for (;;) {
     now = look(jobs_.back());
     if (!now.name.empty() && now.name != "queued") break;
-    REQUIRE(Clock::now() < deadline);
+    // What has outlived one daemon is written down.
+    if (now.name.empty() && daemon_kills_ == 1 && before_.name == "queued" && watcher_.status() &&
+        !watcher_.job(jobs_.back())) {
+      unwritten_ = true;
+      ++tallies_[static_cast<std::size_t>(last_)].unwritten;
+      return;
+    }
+    go_on_before(deadline);
     editor_.until([] { return true; }, milliseconds(1));
   }
   if (now.name == "waiting" || has_ended(now.name)) return;
@@ -214,6 +239,7 @@ void Round::finish() {
     all_ended = true;
     editor_.until([] { return false; }, milliseconds(10));
     for (const std::uint64_t job : jobs_) {
+      if (unwritten_ && job == jobs_.back()) continue;
       const std::string state = look(job).name;
       all_ended = all_ended && has_ended(state);
       const auto* shown = editor_.shown(job);
@@ -228,7 +254,9 @@ void Round::finish() {
     tally.answer_again =
         std::max(tally.answer_again, decoded.value("replayedTokens", std::int64_t{0}));
   }
-  for (std::size_t i = 0; i < tasks_.size(); ++i) check(i, tally);
+  for (std::size_t i = 0; i < tasks_.size(); ++i) {
+    if (!unwritten_ || i + 1 < tasks_.size()) check(i, tally);
+  }
 }
 
 void Round::check(std::size_t number, Tally& tally) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <random>
@@ -46,6 +47,9 @@ struct Tally {
   std::size_t different = 0;  // text or document is not that of a run in peace
   // Done, and its end was told to an editor that never got it: `hearth jobs` has it.
   std::size_t unseen = 0;
+  // Killed while it waited, some milliseconds after its editor was told of it and before it was
+  // written down that there is such a job: no daemon knows it, and the person has to ask again.
+  std::size_t unwritten = 0;
   std::int64_t prompt_kept = 0;   // tokens of prompts that were not read again, all together
   std::int64_t prompt_again = 0;  // tokens of a prompt that were, after one kill, at most
   std::int64_t answer_again = 0;  // tokens of answers computed again by one daemon, at most
@@ -88,6 +92,7 @@ class Round {
   };
 
   State look(std::uint64_t job);
+  void go_on_before(std::chrono::steady_clock::time_point deadline);
   void wait_for(Moment moment);
   bool wait_for_edit();
   void decide_about_edit();
@@ -107,7 +112,9 @@ class Round {
   Moment last_ = Moment::queued;  // of the last kill
   State before_;                  // the target, when its daemon was last killed
   bool killed_ = false;           // since it was last seen to run
-  bool typed_over_ = false;       // the person changed the place of the target's edit
+  std::size_t daemon_kills_ = 0;
+  bool unwritten_ = false;   // the target, as the Tally says
+  bool typed_over_ = false;  // the person changed the place of the target's edit
 };
 
 }  // namespace hearth::tests
