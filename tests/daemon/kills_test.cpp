@@ -84,14 +84,14 @@ std::string table(const Tallies& tallies) {
   std::string text = fmt::format(
       "\n{:<14} {:>6} {:>5} {:>7} {:>5} {:>5} {:>7} {:>10} {:>7} {:>10} {:>13} {:>13}\n",
       "kills while", "daemon", "lsp", "editor", "jobs", "lost", "double", "different", "unseen",
-      "unwritten", "prompt again", "answer again");
+      "unwritten", "prompt again", "replayed");
   for (std::size_t i = 0; i < moments; ++i) {
     const Tally& tally = tallies[i];
     text += fmt::format(
         "{:<14} {:>6} {:>5} {:>7} {:>5} {:>5} {:>7} {:>10} {:>7} {:>10} {:>13} {:>13}\n",
         moment_names[i], tally.kills, tally.servers, tally.editors, tally.jobs, tally.lost,
         tally.doubled, tally.different, tally.unseen, tally.unwritten, tally.prompt_again,
-        tally.answer_again);
+        tally.replayed);
   }
   return text;
 }

@@ -155,6 +155,7 @@ void Round::decide_about_edit() {
 
 void Round::kill_at(Moment moment, Victims victims) {
   count_again();
+  count_replayed();
   if (unwritten_) return;
   const std::uint64_t target = jobs_.back();
   Moment found = moment;
@@ -249,14 +250,17 @@ void Round::finish() {
       editor_.apply(job);
     }
   }
-  if (const auto status = watcher_.status()) {
-    const Json& decoded = (*status)["model"]["speculation"];
-    tally.answer_again =
-        std::max(tally.answer_again, decoded.value("replayedTokens", std::int64_t{0}));
-  }
+  count_replayed();
   for (std::size_t i = 0; i < tasks_.size(); ++i) {
     if (!unwritten_ || i + 1 < tasks_.size()) check(i, tally);
   }
+}
+
+void Round::count_replayed() {
+  const auto status = watcher_.status();
+  if (!status) return;
+  std::int64_t& most = tallies_[static_cast<std::size_t>(last_)].replayed;
+  most = std::max(most, (*status)["model"]["replayedTokens"].get<std::int64_t>());
 }
 
 void Round::check(std::size_t number, Tally& tally) {

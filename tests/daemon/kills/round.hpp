@@ -52,7 +52,9 @@ struct Tally {
   std::size_t unwritten = 0;
   std::int64_t prompt_kept = 0;   // tokens of prompts that were not read again, all together
   std::int64_t prompt_again = 0;  // tokens of a prompt that were, after one kill, at most
-  std::int64_t answer_again = 0;  // tokens of answers computed again by one daemon, at most
+  // Tokens that one daemon replayed, at most. What was written within the last second before a kill
+  // is written anew, and not among them.
+  std::int64_t replayed = 0;
 };
 using Tallies = std::array<Tally, moments>;
 
@@ -98,6 +100,7 @@ class Round {
   void decide_about_edit();
   void kill(Moment found, Victims victims);
   void count_again();
+  void count_replayed();
   void check(std::size_t number, Tally& tally);
   std::uint64_t chance(std::uint64_t below);
 
