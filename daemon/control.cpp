@@ -215,9 +215,7 @@ void Control::change(const json& message, bool (lsp::Jobs::*how)(lsp::JobId),
     if ((jobs_.*how)(member)) changed = member;
   }
   if (changed == 0) throw Error("job " + std::to_string(id) + " " + why_not + " (" + state + ")");
-  json job = to_json(*jobs_.find(changed));
-  job["changed"] = members.size();
-  reply.result(std::move(job));
+  reply.result(to_json(*jobs_.find(changed)));
 }
 
 // Throws Error.

@@ -4,10 +4,10 @@
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
-#include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "daemon/commands/asking.hpp"
 #include "daemon/commands/commands.hpp"
 #include "daemon/commands/local_run.hpp"
 #include "daemon/config.hpp"
@@ -17,7 +17,6 @@
 #include "daemon/platform/files.hpp"
 #include "daemon/platform/format.hpp"
 #include "daemon/platform/paths.hpp"
-#include "daemon/transport/control_client.hpp"
 #include "engine/measure/measurements.hpp"
 
 namespace hearth::daemon {
@@ -26,10 +25,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t longest_config = 1 << 20;
-
-void print(const std::string& text) {
-  std::fputs(text.c_str(), stdout);
-}
 
 std::string describe(const fs::path& model, const engine::CheckpointShape& shape) {
   return model.string() + ": " + show_checkpoint(shape) + "\n";

@@ -8,11 +8,10 @@
 #include <variant>
 #include <vector>
 
-#include "lsp/actions/edits.hpp"
 #include "lsp/actions/menu.hpp"
 #include "lsp/actions/planned_request.hpp"
+#include "lsp/actions/unopened.hpp"
 #include "lsp/context/matching_files.hpp"
-#include "lsp/context/pinned.hpp"
 #include "lsp/protocol/constants.hpp"
 #include "lsp/protocol/json_text.hpp"
 #include "lsp/protocol/source_path.hpp"
@@ -34,15 +33,15 @@ std::vector<std::string> patterns_in(const Json& arguments) {
   return patterns;
 }
 
-// As the disk has it; null: nothing that can be changed.
+// As the disk has it; null: nothing that a model could be shown.
 SnapshotPtr read_text(const Host& host, const std::string& uri,
                       const std::vector<std::string>& folders) {
-  const auto path = path_within(uri, folders, host);
-  auto text = path ? host.read_file(*path, max_file_bytes) : std::nullopt;
-  if (!text || is_blank(*text) || text->find('\0') != text->npos || !is_valid_utf8(*text))
+  SnapshotPtr file = read_unopened(uri, folders, host);
+  if (!file) return nullptr;
+  const std::string& text = file->text->str();
+  if (text.size() > max_file_bytes || is_blank(text) || text.find('\0') != text.npos)
     return nullptr;
-  return std::make_shared<Snapshot>(
-      Snapshot{uri, {}, unopened_version, std::make_shared<Text>(*std::move(text))});
+  return file;
 }
 
 }  // namespace

@@ -73,9 +73,10 @@ Json CodeActions::commands() {
 void CodeActions::execute(const Json& params, Reply& reply) {
   const std::string command = string_member(params, "command");
   const Action* action = action_with_command(command);
-  const Json known = commands();
-  if (action == nullptr && std::ranges::find(known, Json(command)) == known.end())
-    throw InvalidParams("there is no command " + command, "there is no such command");
+  const bool known = action != nullptr || command == BatchRun::command ||
+                     SessionJobs::has(command) ||
+                     std::ranges::find(session_commands, command) != session_commands.end();
+  if (!known) throw InvalidParams("there is no command " + command, "there is no such command");
   const Json& arguments = array_member(params, "arguments");
   if (arguments.empty()) throw InvalidParams("\"arguments\" is empty");
   const Json& first = arguments.front();
@@ -231,8 +232,7 @@ void CodeActions::submit(JobId id, const Choice& choice, Result<Planned> planned
 
 void CodeActions::show_prompt(const Json& arguments, Reply& reply) {
   const auto id = static_cast<JobId>(integer_member(arguments, "job"));
-  if (jobs_.shown(id) == nullptr)
-    throw InvalidParams("there is no such job of this editor's (any more)");
+  if (!jobs_.shows(id)) throw InvalidParams("there is no such job of this editor's (any more)");
   prompt_document_.show(id);
   reply.result(nullptr);
 }

@@ -7,15 +7,13 @@
 
 #include "lsp/actions/edits.hpp"
 #include "lsp/actions/patch.hpp"
-#include "lsp/context/pinned.hpp"
+#include "lsp/actions/unopened.hpp"
 #include "lsp/protocol/constants.hpp"
 #include "lsp/protocol/extension.hpp"
 #include "lsp/protocol/source_path.hpp"
 
 namespace hearth::lsp {
 namespace {
-
-constexpr std::size_t max_file_bytes = std::size_t{4} << 20U;
 
 constexpr std::string_view make_it = "Make the change";
 constexpr std::string_view drop_it = "Drop it";
@@ -28,17 +26,6 @@ std::vector<std::string> files_of(const Job& job) {
   const auto repeated = std::ranges::unique(files);
   files.erase(repeated.begin(), repeated.end());
   return files;
-}
-
-// As the disk has it; null where it has none, or no text.
-SnapshotPtr read_unopened(const std::string& uri, const std::vector<std::string>& folders,
-                          const Host& host) {
-  const auto path = path_within(uri, folders, host);
-  if (!path) return nullptr;
-  auto bytes = host.read_file(*path, max_file_bytes);
-  if (!bytes || !is_valid_utf8(*bytes)) return nullptr;
-  return std::make_shared<Snapshot>(
-      Snapshot{uri, {}, unopened_version, std::make_shared<Text>(std::move(*bytes))});
 }
 
 }  // namespace

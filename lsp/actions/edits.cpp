@@ -7,6 +7,7 @@
 #include <utility>
 #include <variant>
 
+#include "lsp/actions/unopened.hpp"
 #include "lsp/protocol/constants.hpp"
 #include "lsp/protocol/source_path.hpp"
 

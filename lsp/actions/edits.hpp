@@ -3,9 +3,7 @@
 // typed, this refuses what it did not see.
 #pragma once
 
-#include <cstdint>
 #include <functional>
-#include <limits>
 #include <string>
 #include <vector>
 
@@ -17,9 +15,6 @@ namespace hearth::lsp {
 // Whether the client takes edits for a certain version of a document. Where it does not, what was
 // typed meanwhile could be overwritten: an edit is only shown then.
 bool takes_edits(const Client& client);
-
-// The version of a file that no editor has open: what it holds is the disk's.
-inline constexpr std::int64_t unopened_version = std::numeric_limits<std::int64_t>::min();
 
 // Sends workspace/applyEdit, all files in one. `find` has the documents that the edits are for.
 // `title` is the edit's name in the editor. `done` is called at once or when the editor has

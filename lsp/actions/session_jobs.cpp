@@ -19,7 +19,7 @@ constexpr std::chrono::milliseconds adopting_after{1'000};
 
 // The document that a job without a prompt is about; empty: none.
 std::string document_of(const Job& job) {
-  if (job.request.place.empty()) return {};
+  if (job.request.has_prompt()) return {};
   const Json place = parse_json(std::string(job.request.place));
   return find(place, "uri") != nullptr ? string_member(place, "uri") : std::string();
 }
@@ -65,15 +65,16 @@ Json SessionJobs::commands() {
   return commands;
 }
 
-bool SessionJobs::execute(std::string_view command, const Json& arguments, Reply& reply) {
-  const auto* const row = std::ranges::find(table, command, &Row::name);
-  if (row == std::end(table)) return false;
-  (this->*row->run)(arguments, reply);
-  return true;
+bool SessionJobs::has(std::string_view command) {
+  return std::ranges::find(table, command, &Row::name) != std::end(table);
 }
 
-const Job* SessionJobs::shown(JobId id) const {
-  return views_.contains(id) ? session_.jobs.find(id) : nullptr;
+void SessionJobs::execute(std::string_view command, const Json& arguments, Reply& reply) {
+  (this->*std::ranges::find(table, command, &Row::name)->run)(arguments, reply);
+}
+
+bool SessionJobs::shows(JobId id) const {
+  return views_.contains(id) && session_.jobs.find(id) != nullptr;
 }
 
 bool SessionJobs::may_cancel(JobId id) const {

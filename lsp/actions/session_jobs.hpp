@@ -13,7 +13,6 @@
 #include "lsp/actions/batch_view.hpp"
 #include "lsp/actions/job_view.hpp"
 #include "lsp/jobs/session.hpp"
-#include "lsp/support/lifetime.hpp"
 
 namespace hearth::lsp {
 
@@ -28,8 +27,8 @@ class SessionJobs {
   SessionJobs& operator=(const SessionJobs&) = delete;
 
   static Json commands();  // for initialize
-  // Handles one of these; false: it is another.
-  bool execute(std::string_view command, const Json& arguments, Reply& reply);
+  static bool has(std::string_view command);
+  void execute(std::string_view command, const Json& arguments, Reply& reply);  // one of these
 
   // A job about a document (empty: about none) that is announced and shown to the client, still
   // without a prompt.
@@ -37,8 +36,8 @@ class SessionJobs {
   // There may be a job to take, now that a document is open.
   void adopt_soon();
 
-  const Job* shown(JobId id) const;  // null: it is none of this session's
-  bool may_cancel(JobId id) const;   // it is of this workspace, and has not ended
+  bool shows(JobId id) const;
+  bool may_cancel(JobId id) const;  // it is of this workspace, and has not ended
 
  private:
   using Command = void (SessionJobs::*)(const Json& arguments, Reply& reply);
@@ -75,7 +74,6 @@ class SessionJobs {
   std::map<JobId, std::unique_ptr<JobView>> views_;
   std::map<JobId, std::unique_ptr<BatchView>> batches_;  // of these, by the batch's number
   std::optional<Host::TimerId> adopting_;
-  Lifetime lifetime_;
 };
 
 }  // namespace hearth::lsp

@@ -1,6 +1,8 @@
 // Requests as JSON.
 #include "tests/daemon/editing.hpp"
 
+#include <doctest/doctest.h>
+
 #include <algorithm>
 
 namespace hearth::tests {
@@ -22,6 +24,20 @@ Json actions(daemon::ScriptedEditor& editor, const std::string& uri, int lines) 
                         {{"textDocument", {{"uri", uri}}},
                          {"range", first_lines(lines)},
                          {"context", {{"diagnostics", Json::array()}, {"triggerKind", 1}}}});
+}
+
+void explain_into_a_file(const Home& home, const std::string& text) {
+  auto editor = home.editor(true);
+  bool told = false;
+  editor.on_notification = [&](const std::string& method, const Json& params) {
+    told = told || (method == "window/showMessage" &&
+                    params["message"].get<std::string>().find("also in") != std::string::npos);
+  };
+  editor.initialize(Json::object(), nullptr);
+  editor.open(stats_uri, "python", text);
+  editor.request("workspace/executeCommand", explain_command(stats_uri, 5));
+  editor.until([&] { return told; });
+  CHECK(editor.quit() == 0);
 }
 
 Messages::Messages(daemon::ScriptedEditor& editor) {

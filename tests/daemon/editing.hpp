@@ -24,6 +24,9 @@ Json explain_command(const std::string& uri, int lines);
 // The code actions that are offered for these lines.
 Json actions(daemon::ScriptedEditor& editor, const std::string& uri, int lines);
 
+// One explanation of `text` for an editor that is shown a file and then goes.
+void explain_into_a_file(const Home& home, const std::string& text = average);
+
 // Texts of window/showMessage, from now on; the editor has no other listener meanwhile.
 struct Messages {
   explicit Messages(daemon::ScriptedEditor& editor);

@@ -38,21 +38,6 @@ std::size_t prompt_states(const Home& home) {
   return count;
 }
 
-// An explanation for an editor that is shown a file, and the editor goes.
-void explain(const Home& home) {
-  auto editor = home.editor(true);
-  bool told = false;
-  editor.on_notification = [&](const std::string& method, const Json& params) {
-    told = told || (method == "window/showMessage" &&
-                    params["message"].get<std::string>().find("also in") != std::string::npos);
-  };
-  editor.initialize(Json::object(), nullptr);
-  editor.open(stats_uri, "python", code);
-  editor.request("workspace/executeCommand", explain_command(stats_uri, 5));
-  editor.until([&] { return told; });
-  CHECK(editor.quit() == 0);
-}
-
 bool is_remembered(const Home& home) {
   return found_below(home.paths().state, secret);
 }
@@ -90,7 +75,7 @@ TEST_CASE("nothing of a forgotten workspace is found in the state directory") {
   CHECK_FALSE(fs::exists(home.paths().jobs()));
 
   SUBCASE("while the daemon runs") {
-    explain(home);
+    explain_into_a_file(home, code);
     CHECK(is_remembered(home));
     const std::string kept = home.hearth("forget").out;
     CHECK(contains(kept, "1 job of /stats.py"));
@@ -108,7 +93,7 @@ TEST_CASE("nothing of a forgotten workspace is found in the state directory") {
     CHECK(contains(home.hearth("forget").out, "nothing is kept"));
   }
   SUBCASE("without a daemon") {
-    explain(home);
+    explain_into_a_file(home, code);
     CHECK(home.hearth("stop").code == 0);
     CHECK(prompt_states(home) > 0);
     write_file(home.paths().chat_history(), "\"zanzibar\"\n");

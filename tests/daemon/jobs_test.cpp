@@ -64,21 +64,6 @@ std::vector<fs::path> answers(const Home& home) {
   return files;
 }
 
-// One explanation for an editor that is shown a file.
-void explain_into_a_file(const Home& home) {
-  auto editor = home.editor(true);
-  bool told = false;
-  editor.on_notification = [&](const std::string& method, const Json& params) {
-    told = told || (method == "window/showMessage" &&
-                    params["message"].get<std::string>().find("also in") != std::string::npos);
-  };
-  editor.initialize(Json::object(), nullptr);
-  editor.open(stats_uri, "python", average);
-  editor.request("workspace/executeCommand", explain_command(stats_uri, 5));
-  editor.until([&] { return told; });
-  CHECK(editor.quit() == 0);
-}
-
 }  // namespace
 
 TEST_CASE("answers are written to their end whatever becomes of their editor") {

@@ -4,6 +4,7 @@
 // The input's first byte says how the rest is divided into reads. Where the rest begins with '{' it
 // is one body for each line, so that the fuzzer need not learn to count.
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -41,6 +42,7 @@ class QueueHost : public Host {
   }
   void cancel_timer(TimerId id) override { timers_.erase(id); }
   std::chrono::steady_clock::time_point now() const override { return {}; }
+  std::chrono::system_clock::time_point time() const override { return {}; }
   std::string write_answer(std::string_view name, std::string_view) override {
     return "file:///" + std::string(name);
   }
