@@ -21,12 +21,19 @@
             (lambda (format &rest values)
               (when format (setq said (concat said (apply #'format-message format values) "\n")))))
 
+(defun handle-rest ()
+  "Emacs 28 (jsonrpc 1.0.14) leaves what came in one piece with a reply until the server says more, as
+it does when it is asked the next thing. Here nobody asks."
+  (when-let ((server (eglot-current-server)))
+    (jsonrpc--process-filter (jsonrpc--process server) "")))
+
 (defun wait-until (what condition)
   (let ((deadline (+ (float-time) limit)))
     (while (not (funcall condition))
       (when (> (float-time) deadline)
         (error "waited in vain until %s; Emacs said:\n%s" what said))
-      (accept-process-output nil 0.05))))
+      (accept-process-output nil 0.05)
+      (handle-rest))))
 
 ;; The recipe, word for word.
 (with-temp-buffer
