@@ -100,7 +100,7 @@ void BatchRun::found(const Search& search, Reply& reply) {
                         ? fmt::format("{} {} files", action.verb, search.files.size())
                         : available.title,
                     static_cast<std::int64_t>(search.files.size())};
-  reply.result({{"batch", batch.id}, {"files", search.files.size()}});
+  JobId last = 0;
   for (const SnapshotPtr& file : search.files) {
     Request request;
     request.action = action.id;
@@ -109,9 +109,12 @@ void BatchRun::found(const Search& search, Reply& reply) {
     request.options.priority = Priority::background;
     request.batch = batch;
     request.review = true;
-    const JobId id = jobs_.begin(std::move(request), file->uri, std::nullopt);
-    plan(*session_.jobs.find(id));
+    last = jobs_.begin(std::move(request), file->uri, std::nullopt);
+    plan(*session_.jobs.find(last));
   }
+  jobs_.show_begun(last, [kept = std::make_shared<Reply>(std::move(reply)), batch] {
+    kept->result({{"batch", batch.id}, {"files", batch.size}});
+  });
 }
 
 void BatchRun::plan(const Job& job) {

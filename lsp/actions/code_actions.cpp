@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <memory>
 #include <utility>
 #include <variant>
 
@@ -132,8 +133,7 @@ void CodeActions::choose(const Action& action, const Json& place, Reply& reply) 
     return;
   }
   if (snapshot && is_secret(snapshot->uri)) return ask_for_secret(choice, reply);
-  reply.result(nullptr);
-  run(choice);
+  run(choice, [kept = std::make_shared<Reply>(std::move(reply))] { kept->result(nullptr); });
 }
 
 // A file of secrets is shown to the model only after the person has said so, each time.
@@ -155,11 +155,11 @@ void CodeActions::ask_for_secret(const Choice& choice, Reply& reply) {
                          if (title == nullptr || *title != show_once) return;
                          Choice allowed = choice;
                          allowed.input.secrets_allowed = true;
-                         run(allowed);
+                         run(allowed, {});
                        }));
 }
 
-void CodeActions::run(const Choice& choice) {
+void CodeActions::run(const Choice& choice, std::function<void()> begun) {
   const Action& action = *choice.action;
   menu_.close();
   const TaskInput& input = choice.input;
@@ -169,15 +169,18 @@ void CodeActions::run(const Choice& choice) {
   request.title = selected ? action.title : action.title_here;
   request.options = options_for(session_, action, input.selection);
   if (input.snapshot) request.targets.push_back(target_of(*input.snapshot, input.selection));
-  for (const std::string& secret : secret_files(input.diff)) tell_left_out(secret);
   if (action.answers == Answers::code) request.form = form_for(input.selection);
   request.place = choice.place.dump(-1, ' ', false, Json::error_handler_t::replace);
   const std::string uri = input.snapshot ? input.snapshot->uri : std::string();
   const JobId id = jobs_.begin(std::move(request), uri, choice.range);
   try {
     plan(id, choice);
+    jobs_.show_begun(id, [this, begun = std::move(begun), secrets = secret_files(input.diff)] {
+      if (begun) begun();
+      for (const std::string& secret : secrets) tell_left_out(secret);
+    });
   } catch (...) {
-    session_.jobs.cancel(id);  // nothing would come of it
+    jobs_.abandon(id);
     throw;
   }
 }

@@ -2,6 +2,7 @@
 // with a prompt. The jobs are session_jobs.hpp's.
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "lsp/actions/actions.hpp"
@@ -39,7 +40,8 @@ class CodeActions {
   void pin(const Json& arguments, Reply& reply);
   void snooze(const Json& arguments, Reply& reply);
   void ask_for_secret(const Choice& choice, Reply& reply);
-  void run(const Choice& choice);
+  // `begun` is called once its job is written down, before the client hears of it.
+  void run(const Choice& choice, std::function<void()> begun);
   void submit(JobId id, const Choice& choice, Result<Planned> planned);
   void plan(JobId id, const Choice& choice);
   void plan_again(const Job& job);

@@ -13,6 +13,9 @@ namespace hearth::lsp {
 namespace {
 
 constexpr std::chrono::milliseconds report_interval{250};
+// An end that was sent may not have reached a person yet: where their editor goes within this time,
+// the next one shows it again.
+constexpr std::chrono::milliseconds seen_after{2'000};
 
 }  // namespace
 
@@ -32,6 +35,10 @@ JobView::JobView(Session& session, const Job& job, Beginning beginning, Delivery
     return now != nullptr ? std::optional(standing_of(*now)) : std::nullopt;
   });
   if (!extended_) answer_.emplace(session, job.id);
+}
+
+JobView::~JobView() {
+  if (seen_) session_.host.cancel_timer(*seen_);
 }
 
 void JobView::begin(const Job& job) {
@@ -67,8 +74,16 @@ void JobView::show(const Job& job, std::string_view delta) {
     session_.rpc.notify("window/showMessage", {{"type", message_type::error},
                                                {"message", job.request.title + ": " + job.error}});
   }
-  if (ended(job.state)) session_.jobs.shown(job.id);
+  if (ended(job.state)) see_soon();
   shown_(job);
+}
+
+void JobView::see_soon() {
+  if (seen_) return;
+  seen_ = session_.host.after(seen_after, [this] {
+    seen_.reset();
+    session_.jobs.shown(job_);
+  });
 }
 
 void JobView::close() {

@@ -27,6 +27,9 @@ class JobView {
   // `shown` is called after each change that is shown.
   JobView(Session& session, const Job& job, Beginning beginning, Delivery::Repair repair,
           std::function<void(const Job&)> shown);
+  ~JobView();
+  JobView(const JobView&) = delete;
+  JobView& operator=(const JobView&) = delete;
   // Shows the job as it is now. Once, before anything else.
   void begin(const Job& job);
 
@@ -35,13 +38,14 @@ class JobView {
   void apply() { delivery_.apply(); }
   // The session is going: keeps what is written so far. Sends nothing.
   void close();
-  // The job ended and all of it is shown.
-  bool settled() const { return state_ && ended(*state_); }
+  // The job ended and all of it has been seen.
+  bool settled() const { return state_ && ended(*state_) && !seen_; }
   std::optional<Range> range() const { return beginning_.range; }
 
  private:
   void show(const Job& job, std::string_view delta);
   void report();
+  void see_soon();
 
   Session& session_;
   JobId job_;
@@ -54,6 +58,7 @@ class JobView {
   bool extended_;                         // the client shows jobs itself
   std::optional<AnswerView> answer_;      // where it does not, and no batch shows it
   Throttle report_;
+  std::optional<Host::TimerId> seen_;  // runs from the end on
   Delivery delivery_;
 };
 

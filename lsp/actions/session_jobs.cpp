@@ -49,14 +49,16 @@ SessionJobs::SessionJobs(Session& session, std::function<void(const Job&)> plan)
 SessionJobs::~SessionJobs() {
   session_.jobs.remove_adopter(this);
   if (adopting_) session_.host.cancel_timer(*adopting_);
-  for (const auto& [id, view] : views_) {
+  const auto leave = [this](JobId id) {
     try {
-      view->close();
+      if (const auto view = views_.find(id); view != views_.end()) view->second->close();
       session_.jobs.disown(id);
     } catch (const std::exception&) {
       // No memory to tell others of it: whoever comes next finds it.
     }
-  }
+  };
+  for (const auto& [id, range] : begun_) leave(id);
+  for (const auto& [id, view] : views_) leave(id);
 }
 
 Json SessionJobs::commands() {
@@ -108,13 +110,13 @@ void SessionJobs::follow_up(const Json& arguments, Reply& reply) {
     reply.error(error_code::request_failed, "the question is empty");
     return;
   }
-  reply.result(nullptr);
   Request request;
   request.action = "ask";
   request.title = "Follow-up to " + job.request.title;
   const auto view = views_.find(job.id);
   ask_on(job, question, std::move(request),
-         view != views_.end() ? view->second->range() : std::nullopt);
+         view != views_.end() ? view->second->range() : std::nullopt,
+         [kept = std::make_shared<Reply>(std::move(reply))] { kept->result(nullptr); });
 }
 
 // Of one job, or of all in a batch that it may be done to. Answered before the client hears what
@@ -240,11 +242,11 @@ void SessionJobs::repair(const Job& job, const std::string& complaint) {
   request.review = job.request.review;
   const auto view = views_.find(job.id);
   ask_on(job, complaint, std::move(request),
-         view != views_.end() ? view->second->range() : std::nullopt);
+         view != views_.end() ? view->second->range() : std::nullopt, {});
 }
 
 void SessionJobs::ask_on(const Job& job, const std::string& question, Request request,
-                         std::optional<Range> range) {
+                         std::optional<Range> range, std::function<void()> begun) {
   request.options = job.request.options;
   request.targets = job.request.targets;
   request.prompt = job.request.prompt;
@@ -256,27 +258,52 @@ void SessionJobs::ask_on(const Job& job, const std::string& question, Request re
   const JobId id = begin(std::move(request), uri, range);
   try {
     session_.jobs.submit(id, whole);
+    show_begun(id, std::move(begun));
   } catch (...) {
-    session_.jobs.cancel(id);  // nothing would come of it
+    abandon(id);
     throw;
   }
 }
 
 JobId SessionJobs::begin(Request request, const std::string& uri, std::optional<Range> range) {
-  forget_settled();
   using Phase = GenerationProgress::Phase;
   const bool loading = session_.model_state == ModelState::loading;
   const JobId id = session_.jobs.announce(std::move(request), origin_of(session_, uri),
                                           loading ? Phase::loading : Phase::queued, owner());
   try {
-    view(*session_.jobs.find(id), {range, true});
+    begun_.emplace(id, range);
   } catch (...) {
-    // Nobody else knows of the job: it would wait for ever, and tell a session that is gone.
-    session_.jobs.disown(id);
-    session_.jobs.cancel(id);
+    abandon(id);
     throw;
   }
   return id;
+}
+
+// Nobody else knows of the job: it would wait for ever, and tell a session that is gone.
+void SessionJobs::abandon(JobId id) {
+  begun_.erase(id);
+  session_.jobs.disown(id);
+  session_.jobs.cancel(id);
+}
+
+// Where nothing can be written, the jobs run all the same: better than none.
+void SessionJobs::show_begun(JobId last, std::function<void()> first) {
+  session_.jobs.when_written(
+      last, lifetime_.guard([this, last, first = std::move(first)](const std::string&) {
+        if (first) first();
+        while (!begun_.empty() && begun_.begin()->first <= last) {
+          const auto begun = begun_.extract(begun_.begin());
+          const Job* const job = session_.jobs.find(begun.key());
+          if (job == nullptr) continue;
+          forget_settled();
+          try {
+            view(*job, {begun.mapped(), true});
+          } catch (...) {
+            abandon(begun.key());
+            throw;
+          }
+        }
+      }));
 }
 
 void SessionJobs::view(const Job& job, const JobView::Beginning& beginning) {

@@ -13,6 +13,7 @@
 #include "lsp/actions/batch_view.hpp"
 #include "lsp/actions/job_view.hpp"
 #include "lsp/jobs/session.hpp"
+#include "lsp/support/lifetime.hpp"
 
 namespace hearth::lsp {
 
@@ -30,9 +31,14 @@ class SessionJobs {
   static bool has(std::string_view command);
   void execute(std::string_view command, const Json& arguments, Reply& reply);  // one of these
 
-  // A job about a document (empty: about none) that is announced and shown to the client, still
-  // without a prompt.
+  // A job about a document (empty: about none) that is announced, still without a prompt. The client
+  // hears nothing of it before show_begun().
   JobId begin(Request request, const std::string& uri, std::optional<Range> range);
+  // Shows what was begun, as far as `last`, once it is written down: a job that the client knows of
+  // is never lost. `first` is called just before; answers are given there.
+  void show_begun(JobId last, std::function<void()> first);
+  // What was begun cannot go on: nothing would come of it.
+  void abandon(JobId id);
   // There may be a job to take, now that a document is open.
   void adopt_soon();
 
@@ -63,17 +69,19 @@ class SessionJobs {
   Jobs::Owner owner();
   void changed(const Job& job, std::string_view delta);
   void repair(const Job& job, const std::string& complaint);
-  // Asks on after an ended job: its answer, then `question`.
+  // Asks on after an ended job: its answer, then `question`. `begun`: as in show_begun().
   void ask_on(const Job& job, const std::string& question, Request request,
-              std::optional<Range> range);
+              std::optional<Range> range, std::function<void()> begun);
   void view(const Job& job, const JobView::Beginning& beginning);
   void forget_settled();
 
   Session& session_;
   std::function<void(const Job&)> plan_;
   std::map<JobId, std::unique_ptr<JobView>> views_;
+  std::map<JobId, std::optional<Range>> begun_;  // not shown yet, and where they were asked for
   std::map<JobId, std::unique_ptr<BatchView>> batches_;  // of these, by the batch's number
   std::optional<Host::TimerId> adopting_;
+  Lifetime lifetime_;
 };
 
 }  // namespace hearth::lsp

@@ -79,6 +79,10 @@ void Jobs::append(Entry& entry, std::string text) {
   store_.append(entry.job.id, std::move(text), std::exchange(entry.unwritten, {}));
 }
 
+void Jobs::when_written(JobId id, JobStore::Done done) {
+  store_.change(id, {}, noting(std::move(done)));
+}
+
 void Jobs::write_down(const Job& job, JobStore::Done done) {
   store_.change(job.id, {std::nullopt, standing_text(job)}, noting(std::move(done)));
 }

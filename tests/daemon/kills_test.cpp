@@ -140,6 +140,8 @@ TEST_CASE("jobs whose daemon, language server and editor are killed end as if no
     CHECK(tallies[i].lost == 0);
     CHECK(tallies[i].doubled == 0);
     CHECK(tallies[i].different == 0);
+    CHECK(tallies[i].unseen == 0);
+    CHECK(tallies[i].unwritten == 0);
     kept += tallies[i].prompt_kept;
   }
   CHECK(kept > 0);  // the next daemon finds what the last one read
