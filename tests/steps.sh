@@ -59,7 +59,7 @@ sanitized() {
   shift 2
   build_and_test "$folder" all -DCMAKE_C_COMPILER=clang-16 -DCMAKE_CXX_COMPILER=clang++-16 \
     -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG="-O0 -gline-tables-only" \
-    -DHEARTH_TESTS=ON -DHEARTH_WERROR=ON -DHEARTH_SANITIZE="$sanitizers" "$@"
+    -DHEARTH_TESTS=ON -DHEARTH_WERROR=ON -DHEARTH_UNITY=ON -DHEARTH_SANITIZE="$sanitizers" "$@"
 }
 
 # fuzz FOLDER SECONDS: every libFuzzer target, from its corpus, for as long each; as many at a time
