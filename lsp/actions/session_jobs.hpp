@@ -31,8 +31,8 @@ class SessionJobs {
   static bool has(std::string_view command);
   void execute(std::string_view command, const Json& arguments, Reply& reply);  // one of these
 
-  // A job about a document (empty: about none) that is announced, still without a prompt. The client
-  // hears nothing of it before show_begun().
+  // A job about a document (empty: about none) that is announced, still without a prompt. The
+  // client hears nothing of it before show_begun().
   JobId begin(Request request, const std::string& uri, std::optional<Range> range);
   // Shows what was begun, as far as `last`, once it is written down: a job that the client knows of
   // is never lost. `first` is called just before; answers are given there.

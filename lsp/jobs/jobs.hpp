@@ -52,8 +52,8 @@ class Jobs {
   JobId announce(Request request, Origin origin, GenerationProgress::Phase phase, Owner owner);
   void submit(JobId id, Request request);
   void fail(JobId id, std::string error);
-  // `done` is called once all that was said of the job until now is written down, or with the reason
-  // why it cannot be. What a person was told of is not lost.
+  // `done` is called once all that was said of the job until now is written down, or with the
+  // reason why it cannot be. What a person was told of is not lost.
   void when_written(JobId id, JobStore::Done done);
 
   // A number for a batch, which is no job's.
