@@ -1,0 +1,145 @@
+// Changes that wait for a person, each beside the file as it is now: the editor of differences, and
+// what accepting or discarding one does. Follows the file while a person types on in it.
+import * as path from 'node:path';
+import * as vscode from 'vscode';
+import { replacement } from './patch.ts';
+
+export interface Proposal {
+  key: string; // one preview each
+  title: string;
+  target: vscode.Uri;
+  // What the file would be; undefined: the change does not fit it any more.
+  proposed(now: string): string | undefined;
+  accept(): Promise<void>;
+  discard(): Promise<void>;
+}
+
+const scheme = 'hearth-preview';
+
+export class Previews implements vscode.TextDocumentContentProvider, vscode.Disposable {
+  private readonly proposals = new Map<string, Proposal>();
+  private readonly changed = new vscode.EventEmitter<vscode.Uri>();
+  private readonly said = new Set<string>(); // that it does not fit
+  private readonly stops: vscode.Disposable[];
+  readonly onDidChange = this.changed.event;
+
+  constructor() {
+    this.stops = [
+      vscode.workspace.registerTextDocumentContentProvider(scheme, this),
+      vscode.workspace.onDidChangeTextDocument(({ document }) => this.follow(document.uri)),
+      vscode.window.tabGroups.onDidChangeTabs(({ closed }) => {
+        for (const tab of closed) {
+          const key = keyOf(tab);
+          if (key !== undefined) this.forget(key);
+        }
+      }),
+      this.changed,
+    ];
+  }
+
+  dispose(): void {
+    for (const each of this.stops) each.dispose();
+  }
+
+  async show(proposal: Proposal, preserveFocus: boolean): Promise<void> {
+    this.proposals.set(proposal.key, proposal);
+    this.tellContext();
+    const uri = uriOf(proposal);
+    this.changed.fire(uri);
+    await vscode.commands.executeCommand('vscode.diff', proposal.target, uri, proposal.title, {
+      preserveFocus,
+      preview: true,
+      ...(preserveFocus && vscode.window.activeTextEditor
+        ? { viewColumn: vscode.ViewColumn.Beside }
+        : {}),
+    } satisfies vscode.TextDocumentShowOptions);
+  }
+
+  // Several files in one editor.
+  async showAll(title: string, proposals: Proposal[]): Promise<void> {
+    for (const proposal of proposals) this.proposals.set(proposal.key, proposal);
+    this.tellContext();
+    const resources = proposals.map((each) => [each.target, each.target, uriOf(each)]);
+    await vscode.commands.executeCommand('vscode.changes', title, resources);
+  }
+
+  // Of the editor that a command was chosen in, else of the one that a person looks at, else the
+  // last one that was opened.
+  chosen(uri?: vscode.Uri): Proposal | undefined {
+    const key = uri?.scheme === scheme ? keyIn(uri) : activeKey();
+    return this.proposals.get(key ?? '') ?? [...this.proposals.values()].at(-1);
+  }
+
+  async close(key: string): Promise<void> {
+    this.forget(key);
+    const tabs = vscode.window.tabGroups.all.flatMap((group) => group.tabs);
+    await vscode.window.tabGroups.close(
+      tabs.filter((tab) => keyOf(tab) === key),
+      true,
+    );
+  }
+
+  async provideTextDocumentContent(uri: vscode.Uri): Promise<string> {
+    const proposal = this.proposals.get(keyIn(uri));
+    if (!proposal) return '';
+    const document = await vscode.workspace.openTextDocument(proposal.target);
+    const now = document.getText();
+    const proposed = proposal.proposed(now);
+    if (proposed === undefined && !this.said.has(proposal.key)) {
+      this.said.add(proposal.key);
+      void vscode.window.setStatusBarMessage(
+        'hearth: the change does not fit the text as it is now; applying it merges it',
+        10_000,
+      );
+    } else if (proposed !== undefined) {
+      this.said.delete(proposal.key);
+    }
+    return proposed ?? now;
+  }
+
+  private follow(target: vscode.Uri): void {
+    for (const proposal of this.proposals.values()) {
+      if (proposal.target.toString() === target.toString()) this.changed.fire(uriOf(proposal));
+    }
+  }
+
+  private forget(key: string): void {
+    this.proposals.delete(key);
+    this.said.delete(key);
+    this.tellContext();
+  }
+
+  private tellContext(): void {
+    const reviewing = this.proposals.size > 0;
+    void vscode.commands.executeCommand('setContext', 'hearth.reviewing', reviewing);
+  }
+}
+
+// The name at its end tells the editor the language.
+function uriOf(proposal: Proposal): vscode.Uri {
+  const name = path.posix.basename(proposal.target.path);
+  return vscode.Uri.from({ scheme, path: `/${encodeURIComponent(proposal.key)}/${name}` });
+}
+const keyIn = (uri: vscode.Uri): string => decodeURIComponent(uri.path.split('/')[1] ?? '');
+
+function keyOf(tab: vscode.Tab | undefined): string | undefined {
+  const input = tab?.input;
+  if (!(input instanceof vscode.TabInputTextDiff) || input.modified.scheme !== scheme) {
+    return undefined;
+  }
+  return keyIn(input.modified);
+}
+const activeKey = (): string | undefined => keyOf(vscode.window.tabGroups.activeTabGroup.activeTab);
+
+// Makes the change of a text that is open; throws where the editor refuses it.
+export async function replaceText(target: vscode.Uri, after: string): Promise<void> {
+  const document = await vscode.workspace.openTextDocument(target);
+  const { start, end, text } = replacement(document.getText(), after);
+  const edit = new vscode.WorkspaceEdit();
+  edit.replace(
+    target,
+    new vscode.Range(document.positionAt(start), document.positionAt(end)),
+    text,
+  );
+  if (!(await vscode.workspace.applyEdit(edit))) throw new Error('the editor refused the change');
+}

@@ -1,0 +1,82 @@
+// The item in the status bar, and the menu behind it.
+import * as vscode from 'vscode';
+import type { Connection } from './connection.ts';
+import { runs } from './jobs.ts';
+import { statusLine, type StatusLine } from './statusText.ts';
+
+export class StatusBar implements vscode.Disposable {
+  private readonly item = vscode.window.createStatusBarItem(
+    'hearth.status',
+    vscode.StatusBarAlignment.Right,
+    100,
+  );
+  private readonly connection: Connection;
+  private readonly stops: vscode.Disposable[] = [];
+  private timer: NodeJS.Timeout | undefined;
+  private shown = '';
+  private completing_ = 0;
+  private busy = false;
+  snoozedUntil = 0;
+
+  constructor(connection: Connection) {
+    this.connection = connection;
+    this.item.name = 'hearth';
+    this.item.command = 'hearth.menu';
+    const stop = connection.jobs.onChange(({ delta }) => {
+      if (delta === undefined) this.update();
+    });
+    this.stops.push(new vscode.Disposable(stop), connection.onChange(() => this.update()));
+    // Only what counts down by itself.
+    this.timer = setInterval(() => {
+      if (this.snoozedUntil > 0) this.update();
+    }, 10_000);
+    this.update();
+    this.item.show();
+  }
+
+  // One more completion is asked for; the function that it returns says that it came.
+  completing(): () => void {
+    this.completing_ += 1;
+    this.update();
+    return () => {
+      this.completing_ -= 1;
+      this.update();
+    };
+  }
+
+  update(): void {
+    const line = this.line();
+    const busy = this.completing_ > 0 || this.connection.jobs.all().some((job) => runs(job.state.state));
+    if (busy !== this.busy) {
+      this.busy = busy;
+      void vscode.commands.executeCommand('setContext', 'hearth.busy', busy);
+    }
+    const key = JSON.stringify(line);
+    if (key === this.shown) return;
+    this.shown = key;
+    this.item.text = line.text;
+    this.item.accessibilityInformation = { label: line.spoken, role: 'button' };
+    this.item.tooltip = line.tooltip;
+    this.item.backgroundColor =
+      line.kind === 'normal'
+        ? undefined
+        : new vscode.ThemeColor(`statusBarItem.${line.kind}Background`);
+  }
+
+  private line(): StatusLine {
+    return statusLine({
+      connection: this.connection.state,
+      model: this.connection.model,
+      jobs: this.connection.jobs.all(),
+      completing: this.completing_,
+      snoozedUntil: this.snoozedUntil,
+      now: Date.now(),
+    });
+  }
+
+  dispose(): void {
+    clearInterval(this.timer);
+    this.item.dispose();
+    for (const each of this.stops) each.dispose();
+  }
+}
