@@ -24,12 +24,13 @@ extern const Action rename;          // rename.cpp
 extern const Action extract;         // extract.cpp
 extern const Action inline_names;    // inline_names.cpp
 extern const Action commit_message;  // commit_message.cpp
+extern const Action chat;            // chat.cpp
 
 namespace {
 
-constexpr std::array table{&fix,      &explain, &ask,          &edit,          &translate,
-                           &document, &tests,   &review,       &simplify,      &types,
-                           &rename,   &extract, &inline_names, &commit_message};
+constexpr std::array table{&fix,      &explain, &ask,          &edit,           &translate,
+                           &document, &tests,   &review,       &simplify,       &types,
+                           &rename,   &extract, &inline_names, &commit_message, &chat};
 
 constexpr std::string_view command_prefix = "hearth.server.";
 constexpr std::string_view comment_mark = "hearth:";

@@ -45,9 +45,9 @@ struct Written {
 // much of it as was shown.
 enum class Answers : std::uint8_t { text, code };
 
-// What an action is about: a place in a document, or a change that comes with the command and is in
-// no menu.
-enum class About : std::uint8_t { code, diff };
+// What an action is about: a place in a document, or, in no menu, a change that comes with the
+// command, or words with files attached.
+enum class About : std::uint8_t { code, diff, words };
 
 struct Action {
   std::string_view id;  // "explain"; of a user's prompts/explain.md and a checkpoint's wording too

@@ -7,6 +7,7 @@
 #include <utility>
 #include <variant>
 
+#include "lsp/actions/attached.hpp"
 #include "lsp/actions/planned_request.hpp"
 #include "lsp/context/pinned.hpp"
 #include "lsp/protocol/constants.hpp"
@@ -98,9 +99,11 @@ void CodeActions::execute(const Json& params, Reply& reply) {
 }
 
 CodeActions::Choice CodeActions::read_choice(const Action& action, const Json& place) const {
-  Choice choice{&action, {}, {}, place};
+  Choice choice{&action, {}, {}, place, attached_files(session_, place)};
   if (action.about == About::diff) {
     choice.input.diff = valid_utf8(string_member(place, "diff"));
+    choice.input.folders = session_.folders;
+  } else if (action.about == About::words) {
     choice.input.folders = session_.folders;
   } else {
     choice.range = range_member(place, "range");
@@ -170,6 +173,7 @@ void CodeActions::run(const Choice& choice, std::function<void()> begun) {
   request.options = options_for(session_, action, input.selection);
   if (input.snapshot) request.targets.push_back(target_of(*input.snapshot, input.selection));
   if (action.answers == Answers::code) request.form = form_for(input.selection);
+  request.review = flag(choice.place, {"review"});
   request.place = choice.place.dump(-1, ' ', false, Json::error_handler_t::replace);
   const std::string uri = input.snapshot ? input.snapshot->uri : std::string();
   const JobId id = jobs_.begin(std::move(request), uri, choice.range);
@@ -190,7 +194,8 @@ void CodeActions::plan(JobId id, const Choice& choice) {
                      session_.jobs.find(id)->request.options,
                      lifetime_.guard([this, id, choice](Result<Planned> planned) {
                        submit(id, choice, std::move(planned));
-                     }));
+                     }),
+                     choice.attached);
 }
 
 // What another session chose.
@@ -229,7 +234,9 @@ void CodeActions::submit(JobId id, const Choice& choice, Result<Planned> planned
   if (const auto* refusal = std::get_if<std::string>(&request)) {
     session_.jobs.fail(id, *refusal);
   } else {
-    session_.jobs.submit(id, std::get<Request>(std::move(request)));
+    auto& whole = std::get<Request>(request);
+    whole.review = flag(choice.place, {"review"});
+    session_.jobs.submit(id, std::move(whole));
   }
 }
 

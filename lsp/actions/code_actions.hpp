@@ -4,12 +4,14 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "lsp/actions/actions.hpp"
 #include "lsp/actions/batch_run.hpp"
 #include "lsp/actions/menu.hpp"
 #include "lsp/actions/prompt_document.hpp"
 #include "lsp/actions/session_jobs.hpp"
+#include "lsp/context/pinned.hpp"
 #include "lsp/jobs/session.hpp"
 #include "lsp/support/lifetime.hpp"
 
@@ -31,6 +33,7 @@ class CodeActions {
     TaskInput input;
     Range range;
     Json place;  // as it came, with the hash of the text that it means
+    std::vector<PinnedFile> attached = {};
   };
 
   void execute(const Json& params, Reply& reply);

@@ -91,13 +91,15 @@ GenerateOptions options_for(const Session& session, const Action& action, ByteRa
 }
 
 void make_action_prompt(Session& session, const Action& action, TaskInput input,
-                        const GenerateOptions& options, Callback<Planned> done) {
+                        const GenerateOptions& options, Callback<Planned> done,
+                        std::vector<PinnedFile> attached) {
   make_prompt(
       session.host, session.model, session.token_counts,
       [&action, input = std::move(input), options, pinned = pinned_files(session),
-       &host = session.host,
+       attached = std::move(attached), &host = session.host,
        user_wording = session.options.user_wording](ModelProfile profile) mutable {
         input.pinned = pinned_texts(pinned, input.folders, host);
+        input.attached = pinned_texts(attached, input.folders, host);
         const std::string name(action.id);
         if (auto wording = user_wording ? user_wording(name) : std::nullopt) {
           profile.wordings[name] = std::move(*wording);

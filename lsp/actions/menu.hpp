@@ -4,8 +4,10 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "lsp/actions/actions.hpp"
+#include "lsp/context/pinned.hpp"
 #include "lsp/context/planning.hpp"
 #include "lsp/jobs/session.hpp"
 #include "lsp/support/lifetime.hpp"
@@ -19,9 +21,11 @@ TaskInput task_input(const Session& session, SnapshotPtr snapshot, const Range& 
 std::string selection_hash(const TaskInput& input);
 // How a model is to answer an action about `code`, within the session's limits.
 GenerateOptions options_for(const Session& session, const Action& action, ByteRange code);
-// The prompt of an action, in the user's wording where there is one. `done` is called once.
+// The prompt of an action, in the user's wording where there is one. `attached` is read for it.
+// `done` is called once.
 void make_action_prompt(Session& session, const Action& action, TaskInput input,
-                        const GenerateOptions& options, Callback<Planned> done);
+                        const GenerateOptions& options, Callback<Planned> done,
+                        std::vector<PinnedFile> attached = {});
 
 class Menu {
  public:

@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <array>
 #include <exception>
+#include <memory>
 #include <utility>
 
+#include "lsp/actions/attached.hpp"
 #include "lsp/protocol/constants.hpp"
 #include "lsp/protocol/json_text.hpp"
 #include "lsp/support/characters.hpp"
@@ -110,13 +112,30 @@ void SessionJobs::follow_up(const Json& arguments, Reply& reply) {
     reply.error(error_code::request_failed, "the question is empty");
     return;
   }
+  std::vector<PinnedFile> attached = attached_files(session_, arguments);
+  const auto kept = std::make_shared<Reply>(std::move(reply));
+  if (attached.empty()) return ask_next(job, question, kept);
+  const auto text = std::make_shared<std::string>();
+  session_.host.background(
+      [text, attached = std::move(attached), &host = session_.host, folders = session_.folders] {
+        *text = attached_text(pinned_texts(attached, folders, host));
+      },
+      lifetime_.guard([this, id = job.id, question, text, kept] {
+        if (const Job* const now = session_.jobs.find(id))
+          return ask_next(*now, *text + question, kept);
+        kept->error(error_code::request_failed, "the job is gone");
+      }));
+}
+
+void SessionJobs::ask_next(const Job& job, const std::string& question,
+                           const std::shared_ptr<Reply>& reply) {
   Request request;
   request.action = "ask";
   request.title = "Follow-up to " + job.request.title;
   const auto view = views_.find(job.id);
   ask_on(job, question, std::move(request),
          view != views_.end() ? view->second->range() : std::nullopt,
-         [kept = std::make_shared<Reply>(std::move(reply))] { kept->result(nullptr); });
+         [reply] { reply->result(nullptr); });
 }
 
 // Of one job, or of all in a batch that it may be done to. Answered before the client hears what

@@ -68,6 +68,8 @@ class SessionJobs {
   void take(const Job& job);
   Jobs::Owner owner();
   void changed(const Job& job, std::string_view delta);
+  // The person's next question, with what they attached to it.
+  void ask_next(const Job& job, const std::string& question, const std::shared_ptr<Reply>& reply);
   void repair(const Job& job, const std::string& complaint);
   // Asks on after an ended job: its answer, then `question`. `begun`: as in show_begun().
   void ask_on(const Job& job, const std::string& question, Request request,

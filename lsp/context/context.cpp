@@ -92,6 +92,29 @@ std::string signature_line(const Text& text, ByteRange signature) {
   return line;
 }
 
+std::vector<std::size_t> fair_ends(std::span<const Pieces> all, const Counts& counts,
+                                   std::int64_t left, std::size_t cut) {
+  std::vector<std::size_t> order(all.size());
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
+  std::ranges::stable_sort(order, {}, [&](std::size_t text) { return total(counts, all[text]); });
+  std::vector<std::size_t> ends(all.size());
+  std::size_t unserved = all.size();
+  for (const std::size_t text : order) {
+    const Pieces pieces = all[text];
+    std::int64_t share = std::max<std::int64_t>(left, 0) / static_cast<std::int64_t>(unserved--);
+    std::size_t end = pieces.begin;
+    const bool whole = total(counts, pieces) <= share;
+    if (!whole) share -= counts[cut];
+    for (std::int64_t used = 0; end < pieces.end && used + counts[end] <= share; ++end) {
+      used += counts[end];
+      left -= counts[end];
+    }
+    if (!whole) left -= counts[cut];
+    ends[text] = end;
+  }
+  return ends;
+}
+
 std::string fence_for(std::string_view text) {
   std::size_t longest = 2;
   std::size_t run = 0;

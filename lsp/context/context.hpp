@@ -55,6 +55,7 @@ struct TaskInput {
   std::int64_t answer_tokens = 0;    // what the context is to leave to the answer
   std::shared_ptr<const WorkspaceIndex> index;  // null: nothing is known of other files
   std::vector<PinnedText> pinned;
+  std::vector<PinnedText> attached;      // to a question that is about no place in a document
   std::vector<RecentEdit> recent_edits;  // the newest first
 };
 
@@ -99,6 +100,7 @@ class ContextPlan {
  private:
   friend ContextPlan plan_task(const TaskInput&, const ModelProfile&, const Wording&);
   friend ContextPlan plan_diff(const TaskInput&, const ModelProfile&, const Wording&);
+  friend ContextPlan plan_words(const TaskInput&, const ModelProfile&, const Wording&, std::string);
   friend ContextPlan plan_inline(const Syntax&, const SnapshotPtr&, Byte, const ModelProfile&,
                                  const InlineReading&);
   std::string refused_;
@@ -123,6 +125,11 @@ ContextPlan plan_task(const TaskInput& input, const ModelProfile& profile, const
 ContextPlan plan_diff(const TaskInput& input, const ModelProfile& profile, const Wording& wording);
 // The paths in a diff that are never shown.
 std::vector<std::string> secret_files(std::string_view diff);
+
+// What is pinned and attached, then the wording. Of what does not fit the end is cut; nothing that
+// looks like a secret is shown. `subject`: the question in a few words, for people.
+ContextPlan plan_words(const TaskInput& input, const ModelProfile& profile, const Wording& wording,
+                       std::string subject);
 
 // Text before and after the cursor, with '\n' at every line's end whatever the document has. While
 // a person types on, the prefix only grows at its end, except that now and then its start moves on

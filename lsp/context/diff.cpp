@@ -39,27 +39,11 @@ struct DiffParts final : ContextPlan::Parts {
 };
 
 std::vector<std::size_t> DiffParts::shown(const Counts& counts) const {
-  std::int64_t left = room - counts[system] - counts[open] - counts[close] - counts[instruction];
-  std::vector<std::size_t> order(files.size());
-  for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-  std::ranges::stable_sort(order, {},
-                           [&](std::size_t file) { return total(counts, files[file].lines); });
-  std::vector<std::size_t> ends(files.size());
-  std::size_t unserved = files.size();
-  for (const std::size_t file : order) {
-    const Pieces all = files[file].lines;
-    std::int64_t share = std::max<std::int64_t>(left, 0) / static_cast<std::int64_t>(unserved--);
-    std::size_t end = all.begin;
-    const bool whole = total(counts, all) <= share;
-    if (!whole) share -= counts[cut];
-    for (std::int64_t used = 0; end < all.end && used + counts[end] <= share; ++end) {
-      used += counts[end];
-      left -= counts[end];
-    }
-    if (!whole) left -= counts[cut];
-    ends[file] = end;
-  }
-  return ends;
+  const std::int64_t left =
+      room - counts[system] - counts[open] - counts[close] - counts[instruction];
+  std::vector<Pieces> lines;
+  for (const FileDiff& file : files) lines.push_back(file.lines);
+  return fair_ends(lines, counts, left, cut);
 }
 
 Prompt DiffParts::fit(const Counts& counts) const {

@@ -50,6 +50,11 @@ constexpr std::size_t max_bytes_per_token = 8;
 // that a piece ends where a tokenizer's words end and counts add up; very long lines are split.
 Pieces add_pieces(std::string_view text, std::vector<std::string>& texts);
 
+// Where each of several texts is to end so that they share `left` tokens: small ones whole, what is
+// left among the large ones. `cut` is the text that stands for what is left out of one.
+std::vector<std::size_t> fair_ends(std::span<const Pieces> all, const Counts& counts,
+                                   std::int64_t left, std::size_t cut);
+
 // The text of `range` with '\n' at every line's end.
 std::string with_newlines(const Text& text, ByteRange range);
 

@@ -15,6 +15,22 @@ namespace {
 constexpr std::size_t max_read_bytes = std::size_t{1} << 20U;
 constexpr std::size_t max_shown_bytes = std::size_t{64} << 10U;
 
+// Those lines of it; of a text that has become shorter, what is left of them.
+std::string cut_out(const std::string& whole, LineSpan lines) {
+  const Text text(whole);
+  if (text.lines() <= lines.first) return {};
+  const std::size_t last = std::min(lines.last, text.lines() - 1);
+  return std::string(text.view({text.line_range(lines.first).begin, text.line_end(last)}));
+}
+
+// "stats.py, lines 3 to 7"
+std::string named(const std::string& path, const std::optional<LineSpan>& lines) {
+  if (!lines) return path;
+  const std::string first = std::to_string(lines->first + 1);
+  if (lines->first == lines->last) return path + ", line " + first;
+  return path + ", lines " + first + " to " + std::to_string(lines->last + 1);
+}
+
 }  // namespace
 
 // Links are followed before it is judged where the file is.
@@ -49,10 +65,11 @@ std::vector<PinnedText> pinned_texts(std::span<const PinnedFile> files,
       text = host.read_file(*path, max_read_bytes);
     }
     if (!text || is_secret(file.uri)) continue;
+    if (file.lines) text = cut_out(*text, *file.lines);
     text->resize(character_start(*text, max_shown_bytes));
     const Language* language =
         find_language(file.open ? file.open->language_id : std::string(), file.uri);
-    texts.push_back({display_path(file.uri, folders),
+    texts.push_back({named(display_path(file.uri, folders), file.lines),
                      language != nullptr ? std::string(language->name) : std::string(),
                      std::move(*text)});
   }

@@ -1,6 +1,7 @@
 // Files that a person has pinned to the context: the model sees them whatever is asked.
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <span>
 #include <string>
@@ -12,9 +13,16 @@
 
 namespace hearth::lsp {
 
+// From 0, both included.
+struct LineSpan {
+  std::size_t first = 0;
+  std::size_t last = 0;
+};
+
 struct PinnedFile {
   std::string uri;
-  SnapshotPtr open;  // null: it is read from the disk
+  SnapshotPtr open;                    // null: it is read from the disk
+  std::optional<LineSpan> lines = {};  // of it; empty: all
 };
 
 // Where a file of the workspace lies, without links; nothing where it is outside of all `folders`,

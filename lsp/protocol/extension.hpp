@@ -82,7 +82,13 @@ inline constexpr std::array all_features{feature_jobs, feature_inline_completion
 // Arguments with "asks": "What is to change?" (for clients with "jobs" only) have no instruction
 // yet: the client asks the person that, and sends the arguments with their words as "instruction".
 //
-// "hearth.server.commit-message" is about no document: its arguments are {"diff": "diff --git …"}.
+// "review": true may be there, too: the edits wait for a person, as those of another editor do
+// ("waiting"), instead of being sent at once.
+//
+// Two are about no document. "hearth.server.commit-message" has {"diff": "diff --git …"}, and
+// "hearth.server.chat", with which a conversation begins, {"instruction": "What does it do?",
+// "attached": [{"uri": "file:///p/a.py", "range": {…}}]}: the model is shown these files, or the
+// lines of them that a range touches, as pinned ones are; "attached" may be left out.
 //
 // executeCommand is answered with null at once. Then, in this order, a client with "jobs" gets
 //   hearth/jobState  {"id": 7, "state": "queued", …}    straight after the reply
@@ -173,7 +179,8 @@ struct CancelJobResult {
 
 // ── Commands of a session ────────────────────────────────────────────────────────────────────────
 // workspace/executeCommand, with one argument:
-//   hearth.session.followUp    {"job": 7, "question": "Why?"}   a job that goes on from the answer
+//   hearth.session.followUp    {"job": 7, "question": "Why?"}   a job that goes on from the answer;
+//                              "attached" may be there as for hearth.server.chat
 //   hearth.session.showPrompt  {"job": 7}     shows all that the model was shown, as a document
 //   hearth.session.pin         {"uri": "file:///p/a.py", "pinned": true}   shows the model that
 //   file

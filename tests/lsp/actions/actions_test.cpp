@@ -146,7 +146,8 @@ TEST_CASE("every listed action can be chosen and asks the model something of its
   const json place = {{"start", {{"line", 2}, {"character", 30}}},
                       {"end", {{"line", 2}, {"character", 33}}}};
   const json listed = editor.listed({{{"range", place}, {"message", "no value"}}});
-  CHECK(listed.size() == actions().size() - 1);  // a diff comes with its command
+  // A diff comes with its command, and so do words.
+  CHECK(listed.size() == actions().size() - 2);
   std::set<std::string> instructions;
   for (const json& action : listed) {
     CAPTURE(action["title"]);
@@ -154,7 +155,7 @@ TEST_CASE("every listed action can be chosen and asks the model something of its
     CHECK(instructions.insert(editor.instruction()).second);
     CHECK(editor.instruction().find('{') == std::string::npos);
   }
-  CHECK(editor.model.prompts.size() == actions().size() - 1);
+  CHECK(editor.model.prompts.size() == actions().size() - 2);
 }
 
 TEST_CASE("code is asked for in a form that can be checked, and at a length that holds it") {
