@@ -1,0 +1,124 @@
+// Jobs as they are told of: texts, ends, other daemons, the tree.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { applies, Jobs, tree } from '../src/jobs.ts';
+import { state } from './making.ts';
+
+test('a text grows by its pieces, and the whole of it replaces them', () => {
+  const jobs = new Jobs();
+  jobs.heardState(state());
+  jobs.heardDelta({ id: 7, text: 'Adds ' });
+  jobs.heardDelta({ id: 7, text: 'the' });
+  jobs.heardState(state({ state: 'generating' }));
+  assert.equal(jobs.find(7)?.text, 'Adds the');
+  jobs.heardState(state({ state: 'done', text: 'Adds the values.' }));
+  assert.equal(jobs.find(7)?.text, 'Adds the values.');
+});
+
+test('a piece of a job that nobody told of is nothing', () => {
+  const jobs = new Jobs();
+  jobs.heardDelta({ id: 3, text: 'x' });
+  assert.deepEqual(jobs.all(), []);
+});
+
+test('what was written stays when a job is stopped', () => {
+  const jobs = new Jobs();
+  jobs.heardState(state({ state: 'generating' }));
+  jobs.heardDelta({ id: 7, text: 'Adds ' });
+  jobs.heardState(state({ state: 'cancelled' }));
+  assert.equal(jobs.find(7)?.text, 'Adds ');
+});
+
+test('a job that is tried again begins with nothing', () => {
+  const jobs = new Jobs();
+  jobs.heardState(state({ state: 'generating' }));
+  jobs.heardDelta({ id: 7, text: 'Adds ' });
+  jobs.heardState(state({ state: 'cancelled' }));
+  jobs.heardState(state({ state: 'queued' }));
+  assert.equal(jobs.find(7)?.text, '');
+});
+
+test('code on its way is gone once the change waits, and the change is shown', () => {
+  const jobs = new Jobs();
+  jobs.heardState(state({ state: 'generating', edits: true }));
+  jobs.heardDelta({ id: 7, text: '```python\n' });
+  jobs.heardState(state({ state: 'waiting', edits: true, text: '```diff\n+a\n```\n' }));
+  assert.equal(jobs.find(7)?.text, '```diff\n+a\n```\n');
+  jobs.heardState(state({ state: 'done', edits: true }));
+  assert.equal(jobs.find(7)?.text, '');
+});
+
+test('another daemon goes on from what was written down', () => {
+  const jobs = new Jobs();
+  const status = (model: 'loading' | 'ready') => ({
+    version: '0',
+    protocol: 3,
+    model: { state: model },
+    jobs: [state({ state: 'generating' })],
+  });
+  jobs.heardState(state({ state: 'generating' }));
+  jobs.heardStatus(status('ready'));
+  jobs.heardDelta({ id: 7, text: 'Adds the val' });
+  jobs.heardStatus(status('loading'));
+  jobs.heardState(state({ state: 'generating', text: 'Adds the' }));
+  jobs.heardDelta({ id: 7, text: ' values.' });
+  assert.equal(jobs.find(7)?.text, 'Adds the values.');
+});
+
+test('jobs of other sessions are listed, without their text, and get it later', () => {
+  const jobs = new Jobs();
+  const heard: string[] = [];
+  jobs.onChange(({ job, before }) => heard.push(`${before} ${job.state.state}`));
+  const status = { version: '0', protocol: 3, model: { state: 'ready' as const } };
+  jobs.heardStatus({ ...status, jobs: [state({ state: 'done' })] });
+  assert.deepEqual(heard, ['done done'], 'nobody is to be told that it ended');
+  assert.equal(jobs.find(7)?.partial, true);
+  jobs.heardText(7, { id: 7, text: 'Adds.' });
+  assert.equal(jobs.find(7)?.text, 'Adds.');
+  jobs.heardText(9, { ...state({ id: 9, state: 'done' }), text: 'Old.' });
+  assert.equal(jobs.find(9)?.text, 'Old.');
+});
+
+test('a job that the daemon does not know any more is lost', () => {
+  const jobs = new Jobs();
+  jobs.heardState(state({ state: 'generating' }));
+  jobs.heardStatus({ version: '0', protocol: 3, model: { state: 'ready' }, jobs: [] });
+  assert.equal(jobs.find(7)?.state.state, 'failed');
+});
+
+test('hearth/status has no ranges: the one that was told stays', () => {
+  const jobs = new Jobs();
+  const range = { start: { line: 1, character: 0 }, end: { line: 2, character: 0 } };
+  jobs.heardState(state({ state: 'generating', range }));
+  const status = { version: '0', protocol: 3, model: { state: 'ready' as const } };
+  jobs.heardStatus({ ...status, jobs: [state({ state: 'paused' })] });
+  assert.deepEqual(jobs.find(7)?.state.range, range);
+});
+
+test('what can be said of a job', () => {
+  assert.ok(applies('pause', 'generating') && !applies('pause', 'paused'));
+  assert.ok(applies('resume', 'paused') && !applies('resume', 'done'));
+  assert.ok(applies('cancel', 'waiting') && !applies('cancel', 'cancelled'));
+  assert.ok(applies('retry', 'failed') && !applies('retry', 'done'));
+  assert.ok(applies('apply', 'waiting') && !applies('apply', 'generating'));
+});
+
+test('the tree groups by what a person can do, the youngest first, batches together', () => {
+  const jobs = new Jobs();
+  const batch = { id: 6, title: 'Edit: add types', size: 2 };
+  jobs.heardState(state({ id: 1, state: 'done' }));
+  jobs.heardState(state({ id: 2, state: 'waiting', batch }));
+  jobs.heardState(state({ id: 3, state: 'waiting', batch }));
+  jobs.heardState(state({ id: 4, state: 'generating' }));
+  jobs.heardState(state({ id: 5, state: 'done' }));
+  const shown = tree(jobs.all()).map(({ name, children }) => [
+    name,
+    children.map((child) => (child.kind === 'job' ? child.job.id : [child.id, child.jobs.length])),
+  ]);
+  assert.deepEqual(shown, [
+    ['running', [4]],
+    ['waiting', [[6, 2]]],
+    ['done', [5, 1]],
+  ]);
+  assert.equal(tree(jobs.all(), 1).at(-1)?.children.length, 1);
+});

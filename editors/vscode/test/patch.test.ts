@@ -1,0 +1,69 @@
+// Changes against the text as it is now.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { applyPatch, fitted, parsePatch, placeOf, replacement } from '../src/patch.ts';
+
+const diff = `--- a/stats.py
++++ b/stats.py
+@@ -2,3 +2,4 @@
+ def average(values):
++    """The mean."""
+     return sum(values) / len(values)
+ 
+`;
+const before = 'import sys\ndef average(values):\n    return sum(values) / len(values)\n\nprint(1)\n';
+const hunks = parsePatch(diff)[0]?.hunks ?? [];
+
+test('a hunk is made where it stands', () => {
+  assert.equal(parsePatch(diff)[0]?.path, 'stats.py');
+  assert.equal(
+    applyPatch(before, hunks),
+    'import sys\ndef average(values):\n    """The mean."""\n    return sum(values) / len(values)\n\nprint(1)\n',
+  );
+});
+
+test('a person typed on above it, and elsewhere', () => {
+  const now = `# new\n# lines\n${before.replace('print(1)', 'print(2)')}`;
+  const after = applyPatch(now, hunks);
+  assert.match(after ?? '', /^# new\n# lines\nimport sys\ndef average\(values\):\n {4}"""The mean/);
+  assert.match(after ?? '', /print\(2\)/);
+});
+
+test('nothing is made where a line of it has changed', () => {
+  assert.equal(applyPatch(before.replace('sum(values)', 'total'), hunks), undefined);
+});
+
+test('line ends stay', () => {
+  const after = applyPatch(before.replaceAll('\n', '\r\n'), hunks) ?? '';
+  assert.equal(after.replaceAll('\r\n', '').includes('\n'), false);
+});
+
+test('lines that look like heads of a diff are lines', () => {
+  const sql = '--- a/q.sql\n+++ b/q.sql\n@@ -1,2 +1,2 @@\n--- old\n+-- new\n x\n';
+  assert.equal(applyPatch('-- old\nx\n', parsePatch(sql)[0]?.hunks ?? []), '-- new\nx\n');
+});
+
+test('several hunks, an insertion into nothing', () => {
+  const two = '--- a/x\n+++ b/x\n@@ -1,1 +1,2 @@\n a\n+b\n@@ -3,1 +4,0 @@\n-d\n';
+  assert.equal(applyPatch('a\nc\nd\n', parsePatch(two)[0]?.hunks ?? []), 'a\nb\nc\n');
+  const empty = '--- a/x\n+++ b/x\n@@ -0,0 +1,1 @@\n+a\n';
+  assert.equal(applyPatch('', parsePatch(empty)[0]?.hunks ?? []), 'a\n');
+});
+
+test('code is found where it was, where it went, and not where it is twice', () => {
+  assert.equal(placeOf('aXb', 'X', 1), 1);
+  assert.equal(placeOf('aaXb', 'X', 1), 2);
+  assert.equal(placeOf('XaXb', 'X', 1), undefined);
+  assert.equal(placeOf('ab', 'X', 1), undefined);
+});
+
+test('code takes the indentation and the end of what it replaces', () => {
+  assert.equal(fitted('def f():\n    pass\n\n', '    def f():\n        x\n'), '    def f():\n        pass\n');
+  assert.equal(fitted('x\n', 'y'), 'x');
+});
+
+test('only what differs is replaced', () => {
+  assert.deepEqual(replacement('abcd', 'abXd'), { start: 2, end: 3, text: 'X' });
+  assert.deepEqual(replacement('aa', 'aaa'), { start: 2, end: 2, text: 'a' });
+  assert.deepEqual(replacement('same', 'same'), { start: 4, end: 4, text: '' });
+});
