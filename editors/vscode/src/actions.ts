@@ -161,7 +161,10 @@ export class Actions {
   async ask(question: string, attached: Attached[], goOn = this.answers.current()): Promise<void> {
     const turn = { question, attached };
     const shown = attached.map(({ uri, range }) => (range ? { uri, range } : { uri }));
-    const before = goOn?.turns.findLast(({ job }) => job !== undefined)?.job;
+    // One that failed before it wrote anything is no answer to go on from.
+    const isAnswer = (job: number | undefined): boolean =>
+      job !== undefined && this.connection.jobs.find(job)?.text !== '';
+    const before = goOn?.turns.findLast(({ job }) => isAnswer(job))?.job;
     if (goOn && before !== undefined) {
       await this.answers.ask(
         turn,

@@ -118,13 +118,12 @@ export class Commands {
     await vscode.window.showTextDocument(editor.document, editor.viewColumn);
   }
 
-  // What a person waits for: a completion, else what was asked last. Jobs in the background go on.
+  // What a person waits for: what was asked last, else a completion. Batches in the background go on.
   async stop(): Promise<void> {
-    if (this.parts.inline.stop()) return;
-    const running = this.parts.connection.jobs.all().filter((job) => runs(job.state.state));
-    const job = running.find(({ state }) => !state.batch) ?? running[0];
-    if (!job) return;
-    await this.tell('cancel', job.state.batch?.id ?? job.id);
+    const { connection, inline } = this.parts;
+    const [job] = connection.jobs.running();
+    if (job) return this.tell('cancel', job.id);
+    if (!connection.stopAsking()) inline.stop();
   }
 
   private async follow(id: number | undefined): Promise<void> {
@@ -205,11 +204,13 @@ export class Commands {
     vscode.window.setStatusBarMessage(`hearth: ${text}`, 5000);
   }
 
-  // A server that was started anew knows of none.
-  async pinAgain(): Promise<void> {
-    for (const uri of this.pinned) {
-      await this.parts.connection.session('pin', { uri, pinned: true }).catch(() => undefined);
-    }
+  // A server that was started anew knows of nothing that was said for the session.
+  async sayAgain(): Promise<void> {
+    const { connection, status } = this.parts;
+    const quiet = (said: Promise<unknown>): Promise<unknown> => said.catch(() => undefined);
+    for (const uri of this.pinned) await quiet(connection.session('pin', { uri, pinned: true }));
+    const minutes = Math.ceil((status.snoozedUntil - Date.now()) / 60_000);
+    if (minutes > 0) await quiet(connection.session('snooze', { minutes }));
   }
 
   private async snooze(): Promise<void> {
@@ -253,25 +254,27 @@ export class Commands {
 
   private async menu(): Promise<void> {
     const { connection, status } = this.parts;
-    type Item = vscode.QuickPickItem & { command?: string };
+    type Item = vscode.QuickPickItem & { command?: string; job?: number | undefined };
     const items: Item[] = [];
-    const add = (label: string, command: string, description = ''): void => {
-      items.push({ label, command, description });
+    const add = (label: string, command: string, description = '', job?: number): void => {
+      items.push({ label, command, description, job });
     };
     const jobs = connection.jobs.all();
     const first = (verb: Verb) => jobs.find((job) => applies(verb, job.state.state));
     if (connection.state === 'missing') add('$(book) How to install hearth', 'hearth.walkthrough');
     if (connection.state !== 'running') add('$(debug-restart) Start again', 'hearth.restart');
-    const running = jobs.find((job) => runs(job.state.state));
+    const running = connection.jobs.running()[0] ?? jobs.find((job) => runs(job.state.state));
     if (running) {
-      add('$(debug-stop) Stop', 'hearth.stop', running.state.title);
-      add('$(debug-pause) Pause', 'hearth.pauseJob', running.state.title);
-      add('$(eye) Follow', 'hearth.followJob', running.state.title);
+      const { title, batch } = running.state;
+      const id = batch?.id ?? running.id;
+      add('$(debug-stop) Stop', 'hearth.cancelJob', batch?.title ?? title, id);
+      add('$(debug-pause) Pause', 'hearth.pauseJob', batch?.title ?? title, id);
+      add('$(eye) Follow', 'hearth.followJob', title, running.id);
     }
     const waiting = first('apply');
-    if (waiting) add('$(git-pull-request) Review the change', 'hearth.previewJob', waiting.state.title);
+    if (waiting) add('$(git-pull-request) Review the change', 'hearth.previewJob', waiting.state.title, waiting.id);
     const paused = first('resume');
-    if (paused) add('$(debug-continue) Resume', 'hearth.resumeJob', paused.state.title);
+    if (paused) add('$(debug-continue) Resume', 'hearth.resumeJob', paused.state.title, paused.id);
     add('$(comment-discussion) Ask hearth…', 'hearth.askHearth');
     add('$(lightbulb) Choose an action…', 'hearth.chooseAction');
     add('$(files) Run on matching files…', 'hearth.runOnMatchingFiles');
@@ -290,6 +293,8 @@ export class Commands {
       title: `hearth ${connection.version}`,
       placeHolder: `Model: ${name}`,
     });
-    if (chosen?.command !== undefined) await vscode.commands.executeCommand(chosen.command);
+    if (chosen?.command === undefined) return;
+    const words = chosen.job === undefined ? [] : [chosen.job];
+    await vscode.commands.executeCommand(chosen.command, ...words);
   }
 }

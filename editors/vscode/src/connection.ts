@@ -30,6 +30,7 @@ import {
 import { serverSettings } from './serverSettings.ts';
 import type { Connection as ConnectionState } from './statusText.ts';
 
+const lookEvery = 3000; // milliseconds
 const restartsAtMost = 5; // within
 const restartsWithin = 180_000; // milliseconds
 
@@ -58,6 +59,7 @@ export class Connection implements vscode.Disposable {
   private readonly pending = new PendingJobs();
   private readonly changed = new vscode.EventEmitter<void>();
   private readonly ready = new vscode.EventEmitter<InlineCompletionReady>();
+  private readonly anew = new vscode.EventEmitter<void>();
   private client: LanguageClient | undefined;
   private model_: ModelStatus | undefined;
   private version_ = '';
@@ -65,19 +67,25 @@ export class Connection implements vscode.Disposable {
   private restarts: number[] = [];
   private saidEnd = false;
   private starting: Promise<void> | undefined;
+  private readonly timer: NodeJS.Timeout;
+  private asked = 0;
   private readonly extension: vscode.ExtensionContext;
   private readonly middleware: Middleware;
 
   // The model's or the connection's state is another one.
   readonly onChange = this.changed.event;
   readonly onCompletionReady = this.ready.event;
+  // The server, or the daemon behind it, is another one, which knows nothing of this session.
+  readonly onAnew = this.anew.event;
 
   constructor(extension: vscode.ExtensionContext, middleware: Middleware) {
     this.extension = extension;
     this.middleware = middleware;
     this.jobs.onChange(({ job, before }) => {
-      if (before === undefined) this.pending.began(job.state);
+      if (before !== undefined || !this.pending.began(job.state)) return;
+      void this.session('cancel', { job: job.id }).catch(() => undefined);
     });
+    this.timer = setInterval(() => void this.look(), lookEvery);
   }
 
   get state(): ConnectionState {
@@ -147,7 +155,9 @@ export class Connection implements vscode.Disposable {
   }
 
   dispose(): void {
+    clearInterval(this.timer);
     void this.stop();
+    this.anew.dispose();
     this.changed.dispose();
     this.ready.dispose();
     this.output.dispose();
@@ -179,13 +189,18 @@ export class Connection implements vscode.Disposable {
     client.onNotification(method.inlineCompletionReady, (ready: InlineCompletionReady) =>
       this.ready.fire(ready),
     );
-    client.onDidChangeState(() => this.changed.fire());
+    client.onDidChangeState(({ newState }) => {
+      if (newState === State.Running) this.anew.fire();
+      this.changed.fire();
+    });
     return client;
   }
 
   private heardStatus(status: Status): void {
+    const isAnew = this.model_?.state === 'ready' && status.model.state === 'loading';
     this.model_ = status.model;
     this.version_ = status.version;
+    if (isAnew) this.anew.fire();
     this.saidEnd = false;
     this.jobs.heardStatus(status);
     this.changed.fire();
@@ -230,7 +245,18 @@ export class Connection implements vscode.Disposable {
 
   // ── Requests ─────────────────────────────────────────────────────────────────────────────────
 
-  private running(): LanguageClient {
+  // What other windows do comes unasked only when the model's state changes.
+  async look(always = false): Promise<void> {
+    if (this.state !== 'running' || !(always || this.jobs.someAreElsewhere())) return;
+    try {
+      this.jobs.heardStatus(await this.request<Status>(method.status, null));
+    } catch (error) {
+      this.output.debug(`hearth/status: ${String(error)}`);
+    }
+  }
+
+  private async running(): Promise<LanguageClient> {
+    await this.starting?.catch(() => undefined);
     if (this.client?.state === State.Running) return this.client;
     throw new Error(this.missing_ !== '' ? this.missing_ : `hearth is ${this.state}`);
   }
@@ -248,7 +274,7 @@ export class Connection implements vscode.Disposable {
   }
 
   async request<Result>(name: string, params: unknown): Promise<Result> {
-    return this.running().sendRequest<Result>(name, params);
+    return (await this.running()).sendRequest<Result>(name, params);
   }
 
   async execute<Result>(command: string, argument: unknown): Promise<Result> {
@@ -270,7 +296,35 @@ export class Connection implements vscode.Disposable {
 
   // A job of `action` is what becomes of the command. Never resolved where a person says no.
   private begin(action: string, command: string, argument: unknown): Promise<number> {
-    return this.pending.begin(action, this.execute(command, argument));
+    const answer = this.execute(command, argument);
+    const begun = this.pending.begin(action, answer);
+    this.count(begun, answer);
+    return begun;
+  }
+
+  // Something was asked for, and no job tells of it yet.
+  get asking(): boolean {
+    return this.asked > 0;
+  }
+  // Whether there was something.
+  stopAsking(): boolean {
+    const any = this.asking && this.pending.any;
+    this.pending.stop();
+    return any;
+  }
+
+  // Where no job follows soon after the answer, a person is asked something first.
+  private count(begun: Promise<unknown>, answer: Promise<unknown>): void {
+    this.asked += 1;
+    this.changed.fire();
+    const late = answer.then(() => new Promise((resolve) => setTimeout(resolve, 2000)));
+    void Promise.race([begun, late])
+      .catch(() => undefined)
+      .finally(() => {
+        this.asked -= 1;
+        this.changed.fire();
+      });
+    begun.catch(() => undefined);
   }
 }
 

@@ -8,13 +8,14 @@ import { askAgain, Inline } from './inline.ts';
 import { hasEnded } from './jobs.ts';
 import { JobsView } from './jobsView.ts';
 import { notifyOfEnds } from './notify.ts';
+import { markRunning } from './marks.ts';
 import { followEditors, Review } from './review.ts';
 import { StatusBar } from './statusBar.ts';
 
 const toldMissing = 'hearth.toldMissing';
 let connection: Connection | undefined;
 
-export async function activate(extension: vscode.ExtensionContext): Promise<void> {
+export function activate(extension: vscode.ExtensionContext): void {
   const inline = new Inline();
   const made = new Connection(extension, {
     provideInlineCompletionItems: inline.provide,
@@ -59,10 +60,12 @@ export async function activate(extension: vscode.ExtensionContext): Promise<void
     status,
     new JobsView(made),
     notifyOfEnds(made),
+    markRunning(made),
     followEditors(),
     new vscode.Disposable(unmade),
     ...commands.register(),
     vscode.window.registerWebviewViewProvider(Answers.view, answers),
+    made.onAnew(() => void commands.sayAgain()),
     made.onCompletionReady((ready) => askAgain(made.codeUri(ready.uri), ready)),
     vscode.workspace.onDidChangeConfiguration((change) => {
       if (change.affectsConfiguration('hearth.path')) void made.start().catch(complain);
@@ -74,9 +77,13 @@ export async function activate(extension: vscode.ExtensionContext): Promise<void
       if (made.state === 'missing' && 'program' in found) void made.start().catch(complain);
     }),
   );
-  await made.start();
+  // Nobody waits for it: what is asked meanwhile does.
+  void made.start().then(() => tellMissing(extension, made), complain);
+}
+
+// Once; the status bar and the views go on saying it.
+async function tellMissing(extension: vscode.ExtensionContext, made: Connection): Promise<void> {
   if (made.state === 'missing' && extension.globalState.get(toldMissing) !== made.missing) {
-    // Once; the status bar and the views go on saying it.
     await extension.globalState.update(toldMissing, made.missing);
     void vscode.commands.executeCommand('workbench.action.openWalkthrough', walkthrough, false);
   }

@@ -66,8 +66,14 @@ export class Jobs {
     return [...this.byId.values()].sort((one, other) => other.id - one.id);
   }
 
+  // What a person waits for: neither a batch in the background nor another window's job.
   running(): Job[] {
-    return this.all().filter((job) => runs(job.state.state));
+    return this.all().filter((job) => runs(job.state.state) && !job.state.batch && !job.partial);
+  }
+
+  // Nothing but hearth/status tells of some that go on.
+  someAreElsewhere(): boolean {
+    return this.all().some((job) => job.partial && !hasEnded(job.state.state));
   }
 
   // The youngest that `verb` can be said of.
@@ -122,6 +128,9 @@ export class Jobs {
       const job = this.byId.get(state.id);
       if (!job) {
         this.add(state);
+      } else if (job.partial) {
+        job.state = { ...state, ...keptRange(job, state) };
+        this.tell({ job, before: state.state, delta: undefined });
       } else if (job.state.state !== state.state && state.state !== 'waiting') {
         const was = job.state.state;
         job.state = { ...state, ...keptRange(job, state) };

@@ -38,6 +38,7 @@ export class JobsView implements vscode.TreeDataProvider<Node>, vscode.Disposabl
   constructor(connection: Connection) {
     this.connection = connection;
     this.view = vscode.window.createTreeView(JobsView.view, { treeDataProvider: this });
+    this.view.onDidChangeVisibility(({ visible }) => visible && void connection.look(true));
     this.stop = connection.jobs.onChange(() => {
       this.timer ??= setTimeout(() => this.refresh(), 100);
     });

@@ -1,7 +1,6 @@
 // The item in the status bar, and the menu behind it.
 import * as vscode from 'vscode';
 import type { Connection } from './connection.ts';
-import { runs } from './jobs.ts';
 import { statusLine, type StatusLine } from './statusText.ts';
 
 export class StatusBar implements vscode.Disposable {
@@ -46,7 +45,8 @@ export class StatusBar implements vscode.Disposable {
 
   update(): void {
     const line = this.line();
-    const busy = this.completing_ > 0 || this.connection.jobs.all().some((job) => runs(job.state.state));
+    const { asking, jobs } = this.connection;
+    const busy = this.completing_ > 0 || asking || jobs.running().length > 0;
     if (busy !== this.busy) {
       this.busy = busy;
       void vscode.commands.executeCommand('setContext', 'hearth.busy', busy);
@@ -68,6 +68,7 @@ export class StatusBar implements vscode.Disposable {
       connection: this.connection.state,
       model: this.connection.model,
       jobs: this.connection.jobs.all(),
+      asking: this.connection.asking,
       completing: this.completing_,
       snoozedUntil: this.snoozedUntil,
       now: Date.now(),

@@ -10,6 +10,7 @@ export interface StatusInput {
   connection: Connection;
   model: ModelStatus | undefined;
   jobs: readonly Job[]; // the youngest first
+  asking: boolean; // something was asked for, and no job tells of it yet
   completing: number; // inline completions that are asked for now
   snoozedUntil: number; // milliseconds; 0: not
   now: number;
@@ -78,9 +79,13 @@ export function statusLine(input: StatusInput): StatusLine {
   }
   const loading = ofModel(input.model);
   if (loading) return loading;
-  const running = input.jobs.filter((job) => runs(job.state.state));
-  const first = running.find((job) => job.state.state !== 'queued') ?? running.at(-1);
+  const running = input.jobs.filter((job) => runs(job.state.state) && !job.partial);
+  // What a person waits for goes before what runs in the background.
+  const shown = running.filter((job) => !job.state.batch);
+  const among = shown.length > 0 ? shown : running;
+  const first = among.find((job) => job.state.state !== 'queued') ?? among.at(-1);
   if (first) return ofJob(first, running.length - 1);
+  if (input.asking) return line('loading~spin', 'asked', 'It was asked for. Escape stops it.');
   if (input.completing > 0) {
     return line('loading~spin', 'completing', 'A completion is being written. Escape stops it.');
   }
@@ -97,4 +102,9 @@ export function statusLine(input: StatusInput): StatusLine {
     return line('bell-slash', 'snoozed', `No completion unasked for another ${left}.`);
   }
   return line('flame', '', `Ready. Model: ${name}.`);
+}
+
+// Beside the code that a job is about, in an editor.
+export function markText({ state }: Job): string {
+  return `hearth: ${state.message} (Escape stops it)`;
 }

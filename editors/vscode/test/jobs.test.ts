@@ -79,6 +79,18 @@ test('jobs of other sessions are listed, without their text, and get it later', 
   assert.equal(jobs.find(9)?.text, 'Old.');
 });
 
+test('another window’s job is followed by hearth/status until it ends, and is not stopped here', () => {
+  const jobs = new Jobs();
+  const status = { version: '0', protocol: 3, model: { state: 'ready' as const } };
+  jobs.heardStatus({ ...status, jobs: [state({ state: 'generating', percentage: 3 })] });
+  assert.ok(jobs.someAreElsewhere());
+  assert.deepEqual(jobs.running(), []);
+  jobs.heardStatus({ ...status, jobs: [state({ state: 'waiting', percentage: 100 })] });
+  assert.equal(jobs.find(7)?.state.state, 'waiting');
+  jobs.heardStatus({ ...status, jobs: [state({ state: 'done' })] });
+  assert.ok(!jobs.someAreElsewhere());
+});
+
 test('a job that the daemon does not know any more is lost', () => {
   const jobs = new Jobs();
   jobs.heardState(state({ state: 'generating' }));

@@ -46,8 +46,13 @@ test('a command’s job is the first new one of its action', async () => {
   const pending = new PendingJobs();
   const asked = pending.begin('explain', Promise.resolve(null));
   pending.began(state({ id: 4, action: 'edit' }));
-  pending.began(state({ id: 5 }));
+  assert.equal(pending.began(state({ id: 5 })), false);
   assert.equal(await asked, 5);
+  const unwanted = pending.begin('explain', Promise.resolve(null));
+  pending.stop();
+  assert.equal(pending.any, false);
+  assert.ok(pending.began(state({ id: 6 })), 'it was stopped before it was there');
+  assert.equal(await unwanted, 6);
   await assert.rejects(pending.begin('ask', Promise.reject(new Error('no'))), /no/);
 });
 

@@ -13,6 +13,7 @@ function words(more: Partial<StatusInput>, ...states: Partial<JobStateParams>[])
     connection: 'running',
     model: { state: 'ready', name: 'ember' },
     jobs: jobs.all(),
+    asking: false,
     completing: 0,
     snoozedUntil: 0,
     now: 0,
@@ -45,6 +46,19 @@ test('jobs: progress with the time left, others behind it', () => {
   assert.equal(words({}, { firstTokenMs: 3000 }), '$(clock) hearth: queued, 3 s');
 });
 
+test('what a person waits for goes before a batch, and another window’s job is not shown', () => {
+  const batch = { id: 6, title: 'Edit: add types', size: 2 };
+  assert.equal(
+    words({}, { id: 1, state: 'generating', percentage: 7 }, { id: 2, state: 'generating', batch }),
+    '$(loading~spin) hearth: generating 7 % (+1)',
+  );
+  const jobs = new Jobs();
+  const status = { version: '0', protocol: 3, model: { state: 'ready' as const } };
+  jobs.heardStatus({ ...status, jobs: [state({ state: 'generating' })] });
+  assert.equal(words({ jobs: jobs.all() }), '$(flame) hearth');
+  assert.equal(words({ asking: true }), '$(loading~spin) hearth: asked');
+});
+
 test('what waits for a person, in the order of its urgency', () => {
   assert.equal(
     words({}, { id: 1, state: 'waiting' }, { id: 2, state: 'paused' }),
@@ -58,7 +72,7 @@ test('what waits for a person, in the order of its urgency', () => {
 test('screen readers hear no names of icons', () => {
   const jobs: StatusInput['jobs'] = [];
   const { spoken } = statusLine({
-    connection: 'offline', model: undefined, jobs, completing: 0, snoozedUntil: 0, now: 0,
+    connection: 'offline', model: undefined, jobs, asking: false, completing: 0, snoozedUntil: 0, now: 0,
   });
   assert.equal(spoken, 'hearth: offline');
 });
