@@ -137,8 +137,10 @@ ContextPlan plan_change(const TaskInput& input, const ModelProfile& profile, Wor
     return Wording{wording.source, wording.text + gap + std::string(form_wording(form))};
   };
   // Which code is meant shows in the plan; its tree is there then.
-  ContextPlan plan = plan_task(input, profile, with_form(AnswerForm::whole_code));
-  if (form_for(plan.range()) == AnswerForm::whole_code) return plan;
+  if (input.attached.empty()) {
+    ContextPlan plan = plan_task(input, profile, with_form(AnswerForm::whole_code));
+    if (form_for(plan.range()) == AnswerForm::whole_code) return plan;
+  }
   return plan_task(input, profile, with_form(AnswerForm::hunks));
 }
 

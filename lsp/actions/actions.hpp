@@ -97,7 +97,8 @@ Effect shows_answer(const Request& request, const Written& answer, const FindSna
 // The form in which changed code of this size is asked for: small code whole, of larger code only
 // the lines that change.
 AnswerForm form_for(ByteRange code);
-// plan_task() with the sentence that asks for that form.
+// plan_task() with the sentence that asks for that form; where files are attached, which may change
+// too, for the lines that change in each.
 ContextPlan plan_change(const TaskInput& input, const ModelProfile& profile, Wording wording);
 // The answer is the target's new text: an edit of the document as it is now. An answer that cannot
 // be one is shown with the reason.

@@ -1,6 +1,9 @@
 // From a command's arguments to the files that are meant.
 #include "lsp/actions/attached.hpp"
 
+#include <set>
+
+#include "lsp/actions/unopened.hpp"
 #include "lsp/context/parts.hpp"
 #include "lsp/context/secret_lines.hpp"
 #include "lsp/protocol/json.hpp"
@@ -28,10 +31,22 @@ std::vector<PinnedFile> attached_files(const Session& session, const Json& argum
     if (find(each, "range") != nullptr) file.lines = lines_of(range_member(each, "range"));
     if (const std::string why_not = pin_refusal(file, session.folders, session.host);
         !why_not.empty())
-      throw InvalidParams(why_not);
+      throw CannotServe(why_not, false);
     files.push_back(std::move(file));
   }
-  if (files.size() > most) throw InvalidParams("more files are attached than a question can have");
+  if (files.size() > most)
+    throw CannotServe("more files are attached than a question can have", false);
+  return files;
+}
+
+std::vector<PinnedFile> also_changed(std::vector<PinnedFile> files, const std::string& uri,
+                                     const std::vector<std::string>& folders, const Host& host) {
+  std::set<std::string> seen{uri};
+  std::erase_if(files, [&](const PinnedFile& file) { return !seen.insert(file.uri).second; });
+  for (PinnedFile& file : files) {
+    file.lines.reset();
+    if (!file.open) file.open = read_unopened(file.uri, folders, host);
+  }
   return files;
 }
 

@@ -189,7 +189,23 @@ void CodeActions::run(const Choice& choice, std::function<void()> begun) {
   }
 }
 
+// Files that may change are read once, so that what the model is shown is what its answer is merged
+// with.
 void CodeActions::plan(JobId id, const Choice& choice) {
+  if (choice.attached.empty() || choice.action->answers != Answers::code)
+    return make_prompt(id, choice);
+  const auto whole = std::make_shared<Choice>(choice);
+  session_.host.background(
+      [whole, &host = session_.host, folders = session_.folders] {
+        const std::string& uri = whole->input.snapshot->uri;
+        whole->attached = also_changed(std::move(whole->attached), uri, folders, host);
+      },
+      lifetime_.guard([this, id, whole] {
+        if (session_.jobs.find(id) != nullptr) make_prompt(id, *whole);
+      }));
+}
+
+void CodeActions::make_prompt(JobId id, const Choice& choice) {
   make_action_prompt(session_, *choice.action, choice.input,
                      session_.jobs.find(id)->request.options,
                      lifetime_.guard([this, id, choice](Result<Planned> planned) {
@@ -229,8 +245,10 @@ void CodeActions::submit(JobId id, const Choice& choice, Result<Planned> planned
     session_.jobs.fail(id, error->message);
     return;
   }
+  const bool changes = choice.action->answers == Answers::code;
   auto request = planned_request(session_, *choice.action, choice.input.snapshot,
-                                 std::get<Planned>(std::move(planned)));
+                                 std::get<Planned>(std::move(planned)),
+                                 changes ? choice.attached : std::vector<PinnedFile>());
   if (const auto* refusal = std::get_if<std::string>(&request)) {
     session_.jobs.fail(id, *refusal);
   } else {

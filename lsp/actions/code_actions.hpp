@@ -47,6 +47,7 @@ class CodeActions {
   void run(const Choice& choice, std::function<void()> begun);
   void submit(JobId id, const Choice& choice, Result<Planned> planned);
   void plan(JobId id, const Choice& choice);
+  void make_prompt(JobId id, const Choice& choice);
   void plan_again(const Job& job);
   bool has_changed(const Choice& choice) const;
   void tell_left_out(const std::string& path);

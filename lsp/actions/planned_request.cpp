@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "lsp/actions/menu.hpp"
+#include "lsp/protocol/source_path.hpp"
 
 namespace hearth::lsp {
 namespace {
@@ -25,7 +26,8 @@ bool shows_all(const Prompt& prompt, std::string_view code) {
 }  // namespace
 
 std::variant<Request, std::string> planned_request(const Session& session, const Action& action,
-                                                   const SnapshotPtr& snapshot, Planned planned) {
+                                                   const SnapshotPtr& snapshot, Planned planned,
+                                                   std::span<const PinnedFile> attached) {
   auto& [plan, prompt, left_out] = planned;
   Request request;
   request.action = action.id;
@@ -38,6 +40,18 @@ std::variant<Request, std::string> planned_request(const Session& session, const
       return plan.subject() +
              " is longer than the model can be shown at once: select the part of it that is to "
              "change";
+    }
+    if (!attached.empty()) request.form = AnswerForm::hunks;
+    for (const ContextPiece& piece : left_out) {
+      if (piece.provenance == Provenance::attached)
+        return piece.title + " is longer than the model can be shown beside the code";
+    }
+    for (const PinnedFile& file : attached) {
+      const std::string path = display_path(file.uri, session.folders);
+      if (!file.open) return path + " cannot be read";
+      const Text& text = *file.open->text;
+      if (text.str().size() > max_attached_bytes) return path + " is too long to be changed whole";
+      request.targets.push_back(target_of(*file.open, {text.begin(), Byte{text.str().size()}}));
     }
   }
   request.prompt = std::move(prompt);

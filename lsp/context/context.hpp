@@ -55,7 +55,7 @@ struct TaskInput {
   std::int64_t answer_tokens = 0;    // what the context is to leave to the answer
   std::shared_ptr<const WorkspaceIndex> index;  // null: nothing is known of other files
   std::vector<PinnedText> pinned;
-  std::vector<PinnedText> attached;      // to a question that is about no place in a document
+  std::vector<PinnedText> attached;      // the person named them with what they ask
   std::vector<RecentEdit> recent_edits;  // the newest first
 };
 

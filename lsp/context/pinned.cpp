@@ -13,7 +13,6 @@ namespace hearth::lsp {
 namespace {
 
 constexpr std::size_t max_read_bytes = std::size_t{1} << 20U;
-constexpr std::size_t max_shown_bytes = std::size_t{64} << 10U;
 
 // Those lines of it; of a text that has become shorter, what is left of them.
 std::string cut_out(const std::string& whole, LineSpan lines) {
@@ -66,7 +65,7 @@ std::vector<PinnedText> pinned_texts(std::span<const PinnedFile> files,
     }
     if (!text || is_secret(file.uri)) continue;
     if (file.lines) text = cut_out(*text, *file.lines);
-    text->resize(character_start(*text, max_shown_bytes));
+    text->resize(character_start(*text, max_attached_bytes));
     const Language* language =
         find_language(file.open ? file.open->language_id : std::string(), file.uri);
     texts.push_back({named(display_path(file.uri, folders), file.lines),

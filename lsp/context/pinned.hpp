@@ -35,8 +35,10 @@ std::optional<std::string> path_within(const std::string& uri, std::span<const s
 std::string pin_refusal(const PinnedFile& file, std::span<const std::string> folders,
                         const Host& host);
 
-// What they hold now, up to 64 KiB of each; one that is gone or outside of the folders is left out.
-// Reads the disk: call it off the server's thread.
+inline constexpr std::size_t max_attached_bytes = std::size_t{64} << 10U;
+
+// What they hold now, up to that much of each; one that is gone or outside of the folders is left
+// out. Reads the disk: call it off the server's thread.
 std::vector<PinnedText> pinned_texts(std::span<const PinnedFile> files,
                                      std::span<const std::string> folders, const Host& host);
 

@@ -7,6 +7,7 @@
 
 #include "lsp/context/context.hpp"
 #include "lsp/context/parts.hpp"
+#include "lsp/context/secret_lines.hpp"
 #include "lsp/context/surroundings.hpp"
 #include "lsp/context/wording.hpp"
 #include "lsp/document/indentation.hpp"
@@ -16,12 +17,22 @@
 namespace hearth::lsp {
 namespace {
 
+// A file that the person named with what they ask.
+struct AttachedFile {
+  std::string path;
+  std::size_t open = 0;
+  Pieces lines;
+  std::size_t close = 0;
+};
+
 struct TaskParts final : ContextPlan::Parts {
   std::int64_t room = 0;
   std::size_t system = 0;
   std::size_t header = 0;
   Surroundings beside;
-  std::size_t label = 0;  // before the code where anything is above it
+  std::vector<AttachedFile> attached;
+  std::size_t cut_off = 0;  // stands for what is left out of one
+  std::size_t label = 0;    // before the code where anything is above it
   std::size_t fence = 0;
   Pieces code;
   std::optional<std::size_t> gap;  // pieces before and after it do not adjoin: too long to count
@@ -38,7 +49,10 @@ struct TaskParts final : ContextPlan::Parts {
 
  private:
   std::string cut(const Counts& counts, std::int64_t left) const;
+  std::int64_t room_for_rest(const Counts& counts) const;
   std::int64_t room_for_code(const Counts& counts) const;
+  std::vector<std::size_t> attached_ends(const Counts& counts) const;
+  std::int64_t attached_tokens(const Counts& counts) const;
   bool is_whole(const Counts& counts) const;
   std::vector<const Section*> sections() const;
   std::vector<Choice> chosen(const Counts& counts) const;
@@ -75,9 +89,37 @@ std::string TaskParts::cut(const Counts& counts, std::int64_t left) const {
   return text + left_out(std::max<std::int64_t>(missing, 1), comment_begin, comment_end) + end;
 }
 
-std::int64_t TaskParts::room_for_code(const Counts& counts) const {
+std::int64_t TaskParts::room_for_rest(const Counts& counts) const {
   return room - counts[system] - counts[header] - counts[fence] - counts[fence_end] -
          counts[instruction];
+}
+
+// The code goes first, but leaves at least half of the room to what was attached to it.
+std::vector<std::size_t> TaskParts::attached_ends(const Counts& counts) const {
+  if (attached.empty()) return {};
+  const std::int64_t rest = room_for_rest(counts) - counts[label];
+  std::int64_t left = std::max(rest - total(counts, code), rest / 2);
+  std::vector<Pieces> bodies;
+  for (const AttachedFile& file : attached) {
+    left -= counts[file.open] + counts[file.close];
+    bodies.push_back(file.lines);
+  }
+  return fair_ends(bodies, counts, left, cut_off);
+}
+
+std::int64_t TaskParts::attached_tokens(const Counts& counts) const {
+  const std::vector<std::size_t> ends = attached_ends(counts);
+  std::int64_t tokens = 0;
+  for (std::size_t i = 0; i < attached.size(); ++i) {
+    const AttachedFile& file = attached[i];
+    tokens += counts[file.open] + counts[file.close] + total(counts, {file.lines.begin, ends[i]});
+    if (ends[i] < file.lines.end) tokens += counts[cut_off];
+  }
+  return tokens;
+}
+
+std::int64_t TaskParts::room_for_code(const Counts& counts) const {
+  return room_for_rest(counts) - attached_tokens(counts);
 }
 
 bool TaskParts::is_whole(const Counts& counts) const {
@@ -115,6 +157,13 @@ Prompt TaskParts::fit(const Counts& counts) const {
     return any;
   };
   add(beside.project, true);
+  const std::vector<std::size_t> ends = attached_ends(counts);
+  for (std::size_t i = 0; i < attached.size(); ++i) {
+    const AttachedFile& file = attached[i];
+    std::string text = counts.text(file.open) + joined(counts, {file.lines.begin, ends[i]});
+    if (ends[i] < file.lines.end) text += counts.text(cut_off);
+    user.segments.push_back({text + counts.text(file.close), Provenance::attached, true, {}});
+  }
   user.segments.push_back({counts.text(header), Provenance::file, false});
   std::string shown = add(beside.above, true) ? counts.text(label) : "";
   shown += counts.text(fence);
@@ -146,6 +195,14 @@ std::vector<ContextPiece> TaskParts::pieces(const Counts& counts) const {
   };
   shown.push_back({Provenance::system, "system line", "the model's own", "", counts[system]});
   add(beside.project);
+  const std::vector<std::size_t> ends = attached_ends(counts);
+  for (std::size_t i = 0; i < attached.size(); ++i) {
+    const AttachedFile& file = attached[i];
+    const bool all = ends[i] == file.lines.end;
+    (all ? shown : not_shown)
+        .push_back({Provenance::attached, file.path, "attached by the person",
+                    all ? "" : "it is long: its end is not shown", total(counts, file.lines)});
+  }
   shown.push_back({Provenance::file, "the file's name", "where the code is", "", counts[header]});
   add(beside.above);
   const bool whole = is_whole(counts);
@@ -300,6 +357,17 @@ ContextPlan plan_task(const TaskInput& input, const ModelProfile& profile, const
     parts->beside = find_surroundings(input, *tree, code.range, name, max_bytes,
                                       !mentions_diagnostics(wording), plan.texts_);
   }
+  for (const PinnedText& file : input.attached) {
+    std::string body = without_secrets(file.text, "", "");
+    if (!body.ends_with('\n')) body += '\n';
+    const std::string file_fence = fence_for(body);
+    AttachedFile& added = parts->attached.emplace_back();
+    added.path = file.path;
+    added.open = add(file.path + ":\n\n" + file_fence + file.language + "\n");
+    added.lines = add_pieces(body, plan.texts_);
+    added.close = add(file_fence + "\n\n");
+  }
+  if (!input.attached.empty()) parts->cut_off = add("[... the rest of it is left out ...]\n");
   parts->subject = code.subject;
   parts->label = add("The code in question:\n\n");
   parts->fence = add(fence + name + "\n");

@@ -54,7 +54,7 @@ Prompt WordsParts::fit(const Counts& counts) const {
     std::string text = counts.text(file.open) + joined(counts, {file.lines.begin, ends[i]});
     if (ends[i] < file.lines.end) text += counts.text(cut);
     text += counts.text(file.close);
-    user.segments.push_back({std::move(text), Provenance::selection, true, file.why});
+    user.segments.push_back({std::move(text), Provenance::attached, true, file.why});
   }
   user.segments.push_back({counts.text(instruction), Provenance::instruction, false});
   Message system_line{Role::system, {{counts.text(system), Provenance::system, true}}};
@@ -69,7 +69,7 @@ std::vector<ContextPiece> WordsParts::pieces(const Counts& counts) const {
     const std::string why_not = ends[i] == file.lines.begin ? "it does not fit"
                                 : ends[i] < file.lines.end  ? "it is long: its end is not shown"
                                                             : "";
-    all.push_back({Provenance::selection, file.path, file.why, why_not, total(counts, file.lines)});
+    all.push_back({Provenance::attached, file.path, file.why, why_not, total(counts, file.lines)});
   }
   return all;
 }

@@ -28,6 +28,8 @@ std::string reason(const PromptPiece& piece) {
         return "text around the place";
       case Provenance::selection:
         return "the code that is asked about";
+      case Provenance::attached:
+        return "attached by the person";
       case Provenance::diagnostics:
         return "what the editor's tools say";
       case Provenance::edits:

@@ -85,12 +85,15 @@ inline constexpr std::array all_features{feature_jobs, feature_inline_completion
 // "review": true may be there, too: the edits wait for a person, as those of another editor do
 // ("waiting"), instead of being sent at once.
 //
-// Two are about no document. "hearth.server.commit-message" has {"diff": "diff --git …"}, and
-// "hearth.server.chat", with which a conversation begins, {"instruction": "What does it do?",
-// "attached": [{"uri": "file:///p/a.py", "range": {…}}]}: the model is shown these files, or the
-// lines of them that a range touches, as pinned ones are; "attached" may be left out.
+// "attached": [{"uri": "file:///p/a.py", "range": {…}}] may be there, too: files that the model is
+// shown, or the lines of them that a range touches. An action that changes code may change them as
+// well, whole, whatever their range: open or not, together with its own and in one edit.
 //
-// executeCommand is answered with null at once. Then, in this order, a client with "jobs" gets
+// Two are about no document. "hearth.server.commit-message" has {"diff": "diff --git …"}, and
+// "hearth.server.chat", with which a conversation begins, {"instruction": "What does it do?"}.
+//
+// executeCommand is answered with null once the job is written down. Then, in this order, a client
+// with "jobs" gets
 //   hearth/jobState  {"id": 7, "state": "queued", …}    straight after the reply
 //   hearth/jobState  {"id": 7, "state": "prefilling", …}   as it goes on, at most four a second
 //   hearth/textDelta {"id": 7, "text": "Adds "}         the answer, piece by piece: append them

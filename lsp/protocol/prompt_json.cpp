@@ -15,10 +15,10 @@ namespace hearth::lsp {
 namespace {
 
 const std::array provenances{
-    name(Provenance::system),      name(Provenance::project),     name(Provenance::outline),
-    name(Provenance::imports),     name(Provenance::signatures),  name(Provenance::file),
-    name(Provenance::selection),   name(Provenance::diagnostics), name(Provenance::edits),
-    name(Provenance::instruction), name(Provenance::answer)};
+    name(Provenance::system),    name(Provenance::project),     name(Provenance::outline),
+    name(Provenance::imports),   name(Provenance::signatures),  name(Provenance::file),
+    name(Provenance::selection), name(Provenance::attached),    name(Provenance::diagnostics),
+    name(Provenance::edits),     name(Provenance::instruction), name(Provenance::answer)};
 const std::array roles{name(Role::system), name(Role::user), name(Role::assistant)};
 constexpr std::array<std::string_view, 3> kinds{"chat", "fill_in_the_middle", "text"};
 

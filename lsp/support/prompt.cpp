@@ -31,6 +31,8 @@ std::string_view name(Provenance provenance) {
       return "file";
     case Provenance::selection:
       return "selection";
+    case Provenance::attached:
+      return "attached";
     case Provenance::diagnostics:
       return "diagnostics";
     case Provenance::edits:

@@ -18,6 +18,7 @@ enum class Provenance : std::uint8_t {
   signatures,   // of other files' declarations that the code uses
   file,         // text around the place that is asked about
   selection,    // the code that is asked about
+  attached,     // files that the person named with what they ask
   diagnostics,  // from the client
   edits,        // lines that were changed a moment ago
   instruction,  // the task's wording

@@ -295,6 +295,80 @@ TEST_CASE("a file that changes while others are asked about is changed as it is 
   }
 }
 
+TEST_CASE("one answer changes the files that were attached to it, and no other") {
+  World world;
+  world.connect(true);
+  world.open("a.py", "def a(x):\n    return x\n");
+  world.open("main.py", "from a import a\n\nprint(a(1))\n");
+  const auto hunk = [](const std::string& file, const std::string& old, const std::string& now) {
+    return file + "\n<<<<<<< SEARCH\n" + old + "\n=======\n" + now + "\n>>>>>>> REPLACE\n\n";
+  };
+  const std::string own = hunk("a.py", "def a(x):", "def same(x):");
+  const std::string opened =
+      hunk("main.py", "from a import a\n\nprint(a(1))", "from a import same\n\nprint(same(1))");
+  const std::string closed = hunk("b.py", "def b(x):", "def other(x):");
+  const json whole = {{"start", {{"line", 0}, {"character", 0}}},
+                      {"end", {{"line", 1}, {"character", 12}}}};
+  json arguments = {{"uri", world.uri("a.py")},
+                    {"range", whole},
+                    {"instruction", "Rename a to same."},
+                    {"attached",
+                     {{{"uri", world.uri("main.py")}},
+                      {{"uri", world.uri("b.py")}},
+                      {{"uri", world.uri("a.py")}},
+                      {{"uri", world.uri("main.py")}}}}};
+  const auto edit = [&] {
+    const json reply = world.command("hearth.server.edit", arguments);
+    world.host.advance(60s);
+    return reply;
+  };
+
+  SUBCASE("in one edit, open or not") {
+    world.model().say({own, opened, closed});
+    CHECK(edit().is_null());
+    std::string prompt;
+    for (const Segment& segment : world.model().prompts.back().messages.back().segments)
+      prompt += segment.text;
+    CHECK(prompt.find("main.py:\n\n```python\nfrom a import a\n") != prompt.npos);
+    CHECK(prompt.find("b.py:\n\n```python\ndef b(x):\n") != prompt.npos);
+    CHECK(prompt.find("write the file's path on a line of its own") != prompt.npos);
+    REQUIRE(world.applied.size() == 1);
+    CHECK(world.changed() ==
+          std::vector<std::string>{world.uri("a.py"), world.uri("b.py"), world.uri("main.py")});
+    for (const json& change : world.applied[0]) {
+      const bool open = change["textDocument"]["uri"] != world.uri("b.py");
+      CHECK(change["textDocument"]["version"] == (open ? json(1) : json()));
+    }
+  }
+  SUBCASE("not one that was not named") {
+    world.model().say({own, hunk("lib/c.py", "def c(x):", "def third(x):")});
+    edit();
+    CHECK(world.applied.empty());
+    CHECK(world.jobs().all().at(0)->settled->text->starts_with("Nothing was changed: "));
+  }
+  SUBCASE("not while one of them is another than it was shown") {
+    world.model().say({own, closed});
+    world.command("hearth.server.edit", arguments);
+    world.host.advance(100ms);
+    world.file("b.py", "def b(y):\n    return y\n");
+    world.host.advance(60s);
+    CHECK(world.applied.empty());
+    CHECK(world.jobs().all().at(0)->settled->text->starts_with("Nothing was changed: "));
+  }
+  SUBCASE("nothing where one cannot be shown whole") {
+    world.file("b.py", std::string(40'000, '#') + "\n");
+    edit();
+    CHECK(world.jobs().all().at(0)->error ==
+          "b.py is longer than the model can be shown beside the code");
+  }
+  SUBCASE("nothing where one is not to be seen") {
+    arguments["attached"] = {{{"uri", world.uri("credentials.json")}}};
+    CHECK(edit()["message"] ==
+          "credentials.json looks like a file of secrets: it is not shown to the model");
+    CHECK(world.jobs().all().empty());
+  }
+}
+
 TEST_CASE("what cannot be run on files says why") {
   World world;
   world.connect(true);
