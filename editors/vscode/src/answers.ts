@@ -17,7 +17,7 @@ import {
 } from './pageMessages.ts';
 
 const savedAs = 'hearth.conversations';
-const frame = 40; // milliseconds between two pictures of a growing answer
+const frame = 16; // milliseconds between two pictures of a growing answer
 
 // What the page asks for that others do.
 export interface AnswersDelegate {

@@ -1,6 +1,6 @@
 // Unified diffs as the server writes them for a change that waits, applied to a text as it is now:
-// a hunk may have moved, but every line that it keeps or removes has to be there. Imports nothing
-// of VS Code.
+// a hunk may have moved, and lines around the change may be others, but every line that it removes
+// has to be there. Imports nothing of VS Code.
 
 export interface Hunk {
   line: number; // from 0, where it began in the text before
@@ -62,19 +62,53 @@ function place(lines: readonly string[], wanted: readonly string[], near: number
   return -1;
 }
 
-// The text with the change; undefined where a line of it is not there any more. Line ends stay.
+// How many lines both have at their beginning, and how many of the rest at their end.
+function kept({ before, after }: Hunk): { head: number; tail: number } {
+  const most = Math.min(before.length, after.length);
+  let head = 0;
+  while (head < most && before[head] === after[head]) head += 1;
+  let tail = 0;
+  while (tail < most - head && before.at(-1 - tail) === after.at(-1 - tail)) tail += 1;
+  return { head, tail };
+}
+
+// The hunk with fewer and fewer lines around its change, as long as it names a line at all.
+function* narrowed(hunk: Hunk): Generator<Hunk> {
+  yield hunk;
+  const { head, tail } = kept(hunk);
+  for (let fewer = 1; fewer <= Math.max(head, tail); fewer += 1) {
+    for (const [above, below] of [[fewer, 0], [0, fewer], [fewer, fewer]] as const) {
+      if (above > head || below > tail) continue;
+      const end = hunk.before.length - below;
+      if (end - above < 1) continue;
+      yield {
+        line: hunk.line + above,
+        before: hunk.before.slice(above, end),
+        after: hunk.after.slice(above, hunk.after.length - below),
+      };
+    }
+  }
+}
+
+// The text with the change; undefined where it has no place any more. Line ends stay.
 export function applyPatch(text: string, hunks: readonly Hunk[]): string | undefined {
   const end = text.includes('\r\n') ? '\r\n' : '\n';
   const lines = text.split(/\r\n|\r|\n/);
   const result: string[] = [];
   let at = 0;
   let moved = 0;
-  for (const hunk of hunks) {
-    const found = place(lines, hunk.before, hunk.line + moved, at);
-    if (found < 0) return undefined;
-    result.push(...lines.slice(at, found), ...hunk.after);
-    moved = found - hunk.line;
-    at = found + hunk.before.length;
+  for (const whole of hunks) {
+    let made = false;
+    for (const hunk of narrowed(whole)) {
+      const found = place(lines, hunk.before, hunk.line + moved, at);
+      if (found < 0) continue;
+      result.push(...lines.slice(at, found), ...hunk.after);
+      moved = found - hunk.line;
+      at = found + hunk.before.length;
+      made = true;
+      break;
+    }
+    if (!made) return undefined;
   }
   result.push(...lines.slice(at));
   return result.join(end);

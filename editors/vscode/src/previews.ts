@@ -21,12 +21,13 @@ export class Previews implements vscode.TextDocumentContentProvider, vscode.Disp
   private readonly changed = new vscode.EventEmitter<vscode.Uri>();
   private readonly said = new Set<string>(); // that it does not fit
   private readonly stops: vscode.Disposable[];
+  private timer: NodeJS.Timeout | undefined;
   readonly onDidChange = this.changed.event;
 
   constructor() {
     this.stops = [
       vscode.workspace.registerTextDocumentContentProvider(scheme, this),
-      vscode.workspace.onDidChangeTextDocument(({ document }) => this.follow(document.uri)),
+      vscode.workspace.onDidChangeTextDocument(({ document }) => this.followSoon(document.uri)),
       vscode.window.tabGroups.onDidChangeTabs(({ closed }) => {
         for (const tab of closed) {
           const key = keyOf(tab);
@@ -38,6 +39,7 @@ export class Previews implements vscode.TextDocumentContentProvider, vscode.Disp
   }
 
   dispose(): void {
+    clearTimeout(this.timer);
     for (const each of this.stops) each.dispose();
   }
 
@@ -95,6 +97,14 @@ export class Previews implements vscode.TextDocumentContentProvider, vscode.Disp
       this.said.delete(proposal.key);
     }
     return proposed ?? now;
+  }
+
+  // Once for what is typed in one go.
+  private followSoon(target: vscode.Uri): void {
+    const name = target.toString();
+    if (![...this.proposals.values()].some((each) => each.target.toString() === name)) return;
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.follow(target), 100);
   }
 
   private follow(target: vscode.Uri): void {

@@ -29,8 +29,15 @@ test('a person typed on above it, and elsewhere', () => {
   assert.match(after ?? '', /print\(2\)/);
 });
 
-test('nothing is made where a line of it has changed', () => {
-  assert.equal(applyPatch(before.replace('sum(values)', 'total'), hunks), undefined);
+test('a line beside the change is another one while a person types in it', () => {
+  const now = before.replace('def average', '# Numbdef average');
+  assert.match(applyPatch(now, hunks) ?? '', /# Numbdef average\(values\):\n {4}"""The mean/);
+});
+
+test('nothing is made where a line that goes has changed, or none of it is there', () => {
+  const removing = '--- a/x\n+++ b/x\n@@ -1,3 +1,3 @@\n a\n-b\n+c\n d\n';
+  assert.equal(applyPatch('a\nbb\nd\n', parsePatch(removing)[0]?.hunks ?? []), undefined);
+  assert.equal(applyPatch('x\n', hunks), undefined);
 });
 
 test('line ends stay', () => {
