@@ -43,10 +43,12 @@ function isExecutable(file: string): boolean {
   }
 }
 
-// The status bar shows jobs and loading, with more than the window's progress would.
-const withoutProgress: StaticFeature = {
+// The status bar shows jobs and loading, with more than the window's progress would; and a change
+// that a person has seen needs no second look, which annotations would open.
+const withoutDoubles: StaticFeature = {
   fillClientCapabilities(capabilities) {
     capabilities.window = { ...capabilities.window, workDoneProgress: false };
+    delete capabilities.workspace?.workspaceEdit?.changeAnnotationSupport;
   },
   initialize() {},
   getState: () => ({ kind: 'static' }),
@@ -182,7 +184,7 @@ export class Connection implements vscode.Disposable {
         },
       },
     );
-    client.registerFeature(withoutProgress);
+    client.registerFeature(withoutDoubles);
     client.onNotification(method.jobState, (state: JobStateParams) => this.jobs.heardState(state));
     client.onNotification(method.textDelta, (delta: TextDelta) => this.jobs.heardDelta(delta));
     client.onNotification(method.status, (status: Status) => this.heardStatus(status));
