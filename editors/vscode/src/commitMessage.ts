@@ -11,6 +11,8 @@ interface Repository {
   diff(cached?: boolean): Promise<string>;
 }
 interface Git {
+  readonly state: 'uninitialized' | 'initialized';
+  readonly onDidChangeState: vscode.Event<'uninitialized' | 'initialized'>;
   readonly repositories: Repository[];
   getRepository(uri: vscode.Uri): Repository | null;
 }
@@ -18,10 +20,22 @@ interface GitExtension {
   getAPI(version: 1): Git;
 }
 
+// It looks for repositories when the window opens.
+function whenReady(git: Git): Promise<Git> {
+  if (git.state === 'initialized') return Promise.resolve(git);
+  return new Promise((resolve) => {
+    const stop = git.onDidChangeState((state) => {
+      if (state !== 'initialized') return;
+      stop.dispose();
+      resolve(git);
+    });
+  });
+}
+
 async function repositoryOf(chosen: unknown): Promise<Repository> {
   const extension = vscode.extensions.getExtension<GitExtension>('vscode.git');
   if (!extension) throw new Error('VS Code’s git extension is not there.');
-  const git = (await extension.activate()).getAPI(1);
+  const git = await whenReady((await extension.activate()).getAPI(1));
   const root = (chosen as { rootUri?: vscode.Uri } | undefined)?.rootUri;
   const editor = vscode.window.activeTextEditor?.document.uri;
   const found =
