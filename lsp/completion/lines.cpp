@@ -277,12 +277,13 @@ std::string on_its_line(std::string_view text, const CompletionPlace& place) {
 bool splits_line(std::string_view text, const CompletionPlace& place) {
   const std::string_view line = line_before(place.before);
   const std::string_view rest = line_after(place.after);
-  if (is_blank(line) || rest.empty()) return false;
-  if (indentation_width(text) >= 2) return true;
+  if (rest.empty()) return false;
+  if (!is_blank(line) && indentation_width(text) >= 2) return true;
   const bool in_string =
       std::ranges::count(line, '"') % 2 != 0 || std::ranges::count(line, '\'') % 2 != 0;
-  const bool value_behind =
-      text.back() == ')' || text.back() == ']' || (place.errors && is_word_byte(text.back()));
+  // In front of a line's first word another one would have grown into it.
+  const bool word_behind = is_word_byte(text.back()) && (place.errors || is_blank(line));
+  const bool value_behind = text.back() == ')' || text.back() == ']' || word_behind;
   if (value_behind && is_word_byte(rest.front()) && !in_string) return true;
   if (place.errors) {
     const auto without = place.errors("");
@@ -290,7 +291,8 @@ bool splits_line(std::string_view text, const CompletionPlace& place) {
     if (without && with && (*with != *without || *without == 0)) return *with > *without;
   }
   const std::string_view code = trimmed(text);
-  return begins_statement(code) && std::string_view(":{;").find(code.back()) != code.npos;
+  return !is_blank(line) && begins_statement(code) &&
+         std::string_view(":{;").find(code.back()) != code.npos;
 }
 
 std::string_view without_following_lines(std::string_view text, const CompletionPlace& place) {

@@ -164,7 +164,10 @@ TEST_CASE("a completion does not split the line that it is in") {
            {language, "def f(items):\n    total = |0\n", "len(items)", ""},
            {language, "def f(items):\n    total = |0\n", "len(items) + ", "len(items) + "},
            {language, "for | in values:\n    pass\n", "value", "value"},
-           {language, "x = f(|, b)\n", "a", "a"}});
+           {language, "x = f(|, b)\n", "a", "a"},
+           {language, "# Numbers\n|def average(values):\n    return 1\n", "import math\n", ""},
+           {language, "def f(x):\n    |return x\n", "log(x)", ""},
+           {language, "def f(x):\n    |return x\n", "if x: ", "if x: "}});
   }
   check({{"javascript", "const a = b(| * 2);\n", "1; const c =", ""},
          {"javascript", "if (|) {\n}\n", "a && b", "a && b"}});
