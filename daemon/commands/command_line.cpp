@@ -284,6 +284,7 @@ std::unique_ptr<CLI::App> make_command_line(Command& chosen) {
   add_restart(*app, chosen);
   add_logs(*app, chosen);
   add_doctor(*app, chosen);
+  add_editors(*app, chosen);
   add_daemon(*app, chosen);
   add_model(*app, chosen);
   add_plan(*app, chosen);

@@ -8,10 +8,19 @@ local function command(name, action, options)
   vim.api.nvim_create_user_command(name, action, options)
 end
 
+-- Without a range the function around the cursor is meant.
+local function lines(arguments)
+  if arguments.range > 0 then
+    return arguments.line1, arguments.line2
+  end
+end
+
 command('Hearth', function(arguments)
   local name, words = arguments.args:match('^(%S*)%s*(.*)$')
-  require('hearth.command').run(name, words, arguments.line1, arguments.line2)
+  local first, last = lines(arguments)
+  require('hearth.command').run(name, words, first, last, arguments.bang)
 end, {
+  bang = true,
   range = true,
   nargs = '*',
   complete = function(beginning, line)
@@ -20,11 +29,12 @@ end, {
   desc = 'Everything that hearth does: explain, ask, jobs, pause, …',
 })
 command('HearthExplain', function(arguments)
-  require('hearth').explain(arguments.line1, arguments.line2)
+  require('hearth').explain(lines(arguments))
 end, { range = true, desc = 'Explain the selected lines' })
 command('HearthAction', function(arguments)
   local name, words = arguments.args:match('^(%S+)%s*(.*)$')
-  require('hearth').action(arguments.line1, arguments.line2, name, words ~= '' and words or nil)
+  local first, last = lines(arguments)
+  require('hearth').action(first, last, name, words ~= '' and words or nil)
 end, {
   range = true,
   nargs = '*',
@@ -47,3 +57,17 @@ end, { desc = 'Show the model and the jobs' })
 command('HearthComplete', function()
   require('hearth').request()
 end, { desc = 'Ask for an inline completion now' })
+
+-- For mappings: <Plug>(hearth-explain) and so on.
+for _, name in ipairs({ 'explain', 'ask', 'edit', 'fix', 'document', 'review', 'chat' }) do
+  vim.keymap.set({ 'n', 'x' }, ('<Plug>(hearth-%s)'):format(name), (':Hearth %s<CR>'):format(name), { silent = true })
+end
+vim.keymap.set({ 'n', 'x' }, '<Plug>(hearth-action)', ':HearthAction<CR>', { silent = true })
+for _, name in ipairs({ 'jobs', 'job', 'changes', 'pause', 'resume', 'cancel', 'apply', 'dismiss', 'status' }) do
+  vim.keymap.set('n', ('<Plug>(hearth-%s)'):format(name), ('<Cmd>Hearth %s<CR>'):format(name))
+end
+for name, calls in pairs({
+  accept = 'accept', ['accept-word'] = 'accept_word', ['accept-line'] = 'accept_line', hide = 'dismiss', complete = 'request',
+}) do
+  vim.keymap.set('i', ('<Plug>(hearth-%s)'):format(name), ('<Cmd>lua require("hearth").%s()<CR>'):format(calls))
+end

@@ -1,5 +1,6 @@
--- A second Neovim, driven by keys and looked at on its screen (the grid that it would send to a
--- terminal). Waits for what a person would wait for; never asserts how long that took.
+-- A second Neovim, in a terminal of its own: driven by keys, and looked at on the screen that the
+-- terminal makes of what it draws. Waits for what a person would wait for; never asserts how long that
+-- took.
 local M = {}
 M.__index = M
 
@@ -15,8 +16,7 @@ end
 
 -- Starts it with `lines` (or the bytes, as a string) as the file `name`, and waits until hearth is
 -- attached. Options: `init` another init file than init.lua, `arguments` for Neovim, `unattached` do
--- not wait, `terminal` run it in a terminal of 256 colours whose output is kept (see attributes()),
--- `beside` a Neovim whose file it is to open, as it is on the disk.
+-- not wait, `beside` a Neovim whose file it is to open, as it is on the disk.
 function M.edit(name, lines, options)
   options = options or {}
   count = count + 1
@@ -36,14 +36,11 @@ function M.edit(name, lines, options)
   self.socket = folder .. '/nvim'
   local command = {
     vim.env.NVIM_UNDER_TEST, '-i', 'NONE', '-n', '-u', here .. '/' .. (options.init or 'init.lua'),
-    '--cmd', 'set lines=24 columns=100', '--listen', self.socket,
+    '--cmd', 'set notermguicolors', '--listen', self.socket,
   }
-  if not options.terminal then
-    table.insert(command, 2, '--headless')
-  end
   vim.list_extend(command, options.arguments or {})
   table.insert(command, self.path)
-  self.job = options.terminal and self:in_terminal(command) or vim.fn.jobstart(command)
+  self.job = self:start(command)
   M.wait('Neovim listens', function()
     local ok, channel = pcall(vim.fn.sockconnect, 'pipe', self.socket, { rpc = true })
     self.channel = ok and channel or nil
@@ -58,17 +55,40 @@ function M.edit(name, lines, options)
   return self
 end
 
--- Runs a command in a terminal of 256 colours and keeps what it draws.
+local rows, columns = 24, 200 -- messages fit into a line: nobody presses Enter
+
+-- Runs a command in a terminal of 256 colours, whose screen is a buffer here; keeps what it draws.
 function M:in_terminal(command)
-  return vim.fn.jobstart(command, {
-    pty = true,
-    width = 100,
-    height = 24,
+  vim.o.lines, vim.o.columns = rows + 1, columns
+  vim.o.laststatus, vim.o.showtabline = 0, 0
+  vim.cmd('tabnew')
+  self.terminal = vim.api.nvim_get_current_buf()
+  local options = {
     env = { TERM = 'xterm-256color', COLORTERM = '' },
     on_stdout = function(_, pieces)
       table.insert(self.output, table.concat(pieces, '\n'))
     end,
-  })
+  }
+  if vim.fn.has('nvim-0.11') == 0 then
+    return vim.fn.termopen(command, options)
+  end
+  options.term = true
+  return vim.fn.jobstart(command, options)
+end
+
+-- The newer Neovim itself runs in two processes, of which the one at the terminal starts the other by
+-- its own path; where Neovim is not installed but unpacked, that is no Neovim. Here they are two commands.
+function M:start(command)
+  if vim.fn.has('nvim-0.11') == 0 then
+    return self:in_terminal(command)
+  end
+  table.insert(command, 2, '--headless')
+  local job = vim.fn.jobstart(command)
+  M.wait('Neovim listens', function()
+    return vim.loop.fs_stat(self.socket) ~= nil
+  end)
+  self:in_terminal({ vim.env.NVIM_UNDER_TEST, '--server', self.socket, '--remote-ui' })
+  return job
 end
 
 function M:lua(code, ...)
@@ -92,19 +112,12 @@ function M:lines()
   return self:lua('return vim.api.nvim_buf_get_lines(0, 0, -1, false)')
 end
 
--- What stands on the screen, row by row, as the terminal shows it.
+-- What stands on the screen, row by row.
 function M:screen()
-  return self:lua([[
-    local rows = {}
-    for row = 1, vim.o.lines do
-      local cells = {}
-      for column = 1, vim.o.columns do
-        cells[column] = vim.fn.screenstring(row, column)
-      end
-      rows[row] = table.concat(cells):gsub('%s+$', '')
-    end
-    return rows
-  ]])
+  local lines = vim.api.nvim_buf_get_lines(self.terminal, 0, rows, false)
+  return vim.tbl_map(function(line)
+    return (line:gsub('%s+$', ''))
+  end, lines)
 end
 
 function M:shows(text)
@@ -114,13 +127,6 @@ function M:shows(text)
     end
   end
   return false
-end
-
--- Looks at a Neovim that runs without a terminal through one (Neovim ≥ 0.12 lets a second one do so).
-function M:look()
-  if #self.output == 0 then
-    self.viewer = self:in_terminal({ vim.env.NVIM_UNDER_TEST, '--server', self.socket, '--remote-ui' })
-  end
 end
 
 -- The colours and so on that `text` was last drawn with in the terminal, as it is told of them: "" is
@@ -190,9 +196,7 @@ function M:close()
   if vim.fn.jobwait({ self.job }, 5000)[1] == -1 then
     vim.fn.jobstop(self.job)
   end
-  if self.viewer then
-    vim.fn.jobstop(self.viewer)
-  end
+  vim.cmd('silent! bwipeout! ' .. self.terminal)
 end
 
 return M

@@ -1,6 +1,7 @@
 -- :HearthAction and :HearthExplain: asks the server what it offers for some lines and chooses one of
 -- it. Which actions there are is the server's affair; the answer comes as a job.
 local client = require('hearth.client')
+local config = require('hearth.config')
 local position = require('hearth.position')
 
 local M = {}
@@ -11,8 +12,14 @@ local function say(message)
   vim.notify('hearth: ' .. message, vim.log.levels.WARN)
 end
 
--- Whole lines, from 1, both included.
+-- Whole lines, from 1, both included. Without them the place of the cursor: the server takes the
+-- function around it.
 local function lsp_range(buffer, first, last, encoding)
+  if not first then
+    local at = vim.api.nvim_win_get_cursor(0)
+    local here = position.to_lsp(buffer, at[1] - 1, at[2], encoding)
+    return { start = here, ['end'] = here }
+  end
   local text = vim.api.nvim_buf_get_lines(buffer, last - 1, last, false)[1] or ''
   return {
     start = { line = first - 1, character = 0 },
@@ -31,8 +38,9 @@ local function execute(connection, buffer, command, argument, refused)
 end
 
 -- An action that the server listed. Some need to be told in words what to do.
-local function choose(connection, buffer, action)
+local function choose(connection, buffer, action, review)
   local argument = action.command.arguments[1]
+  argument.review = review
   if not argument.asks then
     return execute(connection, buffer, action.command.command, argument, say)
   end
@@ -64,7 +72,7 @@ local function diagnostics(buffer, first, last)
   local found = {}
   for _, each in ipairs(vim.diagnostic.get(buffer)) do
     local sent = each.user_data and each.user_data.lsp
-    if sent and sent.range and each.lnum >= first - 1 and each.lnum <= last - 1 then
+    if sent and sent.range and (not first or (each.lnum >= first - 1 and each.lnum <= last - 1)) then
       table.insert(found, sent)
     end
   end
@@ -97,7 +105,7 @@ local function run_named(connection, buffer, name, place)
     list(connection, buffer, place, function(offered)
       for _, action in ipairs(offered) do
         if action.command.command == command and action.command.arguments[1].asks then
-          return choose(connection, buffer, action)
+          return choose(connection, buffer, action, place.review)
         end
       end
       say(why_not)
@@ -105,20 +113,29 @@ local function run_named(connection, buffer, name, place)
   end)
 end
 
--- The action `name` for whole lines of the current buffer, or one that is chosen from a menu.
--- `words`: what the person wants of it, for the actions that need to be told; may be nil.
-function M.run(first, last, name, words)
+-- Whole lines of the current buffer, as the arguments of an action have them.
+function M.place(first, last)
+  local buffer = vim.api.nvim_get_current_buf()
+  local connection = client.of(buffer)
+  return {
+    uri = vim.uri_from_bufnr(buffer),
+    range = lsp_range(buffer, first, last, connection and connection.offset_encoding or 'utf-16'),
+    diagnostics = diagnostics(buffer, first, last),
+  }
+end
+
+-- The action `name` for whole lines of the current buffer (nil: the function around the cursor), or one
+-- that is chosen from a menu. `words`: what the person wants of it, for the actions that need to be told;
+-- may be nil. `review`: a change of code waits for them to look at it.
+function M.run(first, last, name, words, review)
   local buffer = vim.api.nvim_get_current_buf()
   local connection = client.of(buffer)
   if not connection then
     return say(client.why_not(buffer))
   end
-  local place = {
-    uri = vim.uri_from_bufnr(buffer),
-    range = lsp_range(buffer, first, last, connection.offset_encoding or 'utf-16'),
-    diagnostics = diagnostics(buffer, first, last),
-    instruction = words,
-  }
+  local place = M.place(first, last)
+  place.instruction = words
+  place.review = review or config.current.edits.review or nil
   if name then
     return run_named(connection, buffer, name, place)
   end
@@ -133,7 +150,7 @@ function M.run(first, last, name, words)
       end,
     }, function(action)
       if action then
-        choose(connection, buffer, action)
+        choose(connection, buffer, action, place.review)
       end
     end)
   end)

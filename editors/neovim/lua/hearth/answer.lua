@@ -4,12 +4,12 @@
 -- waits keeps its window.
 local config = require('hearth.config')
 local jobs = require('hearth.jobs')
+local review = require('hearth.review')
 
 local M = {}
 
 local buffers = {} -- job → buffer
 local offered = {} -- job → its change is or was shown, and nothing is said of it yet
-local colours = vim.api.nvim_create_namespace('hearth_diff')
 local bar = vim.fn.exists('+winbar') == 1 and 'winbar' or 'statusline'
 
 local function float_options()
@@ -71,45 +71,16 @@ local function open(job)
     vim.cmd('silent! setlocal filetype=markdown')
   end)
   vim.keymap.set('n', 'q', '<Cmd>close<CR>', { buffer = buffer, desc = 'Close the answer' })
-  vim.keymap.set('n', '<C-c>', function()
-    jobs.tell(job.id, 'cancel')
-  end, { buffer = buffer, desc = 'Stop the answer' })
+  for _, key in ipairs({ '<C-c>', '<Esc>' }) do
+    vim.keymap.set('n', key, function()
+      if jobs.applies('cancel', job) and not jobs.waits(job) then
+        jobs.tell(job.id, 'cancel')
+      end
+    end, { buffer = buffer, desc = 'Stop the answer' })
+  end
   local window = show(buffer)
   for option, value in pairs({ wrap = true, linebreak = true, number = false, relativenumber = false }) do
     vim.api.nvim_win_set_option(window, option, value)
-  end
-end
-
--- The keys of a change that waits, as `say_keys` names them.
-local choices = { a = 'apply', d = 'dismiss' }
-local say_keys = '`a` makes this change, `d` drops it, `q` closes the window: the change waits then.'
-
-local function map_choices(job, buffer)
-  for key, verb in pairs(choices) do
-    if jobs.waits(job) then
-      vim.keymap.set('n', key, function()
-        jobs.tell(job.id, verb)
-      end, { buffer = buffer, nowait = true, desc = 'hearth: ' .. verb .. ' the change' })
-    else
-      pcall(vim.keymap.del, 'n', key, { buffer = buffer })
-    end
-  end
-end
-
--- Not every Neovim colours what is fenced as a diff by itself.
-local function colour(buffer, lines)
-  vim.api.nvim_buf_clear_namespace(buffer, colours, 0, -1)
-  local groups = { ['+'] = 'HearthAdded', ['-'] = 'HearthRemoved', ['@'] = 'HearthPlace' }
-  local fence
-  for i, line in ipairs(lines) do
-    local opening = line:match('^(```+)diff%s*$')
-    if not fence then
-      fence = opening
-    elseif line == fence then
-      fence = nil
-    elseif groups[line:sub(1, 1)] then
-      vim.api.nvim_buf_add_highlight(buffer, colours, groups[line:sub(1, 1)], i - 1, 0, -1)
-    end
   end
 end
 
@@ -131,7 +102,7 @@ local function write(buffer, text)
   vim.bo[buffer].modifiable = true
   vim.api.nvim_buf_set_lines(buffer, same, -1, false, vim.list_slice(wanted, same + 1))
   vim.bo[buffer].modifiable = false
-  colour(buffer, wanted)
+  review.colour(buffer, wanted)
   for window, follows in pairs(following) do
     if follows then
       vim.api.nvim_win_set_cursor(window, { #wanted, 0 })
@@ -150,11 +121,14 @@ local function valid(buffer)
   return buffer and vim.api.nvim_buf_is_valid(buffer)
 end
 
--- A change that waits is read from its beginning; the keys stand before it.
+-- A change that waits is read from its beginning.
 local function write_offer(job, buffer)
-  local text = say_keys .. '\n\n' .. job.text
+  local text = review.text(job)
   local new = table.concat(vim.api.nvim_buf_get_lines(buffer, 0, -1, false), '\n') ~= text
   write(buffer, text)
+  if new then
+    review.follow(job, buffer)
+  end
   for _, window in ipairs(new and vim.fn.win_findbuf(buffer) or {}) do
     vim.api.nvim_win_set_cursor(window, { 1, 0 })
   end
@@ -167,7 +141,8 @@ local function update(job)
   else
     write(buffer, job.text)
   end
-  map_choices(job, buffer)
+  review.map(job, buffer)
+  review.mark(job, buffer)
   say_state(job, buffer)
 end
 
@@ -196,14 +171,17 @@ local function tell_batch(batch)
   end
   local waiting = count(jobs.runs) == 0 and count(jobs.waits) or 0
   if waiting > 0 and not told_batches[batch.id] then
-    notify(batch.title, (': %d to review (:Hearth jobs; all: :Hearth apply %d)'):format(waiting, batch.id))
+    require('hearth.quickfix').fill(batch.title, function(job)
+      return job.state.batch and job.state.batch.id == batch.id
+    end)
+    notify(batch.title, (': %d to review (:copen; all: :Hearth apply %d)'):format(waiting, batch.id))
   end
   told_batches[batch.id] = waiting > 0
 end
 
 -- Whether a window opens of itself.
 local function is_to_be_read(job)
-  if job.state.batch then
+  if job.state.batch or job.claimed then
     return false
   end
   if jobs.waits(job) then

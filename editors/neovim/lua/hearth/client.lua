@@ -6,6 +6,7 @@ local M = {}
 
 local since_0_11 = vim.fn.has('nvim-0.11') == 1
 local started = {} -- project folder → client id
+local clients = {} -- id → true, for all of ours, whoever started them
 local ended = {} -- project folder → how its last client ended, where it was not asked to
 local refusal = 'setup() was not called' -- why nothing is attached at all; nil once it may be
 local handlers = {} -- method → function(client_id, params)
@@ -48,7 +49,7 @@ local language_ids = { sh = 'shellscript', bash = 'shellscript' }
 -- attempt is to begin anew.
 local function heed_refusal(root, client, message)
   if client and not client.server_capabilities.executeCommandProvider then
-    ended[root] = message
+    ended[root or client.config.root_dir or ''] = message
     if since_0_11 then
       client:stop(true)
     else
@@ -79,6 +80,9 @@ local function client_config(root)
     root_dir = root,
     capabilities = capabilities,
     handlers = wrapped,
+    on_init = function(client)
+      clients[client.id] = true
+    end,
     init_options = {
       hearth = { protocol = 3, features = { 'jobs', 'inlineCompletion', 'status' } },
     },
@@ -86,12 +90,13 @@ local function client_config(root)
       return language_ids[filetype] or filetype
     end,
     on_attach = function(client, buffer)
-      ended[root] = nil
+      ended[root or client.config.root_dir] = nil
       for _, listener in ipairs(attach_listeners) do
         listener(client.id, buffer)
       end
     end,
     on_exit = vim.schedule_wrap(function(code, signal, client_id)
+      clients[client_id] = nil
       if started[root] == client_id then
         started[root] = nil
         local how = signal ~= 0 and 'signal ' .. signal or 'exit code ' .. code
@@ -102,6 +107,20 @@ local function client_config(root)
       end
     end),
   }
+end
+
+-- For vim.lsp.enable('hearth'): Neovim ≥ 0.11 finds the project and starts the client itself.
+-- `begin()` is called before the first one.
+function M.for_enable(begin)
+  local options = client_config(nil)
+  options.filetypes = config.current.filetypes
+  options.root_markers = config.current.root_markers
+  function options.before_init(_, resolved)
+    config.current.cmd = resolved.cmd
+    refusal = nil
+    begin()
+  end
+  return options
 end
 
 local function start(options)
@@ -150,6 +169,7 @@ function M.attach(buffer)
     started[root] = id
   end
   if id then
+    clients[id] = true
     vim.lsp.buf_attach_client(buffer, id)
   end
 end
@@ -200,7 +220,7 @@ end
 -- The client of a buffer (0: the current one), once it has answered `initialize`; else nil.
 function M.of(buffer)
   buffer = buffer == 0 and vim.api.nvim_get_current_buf() or buffer
-  for _, id in pairs(started) do
+  for id in pairs(clients) do
     local client = vim.lsp.get_client_by_id(id)
     if client and client.initialized and vim.lsp.buf_is_attached(buffer, id) then
       return client
@@ -210,7 +230,7 @@ end
 
 -- Any client at all: questions about the daemon have the same answer everywhere.
 function M.any()
-  for _, id in pairs(started) do
+  for id in pairs(clients) do
     local client = vim.lsp.get_client_by_id(id)
     if client and client.initialized then
       return client

@@ -23,8 +23,8 @@ local function any()
   return true
 end
 
--- The number that was given, else the job of the current window where `condition` holds for it, else
--- the youngest for which it does. Nil, and says so, where there is none.
+-- The number that was given, else of the jobs for which `condition` holds that of the current window,
+-- the youngest about the current file, or the youngest. Nil, and says so, where there is none.
 local function number_of(word, condition, nothing)
   if word ~= '' then
     if not word:find('^%d+$') then
@@ -33,7 +33,12 @@ local function number_of(word, condition, nothing)
     return tonumber(word)
   end
   local here = require('hearth.answer').job_here()
-  local job = here and (here.away or condition(here)) and here or jobs.youngest(condition)
+  local uri = vim.uri_from_bufnr(0)
+  local job = here and (here.away or condition(here)) and here
+    or jobs.youngest(function(each)
+      return each.state.uri == uri and condition(each)
+    end)
+    or jobs.youngest(condition)
   if not job then
     return say(nothing)
   end
@@ -180,6 +185,14 @@ local function run_on_files(words)
   end)
 end
 
+-- A list of all changes that wait, and the window that shows it.
+local function list_changes()
+  if require('hearth.quickfix').fill('changes that wait', any) == 0 then
+    return say('no change waits')
+  end
+  vim.cmd('copen')
+end
+
 -- The end of the daemon's log.
 local function show_log()
   local status, complaint = require('hearth.program').ask_json('status', '--json')
@@ -230,6 +243,7 @@ local subcommands = {
   },
   snooze = { run = snooze },
   files = { run = run_on_files },
+  changes = { run = list_changes },
   log = { run = show_log },
 }
 
@@ -271,8 +285,12 @@ local function action_names()
   return names
 end
 
--- `first` and `last`: the lines that an action is for, the cursor's where they are nil.
-function M.run(name, words, first, last)
+-- `first` and `last`: the lines that an action is for; nil: the function around the cursor. `review`: a
+-- change of code waits for a look at it.
+function M.run(name, words, first, last, review)
+  if name == 'chat' then
+    return require('hearth.chat').open(require('hearth.actions').place(first, last), words ~= '' and words or nil)
+  end
   local subcommand = subcommands[name]
   if subcommand then
     return subcommand.run(words)
@@ -281,8 +299,7 @@ function M.run(name, words, first, last)
     local what = name == '' and 'say what is to be done' or ('there is no :Hearth %s'):format(name)
     return say(what .. ' (:Hearth <Tab> lists it, :help :Hearth explains it)')
   end
-  local line = vim.api.nvim_win_get_cursor(0)[1]
-  require('hearth.actions').run(first or line, last or line, name, words ~= '' and words or nil)
+  require('hearth.actions').run(first, last, name, words ~= '' and words or nil, review)
 end
 
 function M.complete(beginning, line)
@@ -290,6 +307,7 @@ function M.complete(beginning, line)
   local candidates
   if not name then
     candidates = action_names()
+    table.insert(candidates, 'chat')
     vim.list_extend(candidates, vim.tbl_keys(subcommands))
     table.sort(candidates)
   elseif rest == beginning and subcommands[name] and subcommands[name].complete then

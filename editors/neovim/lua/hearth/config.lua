@@ -22,6 +22,9 @@ M.defaults = {
     view = 'split', -- 'split', 'vsplit' or 'float'
     size = 12, -- lines of a split; a vsplit and a float take their share of the screen
   },
+  edits = {
+    review = false, -- a change of code waits for a look at it, hunk by hunk
+  },
   -- Insert mode; false leaves a key alone.
   keys = { accept = '<Tab>', accept_word = '<M-Right>', accept_line = '<M-Down>', dismiss = '<C-]>' },
 }

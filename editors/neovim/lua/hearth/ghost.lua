@@ -143,6 +143,9 @@ end
 
 -- After every move or change in insert mode: what was typed along stays, else it is asked anew.
 function M.cursor_moved()
+  if vim.fn.pumvisible() == 1 then
+    return M.dismiss() -- one offer at a time
+  end
   if draw() then
     return
   end
@@ -212,6 +215,13 @@ client.on_attach(function(_, buffer)
     if config.current.inline.enabled then
       M.cursor_moved()
     end
+  end)
+  on('CompleteDone', function()
+    vim.schedule(function() -- the menu is there until then
+      if config.current.inline.enabled and buffer == vim.api.nvim_get_current_buf() and inserting() then
+        M.cursor_moved()
+      end
+    end)
   end)
   on({ 'InsertLeave', 'BufLeave' }, M.dismiss)
   -- A person may be writing already.

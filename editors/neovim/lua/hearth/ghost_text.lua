@@ -1,6 +1,6 @@
 -- Draws text that is not in the buffer at the cursor, as extended marks that every Neovim since 0.7
--- can show. Before 0.10 nothing can be drawn between two characters, so the rest of the line is
--- drawn anew behind the ghost text. Knows nothing of completions.
+-- can show. Before 0.10 nothing can be drawn between two characters: what belongs into the middle of a
+-- line stands at its end there. Knows nothing of completions.
 local M = {}
 
 local namespace = vim.api.nvim_create_namespace('hearth_ghost')
@@ -40,7 +40,8 @@ function M.draw(buffer, row, column, text, tail)
     below[i - 1] = { { expand(lines[i], 0), 'HearthGhost' } }
   end
   local simple = #lines == 1 and rest == kept and can_push_aside
-  if rest ~= '' and not simple then
+  local at_end = rest ~= '' and not can_push_aside
+  if rest ~= '' and not simple and not at_end then
     local covered = vim.fn.strdisplaywidth(rest, before)
     if #lines == 1 then
       table.insert(first, { kept, 'Normal' })
@@ -55,7 +56,7 @@ function M.draw(buffer, row, column, text, tail)
   end
   vim.api.nvim_buf_set_extmark(buffer, namespace, row, column, {
     virt_text = first,
-    virt_text_pos = simple and 'inline' or 'overlay',
+    virt_text_pos = at_end and 'eol' or simple and 'inline' or 'overlay',
     virt_lines = #below > 0 and below or nil,
     hl_mode = 'combine',
   })

@@ -10,6 +10,8 @@ local function define()
   vim.api.nvim_set_hl(0, 'HearthRemoved', { default = true, link = since_0_10 and 'Removed' or 'DiffDelete' })
   vim.api.nvim_set_hl(0, 'HearthPlace', { default = true, link = since_0_10 and 'Changed' or 'Comment' })
 
+  vim.api.nvim_set_hl(0, 'HearthProgress', { default = true, link = 'Comment' })
+
   -- Neovim's own scheme has no colours for terminals without true colour since 0.10: a comment, and
   -- what Neovim ≥ 0.12 draws inline completions with, cannot be told from the file's text there.
   local comment = vim.api.nvim_get_hl and vim.api.nvim_get_hl(0, { name = 'Comment', link = false })

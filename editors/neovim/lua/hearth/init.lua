@@ -29,6 +29,24 @@ local function attach_to(filetypes)
   end
 end
 
+-- What every client needs, whoever starts it.
+local function begin()
+  require('hearth.highlight')
+  require('hearth.answer')
+  require('hearth.progress')
+  local inline = require('hearth.inline')
+  for name, key in pairs(config.current.keys) do
+    inline.map(name, key)
+  end
+end
+
+-- The client's configuration for vim.lsp.enable('hearth').
+function M.lsp_config()
+  require('hearth.jobs') -- what it handles has to be known
+  require('hearth.inline')
+  return require('hearth.client').for_enable(begin)
+end
+
 -- Options: see hearth.config, or :help hearth-setup. What is wrong with them is said in one line, and
 -- again by what needs them: an error here would show where this was called from, not what to do.
 function M.setup(options)
@@ -37,17 +55,12 @@ function M.setup(options)
   if problem then
     return vim.notify('hearth.setup: ' .. problem, vim.log.levels.ERROR)
   end
-  require('hearth.highlight')
-  require('hearth.answer')
-  local inline = require('hearth.inline')
-  for name, key in pairs(config.current.keys) do
-    inline.map(name, key)
-  end
+  begin()
   attach_to(config.current.filetypes)
 end
 
 -- Runs an action of the server's, 'explain' say, for whole lines of the current buffer, from 1, both
--- included; `words` are what the person wants of it ('edit' and 'ask' need them). Without a name, one
+-- included (without lines, those around the cursor that belong together); `words` are what the person wants of it ('edit' and 'ask' need them). Without a name, one
 -- is chosen from a menu.
 function M.action(first, last, name, words)
   require('hearth.actions').run(first, last, name, words)

@@ -61,12 +61,31 @@ local function remaining(item)
   return text:sub(#typed + 1), end_row < at[1] - 1 or end_column < at[2]
 end
 
+-- What is accepted is one step to undo, apart from what was typed before and is typed after.
+local function begin_step()
+  vim.bo.undolevels = vim.bo.undolevels
+end
+-- What is typed goes on with the step that there is, unless a key begins another.
+local function end_step()
+  if vim.api.nvim_get_mode().mode:sub(1, 1) == 'i' then
+    vim.api.nvim_feedkeys(vim.api.nvim_replace_termcodes('<C-g>u', true, false, true), 'ni', false)
+  end
+end
+
 local function accept(pick)
   if ghost then
-    return ghost.accept(pick)
+    if not ghost.visible() then
+      return false
+    end
+    begin_step()
+    ghost.accept(pick)
+    end_step()
+    return true
   end
   return native.get({
     on_accept = function(item)
+      begin_step()
+      vim.schedule(end_step)
       local text, typed_along = remaining(item)
       local piece = pick and pick(text) or text
       if piece == text and not typed_along then
@@ -137,7 +156,7 @@ function M.map(name, key)
   end
   local otherwise = fallback(key)
   vim.keymap.set('i', key, function()
-    if ghost and not ghost.visible() then
+    if vim.fn.pumvisible() == 1 or (ghost and not ghost.visible()) then -- a menu has its own use for keys
       return otherwise()
     end
     if ghost then -- text cannot be changed while a mapping is worked out

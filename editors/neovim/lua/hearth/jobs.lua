@@ -8,6 +8,7 @@ local M = {}
 -- A job, as long as this Neovim runs:
 --   id, client_id (the last that told of it), state (the last hearth/jobState), text (the answer so
 --   far, or the change of a waiting job), dropped (a person here has dismissed its change),
+--   claimed (something else than the answer's window shows it),
 --   away (no client here tells of it: its own is gone, or another editor shows it),
 --   begins_anew (its next state brings all of its text)
 local jobs = {} -- by id: no two jobs have the same one, whichever daemon they run in
@@ -63,9 +64,25 @@ function M.applies(verb, job)
   return not job.away and applies[verb](job)
 end
 
+local claims = {} -- client id → { action, callback } for its next new job
+
+-- The next job of `action` that this client tells of belongs to callback(job), which shows it itself: it
+-- is `claimed`. Without an action, no longer.
+function M.claim(client_id, action, callback)
+  claims[client_id] = action and { action = action, callback = callback } or nil
+end
+
 client.on('hearth/jobState', function(client_id, state)
-  local job = jobs[state.id] or { id = state.id, text = '' }
+  local job = jobs[state.id]
+  local claim = not job and claims[client_id]
+  job = job or { id = state.id, text = '' }
   jobs[state.id] = job
+  if claim and claim.action == state.action then
+    claims[client_id] = nil
+    job.claimed = true
+    job.client_id, job.state = client_id, state
+    claim.callback(job)
+  end
   -- One that is tried again begins with nothing, and a change is in the code once it is made.
   local tried_again = job.state and M.has_ended(job) and not ended[state.state]
   local gone = state.edits and (ended[state.state] or state.state == 'waiting')

@@ -1,0 +1,146 @@
+-- The cases of all files, what they edit and expect, and what several of them do with a Neovim. The
+-- answers are the embedded checkpoint's, as the reference implementation gives them
+-- (tests/golden/ember.safetensors).
+local child = require('child')
+
+local M = { cases = {} }
+
+M.average = {
+  'def average(values):',
+  '    total = 0',
+  '    for value in values:',
+  '        total += value',
+  '    return total / len(values)',
+}
+M.explanation = 'Computes the average of the values: it adds them up and divides the total by their '
+  .. 'number.'
+
+M.settings = {
+  'import json',
+  '',
+  '',
+  'def load_config(path, default=None):',
+  '    """Read the configuration file."""',
+  '    if not os.path.exists(path):',
+  '        return default',
+  '    with open(path) as handle:',
+  '        return json.load(handle)',
+  '',
+  '',
+  'def save_config(path, config):',
+  '    with open(path, "w") as handle:',
+  '        ',
+  '',
+  '',
+  'def remove_config(path):',
+  '    os.remove(path)',
+}
+M.at_hole = ':14<CR>A'
+
+function M.expect(actual, expected, what)
+  if not vim.deep_equal(actual, expected) then
+    error(('%s:\n  is       %s\n  expected %s'):format(what, vim.inspect(actual), vim.inspect(expected)), 2)
+  end
+end
+
+function M.with_hole_filled(text)
+  local lines = vim.deepcopy(M.settings)
+  lines[14] = lines[14] .. text
+  return lines
+end
+
+M.native = vim.lsp.inline_completion ~= nil -- the Neovim under test runs these files, too
+
+-- `file` and `options` as child.edit() takes them.
+function M.case(name, run, file, options)
+  if name:find(vim.env.HEARTH_CASES or '', 1, true) then
+    table.insert(M.cases, { name = name, run = run, file = file, options = options })
+  end
+end
+
+-- What is said after `keys`: one line, word for word.
+function M.expect_said(nvim, keys, said)
+  nvim:lua("vim.cmd('messages clear')")
+  nvim:type(keys)
+  child.wait('it says something', function()
+    return nvim:lua("return vim.api.nvim_exec('messages', true)") ~= ''
+  end)
+  M.expect(nvim:lua("return vim.api.nvim_exec('messages', true)"), said, 'what is said after ' .. keys)
+end
+
+-- What was said since the last look.
+function M.messages(nvim)
+  return nvim:lua([[
+    local said = vim.api.nvim_exec('messages', true)
+    vim.cmd('messages clear')
+    return said
+  ]])
+end
+
+-- Chooses the entries that have these words, in this order, from the menus that come; keeps the menus.
+function M.choose_from_menus(nvim, ...)
+  nvim:lua([[
+    local wanted = { ... }
+    menus = {}
+    vim.ui.select = function(items, options, choose)
+      local titles = vim.tbl_map(options.format_item, items)
+      table.insert(menus, titles)
+      local words = table.remove(wanted, 1)
+      for i, title in ipairs(titles) do
+        if words and title:find(words, 1, true) then
+          return choose(items[i], i)
+        end
+      end
+      choose(nil)
+    end
+  ]], ...)
+end
+
+-- Types `keys`, which start a job, and executes `command` as soon as `condition` holds for the running job.
+function M.type_then(nvim, keys, condition, command)
+  nvim:lua([[
+    local condition, command = ...
+    local is_time = assert(loadstring('local job = ... return ' .. condition))
+    local jobs = require('hearth.jobs')
+    local done = false
+    jobs.on_change(function(job)
+      if not done and jobs.runs(job) and is_time(job) then
+        done = true
+        vim.cmd(command)
+      end
+    end)
+  ]], condition, command)
+  vim.fn.rpcnotify(nvim.channel, 'nvim_input', keys) -- there may be nobody left to answer
+end
+M.is_writing = "job.text ~= ''"
+M.is_computing = "job.state.state ~= 'queued'"
+
+function M.youngest(nvim)
+  return nvim:lua([[
+    local job = require('hearth.jobs').youngest(function() return true end)
+    return job and { id = job.id, state = job.state.state, text = job.text, message = job.state.message } or {}
+  ]])
+end
+
+function M.wait_for_state(nvim, state)
+  child.wait('the job is ' .. state, function()
+    return M.youngest(nvim).state == state
+  end)
+end
+
+-- Asks for an explanation and executes `command` at that moment; again where the answer was whole
+-- before that had any effect. The job that is `state` now.
+function M.explain_until(nvim, state, moment, command)
+  local job = {}
+  repeat
+    local before = job.id
+    M.type_then(nvim, ':silent! only<CR>:1,5Hearth explain<CR>', moment, command)
+    child.wait('the job is done or ' .. state, function()
+      job = M.youngest(nvim)
+      return job.id ~= before and (job.state == state or job.state == 'done')
+    end)
+  until job.state == state
+  return job
+end
+
+return M
