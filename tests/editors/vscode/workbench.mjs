@@ -330,9 +330,9 @@ export class Workbench {
     return (await rows.allInnerTexts()).map((text) => plain(text).replace(/\s+/g, ' ').trim());
   }
 
-  // Presses a button that a row shows under the mouse.
+  // Presses a button that the last row with these words shows under the mouse.
   async pressInRow(view, words, title) {
-    const row = this.page.locator(`${view} .monaco-list-row`, { hasText: words }).first();
+    const row = this.page.locator(`${view} .monaco-list-row`, { hasText: words }).last();
     await row.hover();
     await row.locator(`.action-label[aria-label^="${title}"]`).click();
   }
