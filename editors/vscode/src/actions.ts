@@ -42,6 +42,7 @@ interface Argument {
   instruction?: string;
   asks?: string;
   review?: boolean;
+  attached?: { uri: string }[];
 }
 
 interface Offered {
@@ -65,6 +66,16 @@ export class Actions {
     if (instruction !== undefined) argument.instruction = instruction;
     else if (questions[action] !== undefined) argument.asks = questions[action];
     await this.choose(action, argument);
+  }
+
+  // An edit that may change other files with the selection's own.
+  async editFiles(): Promise<void> {
+    const argument = this.here();
+    if (!argument) return say('Open a file first: there is nothing to look at.');
+    const attached = await this.attach();
+    if (attached.length === 0) return;
+    const others = attached.map(({ uri }) => ({ uri })).filter(({ uri }) => uri !== argument.uri);
+    await this.choose('edit', { ...argument, attached: others, asks: 'What is to change in them?' });
   }
 
   // As the server listed it, or as made here.

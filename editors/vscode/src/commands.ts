@@ -50,6 +50,7 @@ export class Commands {
         answers.addAttached(actions.selection());
         answers.reveal(false);
       },
+      'hearth.editFiles': () => actions.editFiles(),
       'hearth.runOnMatchingFiles': () => actions.runOnFiles(),
       'hearth.pinFile': (uri) => this.pin(uri, true),
       'hearth.unpinFile': (uri) => this.pin(uri, false),

@@ -12,6 +12,9 @@ export interface FilePatch {
   hunks: Hunk[];
 }
 
+// Whether a path of a patch, relative to some folder, can be that file's.
+export const isPathOf = (path: string, file: string): boolean => file.endsWith(`/${path}`);
+
 const headPattern = /^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@/;
 
 export function parsePatch(text: string): FilePatch[] {

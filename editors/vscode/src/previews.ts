@@ -20,6 +20,7 @@ export class Previews implements vscode.TextDocumentContentProvider, vscode.Disp
   private readonly proposals = new Map<string, Proposal>();
   private readonly changed = new vscode.EventEmitter<vscode.Uri>();
   private readonly said = new Set<string>(); // that it does not fit
+  private readonly together = new Map<string, string>(); // key → title of the editor of several
   private readonly stops: vscode.Disposable[];
   private timer: NodeJS.Timeout | undefined;
   readonly onDidChange = this.changed.event;
@@ -59,6 +60,7 @@ export class Previews implements vscode.TextDocumentContentProvider, vscode.Disp
 
   // Several files in one editor.
   async showAll(title: string, proposals: Proposal[]): Promise<void> {
+    for (const { key } of proposals) this.together.set(key, title);
     for (const proposal of proposals) this.proposals.set(proposal.key, proposal);
     this.tellContext();
     const resources = proposals.map((each) => [each.target, each.target, uriOf(each)]);
@@ -79,6 +81,22 @@ export class Previews implements vscode.TextDocumentContentProvider, vscode.Disp
       tabs.filter((tab) => keyOf(tab) === key),
       true,
     );
+  }
+
+  // Of what has been decided: all whose key begins so, and editors of several of which none is left.
+  async closeAll(prefix: string): Promise<void> {
+    const titles = new Set<string>();
+    for (const key of [...this.proposals.keys()].filter((each) => each.startsWith(prefix))) {
+      const title = this.together.get(key);
+      if (title !== undefined) titles.add(title);
+      this.together.delete(key);
+      await this.close(key);
+    }
+    const left = new Set(this.together.values());
+    const tabs = vscode.window.tabGroups.all.flatMap((group) => group.tabs);
+    const empty = [...titles].filter((title) => !left.has(title));
+    const done = tabs.filter((tab) => empty.some((title) => tab.label.startsWith(title)));
+    await vscode.window.tabGroups.close(done, true);
   }
 
   async provideTextDocumentContent(uri: vscode.Uri): Promise<string> {

@@ -4,7 +4,7 @@ import * as vscode from 'vscode';
 import type { Connection } from './connection.ts';
 import type { Job } from './jobs.ts';
 import { diffIn } from './markdown.ts';
-import { applyPatch, fitted, parsePatch, placeOf } from './patch.ts';
+import { applyPatch, fitted, isPathOf, parsePatch, placeOf } from './patch.ts';
 import { Previews, replaceText, type Proposal } from './previews.ts';
 
 interface Asked {
@@ -26,7 +26,7 @@ export class Review implements vscode.Disposable {
       if (before === undefined) this.remember(job);
       if (job.state.state !== 'waiting') {
         this.offered.delete(job.id);
-        if (before === 'waiting') void this.previews.close(keyOf(job.id));
+        if (before === 'waiting') void this.previews.closeAll(`${keyOf(job.id)}.`);
       } else if (!this.offered.has(job.id)) {
         this.offered.add(job.id);
         if (!job.state.batch && before !== undefined && !job.partial) void this.show(job.id, true);
@@ -44,26 +44,28 @@ export class Review implements vscode.Disposable {
     const jobs = this.connection.jobs
       .all()
       .filter((job) => (job.id === id || job.state.batch?.id === id) && job.state.state === 'waiting');
-    const proposals = jobs.flatMap((job) => this.proposal(job) ?? []);
+    const proposals = jobs.flatMap((job) => this.proposals(job));
     const [first] = proposals;
     if (!first) return false;
     if (proposals.length > 1) {
-      await this.previews.showAll(jobs[0]?.state.batch?.title ?? 'hearth', proposals);
+      const { batch, title } = jobs[0]?.state ?? { batch: undefined, title: '' };
+      await this.previews.showAll(`${batch?.title ?? title} (hearth)`, proposals);
     } else {
       await this.previews.show(first, preserveFocus);
     }
     return true;
   }
 
-  private proposal(job: Job): Proposal | undefined {
+  // One for each file; applying any makes the whole change.
+  private proposals(job: Job): Proposal[] {
     const diff = diffIn(job.text);
-    if (diff === undefined || job.state.uri === '') return undefined;
-    // A job changes the file that it was asked about.
-    const hunks = parsePatch(diff).flatMap((file) => file.hunks);
-    return {
-      key: keyOf(job.id),
+    if (diff === undefined || job.state.uri === '') return [];
+    const own = this.connection.codeUri(job.state.uri);
+    const files = parsePatch(diff);
+    return files.map(({ path, hunks }, index) => ({
+      key: `${keyOf(job.id)}.${index}`,
       title: `${job.state.title} (hearth)`,
-      target: this.connection.codeUri(job.state.uri),
+      target: files.length === 1 || isPathOf(path, own.path) ? own : uriOfPath(path, own),
       proposed: (now) => applyPatch(now, hunks),
       accept: async () => {
         await this.connection.session('apply', { job: job.id });
@@ -71,7 +73,7 @@ export class Review implements vscode.Disposable {
       discard: async () => {
         await this.connection.session('dismiss', { job: job.id });
       },
-    };
+    }));
   }
 
   // Code of an answer in place of what the job was asked about; where that is not known, in place
@@ -130,6 +132,12 @@ export class Review implements vscode.Disposable {
 }
 
 const keyOf = (job: number): string => `job-${job}`;
+
+// The server names files below their folder of the workspace: that of `own`, else the first.
+function uriOfPath(path: string, own: vscode.Uri): vscode.Uri {
+  const folder = vscode.workspace.getWorkspaceFolder(own) ?? vscode.workspace.workspaceFolders?.[0];
+  return vscode.Uri.joinPath(folder?.uri ?? vscode.Uri.joinPath(own, '..'), path);
+}
 
 // A webview that has the focus leaves no active editor.
 let last: vscode.TextEditor | undefined;

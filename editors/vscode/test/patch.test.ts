@@ -1,7 +1,7 @@
 // Changes against the text as it is now.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { applyPatch, fitted, parsePatch, placeOf, replacement } from '../src/patch.ts';
+import { applyPatch, fitted, isPathOf, parsePatch, placeOf, replacement } from '../src/patch.ts';
 
 const diff = `--- a/stats.py
 +++ b/stats.py
@@ -48,6 +48,14 @@ test('line ends stay', () => {
 test('lines that look like heads of a diff are lines', () => {
   const sql = '--- a/q.sql\n+++ b/q.sql\n@@ -1,2 +1,2 @@\n--- old\n+-- new\n x\n';
   assert.equal(applyPatch('-- old\nx\n', parsePatch(sql)[0]?.hunks ?? []), '-- new\nx\n');
+});
+
+test('a patch of several files names each', () => {
+  const two = '--- a/a.py\n+++ b/a.py\n@@ -1,1 +1,1 @@\n-a\n+b\n--- a/src/b.py\n+++ b/src/b.py\n@@ -1,1 +1,1 @@\n-c\n+d\n';
+  const files = parsePatch(two);
+  assert.deepEqual(files.map(({ path }) => path), ['a.py', 'src/b.py']);
+  assert.equal(applyPatch('c\n', files[1]?.hunks ?? []), 'd\n');
+  assert.ok(isPathOf('src/b.py', '/p/src/b.py') && !isPathOf('b.py', '/p/ab.py'));
 });
 
 test('several hunks, an insertion into nothing', () => {
