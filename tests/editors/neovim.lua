@@ -11,6 +11,7 @@ end
 
 local function say(text)
   io.stdout:write(text .. '\n')
+  io.stdout:flush() -- what comes next may not end
 end
 
 local failures = 0

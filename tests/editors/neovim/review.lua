@@ -79,7 +79,7 @@ case('a hunk is shown and made where its code is now, and says so where it fits 
   nvim:type('<C-w>p:7s/6/six/<CR>:26s/25/26/<CR>') -- around the first hunk, in the second
   nvim:type('<C-w>p')
   nvim:wait_for_screen('@@ -2,7 +2,7 @@  line 6')
-  nvim:type('G')
+  nvim:type('G[c')
   nvim:wait_for_screen('@@ -22,7 +22,8 @@  does not fit any more')
   local before = file(nvim)
   nvim:lua("vim.cmd('messages clear')")
