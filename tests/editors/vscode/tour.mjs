@@ -68,7 +68,7 @@ async function openHole(window) {
   await window.press('Enter');
 }
 
-const isReady = async () => /^hearth(: \d+ changes? waits?)?$/.test(await tour.window.status());
+const isReady = async (window = tour.window) => /^hearth(: \d+ changes? waits?)?$/.test(await window.status());
 
 // ── Ready ────────────────────────────────────────────────────────────────────────────────────
 
@@ -294,7 +294,7 @@ step('a commit message is written for what is staged', async (window) => {
   await window.command('hearth: Write a Commit Message');
   const box = window.page.locator('.scm-editor .view-line').first();
   await until('a message', async () => (await box.innerText()).trim() !== '');
-  await until('hearth is ready', isReady);
+  await until('hearth is ready', () => isReady());
   await window.shot('commit-message');
 });
 
@@ -307,7 +307,7 @@ step('a daemon that is killed is told of once, and its answer becomes whole', as
   await waitForAnswer(project.explanation);
   const said = (await window.notifications()).filter((text) => text.includes('started again'));
   assert.equal(said.length, 1, `what was said: ${said}`);
-  await until('hearth is ready', isReady);
+  await until('hearth is ready', () => isReady());
   await window.shot('started-again');
   await window.clearNotifications();
   await window.closeEditors();
@@ -318,8 +318,9 @@ step('a daemon that is killed is told of once, and its answer becomes whole', as
 for (const theme of ['Light', 'Dark']) {
   step(`pictures for people who like it ${theme.toLowerCase()}`, async (window) => {
     tour.server.set({ ...tour.settings, 'workbench.colorTheme': `${theme} Modern` });
-    await window.page.locator(`.monaco-workbench.vs${theme === 'Dark' ? '-dark' : ''}`).waitFor();
     await window.page.setViewportSize({ width: 1100, height: 720 });
+    await window.reload();
+    await until('hearth is ready', () => isReady());
     await window.openFile('stats.py');
     await window.goTo(2, 5);
     await window.command('hearth: Explain Selection');
@@ -342,7 +343,7 @@ step('a folder that is not trusted is served, too', async () => {
   tour.server.set({ ...tour.settings, 'security.workspace.trust.enabled': true });
   const window = await tour.open();
   await window.page.locator('.statusbar-item', { hasText: 'Restricted Mode' }).waitFor();
-  await window.until('hearth is ready', async () => (await window.status()) === 'hearth');
+  await window.until('hearth is ready', () => isReady(window));
   await window.shot('untrusted');
   await window.close();
   tour.server.set(tour.settings);
@@ -358,9 +359,16 @@ step('without the program, the walkthrough says what to do', async () => {
   await window.shot('missing');
   installHearth();
   await words.getByText('Look for it again').first().click();
-  await window.until('hearth is ready', async () => (await window.status()) === 'hearth');
+  await window.until('hearth is ready', () => isReady(window));
   await window.close();
 });
+
+async function shotsOf(browser, name) {
+  const pages = browser.contexts().flatMap((context) => context.pages());
+  for (const [index, page] of pages.entries()) {
+    await page.screenshot({ path: path.join(env.HEARTH_SCREENSHOTS, `${name}-${index + 1}.png`) });
+  }
+}
 
 async function main() {
   fs.mkdirSync(env.HEARTH_SCREENSHOTS, { recursive: true });
@@ -394,7 +402,7 @@ async function main() {
       } catch (error) {
         failures += 1;
         console.log(`FAILED  ${name}\n  ${error.stack.replaceAll('\n', '\n  ')}`);
-        await tour.window.shot(`failed-${failures}`).catch(() => {});
+        await shotsOf(browser, `failed-${failures}`).catch(() => {});
         await tour.window.page.keyboard.press('Escape').catch(() => {});
         await tour.window.closeEditors().catch(() => {});
       }

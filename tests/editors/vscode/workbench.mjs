@@ -148,9 +148,19 @@ export class Workbench {
     window.errors = [];
     window.page.on('pageerror', (error) => window.errors.push(error.message));
     await window.page.goto(`http://127.0.0.1:${server.port}/?folder=${encodeURIComponent(folder)}`);
-    await window.page.locator('.monaco-workbench').waitFor();
-    await window.page.locator('.statusbar-item[id*="hearth"]').first().waitFor();
+    await window.isThere();
     return window;
+  }
+
+  async isThere() {
+    await this.page.locator('.monaco-workbench').waitFor();
+    await this.page.locator('.statusbar-item[id*="hearth"]').first().waitFor();
+  }
+
+  // As a person does with F5: the window begins anew, with the settings as they are now.
+  async reload() {
+    await this.page.reload();
+    await this.isThere();
   }
 
   async close() {
