@@ -313,6 +313,43 @@ step('a daemon that is killed is told of once, and its answer becomes whole', as
   await window.closeEditors();
 });
 
+// ── Times ────────────────────────────────────────────────────────────────────────────────────
+
+function printTimes(what, times) {
+  if (times.length === 0) return;
+  const sorted = times.toSorted((one, other) => one - other);
+  const percentile = (share) => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))].toFixed(0);
+  console.log(`times   ${what}: median ${percentile(0.5)} ms, 90 % ${percentile(0.9)} ms, most ${percentile(1)} ms (${times.length})`);
+}
+
+// Explains by key, and waits until the status bar shows it: the milliseconds that this took.
+async function explainByKey(window, watched) {
+  await window.press('Control+k', 'Alt+e');
+  const first = await until('it is shown', async () => (await watched()).texts[0]);
+  return first.at - (await watched()).keyAt;
+}
+
+step('times, for people to read: from the key to its sight, from Escape to the end', async (window) => {
+  const [shown, stopped] = [[], []];
+  await window.openFile('stats.py');
+  for (let round = 0; round < 8; round++) {
+    shown.push(await explainByKey(window, await window.watchStatus()));
+    await until('the end', () => isReady());
+  }
+  await window.openFile('totals.py');
+  for (let round = 0; round < 4; round++) {
+    const watched = await window.watchStatus();
+    shown.push(await explainByKey(window, watched));
+    await window.press('Escape');
+    await until('the end', () => isReady());
+    const { texts, keyAt } = await watched();
+    if ((await lastAnswer()).state === 'cancelled') stopped.push(texts.at(-1).at - keyAt);
+  }
+  printTimes('from the key to the status bar', shown);
+  printTimes('from Escape to its end in the status bar', stopped);
+  await window.closeEditors();
+});
+
 // ── In the dark ──────────────────────────────────────────────────────────────────────────────
 
 for (const theme of ['Light', 'Dark']) {
