@@ -271,9 +271,10 @@ step('a change of many files is paused, resumed, reviewed and made', async (wind
   await until('it is paused', async () => (await window.rows(jobs)).includes('Paused'));
   await window.shot('jobs-paused');
   await window.pressInRow(jobs, 'Document 12 files', 'Resume');
-  await until('all wait', async () =>
-    (await window.rows(jobs)).some((text) => /^Document 12 files\s*12 of 12/.test(text)),
-  );
+  await until('all wait', async () => {
+    const rows = await window.rows(jobs);
+    return rows.includes('Waiting for review') && !rows.some((row) => /^(Running|Queued|Paused)$/.test(row));
+  });
   await window.shot('jobs-waiting');
   await window.pressInRow(jobs, 'Document 12 files', 'Preview the Change');
   await window.page.locator('.multiDiffEditor, .multi-diff-root-floating-menu, .monaco-component.multiDiffEditor').first().waitFor();

@@ -343,8 +343,15 @@ export class Workbench {
   // Presses a button that the last row with these words shows under the mouse.
   async pressInRow(view, words, title) {
     const row = this.page.locator(`${view} .monaco-list-row`, { hasText: words }).last();
-    await row.hover();
-    await row.locator(`.action-label[aria-label^="${title}"]`).click();
+    const button = row.locator(`.action-label[aria-label^="${title}"]`);
+    // A tree that is drawn anew takes the button from under the mouse.
+    await this.until(`the button ${title}`, async () => {
+      await row.hover();
+      return button.click({ timeout: 2000 }).then(
+        () => true,
+        () => false,
+      );
+    });
   }
 
   // Everything that any webview in the window says.
