@@ -356,7 +356,7 @@ step('times, for people to read: from the key to its sight, from Escape to the e
 for (const theme of ['Light', 'Dark']) {
   step(`pictures for people who like it ${theme.toLowerCase()}`, async (window) => {
     tour.server.set({ ...tour.settings, 'workbench.colorTheme': `${theme} Modern` });
-    await window.page.setViewportSize({ width: 1100, height: 720 });
+    await window.page.setViewportSize({ width: 1100, height: 780 });
     await window.reload();
     await until('hearth is ready', () => isReady());
     await window.openFile('stats.py');

@@ -249,10 +249,10 @@ export class Workbench {
   async closeEditors() {
     await this.command('View: Close All Editors');
     const dontSave = this.page.locator('.monaco-dialog-box .monaco-button', { hasText: "Don't Save" });
-    await Promise.race([
-      dontSave.click({ timeout: 1500 }).catch(() => {}),
-      this.page.locator('.editor-instance').waitFor({ state: 'detached', timeout: 1500 }).catch(() => {}),
-    ]);
+    await this.until('no editor', async () => {
+      if (await dontSave.isVisible()) await dontSave.click({ timeout: 2000 }).catch(() => {});
+      return (await this.page.locator('.editor-instance').count()) === 0;
+    });
   }
 
   // The cursor goes to this line and column, both from 1.
