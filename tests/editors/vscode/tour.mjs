@@ -370,6 +370,7 @@ for (const theme of ['Light', 'Dark']) {
     await window.press('Enter');
     await window.waitForGhost();
     await window.shot(`readme-${theme.toLowerCase()}`);
+    await window.command('File: Revert File');
     await window.closeEditors();
     await window.page.setViewportSize({ width: 1280, height: 800 });
   });
