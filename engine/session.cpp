@@ -520,6 +520,7 @@ Progress Session::advance(Chunk& chunk, const std::atomic<bool>* interrupt) {
   if (!run_stage(engine().model(), runtime_->executor(), config, *state_, chunk, interrupt))
     return Progress::interrupted;
   if (chunk.stage.part != Stage::Part::done) return Progress::more;
+  require_current();  // the experts of this chunk, too: from here on it is the session's
 
   tokens_.insert(tokens_.end(), chunk.tokens.begin(), chunk.tokens.end());
   computed_ += chunk.rows();

@@ -230,6 +230,7 @@ class Bench {
             {"prefetched", run.prefetched},
             {"prefetchUseful", run.prefetch_useful},
             {"checkSeconds", run.check_seconds},
+            {"checkWaitSeconds", run.check_wait_seconds},
             {"bytesPerToken", bytes}});
   }
 
@@ -298,8 +299,12 @@ class Bench {
                     100 * details["prefetchUseful"].get<double>() / prefetched);
       }
       if (read > 0) {
-        std::printf("        checking what was read: %.1f %% of the time\n",
-                    100 * details["checkSeconds"].get<double>() / seconds);
+        const auto share = [&](const char* name) {
+          return 100 * details[name].get<double>() / seconds;
+        };
+        std::printf(
+            "        checking what was read: waited for %.1f %% of the time, %.1f %% beside\n",
+            share("checkWaitSeconds"), share("checkSeconds"));
       }
     }
     std::fflush(stdout);

@@ -51,8 +51,10 @@ ExpertCache::ExpertCache(const ExpertStore& store, std::span<const std::unique_p
       pool_(*options.devices.front().backend, host_arena(store, options.devices),
             slots_of(options.devices.front().budget_bytes, store), store, *policy_),
       uses_(store.size()),
-      loader_(store, files, options.reader, options.digests,
-              [this](ExpertLoader::Outcome outcome) { loaded(std::move(outcome)); }) {
+      loader_(
+          store, files, options.reader, options.digests,
+          [this](ExpertLoader::Outcome outcome) { loaded(std::move(outcome)); },
+          [this](int slot, bool same) { checked(slot, same); }) {
   if (pool_.size() == store.size()) may_prefetch_ = false;  // nothing is ever read too late
   for (const DeviceSlots& device : std::span(options.devices).subspan(1)) add_device(device);
 }
@@ -159,11 +161,11 @@ std::vector<Lease> ExpertCache::next() {
     begin_demanded();
     take_ready(ready);
     if (!ready.empty()) break;
-    if (loader_.loading() == 0 && !moves_.empty()) {  // what is wanted, or a slot, is on its way
+    if (!loader_.busy() && !moves_.empty()) {  // what is wanted, or a slot, is on its way
       end_moves(true);
       continue;
     }
-    if (request_.waiting.empty() && (request_.missing.empty() || loader_.loading() == 0)) break;
+    if (request_.waiting.empty() && (request_.missing.empty() || !loader_.busy())) break;
     const auto began = Clock::now();
     changed_.wait_until(lock, began + wait_slice);
     status_.wait_seconds += std::chrono::duration<double>(Clock::now() - began).count();
@@ -303,6 +305,7 @@ void ExpertCache::loaded(ExpertLoader::Outcome outcome) noexcept {
     if (end == ReadResult::End::complete) {
       pool_.set_ready(outcome.slot);
       status_.bytes_read += outcome.bytes;
+      begin_check(outcome.slot);
     } else if (end == ReadResult::End::withdrawn && pool_.at(outcome.slot).pins > 0) {
       load_again(outcome.slot);  // another pass waits for it by now
     } else {
@@ -312,6 +315,36 @@ void ExpertCache::loaded(ExpertLoader::Outcome outcome) noexcept {
     issue_warm_reads_if_possible();
   }
   changed_.notify_all();
+}
+
+// Whether what was read is what it was is found out beside its use.
+void ExpertCache::begin_check(int slot) noexcept {
+  const Key key = pool_.at(slot).key;
+  try {
+    if (loader_.begin_check(key, slot, pool_.memory(slot))) ++pool_.at(slot).pins;
+  } catch (const std::exception&) {  // no memory: then at once
+    if (!loader_.check(key, pool_.memory(slot))) give_up_different(slot);
+  }
+}
+
+void ExpertCache::checked(int slot, bool same) noexcept {
+  {
+    const Lock lock(mutex_);
+    loader_.check_ended();
+    if (!same) give_up_different(slot);
+    unpin({0, slot});
+    pump_reads_if_possible();
+  }
+  changed_.notify_all();
+}
+
+void ExpertCache::give_up_different(int slot) noexcept {
+  ReadResult result{ReadResult::End::no_memory, {}};
+  try {
+    result = {ReadResult::End::failed, loader_.last_difference()};
+  } catch (const std::exception&) {
+  }
+  give_up(slot, std::move(result));
 }
 
 void ExpertCache::load_again(int slot) noexcept {
@@ -426,9 +459,10 @@ void ExpertCache::resize(std::uint64_t budget_bytes) {
 }
 
 void ExpertCache::forget() {
-  const Lock lock(mutex_);
+  Lock lock(mutex_);
   loader_.end_warm();
   to_promote_.clear();
+  while (loader_.checking()) changed_.wait(lock);
   pool_.forget();
   for (const auto& device : devices_) device->slots.forget();
 }
@@ -453,6 +487,7 @@ ExpertStatus ExpertCache::status() const {
     const ExpertDigests::Cost work = digests_->cost();
     status.checked_bytes = work.bytes;
     status.check_seconds = work.seconds;
+    status.check_wait_seconds = work.waited;
   }
   status.reader = loader_.description();
   status.policy = policy_name_;

@@ -90,7 +90,7 @@ class ExpertCache final : private Leases {
   // again, up to the budget it was made with.
   void resize(std::uint64_t budget_bytes);
 
-  // Empties the slots that are not in use. Their memory stays.
+  // Empties the slots that are not in use, once what was read is checked. Their memory stays.
   void forget();
 
   // Reads these, the most useful first, in the background while there are empty slots. Where there
@@ -169,7 +169,10 @@ class ExpertCache final : private Leases {
   void issue_warm_reads() HEARTH_REQUIRES(mutex_);
   void issue_warm_reads_if_possible() noexcept HEARTH_REQUIRES(mutex_);
   void count_use(Key key, float uses) HEARTH_REQUIRES(mutex_);
+  void begin_check(int slot) noexcept HEARTH_REQUIRES(mutex_);
+  void give_up_different(int slot) noexcept HEARTH_REQUIRES(mutex_);
   void loaded(ExpertLoader::Outcome outcome) noexcept;
+  void checked(int slot, bool same) noexcept;
 
   // Between devices: cache_devices.cpp.
   void add_device(const DeviceSlots& wanted);
@@ -196,7 +199,7 @@ class ExpertCache final : private Leases {
   bool may_prefetch_;       // constant once made
 
   mutable Mutex mutex_;
-  Condition changed_;  // a read has ended
+  Condition changed_;  // a read or a check has ended
   const std::unique_ptr<RoutingTrace> trace_ HEARTH_GUARDED_BY(mutex_);
   const std::unique_ptr<Policy> policy_ HEARTH_GUARDED_BY(mutex_);
   SlotPool pool_ HEARTH_GUARDED_BY(mutex_);  // the host's

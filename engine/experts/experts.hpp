@@ -68,7 +68,8 @@ struct ExpertStatus {
   std::uint64_t prefetched = 0;       // read before they were asked for
   std::uint64_t prefetch_useful = 0;  // of these, asked for while still there
   std::uint64_t checked_bytes = 0;    // of what was read, compared with what it was before
-  double check_seconds = 0;           // of the reading threads, for that
+  double check_seconds = 0;           // of a thread beside, for that
+  double check_wait_seconds = 0;      // others had nothing but to wait for it
   double wait_seconds = 0;            // the computing thread had nothing but to wait for reads
   bool warming = false;
   std::size_t warm_done = 0;  // experts of the warm start that are read

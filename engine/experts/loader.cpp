@@ -15,10 +15,21 @@ constexpr std::size_t warm_at_once = 8;
 }  // namespace
 
 ExpertLoader::ExpertLoader(const ExpertStore& store, std::span<const std::unique_ptr<File>> files,
-                           std::optional<ReaderKind> kind, ExpertDigests* digests, Done done)
-    : store_(store), digests_(digests), done_(std::move(done)), reader_(open_reader(kind, files)) {
+                           std::optional<ReaderKind> kind, ExpertDigests* digests, Done done,
+                           Checked checked)
+    : store_(store),
+      digests_(digests),
+      done_(std::move(done)),
+      checked_(std::move(checked)),
+      last_checks_{digests},
+      reader_(open_reader(kind, files)) {
   const bool direct = std::ranges::all_of(files, [](const auto& file) { return file->direct(); });
   description_ = reader_->description() + (direct ? ", past the page cache" : ", buffered");
+}
+
+ExpertLoader::~ExpertLoader() {
+  stopping_ = true;
+  if (digests_ != nullptr) digests_->wait();  // while those who were told may still begin a read
 }
 
 void ExpertLoader::load(Key key, int slot, std::span<std::byte> memory, Urgency urgency,
@@ -29,14 +40,11 @@ void ExpertLoader::load(Key key, int slot, std::span<std::byte> memory, Urgency 
   if (urgency == Urgency::demand) job.interrupt = interrupt;
   std::uint64_t bytes = 0;
   for (const Read& read : job.reads) bytes += read.min_bytes;
-  job.done = [this, key, slot, memory, urgency, bytes](const ReadResult& result) {
+  job.done = [this, key, slot, urgency, bytes](const ReadResult& result) {
     if (stopping_) return;
     Outcome outcome{slot, key, urgency, bytes, {}};
     try {
       outcome.result = result;
-      if (!result.complete() || digests_ == nullptr) return done_(std::move(outcome));
-      std::string difference = digests_->check(key, memory);
-      if (!difference.empty()) outcome.result = {ReadResult::End::failed, std::move(difference)};
     } catch (const std::exception& failed) {
       outcome.result = ReadResult::of(failed);
     }
@@ -50,6 +58,15 @@ void ExpertLoader::load(Key key, int slot, std::span<std::byte> memory, Urgency 
 void ExpertLoader::ended(const Outcome& outcome) {
   --loading_;
   if (outcome.urgency == Urgency::background) --warming_;
+}
+
+bool ExpertLoader::begin_check(Key key, int slot, std::span<const std::byte> memory) {
+  if (digests_ == nullptr) return false;
+  digests_->check_later(key, memory, [this, slot](bool same) {
+    if (!stopping_) checked_(slot, same);
+  });
+  ++checking_;  // its end waits for the mutex
+  return true;
 }
 
 void ExpertLoader::warm(std::vector<Key> keys) {

@@ -33,7 +33,7 @@ struct Slot {
   bool scanned = false;     // brought by a prefill, not yet used by decoding
   bool prefetched = false;  // nobody has asked for it yet
   bool streamed = false;    // read by the prefill that pins it
-  int pins = 0;             // of those who compute with it, or wait for it
+  int pins = 0;             // of those who compute with it, wait for it, or check it
   ReadResult failure;       // of a failed one
 
   bool idle() const { return state == SlotState::ready && pins == 0; }

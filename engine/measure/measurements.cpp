@@ -213,6 +213,7 @@ DecodeRun decode(Session& session, std::size_t tokens, const std::atomic<bool>* 
   run.prefetched = after.prefetched - before.prefetched;
   run.prefetch_useful = after.prefetch_useful - before.prefetch_useful;
   run.check_seconds = after.check_seconds - before.check_seconds;
+  run.check_wait_seconds = after.check_wait_seconds - before.check_wait_seconds;
   return run;
 }
 

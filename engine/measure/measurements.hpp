@@ -40,7 +40,8 @@ struct DecodeRun {
   std::uint64_t bytes_read = 0;
   std::uint64_t prefetched = 0;       // as in ExpertStatus
   std::uint64_t prefetch_useful = 0;  // there too
-  double check_seconds = 0;           // of the reading threads, to compare what came with before
+  double check_seconds = 0;           // of a thread beside, to compare what came with before
+  double check_wait_seconds = 0;      // of them, what the computing thread waited for
   // For every token and layer: how many experts were there, and how many had to be read.
   struct Layer {
     std::uint32_t hits = 0;

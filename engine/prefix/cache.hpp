@@ -122,7 +122,7 @@ class PrefixCache {
 
   // How often the weights turned out not to be what they were: what was computed before the last
   // time is of no use, and is dropped here.
-  std::uint64_t differences() const;
+  std::uint64_t differences() const;  // waits: see ExpertDigests
 
   // Nothing is kept any more, of other checkpoints neither; waits for the disk.
   void forget_all();
