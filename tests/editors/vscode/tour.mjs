@@ -2,7 +2,8 @@
 // in the first hour. Keeps a picture of each sight.
 // Environment: HEARTH_UNDER_TEST the program, HEARTH_VSIX the extension, HEARTH_WORKBENCH the folder
 // of node_modules, HEARTH_BROWSER a Chromium, HEARTH_SCREENSHOTS a folder, HEARTH_SCRATCH one that
-// is removed afterwards, HEARTH_CASES an expression: only the steps whose name has it.
+// is removed afterwards; HEARTH_CASES an expression: only the steps whose name has it; HEARTH_LIMIT
+// the seconds after which a wait has failed.
 import assert from 'node:assert/strict';
 import { execFile, spawnSync } from 'node:child_process';
 import fs from 'node:fs';

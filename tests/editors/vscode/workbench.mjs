@@ -10,7 +10,7 @@ import path from 'node:path';
 const { chromium } = createRequire(process.env.HEARTH_WORKBENCH)('playwright-core');
 
 // After so long a wait has failed, far beyond what a slow machine needs.
-export const patience = 1000 * Number(process.env.HEARTH_PATIENCE ?? 60);
+export const limit = 1000 * Number(process.env.HEARTH_LIMIT ?? 60);
 
 const chromiumArguments = [
   '--no-sandbox', // it may be root who tests; the pages are our own
@@ -112,7 +112,7 @@ export class Server {
   }
 
   async waitUntilUp() {
-    const end = Date.now() + patience;
+    const end = Date.now() + limit;
     for (;;) {
       const answer = await fetch(`http://127.0.0.1:${this.port}/healthz`).catch(() => undefined);
       if (answer?.ok) return;
@@ -144,7 +144,7 @@ export class Workbench {
     window.screenshots = screenshots;
     window.context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
     window.page = await window.context.newPage();
-    window.page.setDefaultTimeout(patience);
+    window.page.setDefaultTimeout(limit);
     window.errors = [];
     window.page.on('pageerror', (error) => window.errors.push(error.message));
     await window.page.goto(`http://127.0.0.1:${server.port}/?folder=${encodeURIComponent(folder)}`);
@@ -379,7 +379,7 @@ export class Workbench {
 
   // Waits until `condition` is truthy, and returns that.
   async until(what, condition) {
-    const end = Date.now() + patience;
+    const end = Date.now() + limit;
     for (;;) {
       const value = await condition();
       if (value) return value;
