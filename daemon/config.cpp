@@ -366,11 +366,11 @@ const std::vector<Key>& keys() {
                &Config::idle_exit),
       choice("log", "level", "How much is logged; only \"trace\" logs text of documents.",
              &Config::log_level,
-             {{"trace", "trace"},
-              {"debug", "debug"},
-              {"info", "info"},
-              {"warn", "warn"},
-              {"error", "error"}}),
+             {{"trace", lsp::LogLevel::trace},
+              {"debug", lsp::LogLevel::debug},
+              {"info", lsp::LogLevel::info},
+              {"warn", lsp::LogLevel::warn},
+              {"error", lsp::LogLevel::error}}),
   };
   return all;
 }

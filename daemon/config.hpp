@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/options.hpp"
+#include "lsp/support/host.hpp"
 
 namespace hearth::daemon {
 
@@ -63,7 +64,7 @@ struct Config {
   // [daemon]
   std::chrono::milliseconds idle_exit{12 * 3'600'000};  // 0: never
   // [log]
-  std::string log_level = "info";
+  lsp::LogLevel log_level = lsp::LogLevel::info;
 };
 
 // Defaults where the file is missing. Throws Error naming file, line and key.

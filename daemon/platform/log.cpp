@@ -47,13 +47,13 @@ struct Log::Impl {
   std::string refused;
 };
 
-Log::Log(const std::filesystem::path& file, const std::string& level, bool to_stderr)
+Log::Log(const std::filesystem::path& file, lsp::LogLevel level, bool to_stderr)
     : impl_(std::make_unique<Impl>()) {
   auto& logger = impl_->logger;
   if (to_stderr) logger.sinks().push_back(std::make_shared<spdlog::sinks::stderr_sink_mt>());
   // Installed first: from here on a failing sink (a full disk) loses its line and nothing else.
   logger.set_error_handler([](const std::string&) {});
-  logger.set_level(spdlog::level::from_str(level));
+  logger.set_level(to_spdlog(level));
   logger.flush_on(spdlog::level::info);
   std::string& refused = impl_->refused;
   if (!file.empty()) refused = objection(file);
@@ -71,8 +71,8 @@ Log::Log(const std::filesystem::path& file, const std::string& level, bool to_st
 
 Log::~Log() = default;
 
-void Log::set_level(const std::string& level) {
-  impl_->logger.set_level(spdlog::level::from_str(level));
+void Log::set_level(lsp::LogLevel level) {
+  impl_->logger.set_level(to_spdlog(level));
 }
 
 const std::string& Log::refused() const {

@@ -14,15 +14,14 @@ namespace hearth::daemon {
 // Thread-safe.
 class Log {
  public:
-  // `file` empty: no file, else one in a private directory. `level`: the configuration's word for
-  // it.
-  Log(const std::filesystem::path& file, const std::string& level, bool to_stderr);
+  // `file` empty: no file, else one in a private directory. What is below `level` is not logged.
+  Log(const std::filesystem::path& file, lsp::LogLevel level, bool to_stderr);
   ~Log();
 
   // Why there is no file although one was asked for; empty where there is one.
   const std::string& refused() const;
 
-  void set_level(const std::string& level);  // as above
+  void set_level(lsp::LogLevel level);
 
   // Lost where there is no memory or room for it.
   void write(lsp::LogLevel level, std::string_view message) noexcept;

@@ -98,7 +98,7 @@ level = "debug"
   CHECK(config.inline_max_tokens == 32);
   CHECK(config.answer_max_tokens == 900);
   CHECK(config.idle_exit == milliseconds(1'800'000));
-  CHECK(config.log_level == "debug");
+  CHECK(config.log_level == lsp::LogLevel::debug);
 }
 
 namespace {

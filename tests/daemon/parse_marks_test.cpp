@@ -39,7 +39,7 @@ std::size_t jobs_done(const Home& home) {
 
 TEST_CASE("a document is marked while it is parsed, and a mark that was left refuses it") {
   const TemporaryDirectory directory;
-  Log log({}, "error", false);
+  Log log({}, hearth::lsp::LogLevel::error, false);
   const fs::path marks = directory.path() / "parsing";
   // Each is there until the end, as one that was killed never gets to its destructor.
   ParseMarks first(marks, log);
@@ -72,7 +72,7 @@ TEST_CASE("a document is marked while it is parsed, and a mark that was left ref
 TEST_CASE("what is no mark is removed, and where marks cannot be kept documents are parsed") {
   const TemporaryDirectory directory;
   const TemporaryDirectory logs;
-  Log log(logs.path() / "hearth.log", "info", false);
+  Log log(logs.path() / "hearth.log", hearth::lsp::LogLevel::info, false);
   const fs::path marks = directory.path() / "parsing";
   fs::create_directory(marks);
   std::ofstream(marks / "0123456789abcdef") << "file:///cut";

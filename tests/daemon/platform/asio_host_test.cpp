@@ -12,7 +12,7 @@ using std::chrono::milliseconds;
 
 TEST_CASE("a timer that was cancelled does not run, even if it has expired meanwhile") {
   const TemporaryDirectory directory;
-  Log log({}, "error", false);
+  Log log({}, hearth::lsp::LogLevel::error, false);
   AnswerFiles answers(directory.path(), milliseconds(0));
   AsioHost host(log, answers);
   int ran = 0;

@@ -147,12 +147,12 @@ TEST_CASE("a log that cannot be written stops nothing") {
   const TemporaryDirectory directory;
   SUBCASE("because its directory is missing") {
     fs::create_directory(directory.path() / "hearth.log");
-    Log log(directory.path() / "hearth.log", "info", false);
+    Log log(directory.path() / "hearth.log", hearth::lsp::LogLevel::info, false);
     log.info("said to nobody");
   }
   SUBCASE("because the disk is full") {
     const FullDisk disk(100);
-    Log log(directory.path() / "hearth.log", "info", false);
+    Log log(directory.path() / "hearth.log", hearth::lsp::LogLevel::info, false);
     for (int i = 0; i < 100; ++i) log.info("a line that finds no room");
     CHECK(fs::file_size(directory.path() / "hearth.log") <= 100);
   }
@@ -162,7 +162,7 @@ TEST_CASE("a log holds its level and what is graver") {
   const TemporaryDirectory directory;
   const auto file = directory.path() / "hearth.log";
   {
-    Log log(file, "warn", false);
+    Log log(file, hearth::lsp::LogLevel::warn, false);
     log.info("small talk");
     log.warn("something odd");
     log.write(hearth::lsp::LogLevel::trace, "text of a document");

@@ -165,7 +165,7 @@ TEST_CASE("a log that grew is begun anew, and a few old ones are kept") {
   const TemporaryDirectory directory;
   const fs::path mine = directory.path() / "mine";
   {
-    Log log(mine / "hearth.log", "info", false);
+    Log log(mine / "hearth.log", hearth::lsp::LogLevel::info, false);
     const std::string line(4000, 'x');
     for (int i = 0; i < 5'500; ++i) log.info(line);
   }
