@@ -231,12 +231,14 @@ Forecast Overtaking::corrected(const Forecast& wait) const {
 }
 
 void Estimates::read(double tokens, double seconds, bool completion) {
+  ++changes_;
   const std::chrono::duration<double> time(seconds);
   prefill_.add(tokens, time);
   if (completion) completion_prefill_.add(tokens, time);
 }
 
 void Estimates::answered(const Answered& answer) {
+  ++changes_;
   lengths_.add(answer.action, answer.chat, answer.length);
   const auto tokens = static_cast<double>(answer.length.thought + answer.length.answer);
   if (answer.speed_before) writing_.finish(tokens / *answer.speed_before, answer.seconds);

@@ -153,11 +153,20 @@ class Estimates {
   // Any part of a prompt, as soon as it is read, and whether it was a completion's.
   void read(double tokens, double seconds, bool completion);
   // A whole pass; counted by read() already.
-  void passed(double rows, double before, double seconds) { reading_.add(rows, before, seconds); }
-  void wrote(double tokens, double seconds) { writing_.add(tokens, seconds); }
+  void passed(double rows, double before, double seconds) {
+    ++changes_;
+    reading_.add(rows, before, seconds);
+  }
+  void wrote(double tokens, double seconds) {
+    ++changes_;
+    writing_.add(tokens, seconds);
+  }
   void answered(const Answered& answer);
   // It began after so many seconds; as many were foretold at first.
   void waited(lsp::Priority priority, double foretold, double seconds);
+
+  // How often something of what is kept from one start to the next has changed.
+  std::uint64_t changes() const { return changes_; }
 
   // What others need that are served first, with those who may come.
   Forecast wait(lsp::Priority priority, const Forecast& others) const;
@@ -178,6 +187,7 @@ class Estimates {
   WritingCost writing_;
   Lengths lengths_;
   std::array<Overtaking, 3> overtaking_;  // by priority
+  std::uint64_t changes_ = 0;
 };
 
 // Makes passes of the pieces in which a prompt is read: some are a part of a pass, others keep its

@@ -23,6 +23,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t sessions_kept = 3;  // one for each priority
 constexpr std::chrono::milliseconds load_report_every{200};
+constexpr std::chrono::minutes keep_every{1};
 
 std::optional<std::chrono::milliseconds> milliseconds(const std::optional<Forecast>& time) {
   if (!time) return std::nullopt;
@@ -36,6 +37,16 @@ std::optional<std::chrono::milliseconds> load_eta(const engine::LoadProgress& pr
   const double left = static_cast<double>(progress.bytes_total - progress.bytes_done) /
                       static_cast<double>(progress.bytes_done);
   return std::chrono::round<std::chrono::milliseconds>(so_far * left);
+}
+
+void save_or_log(lsp::Host& host, const std::filesystem::path& file, const Measured& of,
+                 const Estimates& estimates) {
+  try {
+    save_estimates(file, of, estimates);
+  } catch (const std::exception& failed) {
+    host.log(lsp::LogLevel::info,
+             std::string("what was learnt of speeds is not kept: ") + failed.what());
+  }
 }
 
 lsp::Result<std::vector<std::int64_t>> count(const engine::Engine& engine,
@@ -267,8 +278,10 @@ void LocalModel::remember() {
   }
   const engine::Lock lock(shared_->mutex);
   shared_->estimates = saved ? std::move(*saved) : Estimates(of.rows_of_pass);
+  kept_changes_ = shared_->estimates.changes();
 }
 
+// Whatever is still being written of what was known earlier may come later: it has lost a minute.
 void LocalModel::keep() {
   if (estimates_file_.empty()) return;
   try {
@@ -277,10 +290,30 @@ void LocalModel::keep() {
       const engine::Lock lock(shared_->mutex);
       estimates = shared_->estimates;
     }
-    save_estimates(estimates_file_, measured(), estimates);
-  } catch (const std::exception& failed) {
-    host_.log(lsp::LogLevel::info,
-              std::string("what was learnt of speeds is not kept: ") + failed.what());
+    save_or_log(host_, estimates_file_, measured(), estimates);
+  } catch (const std::bad_alloc&) {
+    // The next one measures anew.
+  }
+}
+
+// A process that is killed loses the last minute of what it learnt. No disk is waited for.
+void LocalModel::keep_sometimes() {
+  const auto now = Clock::now();
+  if (estimates_file_.empty() || (kept_ && now - *kept_ < keep_every)) return;
+  try {
+    Estimates estimates;
+    {
+      const engine::Lock lock(shared_->mutex);
+      if (shared_->estimates.changes() == kept_changes_) return;
+      estimates = shared_->estimates;
+    }
+    kept_ = now;
+    kept_changes_ = estimates.changes();
+    host_.background([&host = host_, file = estimates_file_, of = measured(),
+                      estimates = std::move(estimates)] { save_or_log(host, file, of, estimates); },
+                     [] {});
+  } catch (const std::bad_alloc&) {
+    // Another time.
   }
 }
 
@@ -292,6 +325,7 @@ void LocalModel::compute() noexcept {
       while (scheduler_.wait()) {
         tell_waits();
         scheduler_.advance();
+        keep_sometimes();
       }
       return;
     } catch (const std::exception& failed) {

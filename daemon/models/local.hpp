@@ -107,6 +107,7 @@ class LocalModel : public lsp::Model {
   Measured measured() const;
   void remember();
   void keep();
+  void keep_sometimes();
   std::shared_ptr<engine::Runtime> load();
   void loaded(std::shared_ptr<const engine::Runtime> runtime, std::string error);
   void when_loaded(Loaded task);
@@ -127,6 +128,9 @@ class LocalModel : public lsp::Model {
   // On the computing thread: when those who wait were told last, and of which changes.
   std::chrono::steady_clock::time_point told_;
   std::uint64_t told_changes_ = 0;
+  // The same of what was learnt: when it was written down last, and which of its changes.
+  std::optional<std::chrono::steady_clock::time_point> kept_;
+  std::uint64_t kept_changes_ = 0;
 
   std::atomic<bool> stop_{false};
   std::thread thread_;

@@ -457,6 +457,19 @@ TEST_CASE("what was measured is known to the next daemon, unless it is damaged")
   CHECK_FALSE(usual(stage));
 }
 
+TEST_CASE("what was measured is on the disk before the daemon ends") {
+  const tests::TemporaryDirectory state;
+  engine::EngineOptions options = ember();
+  options.experts.history = state.path();
+  Stage stage(options);
+  stage.load();
+  CHECK_FALSE(exists(state.path() / "estimates.json"));
+  stage.run(explain_prompt());
+  stage.run(explain_prompt());  // the computing thread is past the first
+  const auto kept = nlohmann::json::parse(read_file(state.path() / "estimates.json", 1 << 20));
+  CHECK(kept["prefill"][0] > 0);
+}
+
 TEST_CASE("a list of jobs says how long each will take") {
   lsp::Job job;
   job.id = 7;
