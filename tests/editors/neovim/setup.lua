@@ -56,7 +56,9 @@ case('a configuration that hearth refuses is told in one line', function(nvim)
   vim.fn.writefile({ '[inline]', 'hold = 3' }, file)
   local problem = 'hearth cannot start: ' .. file .. ':2: inline.hold'
   local ok, failure = pcall(function()
-    local other = child.edit('stats.py', average, { unattached = true })
+    -- Neovim itself says one thing and another: with room for it nobody has to press Enter.
+    local roomy = { '--cmd', 'set cmdheight=5' }
+    local other = child.edit('stats.py', average, { unattached = true, arguments = roomy })
     child.wait('it is told', function()
       return other:lua("return vim.api.nvim_exec('messages', true)"):find(problem, 1, true)
     end)

@@ -74,6 +74,8 @@ local function client_config(root)
   -- Every Neovim there is applies an edit for a certain version of a buffer; not every one says so.
   local capabilities = vim.lsp.protocol.make_client_capabilities()
   capabilities.workspace.workspaceEdit.documentChanges = true
+  -- Neovim ≥ 0.12 would ask before each change, in words of its own; `:Hearth!` is there for that.
+  capabilities.workspace.workspaceEdit.changeAnnotationSupport = nil
   return {
     name = 'hearth',
     cmd = config.current.cmd,
