@@ -27,7 +27,8 @@ class Host {
   virtual ~Host() = default;
   // Runs `task` later on the one thread that runs all server code. Callable from any thread.
   virtual void post(std::function<void()> task) = 0;
-  // Runs `work` on another thread (parsing, context), then `then` as by post.
+  // Runs `work` on another thread (parsing, context), then `then` as by post. Callable from any
+  // thread.
   virtual void background(std::function<void()> work, std::function<void()> then) = 0;
   virtual TimerId after(std::chrono::milliseconds delay, std::function<void()> task) = 0;
   virtual void cancel_timer(TimerId id) = 0;  // unknown or fired ids are ignored
