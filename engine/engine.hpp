@@ -183,9 +183,11 @@ class Session {
   // of work: a layer half of a chunk, or one of its checkpoints. They are kept at `boundaries`
   // (token counts), at regular distances, shortly before the end and there, as far as their budget
   // goes. Interrupted work within a piece is lost, finished pieces stay and go on at the next call.
-  // logits() afterwards are those after the last token.
+  // logits() afterwards are those after the last token. `durable`: another process may have to go
+  // on with it, so what a chunk has computed is on disk before the next one begins, as far as
+  // PrefixCache::secure thinks it worth writing.
   Progress prefill(std::span<const TokenId> tokens, std::span<const std::size_t> boundaries,
-                   const std::atomic<bool>* interrupt);
+                   const std::atomic<bool>* interrupt, bool durable = false);
   // Rows that passed all layers of a running prefill, counting a chunk by the share of its layers.
   double prefill_done() const;
 
@@ -228,6 +230,7 @@ class Session {
                                       std::span<const std::size_t> boundaries);
   std::unique_ptr<Prefill> replay_chunk(std::span<const TokenId> tokens);
   bool keep_next(const std::atomic<bool>* interrupt);
+  bool secure(const std::atomic<bool>* interrupt);
   void clear();
   void retire(RecurrentState state);
   // Runs one stage of `chunk`, which follows tokens(); done: the chunk is part of the session.
@@ -262,8 +265,8 @@ struct GenerationRequest {
   // What an earlier run of the same request wrote, as answer() gave it: it goes on behind that, and
   // to the same end.
   std::vector<TokenId> written = {};
-  // Its state goes to disk now and then (EngineOptions::answer_checkpoint_seconds), so that it can
-  // go on in another process.
+  // Its state goes to disk now and then (EngineOptions::answer_checkpoint_seconds), that of its
+  // prompt too, so that it can go on in another process.
   bool checkpoints = false;
 };
 

@@ -135,8 +135,8 @@ Progress Generation::step(const std::atomic<bool>* interrupt) {
 // The prompt, and what was written behind it except its last token, which decode() takes.
 Progress Generation::read(const std::atomic<bool>* interrupt) {
   if (session_->tokens().size() <= prompt_tokens()) {
-    const Progress progress =
-        session_->prefill(request_.prompt.tokens, request_.prompt.boundaries, interrupt);
+    const Progress progress = session_->prefill(request_.prompt.tokens, request_.prompt.boundaries,
+                                                interrupt, request_.checkpoints);
     if (progress != Progress::done) return progress;
   }
   if (session_->tokens().size() + 1 >= known_.size()) return Progress::done;

@@ -93,6 +93,8 @@ struct Session::Prefill {
   Prefill& operator=(const Prefill&) = delete;
   ~Prefill() { prefixes.release_states(reserved); }
 
+  // One more checkpoint, where the chunk and by now the session end, these tokens, if it is due.
+  void keep_end(std::span<const TokenId> tokens);
   // The next checkpoint, of a session that this is part of by now. False: interrupted.
   bool keep_next(Session& session, const std::atomic<bool>* interrupt);
 
@@ -329,18 +331,19 @@ std::unique_ptr<Session::Prefill> Session::next_chunk(std::span<const TokenId> t
 }
 
 Progress Session::prefill(std::span<const TokenId> tokens, std::span<const std::size_t> boundaries,
-                          const std::atomic<bool>* interrupt) try {
+                          const std::atomic<bool>* interrupt, bool durable) try {
   if (common_prefix(tokens_, tokens) != tokens_.size()) {
     throw Error("prefill must extend the session's tokens; call sync first");
   }
   require_current();
   const std::span<const TokenId> rest = tokens.subspan(tokens_.size());
   const auto more = [&] {
-    if (parked_ || tokens_.size() < tokens.size()) return Progress::more;
+    if (parked_ || durable || tokens_.size() < tokens.size()) return Progress::more;
     decoded_from_ = tokens_.size();
     return Progress::done;
   };
   if (parked_ && parked_->computed) return keep_next(interrupt) ? more() : Progress::interrupted;
+  if (!parked_ && durable && !secure(interrupt)) return Progress::interrupted;
   if (rest.empty()) {
     decoded_from_ = tokens_.size();
     return Progress::done;
@@ -364,10 +367,18 @@ Progress Session::prefill(std::span<const TokenId> tokens, std::span<const std::
   left.states = std::move(chunk.states);
   left.checkpoint_hidden = std::move(chunk.checkpoint_hidden);
   chunk = std::move(left);
+  if (durable) parked_->keep_end(tokens_);
   if (parked_->positions.empty()) parked_.reset();
   return more();
 } catch (const std::bad_alloc&) {
   throw out_of_memory("reading a prompt of " + std::to_string(tokens.size()) + " tokens");
+}
+
+// What is computed so far is on disk where that is worth it. False: interrupted.
+bool Session::secure(const std::atomic<bool>* interrupt) try {
+  return outdated() || runtime_->prefixes().secure(tokens_, interrupt);
+} catch (const std::bad_alloc&) {
+  return true;  // it is computed again when it is wanted
 }
 
 // Keeps one checkpoint of a chunk that is part of the session by now; after the last one the chunk
@@ -388,6 +399,18 @@ bool Session::keep_next(const std::atomic<bool>* interrupt) {
   }
   parked_.reset();
   return true;
+}
+
+void Session::Prefill::keep_end(std::span<const TokenId> tokens) try {
+  const std::size_t end = tokens.size();
+  if (!positions.empty() && positions.back().position == end) return;
+  if (!prefixes.prompt_due(tokens)) return;
+  positions.reserve(positions.size() + 1);
+  if (prefixes.reserve_states(1) == 0) return;
+  ++reserved;
+  positions.push_back({end, CheckpointKind::regular});
+} catch (const std::bad_alloc&) {
+  // Without it: what the chunk holds is computed again when it is wanted.
 }
 
 bool Session::Prefill::keep_next(Session& session, const std::atomic<bool>* interrupt) {

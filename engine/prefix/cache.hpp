@@ -34,8 +34,8 @@ struct PrefixOptions {
   std::uint64_t disk_bytes = 0;
   std::uint64_t daily_bytes = 0;
   double disk_min_seconds = 0;  // what is computed again faster than this is not written
-  // Of an answer that is being written a checkpoint goes to disk at most every so many seconds (0:
-  // none does) and at most at so many bytes a second.
+  // Of an answer that is being written, and of the prompt of one, a checkpoint goes to disk at most
+  // every so many seconds (0: none does) and at most at so many bytes a second.
   double answer_seconds = 0;
   std::uint64_t answer_bytes = 0;
   std::function<void(const std::string&)> note;  // from any thread
@@ -109,6 +109,12 @@ class PrefixCache {
   // Writes what is worth it of the checkpoints of these tokens. The last `computed` tokens were
   // computed one after another, in one go.
   void persist(Tokens tokens, std::size_t computed);
+  // Whether a checkpoint at the end of these tokens is worth a file because another process may
+  // have to go on with the prompt that they begin.
+  bool prompt_due(Tokens tokens);
+  // Writes the checkpoint of these tokens, if there is one and it is due, and waits for the disk
+  // until it is there, a second at most. False: interrupted; nothing is lost.
+  bool secure(Tokens tokens, const std::atomic<bool>* interrupt);
   // Whether a checkpoint of an answer is worth it that was decoded behind the first `prompt` of the
   // tokens, and of which `seconds` of decoding have none yet.
   bool answer_due(Tokens tokens, std::size_t prompt, double seconds);
@@ -170,6 +176,7 @@ class PrefixCache {
   // persist.cpp: what is on disk
   static std::uint64_t file_bytes(const PrefixNode& node, bool with_state);
   void load_index(PrefixDisk::Contents contents);
+  bool affordable(double seconds, std::int64_t from, Tokens tokens) const;
   std::unordered_set<std::uint64_t> choose_written(const std::vector<std::uint64_t>& wanted) const;
   bool enqueue(PrefixNode& node, bool with_state);
   bool make_disk_room(std::uint64_t bytes, const PrefixNode& standing_on);
@@ -179,7 +186,7 @@ class PrefixCache {
 
   // answers.cpp: inside answers that are being written
   std::vector<PrefixNode*> inside_answer(Tokens tokens, std::size_t prompt) const;
-  bool write_answer(PrefixNode& node);
+  bool write_with_ancestors(PrefixNode& node);
   void drop_inside(PrefixNode& node);
 
   const PrefixOptions options_;

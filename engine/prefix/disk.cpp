@@ -259,6 +259,20 @@ void PrefixDisk::flush() {
   while (!jobs_.empty() || busy_) changed_.wait(lock);
 }
 
+bool PrefixDisk::wait(std::chrono::milliseconds max, const std::atomic<bool>* interrupt) {
+  using Clock = std::chrono::steady_clock;
+  constexpr std::chrono::milliseconds look_every{2};
+  const auto deadline = Clock::now() + max;
+  Lock lock(mutex_);
+  while (!jobs_.empty() || busy_) {
+    if (is_set(interrupt)) return false;
+    const auto now = Clock::now();
+    if (now >= deadline) break;
+    changed_.wait_until(lock, std::min(deadline, now + look_every));
+  }
+  return true;
+}
+
 // --- Reading -------------------------------------------------------------------------------------
 
 template <typename Task>

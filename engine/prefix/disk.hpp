@@ -5,6 +5,8 @@
 // Threading: one thread calls; a thread of this class writes. statistics() is for any thread.
 #pragma once
 
+#include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <filesystem>
@@ -90,6 +92,8 @@ class PrefixDisk {
 
   std::uint64_t written_today() const;
   void flush();  // waits until the queue is empty; for tests and the end
+  // The same, for so long at most. False: interrupted, which it notices within milliseconds.
+  bool wait(std::chrono::milliseconds max, const std::atomic<bool>* interrupt);
 
  private:
   struct Write {

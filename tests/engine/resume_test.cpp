@@ -568,4 +568,44 @@ TEST_CASE("a long prompt whose process is killed goes on at its last checkpoint"
   CHECK(kills > 2);
 }
 
+TEST_CASE("of a durable prompt whose process is killed at most one chunk is computed again") {
+  constexpr std::size_t chunk = 64;
+  constexpr std::size_t total = HEARTH_SANITIZED ? 300 : 700;
+  const Tokens tokens = some_tokens(total);
+  const TemporaryDirectory directory;
+  EngineOptions options = golden("fp8-mtp-f16-scales");
+  options.chunk = chunk;
+  options.checkpoint_distance = 512;  // the regular ones are no help
+  Session unkilled(Runtime::load(options));
+  unkilled.sync(tokens);
+  read(unkilled, tokens);
+
+  options = often(options, directory);
+  options.disk_min_seconds = 1e-9;
+  const auto runtime = Runtime::load(options);
+  Session session(runtime);
+  session.sync(tokens);
+  std::size_t kills = 0;
+  std::size_t most = 0;
+  for (std::size_t step = 0; session.prefill(tokens, {}, nullptr, true) != Progress::done; ++step) {
+    if (step % 5 != 0) continue;
+    runtime->prefixes().flush();  // at this step's end; what a write takes, secure() waits for
+    const TemporaryDirectory copy;
+    std::filesystem::copy(options.prefix_directory, copy.path() / "prefixes");
+    EngineOptions restarted = options;
+    restarted.prefix_directory = copy.path() / "prefixes";
+    Session resumed(Runtime::load(restarted));
+    const std::size_t known = resumed.sync(tokens);
+    CAPTURE(step);
+    CHECK(static_cast<double>(known + chunk) >= session.prefill_done());
+    most = std::max(most, static_cast<std::size_t>(session.prefill_done()) - known);
+    if (kills++ % 6 != 0) continue;
+    read(resumed, tokens);
+    CHECK(same_bits(resumed, unkilled));
+  }
+  CHECK(kills > 2);
+  CHECK(most > 0);
+  CHECK(same_bits(session, unkilled));
+}
+
 }  // namespace hearth::tests

@@ -4,9 +4,12 @@
 
 #include <doctest/doctest.h>
 
+#include <unistd.h>
+
 #include <atomic>
 #include <random>
 
+#include "engine/prefix/positions.hpp"
 #include "tests/engine/prefix/model.hpp"
 #include "tests/temporary_directory.hpp"
 
@@ -319,6 +322,95 @@ TEST_CASE("only what takes seconds to compute is written, and nothing for a keys
   cache.persist(tokens, 17);
   cache.flush();
   CHECK(cache.statistics().disk_bytes == before);
+}
+
+TEST_CASE("a durable prompt's checkpoints are written at a pace, in half of a day's bytes") {
+  const TemporaryDirectory directory;
+  PrefixOptions options = on_disk(directory);
+  options.disk_min_seconds = 3;
+  options.answer_seconds = 1;
+  options.answer_bytes = 1 << 30;
+  const Tokens tokens = numbers(0, 250);
+  SUBCASE("a second's work, or what may be written at all, if that is less") {
+    PrefixCache cache(options, layout, 1);
+    cache.measured(100, 1.0);
+    CHECK_FALSE(cache.prompt_due(std::span(tokens).first(99)));
+    CHECK(cache.prompt_due(std::span(tokens).first(100)));
+    add(cache, tokens, 100);
+    CHECK(cache.secure(std::span(tokens).first(100), nullptr));
+    CHECK(cache.statistics().disk_checkpoints == 1);
+    CHECK_FALSE(cache.prompt_due(std::span(tokens).first(100)));  // it is there
+    CHECK_FALSE(cache.prompt_due(std::span(tokens).first(199)));
+    CHECK(cache.prompt_due(std::span(tokens).first(200)));
+    options.disk_min_seconds = 0;
+    const TemporaryDirectory another;
+    options.directory = another.path() / "prefixes";
+    PrefixCache eager(options, layout, 1);
+    eager.measured(100, 1.0);
+    CHECK(eager.prompt_due(std::span(tokens).first(keystroke_tokens)));
+    CHECK_FALSE(eager.prompt_due(std::span(tokens).first(keystroke_tokens - 1)));
+  }
+  SUBCASE("so many bytes a second") {
+    const std::uint64_t bytes = bytes_for(100, 1);
+    options.answer_bytes = bytes / 2;
+    PrefixCache cache(options, layout, 1);
+    cache.measured(100, 1.0);
+    CHECK_FALSE(cache.prompt_due(std::span(tokens).first(100)));
+    options.answer_bytes = bytes;
+    const TemporaryDirectory another;
+    options.directory = another.path() / "prefixes";
+    PrefixCache faster(options, layout, 1);
+    faster.measured(100, 1.0);
+    CHECK(faster.prompt_due(std::span(tokens).first(100)));
+  }
+  SUBCASE("not the other half of a day's bytes") {
+    options.daily_bytes = 1 << 20;
+    PrefixCache cache(options, layout, 1);
+    cache.measured(1, 1000.0);
+    const Tokens many = numbers(0, 64'000);
+    std::size_t end = 64;
+    for (; end < many.size() && cache.prompt_due(std::span(many).first(end)); end += 64) {
+      add(cache, many, end);
+      CHECK(cache.secure(std::span(many).first(end), nullptr));
+    }
+    CHECK(end < many.size());
+    CHECK(cache.statistics().disk_checkpoints > 1);
+    CHECK(cache.statistics().written_today < options.daily_bytes);
+  }
+  SUBCASE("none where answers have none") {
+    options.answer_seconds = 0;
+    PrefixCache cache(options, layout, 1);
+    cache.measured(100, 100.0);
+    add(cache, tokens, 100);
+    CHECK(cache.secure(std::span(tokens).first(100), nullptr));
+    CHECK(cache.statistics().disk_bytes == 0);
+  }
+}
+
+TEST_CASE("what is secured is on disk before the next tokens, and who waits goes before it") {
+  const TemporaryDirectory directory;
+  PrefixOptions options = on_disk(directory);
+  options.answer_seconds = 1;
+  options.answer_bytes = 1 << 30;
+  std::atomic<bool> stuck = true;
+  options.write = [&stuck](int file, const void* data, std::size_t bytes) {
+    stuck.wait(true);
+    return ::write(file, data, bytes);
+  };
+  const Tokens tokens = numbers(0, 250);
+  PrefixCache cache(options, layout, 1);
+  cache.measured(1, 1.0);
+  add(cache, tokens, 100);
+  const std::atomic<bool> interrupt = true;
+  CHECK_FALSE(cache.secure(std::span(tokens).first(100), &interrupt));
+  CHECK(cache.statistics().disk_checkpoints == 0);
+  CHECK(cache.secure(std::span(tokens).first(100), nullptr));  // a disk that hangs stops nothing
+  CHECK(cache.statistics().disk_checkpoints == 0);
+  stuck = false;
+  stuck.notify_all();
+  CHECK(cache.secure(std::span(tokens).first(100), nullptr));
+  CHECK(cache.statistics().disk_checkpoints == 1);
+  CHECK(cache.secure(tokens, nullptr));  // there is none of it
 }
 
 TEST_CASE("where not all can be written, the end of the prompt is, then boundaries") {
