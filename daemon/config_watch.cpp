@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "daemon/platform/error.hpp"
+#include "daemon/platform/files.hpp"
 
 namespace hearth::daemon {
 namespace {
@@ -40,20 +41,30 @@ void ConfigWatch::look() {
   read();
 }
 
-// The nearest directory that is there, which may be another one than before.
 void ConfigWatch::watch() {
-  fs::path directory = file_.parent_path();
+  watch(named_, file_);
+  const fs::path target = link_target(file_);
+  if (target == file_) {
+    target_ = {};
+  } else {
+    watch(target_, target);
+  }
+}
+
+// The nearest directory that is there, which may be another one than before.
+void ConfigWatch::watch(Watched& watched, const fs::path& file) {
+  fs::path directory = file.parent_path();
   struct stat info {};
   while (::stat(directory.c_str(), &info) != 0 || !S_ISDIR(info.st_mode)) {
     if (!directory.has_relative_path()) return;
     directory = directory.parent_path();
   }
   const std::pair<dev_t, ino_t> found(info.st_dev, info.st_ino);
-  if (watch_ && found == watched_) return;
-  const bool contents = directory == file_.parent_path();
-  watch_ = std::make_unique<DirectoryWatch>(
+  if (watched.watch && found == watched.directory) return;
+  const bool contents = directory == file.parent_path();
+  watched.watch = std::make_unique<DirectoryWatch>(
       host_, directory, [this] { look_soon(); }, contents);
-  watched_ = found;
+  watched.directory = found;
 }
 
 void ConfigWatch::read() {
@@ -80,8 +91,7 @@ void ConfigWatch::read() {
   }
   if (notice == notice_) return;
   notice_ = notice;
-  if (notice.empty()) return;
-  host_.log(lsp::LogLevel::warn, notice);
+  if (!notice.empty()) host_.log(lsp::LogLevel::warn, notice);
   heard_.noticed(notice);
 }
 

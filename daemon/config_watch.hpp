@@ -17,13 +17,14 @@
 namespace hearth::daemon {
 
 // On the Host's thread. Watches the directory, as editors put another file in the file's place;
-// where there is none, that above it. What a link leads to is not watched.
+// where there is none, that above it. Where the file is a link, as managers of dotfiles make them,
+// the directory that it leads to as well.
 class ConfigWatch {
  public:
   struct Heard {
     std::function<void()> applied;  // running() has changed
     // What a person should know: "config.toml changed: model.path needs `hearth restart`", or which
-    // line is wrong. Once for each such state of the file.
+    // line is wrong; empty: that is over. Once for each such state of the file.
     std::function<void(const std::string& notice)> noticed;
   };
   // `running`: what the process was started with. The first look is taken from the host's loop.
@@ -39,7 +40,13 @@ class ConfigWatch {
  private:
   void look_soon();
   void look();
+  // A directory by its identity, as its name may lead elsewhere later.
+  struct Watched {
+    std::pair<dev_t, ino_t> directory{};
+    std::unique_ptr<DirectoryWatch> watch;
+  };
   void watch();
+  void watch(Watched& watched, const std::filesystem::path& file);
   void read();
 
   AsioHost& host_;
@@ -48,8 +55,8 @@ class ConfigWatch {
   const Heard heard_;
   std::string notice_;
   lsp::Host::TimerId timer_ = 0;
-  std::pair<dev_t, ino_t> watched_{};
-  std::unique_ptr<DirectoryWatch> watch_;
+  Watched named_;   // of the file's name
+  Watched target_;  // of what that leads to; none where it is no link
 };
 
 }  // namespace hearth::daemon

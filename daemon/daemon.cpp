@@ -101,7 +101,11 @@ class Daemon {
         marks_(options.paths.parsing(), log),
         answers_(options.paths.answers(), options.config.answer_keep),
         host_(log, answers_),
-        store_(make_job_store(host_, options.paths)),
+        store_(make_job_store(host_, options.paths,
+                              [this](const std::string& failure) {
+                                store_failure_ = failure;
+                                tell_notices();
+                              })),
         model_(host_, engine_options(options.config, options.model, options.paths.engine())),
         jobs_(host_, model_, *store_),
         control_(
@@ -113,7 +117,11 @@ class Daemon {
                                 reply);
              }}),
         config_(host_, options.paths.config, options.config,
-                {[this] { apply_config(); }, [this](const std::string& notice) { warn(notice); }}),
+                {[this] { apply_config(); },
+                 [this](const std::string& notice) {
+                   if (!notice.empty()) warn(notice);
+                   tell_notices();
+                 }}),
         server_(host_, options.paths.socket(),
                 {[this] { return welcome(); },
                  [this](const Hello& hello, auto send, auto ready) {
@@ -171,6 +179,7 @@ class Daemon {
     options.answer_max_tokens = config.answer_max_tokens;
     options.thinking_budget = config.thinking_budget;
     options.settings = settings_of(config);
+    options.notices = notices();
     options.parse_guard = &marks_;
     options.user_wording = [this](const std::string& action) { return prompts_.read(action); };
     return options;
@@ -199,6 +208,7 @@ class Daemon {
             {"model", to_json(model)},
             {"inline", inline_status(model, config_.running().inline_max_read, counts)},
             {"jobs", jobs_json(jobs_)},
+            {"jobsNotice", jobs_notice(store_failure_)},
             {"log", options_.paths.log().string()},
             {"logError", no_state_.empty() ? log_.refused() : no_state_},
             {"config", options_.paths.config.string()},
@@ -228,6 +238,17 @@ class Daemon {
     remove_old_answers();
     remove_old_jobs();
     watch_idleness();
+  }
+
+  // What is wrong beside the model, for hearth/status.
+  std::vector<std::string> notices() const {
+    std::vector<std::string> notices{no_state_, jobs_notice(store_failure_), config_.notice()};
+    std::erase(notices, std::string());
+    return notices;
+  }
+
+  void tell_notices() {
+    for (LspPeer* editor : editors_) editor->configure(server_options());
   }
 
   void warn(const std::string& notice) {
@@ -286,6 +307,7 @@ class Daemon {
   const PromptFiles prompts_{options_.paths.prompts()};
   AnswerFiles answers_;
   AsioHost host_;
+  std::string store_failure_;  // why jobs cannot be written down; empty: they can
   const std::unique_ptr<lsp::JobStore> store_;
   LocalModel model_;
   lsp::Jobs jobs_;

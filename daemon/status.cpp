@@ -1,8 +1,13 @@
 // The daemon's state as JSON, and JSON as lines for people.
 #include "daemon/status.hpp"
 
+#include <algorithm>
+#include <array>
+#include <cstdint>
 #include <cstdio>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "daemon/platform/format.hpp"
 #include "lsp/context/reading.hpp"
@@ -86,6 +91,18 @@ std::string expert_lines(const json& experts) {
     text += "; " + std::to_string(static_cast<int>(100 * hits / asked)) + " % of uses found there";
   }
   text = line("experts", text);
+  const json& tiers = experts["tiers"];
+  for (const json& tier : tiers) {
+    if (tiers.size() == 1) break;  // said above
+    std::string own = tier["device"].get<std::string>() + ": " + number(tier["resident"]) + " in " +
+                      number(tier["slots"]) + " slots of " +
+                      show_bytes(tier["bytes"].get<double>());
+    if (asked > 0) {
+      const double share = 100 * tier["hits"].get<double>() / asked;
+      own += "; " + std::to_string(static_cast<int>(share)) + " % of uses found there";
+    }
+    text += line("", own);
+  }
   text += line("", show_bytes(experts["bytesRead"].get<double>()) + " read, by " +
                        experts["reader"].get<std::string>() + "; policy " +
                        experts["policy"].get<std::string>());
@@ -130,6 +147,58 @@ std::string speculation_lines(const json& speculation) {
             " accepted; " + per_pass + " tokens a pass, of " + number(speculation["passes"]);
   }
   return line("drafts", text);
+}
+
+// The memory of each device that computes experts; the host's first.
+json tiers_json(const engine::ExpertStatus& experts) {
+  std::uint64_t elsewhere = 0;
+  for (const auto& each : experts.devices) elsewhere += each.hits;
+  json tiers = json::array();
+  tiers.push_back({{"device", kernels::name(kernels::Device{})},
+                   {"slots", experts.slots},
+                   {"resident", experts.resident},
+                   {"bytes", experts.budget_bytes},
+                   {"hits", experts.hits - std::min(experts.hits, elsewhere)}});
+  for (const auto& each : experts.devices) {
+    tiers.push_back({{"device", kernels::name(each.device)},
+                     {"slots", each.slots},
+                     {"resident", each.resident},
+                     {"bytes", each.budget_bytes},
+                     {"hits", each.hits},
+                     {"promoted", each.promoted},
+                     {"demoted", each.demoted}});
+  }
+  return tiers;
+}
+
+json queue_json(const std::array<std::size_t, 3>& queue) {
+  using lsp::Priority;
+  const auto count = [&](Priority priority) { return queue[static_cast<std::size_t>(priority)]; };
+  return {{"explicit", count(Priority::explicit_request)},
+          {"inline", count(Priority::inline_completion)},
+          {"background", count(Priority::background)}};
+}
+
+// "2 now: 1 explicit, 1 background"; "0 now".
+std::string queue_text(const json& model) {
+  std::string text;
+  for (const char* priority : {"explicit", "inline", "background"}) {
+    const json& count = model["queue"][priority];
+    if (count != 0) text += (text.empty() ? ": " : ", ") + number(count) + " " + priority;
+  }
+  return number(model["waiting"]) + " now" + text;
+}
+
+// "3: 1 generating, 2 queued"; "0".
+std::string jobs_text(const json& jobs) {
+  std::map<std::string, std::size_t> states;
+  for (const json& job : jobs) ++states[job["state"].get<std::string>()];
+  std::string text = std::to_string(jobs.size());
+  const char* before = ": ";
+  for (const auto& [state, count] : states) {
+    text += std::exchange(before, ", ") + std::to_string(count) + " " + state;
+  }
+  return text;
 }
 
 json to_json(const engine::PrefixStatistics& prefixes) {
@@ -232,7 +301,8 @@ json to_json(const ModelStatus& status) {
         {"warmDone", status.experts.warm_done},
         {"warmTotal", status.experts.warm_total},
         {"reader", status.experts.reader},
-        {"policy", status.experts.policy}}},
+        {"policy", status.experts.policy},
+        {"tiers", tiers_json(status.experts)}}},
       {"contextTokens", status.context},
       {"speculation",
        {{"maxDraftTokens", status.drafts},
@@ -252,6 +322,7 @@ json to_json(const ModelStatus& status) {
       {"replayedTokens", status.decoded.replayed},
       {"steps", status.steps},
       {"waiting", status.waiting},
+      {"queue", queue_json(status.queue)},
       {"sessions", status.sessions},
       {"sessionBytes", status.session_bytes},
       {"prefixCache", to_json(status.prefixes)},
@@ -316,6 +387,13 @@ json jobs_json(const lsp::Jobs& jobs) {
   return all;
 }
 
+std::string jobs_notice(const std::string& failure) {
+  if (failure.empty()) return {};
+  return failure +
+         "; until this is mended (room on that disk, or the right to write there), jobs go on but "
+         "are lost with the daemon, and no change is sent to an editor";
+}
+
 std::string show_status(const json& status, std::size_t columns) {
   const json& model = status["model"];
   std::string text;
@@ -343,7 +421,7 @@ std::string show_status(const json& status, std::size_t columns) {
                               speed(model["decodeTokensPerSecond"]));
     if (status.contains("inline")) text += inline_lines(status["inline"], model);
   }
-  text += line("requests", number(model["requests"]) + " (" + number(model["waiting"]) + " now, " +
+  text += line("requests", number(model["requests"]) + " (" + queue_text(model) + "; " +
                                number(model["cancelled"]) + " cancelled, " +
                                number(model["failed"]) + " failed)");
   text += line("tokens", number(model["promptTokens"]) + " read, " + number(model["cachedTokens"]) +
@@ -357,7 +435,10 @@ std::string show_status(const json& status, std::size_t columns) {
                          (counts.empty() ? "" : "; completions: " + counts) +
                          (client.contains("index") ? index_text(client["index"]) : ""));
   }
-  text += line("jobs", std::to_string(status["jobs"].size()));
+  text += line("jobs", jobs_text(status["jobs"]));
+  if (const auto notice = on_one_line(status.value("jobsNotice", "")); !notice.empty()) {
+    text += line("", notice);
+  }
   const auto no_log = on_one_line(status.value("logError", ""));
   text += line("log", no_log.empty() ? status["log"].get<std::string>() : "none: " + no_log);
   text += line("config", status["config"].get<std::string>());

@@ -23,6 +23,8 @@ nlohmann::json inline_status(const ModelStatus& model, std::chrono::milliseconds
                              const lsp::InlineCounts& counts);
 nlohmann::json to_json(const lsp::Job& job);  // without its text
 nlohmann::json jobs_json(const lsp::Jobs& jobs);
+// What it means that jobs cannot be written down for this reason, and what to do; empty for none.
+std::string jobs_notice(const std::string& failure);
 
 // One subject a line, broken at blanks so that none is longer than `columns` characters; what
 // follows a break stands below the text, not below its label.

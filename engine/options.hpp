@@ -84,7 +84,7 @@ struct EngineOptions {
   // While an answer is written its state goes to disk, so that a process that is killed computes
   // little of it again: at most every so many seconds of decoding (0: never), and at most so many
   // bytes for each of them.
-  double answer_checkpoint_seconds = 1;
+  double answer_checkpoint_seconds = 0.5;
   std::uint64_t answer_checkpoint_bytes = 5'000'000;
 };
 

@@ -300,8 +300,11 @@ void Server::configure(const ServerOptions& options) {
   now.answer_max_tokens = options.answer_max_tokens;
   now.thinking_budget = options.thinking_budget;
   now.settings = options.settings;
+  const bool noticed = now.notices != options.notices;
+  now.notices = options.notices;
   if (!impl_->features) return;
   impl_->features->session.shown.settings = changed_settings(now.settings, impl_->said_settings);
+  if (noticed) impl_->features->status.notify();
 }
 
 void Server::warn(const std::string& message) {

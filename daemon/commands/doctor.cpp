@@ -276,6 +276,8 @@ void look_at_daemon(Examination& found, const Paths& paths) {
     } else {
       found.good("daemon", seen);
     }
+    if (const auto notice = status.value("jobsNotice", ""); !notice.empty())
+      found.warning("daemon", notice, "`hearth status` no longer says it once it is mended.");
     if (const auto notice = status.value("configNotice", ""); !notice.empty())
       found.warning("daemon", notice, "It goes on with the configuration that it had before.");
   } catch (const Unreachable& unreachable) {

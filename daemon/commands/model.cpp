@@ -75,13 +75,14 @@ int use_model(const std::string& directory) {
 
   // A link stays one: it leads to where a person keeps such files.
   std::error_code none;
-  const fs::path file = fs::exists(paths.config, none) ? fs::canonical(paths.config) : paths.config;
+  const fs::path file = link_target(paths.config);
   const std::string before = fs::exists(file, none) ? read_file(file, longest_config) : "";
   const std::string after = set_value(before, "model", "path", model.string());
   if (after != before) {
     fs::create_directories(file.parent_path());
     write_file(file, after);
-    print("model.path is set in " + paths.config.string() + ".\n");
+    const std::string leads = file == paths.config ? "" : ", a link to " + file.string();
+    print("model.path is set in " + paths.config.string() + leads + ".\n");
   }
   tell_daemon(paths, model);
   return 0;

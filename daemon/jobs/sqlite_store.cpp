@@ -20,7 +20,8 @@ using engine::Lock;
 using std::chrono::seconds;
 using std::chrono::steady_clock;
 
-constexpr seconds gather_for{1};
+constexpr std::chrono::milliseconds gather_for{400};
+constexpr seconds first_retry_delay{1};
 constexpr seconds max_retry_delay{30};
 // An id is there at once, and none comes twice also after a power cut: they are reserved in the
 // file by blocks, the next one before this one is used up. An orderly end gives back what is left.
@@ -56,16 +57,18 @@ lsp::JobId number_in(const fs::path& file) {
 
 }  // namespace
 
-std::unique_ptr<lsp::JobStore> make_job_store(lsp::Host& host, const Paths& paths) {
+std::unique_ptr<lsp::JobStore> make_job_store(lsp::Host& host, const Paths& paths,
+                                              SqliteJobStore::FailureHeard heard) {
   if (!paths.state.empty()) {
-    return std::make_unique<SqliteJobStore>(host, paths.jobs(), paths.last_job());
+    return std::make_unique<SqliteJobStore>(host, paths.jobs(), paths.last_job(), std::move(heard));
   }
   return std::make_unique<lsp::MemoryJobStore>(host, std::vector<lsp::JobRecord>(),
                                                seconds_of_the_clock());
 }
 
-SqliteJobStore::SqliteJobStore(lsp::Host& host, fs::path file, const fs::path& last_job)
-    : host_(host), path_(std::move(file)) {
+SqliteJobStore::SqliteJobStore(lsp::Host& host, fs::path file, const fs::path& last_job,
+                               FailureHeard heard)
+    : host_(host), path_(std::move(file)), heard_(std::move(heard)) {
   last_id_ = number_in(last_job);
   try {
     open();
@@ -179,7 +182,7 @@ void SqliteJobStore::open() {
 
 void SqliteJobStore::write_when_due() {
   prepare_thread_for_fatal_signals();
-  seconds delay = gather_for;
+  seconds delay = first_retry_delay;
   Lock lock(mutex_);
   for (;;) {
     while (!stopping_ && steady_clock::now() < due_) {
@@ -196,7 +199,7 @@ void SqliteJobStore::write_when_due() {
     lock.lock();
     if (last) return;
     if (!written) due_ = std::min(due_, steady_clock::now() + delay);
-    delay = written ? gather_for : std::min(2 * delay, max_retry_delay);
+    delay = written ? first_retry_delay : std::min(2 * delay, max_retry_delay);
   }
 }
 
@@ -263,6 +266,7 @@ void SqliteJobStore::recovered() noexcept {
   if (!failed_before) return;
   try {
     log(lsp::LogLevel::info, path_.string() + " is written again");
+    say_failure({});
   } catch (const std::exception&) {
     // The log does without.
   }
@@ -285,6 +289,7 @@ void SqliteJobStore::failed(const char* why) noexcept {
         log(lsp::LogLevel::error,
             std::string(why) + "; what jobs do is kept in memory until it can be written");
       }
+      if (failure_ != why) say_failure(why);
       failure_ = why;
     }
     for (Waiting* waiting :
@@ -294,6 +299,11 @@ void SqliteJobStore::failed(const char* why) noexcept {
   } catch (const std::exception&) {
     // Nobody is told, as there is no memory for it; what waits is tried again all the same.
   }
+}
+
+void SqliteJobStore::say_failure(std::string failure) {
+  if (!heard_) return;
+  host_.post([heard = heard_, failure = std::move(failure)] { heard(failure); });
 }
 
 void SqliteJobStore::answer(Waiting told, std::string failure, std::set<lsp::JobId> missing) {

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <set>
 #include <string>
@@ -20,15 +21,19 @@
 
 namespace hearth::daemon {
 
-// What has a `done`, and a new job, is written at once; the rest is gathered for a second. While
+// What has a `done`, and a new job, is written at once; the rest is gathered for 0.4 s, so that
+// with the engine's checkpoints a killed process costs about a second of an answer at most. While
 // the file cannot be written (a full disk, another process that has it), each `done` is told so,
 // all changes wait in memory, and are tried again.
 class SqliteJobStore : public lsp::JobStore {
  public:
+  // On the Host's thread: failure() has changed to this.
+  using FailureHeard = std::function<void(const std::string& failure)>;
+
   // Opens and reads the file, which takes a moment; logs what is wrong with it. `last_job`: where
   // hearth kept its last number before, which is read and goes. The host outlives it.
-  SqliteJobStore(lsp::Host& host, std::filesystem::path file,
-                 const std::filesystem::path& last_job);
+  SqliteJobStore(lsp::Host& host, std::filesystem::path file, const std::filesystem::path& last_job,
+                 FailureHeard heard = {});
   // Writes what waits, once.
   ~SqliteJobStore() override;
 
@@ -55,6 +60,7 @@ class SqliteJobStore : public lsp::JobStore {
   void scrub();
   void recovered() noexcept;
   void failed(const char* why) noexcept;
+  void say_failure(std::string failure);
   void answer(Waiting told, std::string failure, std::set<lsp::JobId> missing);
   void log(lsp::LogLevel level, const std::string& message);
 
@@ -62,6 +68,7 @@ class SqliteJobStore : public lsp::JobStore {
 
   lsp::Host& host_;
   const std::filesystem::path path_;
+  const FailureHeard heard_;
 
   // Of the Host's thread.
   std::vector<lsp::JobRecord> loaded_;
@@ -87,6 +94,7 @@ class SqliteJobStore : public lsp::JobStore {
 };
 
 // In memory where there is no state directory: then nothing of a job is left to be done twice.
-std::unique_ptr<lsp::JobStore> make_job_store(lsp::Host& host, const Paths& paths);
+std::unique_ptr<lsp::JobStore> make_job_store(lsp::Host& host, const Paths& paths,
+                                              SqliteJobStore::FailureHeard heard = {});
 
 }  // namespace hearth::daemon

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <csignal>
 #include <new>
+#include <numeric>
 #include <utility>
 
 #include "daemon/models/estimate_file.hpp"
@@ -215,10 +216,11 @@ void LocalModel::cancel(lsp::GenerationId id) {
 }
 
 ModelStatus LocalModel::status() const {
-  const std::size_t waiting = scheduler_.size();
+  const auto queue = scheduler_.sizes();
   const engine::Lock lock(shared_->mutex);
   ModelStatus status = shared_->status;
-  status.waiting = waiting;
+  status.queue = queue;
+  status.waiting = std::accumulate(queue.begin(), queue.end(), std::size_t{0});
   if (status.state == ModelStatus::State::ready && status.failed_in_a_row > 0) {
     status.state = ModelStatus::State::failing;
   }

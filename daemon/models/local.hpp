@@ -2,6 +2,7 @@
 // the scheduler says; answers go back through the Host.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -53,7 +54,8 @@ struct ModelStatus {
   std::uint64_t tokens_computed = 0;  // rows that went through all layers
   std::uint64_t steps = 0;            // pieces of work, interrupted ones too
   // Now:
-  std::size_t waiting = 0;  // requests that compute, wait or are parked
+  std::size_t waiting = 0;             // requests that compute, wait or are parked
+  std::array<std::size_t, 3> queue{};  // the same by lsp::Priority
   std::size_t sessions = 0;
   std::uint64_t session_bytes = 0;         // KV and states of sequences under way
   engine::PrefixStatistics prefixes;       // what prompts go back to

@@ -85,6 +85,13 @@ std::size_t Scheduler::size() const {
   return entries_.size();
 }
 
+std::array<std::size_t, 3> Scheduler::sizes() const {
+  const engine::Lock lock(mutex_);
+  std::array<std::size_t, 3> sizes{};
+  for (const auto& entry : entries_) ++sizes[static_cast<std::size_t>(entry->priority)];
+  return sizes;
+}
+
 bool Scheduler::wait() {
   engine::Lock lock(mutex_);
   while (!closed_ && entries_.empty() && calls_.empty()) changed_.wait(lock);

@@ -72,6 +72,8 @@ class Scheduler {
   // Abandons all tasks, now and from now on. wait() returns false from then on.
   void close(const lsp::ModelError& reason);
   std::size_t size() const;
+  // How many of each priority, by its number; they add up to size().
+  std::array<std::size_t, 3> sizes() const;
 
   // On the computing thread -----------------------------------------------------------------
   bool wait();     // until there is something to do; false: closed

@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <system_error>
 
 #include "daemon/platform/error.hpp"
 #include "daemon/platform/fd.hpp"
@@ -22,6 +23,21 @@ void write_file(const std::filesystem::path& path, std::string_view text) {
   } catch (const engine::Error& failed) {
     throw Error(failed.what());
   }
+}
+
+std::filesystem::path link_target(const std::filesystem::path& path) {
+  namespace fs = std::filesystem;
+  constexpr int max_links = 40;  // the kernel follows no more
+  fs::path target = path;
+  for (int links = 0; links < max_links; ++links) {
+    std::error_code none;
+    const fs::path next = target.parent_path() / fs::read_symlink(target, none);
+    if (none) return target;
+    const fs::path directory = fs::weakly_canonical(next.parent_path(), none);
+    if (none) return path;
+    target = directory / next.filename();
+  }
+  return path;
 }
 
 const char* kind_of_file(mode_t mode) {

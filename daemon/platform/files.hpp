@@ -16,6 +16,10 @@ namespace hearth::daemon {
 // the reason (a full disk); what was there before then still is.
 void write_file(const std::filesystem::path& path, std::string_view text);
 
+// Where a link leads, and those that it leads to, whether or not there is a file; the path itself
+// where it is no link, or one of a chain without end.
+std::filesystem::path link_target(const std::filesystem::path& path);
+
 // The whole file. Throws Error with the path and the reason, also beyond `limit` bytes and for what
 // is no regular file: a pipe could be waited for without end.
 std::string read_file(const std::filesystem::path& path, std::size_t limit);

@@ -85,7 +85,9 @@ void ExpertCache::begin(LayerId layer, std::span<const ExpertId> experts, Pass p
     }
     wait_for(expert, place, false);
     Slot& slot = slot_at(place);
-    ++(slot.state == SlotState::ready ? status_.hits : status_.misses);
+    const bool ready = slot.state == SlotState::ready;
+    ++(ready ? status_.hits : status_.misses);
+    if (ready && place.device > 0) ++devices_[place.device - 1]->hits;
     if (std::exchange(slot.prefetched, false)) {
       ++status_.prefetch_useful;
       if (!slot.scanned) prefetch_throttle_.right();
@@ -478,7 +480,7 @@ ExpertStatus ExpertCache::status() const {
   for (const auto& each : devices_) {
     const SlotPool& slots = each->slots;
     status.devices.push_back({each->backend.device(), slots.usable(), slots.resident(),
-                              slots.bytes(), each->promoted, each->demoted});
+                              slots.bytes(), each->hits, each->promoted, each->demoted});
   }
   // Where the host is full, what is left waits until decoding has moved some to a device.
   status.warming = loader_.warming() && (loader_.reading_warm() || pool_.empty() > 0);

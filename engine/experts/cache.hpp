@@ -206,6 +206,7 @@ class ExpertCache final : private Leases {
   struct DevicePool {
     kernels::Backend& backend;
     SlotPool slots;
+    std::uint64_t hits = 0;
     std::uint64_t promoted = 0;
     std::uint64_t demoted = 0;
   };

@@ -51,6 +51,7 @@ struct DeviceExperts {
   std::size_t slots = 0;
   std::size_t resident = 0;
   std::uint64_t budget_bytes = 0;  // of the slots
+  std::uint64_t hits = 0;          // experts asked for and there
   std::uint64_t promoted = 0;      // moved there from the host's memory
   std::uint64_t demoted = 0;       // of those, moved back for others
 };
@@ -62,7 +63,7 @@ struct ExpertStatus {
   std::size_t slots = 0;           // experts that fit in the budget now
   std::size_t resident = 0;
   std::uint64_t budget_bytes = 0;  // of the slots
-  std::uint64_t hits = 0;          // experts asked for and there
+  std::uint64_t hits = 0;          // experts asked for and there, on any device
   std::uint64_t misses = 0;        // asked for and read, or waited for
   std::uint64_t bytes_read = 0;
   std::uint64_t prefetched = 0;       // read before they were asked for

@@ -51,6 +51,8 @@ void ModelStatus::notify() {
 
 extension::Status ModelStatus::status() const {
   extension::Status status = model_;
+  for (const std::string& notice : session_.options.notices)
+    status.notices.push_back(valid_utf8(notice));
   for (const Job* job : session_.jobs.all()) {
     if (!is_of(session_, *job)) continue;
     status.jobs.push_back(job_state_params(*job, std::nullopt));

@@ -1,5 +1,5 @@
-// What a session says about the model: loading and how far, ready or failed, as hearth/status; that
-// it loads and, once, why it failed, to everyone.
+// What a session says about the model: loading and how far, ready or failed, as hearth/status, with
+// the process's notices; that it loads and, once, why it failed, to everyone.
 #pragma once
 
 #include <optional>
@@ -15,11 +15,11 @@ class ModelStatus {
  public:
   // Registers its method and asks for the model. The session outlives it.
   explicit ModelStatus(Session& session);
+  void notify();  // the session's options have other notices
 
  private:
   void loads(const LoadingProgress& progress);
   void described(const Result<ModelDescription>& description);
-  void notify();
   extension::Status status() const;
 
   Session& session_;

@@ -44,7 +44,7 @@ class JobStore {
   virtual JobId next_id() = 0;
   virtual void create(JobRecord record) = 0;
   virtual void change(JobId id, JobChange change, Done done) = 0;  // `done` may be empty
-  // More of the answer. What is appended within the last second may be lost with the process, but
+  // More of the answer. What is appended within the last moment may be lost with the process, but
   // never a text without its tokens or tokens without their text.
   virtual void append(JobId id, std::string text, std::vector<std::int32_t> tokens) = 0;
   virtual void remove(std::vector<JobId> ids, Done done) = 0;

@@ -141,6 +141,7 @@ void to_json(Json& json, const Status& value) {
           {"protocol", value.protocol},
           {"model", std::move(model)},
           {"jobs", value.jobs}};
+  if (!value.notices.empty()) json["notices"] = value.notices;
 }
 
 void from_json(const Json& json, Status& value) {
@@ -152,6 +153,9 @@ void from_json(const Json& json, Status& value) {
   value.model_error = maybe<std::string>(model, "error");
   value.model_percentage = maybe<std::int64_t>(model, "percentage");
   value.model_eta_ms = maybe<std::int64_t>(model, "etaMs");
+  value.notices.clear();
+  if (json.contains("notices"))
+    value.notices = array_member(json, "notices").get<std::vector<std::string>>();
   value.jobs = array_member(json, "jobs").get<std::vector<JobStateParams>>();
 }
 

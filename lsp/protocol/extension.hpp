@@ -64,7 +64,7 @@ inline constexpr std::string_view feature_jobs = "jobs";
 // ServerOptions::inline_hold), hearth/inlineCompletionReady is sent, and items carry "hearth":
 // CompletionDetail.
 inline constexpr std::string_view feature_inline_completion = "inlineCompletion";
-// The client gets the notification hearth/status when the model's state changes.
+// The client gets the notification hearth/status when the model's state or the notices change.
 inline constexpr std::string_view feature_status = "status";
 inline constexpr std::array all_features{feature_jobs, feature_inline_completion, feature_status};
 
@@ -204,13 +204,15 @@ struct CancelJobResult {
 //                              changes wait for a person. Answered with {"batch": 6, "files": 40}
 
 // hearth/status, request from the client (no params) and, with "status", notification from the
-// server after `initialized` and whenever the model's state changes:
+// server after `initialized` and whenever the model's state or the notices change:
 //   {"version": "0.1.0", "protocol": 3,
 //    "model": {"state": "loading" | "ready" | "failed", "name": "ember", "error": "…",
 //              "percentage": 17, "etaMs": 12000},
+//    "notices": ["config.toml changed: model.path needs `hearth restart`"],
 //    "jobs": [JobStateParams of every job of the session's workspace, without "text"]}
-// `name` is there once the model is ready, `error` where it failed, the last two while it loads:
-// the notification comes about twice a second then.
+// `notices`: what is wrong with the process beside the model, each a sentence for people that says
+// what to do; absent: nothing is. `name` is there once the model is ready, `error` where it failed,
+// the last two while it loads: the notification comes about twice a second then.
 struct Status {
   static constexpr std::string_view method = "hearth/status";
   std::string version;
@@ -221,6 +223,7 @@ struct Status {
   std::optional<std::int64_t> model_percentage;
   std::optional<std::int64_t> model_eta_ms;
   std::vector<JobStateParams> jobs;
+  std::vector<std::string> notices;
 };
 
 // hearth/inlineCompletionReady, notification from the server: a completion whose request was

@@ -6,6 +6,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "lsp/support/model.hpp"
 #include "lsp/support/settings.hpp"
@@ -43,6 +44,8 @@ struct ServerOptions {
   // The user's own wording of an action, by the action's id; may be empty. Called on any thread,
   // whenever the action is chosen. Throws a std::exception that says which file cannot be read.
   std::function<std::optional<Wording>(const std::string& action)> user_wording;
+  // For hearth/status: what is wrong with the process, each a sentence that says what to do.
+  std::vector<std::string> notices = {};
 };
 
 }  // namespace hearth::lsp

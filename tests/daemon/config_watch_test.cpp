@@ -10,6 +10,7 @@
 #include "daemon/platform/files.hpp"
 #include "tests/daemon/editing.hpp"
 #include "tests/daemon/home.hpp"
+#include "tests/temporary_directory.hpp"
 
 using namespace hearth::daemon;
 using namespace hearth::tests;
@@ -98,12 +99,33 @@ TEST_CASE("a running daemon follows its configuration") {
     CHECK(contains(unbroken(home.hearth("status").out), "model.threads needs `hearth restart`"));
     CHECK(contains(unbroken(home.hearth("doctor").out), "model.threads needs `hearth restart`"));
     CHECK(contains(log_of(home), "log.level applied"));
+    const Json notices = editor.request("hearth/status", Json::object())["notices"];
+    CHECK(notices == Json{"config.toml changed: model.threads needs `hearth restart`"});
     home.configure("[model]\nthreads = 1\n");
     wait_for_log(home, "log.level applied", 2);
     CHECK(offers(editor, "Explain"));  // whatever was sent before has come with it
     CHECK(messages.with("model.threads needs `hearth restart`") == 1);
     home.configure("");
     wait_for_notice(home, "");
+    CHECK_FALSE(editor.request("hearth/status", Json::object()).contains("notices"));
+  }
+  SUBCASE("that a link leads to, changed where it is, gone and there again") {
+    const TemporaryDirectory dotfiles;
+    const fs::path file = fs::canonical(dotfiles.path()) / "hearth.toml";
+    write_file(file, "[actions]\ndisabled = [\"explain\"]\n");
+    fs::create_directories(directory);
+    fs::create_symlink(file, home.paths().config);
+    wait_for_log(home, "actions.disabled applied");
+    CHECK_FALSE(offers(editor, "Explain"));
+    write_file(file, "[inline]\nautomatic = false\n");
+    wait_for_log(home, "inline.automatic, actions.disabled applied");
+    CHECK(offers(editor, "Explain"));
+    fs::remove(file);
+    wait_for_log(home, ": inline.automatic applied");
+    write_file(file, "[actions]\ndisabled = [\"explain\"]\n");
+    wait_for_log(home, ": actions.disabled applied", 2);
+    CHECK_FALSE(offers(editor, "Explain"));
+    CHECK(fs::is_symlink(home.paths().config));
   }
   SUBCASE("but for one with an error, which says its line") {
     fs::create_directories(directory);

@@ -44,6 +44,53 @@ TEST_CASE("the status says where keystrokes are read too slowly for completions 
   CHECK_FALSE(contains(says(1s), "at pauses"));
 }
 
+TEST_CASE(
+    "the status says what waits at each priority, in which state jobs are, and what is wrong") {
+  daemon::ModelStatus model;
+  model.state = daemon::ModelStatus::State::ready;
+  model.queue = {1, 0, 2};
+  model.waiting = 3;
+  Json all = Json::parse(R"({"pid": 1, "build": "", "uptimeSeconds": 1, "clients": [],
+      "jobs": [{"state": "queued"}, {"state": "generating"}, {"state": "queued"}],
+      "log": "", "config": ""})");
+  all["jobsNotice"] = daemon::jobs_notice("cannot use jobs.sqlite: no space");
+  all["model"] = daemon::to_json(model);
+  CHECK(all["model"]["queue"] == Json{{"explicit", 1}, {"inline", 0}, {"background", 2}});
+  const std::string shown = daemon::show_status(all, 1'000);
+  CHECK(contains(shown, "3 now: 1 explicit, 2 background; "));
+  CHECK(
+      contains(shown, "3: 1 generating, 2 queued\n           cannot use jobs.sqlite: no space; "));
+  CHECK(daemon::jobs_notice("").empty());
+}
+
+TEST_CASE("the status says how much of each device's memory has experts, and what is found there") {
+  daemon::ModelStatus model;
+  model.state = daemon::ModelStatus::State::ready;
+  model.experts.experts = 100;
+  model.experts.slots = 40;
+  model.experts.resident = 30;
+  model.experts.hits = 80;
+  model.experts.misses = 20;
+  const auto says = [&] {
+    Json all = Json::parse(R"({"pid": 1, "build": "", "uptimeSeconds": 1, "clients": [],
+                               "jobs": [], "log": "", "config": ""})");
+    all["model"] = daemon::to_json(model);
+    return daemon::show_status(all, 1'000);
+  };
+  CHECK(contains(says(), "30 of 100 in memory, room for 40; 80 % of uses found there\n"));
+  CHECK_FALSE(contains(says(), "host: "));
+  engine::DeviceExperts device;
+  device.device = {kernels::Device::Kind::cuda, 0};
+  device.slots = 20;
+  device.resident = 20;
+  device.budget_bytes = 2'000'000'000;
+  device.hits = 50;
+  model.experts.devices.push_back(device);
+  CHECK(contains(says(), "host: 30 in 40 slots of 0 B; 30 % of uses found there\n"));
+  CHECK(contains(says(), ": 20 in 20 slots of 2.0 GB; 50 % of uses found there\n"));
+  CHECK(daemon::to_json(model)["experts"]["tiers"].size() == 2);
+}
+
 TEST_CASE("the status counts what became of completions, for each editor and all of them") {
   const Home home;
   auto editor = home.editor();

@@ -64,9 +64,30 @@ TEST_CASE("on a full disk jobs go on, no edit is sent, and both are there when t
   CHECK(contains(editor.shown(edit)->text, "could not be written down"));
   CHECK(editor.documents().at(documented).edits == 0);
   CHECK(has_logged(home, "what jobs do is kept in memory until it can be written"));
+  // Said where a person looks: the status, the examination, and every editor's hearth/status.
+  const std::string lost = "jobs go on but are lost with the daemon";
+  const std::string journal = home.paths().jobs().string();
+  const std::string notice = home.status()["jobsNotice"];
+  CHECK(contains(notice, "cannot use " + journal));
+  CHECK(contains(notice, "room on that disk"));
+  CHECK(contains(notice, lost));
+  CHECK(contains(unbroken(home.hearth("status").out), lost));
+  CHECK(contains(unbroken(home.hearth("doctor").out), lost));
+  auto other = home.editor();
+  Json pushed;
+  other.on_notification = [&](const std::string& method, const Json& params) {
+    if (method == "hearth/status") pushed = params.value("notices", Json::array());
+  };
+  other.initialize(Json::object(), {{"hearth", {{"protocol", 3}, {"features", {"status"}}}}});
+  other.until([&] { return !pushed.is_null(); });
+  CHECK(pushed == Json{notice});
 
   limit_files(daemon, RLIM_INFINITY);
   REQUIRE(editor.until([&] { return has_logged(home, "is written again"); }, max_wait));
+  other.until([&] { return pushed.empty(); });
+  CHECK(home.status()["jobsNotice"] == "");
+  CHECK_FALSE(contains(unbroken(home.hearth("status").out), lost));
+  CHECK(other.quit() == 0);
   REQUIRE(kill_daemon(home));
   Watcher watcher(home);
   const auto known = [&](std::uint64_t job) { return watcher.job(job).has_value(); };

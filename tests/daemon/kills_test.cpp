@@ -80,6 +80,14 @@ Victims victims_for(const Tally& tally, std::mt19937& random) {
   return {daemon, other && !editor, editor};
 }
 
+// "64 (12)": the most, and the median.
+std::string most_and_median(std::vector<std::int64_t> counts) {
+  if (counts.empty()) return "-";
+  std::ranges::sort(counts);
+  return fmt::format("{} ({})", counts.back(), counts[counts.size() / 2]);
+}
+
+// Of what was computed again, tokens after one kill: the most, and the median.
 std::string table(const Tallies& tallies) {
   std::string text = fmt::format(
       "\n{:<14} {:>6} {:>5} {:>7} {:>5} {:>5} {:>7} {:>10} {:>7} {:>10} {:>13} {:>13}\n",
@@ -90,8 +98,8 @@ std::string table(const Tallies& tallies) {
     text += fmt::format(
         "{:<14} {:>6} {:>5} {:>7} {:>5} {:>5} {:>7} {:>10} {:>7} {:>10} {:>13} {:>13}\n",
         moment_names[i], tally.kills, tally.servers, tally.editors, tally.jobs, tally.lost,
-        tally.doubled, tally.different, tally.unseen, tally.unwritten, tally.prompt_again,
-        tally.replayed);
+        tally.doubled, tally.different, tally.unseen, tally.unwritten,
+        most_and_median(tally.prompt_again), most_and_median(tally.replayed));
   }
   return text;
 }

@@ -411,6 +411,9 @@ TEST_CASE("the extension's payloads survive being written down") {
   status.model_error = "why";
   status.jobs = {job};
   CHECK(round_trip(status)["model"] == json{{"state", "failed"}, {"error", "why"}});
+  CHECK_FALSE(round_trip(status).contains("notices"));
+  status.notices = {"no disk"};
+  CHECK(round_trip(status)["notices"] == json{"no disk"});
   round_trip(extension::TextDelta{7, "a\n"});
   round_trip(extension::CancelJobParams{7});
   round_trip(extension::CancelJobResult{true});

@@ -42,6 +42,43 @@ TEST_CASE("model use checks the checkpoint, sets it and restarts the daemon") {
   CHECK(home.daemon_pid() == second);
 }
 
+TEST_CASE("model use changes what a link leads to, and leaves the link") {
+  Home home;
+  const TemporaryDirectory dotfiles;
+  const fs::path real = fs::canonical(dotfiles.path());
+  fs::create_directories(real / "hearth");
+  fs::create_directories(home.paths().config.parent_path());
+  fs::remove(home.paths().config);
+  std::string before;
+  SUBCASE("of one link") {
+    fs::create_symlink(real / "hearth/config.toml", home.paths().config);
+    before = "# mine\n";
+  }
+  SUBCASE("of a link to a link, one of them relative") {
+    fs::create_symlink("hearth/config.toml", real / "link.toml");
+    fs::create_symlink(real / "link.toml", home.paths().config);
+    before = "# mine\n";
+  }
+  SUBCASE("that is not there yet") {
+    fs::create_symlink(real / "hearth/config.toml", home.paths().config);
+  }
+  if (!before.empty()) write_file(real / "hearth/config.toml", before);
+  const fs::path link = fs::read_symlink(home.paths().config);
+  const std::string model = fs::canonical(HEARTH_SOURCE_DIR "/engine/ember").string();
+
+  const Finished used = home.hearth("model use '" + model + "'");
+  CAPTURE(used.err);
+  CHECK(used.code == 0);
+  CHECK(contains(used.out, "a link to " + (real / "hearth/config.toml").string()));
+  REQUIRE(fs::is_symlink(home.paths().config));
+  CHECK(fs::read_symlink(home.paths().config) == link);
+  CHECK_FALSE(fs::is_symlink(real / "hearth/config.toml"));
+  const std::string after = read_file(real / "hearth/config.toml", 1000);
+  CHECK(after == before + (before.empty() ? "" : "\n") + "[model]\npath = \"" + model + "\"\n");
+  CHECK(read_file(home.paths().config, 1000) == after);
+  CHECK(contains(home.hearth("daemon --print-config").out, model));
+}
+
 TEST_CASE("model use refuses what no daemon could run, and changes nothing") {
   Home home;
   const std::string config = "# mine\n";

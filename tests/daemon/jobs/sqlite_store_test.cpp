@@ -192,9 +192,13 @@ TEST_CASE("a job's number is greater than all before") {
 TEST_CASE("a full disk stops nothing, and what waited is written when there is room") {
   Place place;
   {
-    const auto store = place.open();
+    std::vector<std::string> heard;
+    const auto store = std::make_unique<SqliteJobStore>(
+        place.host, place.file, place.last_job,
+        [&](const std::string& failure) { heard.push_back(failure); });
     store->create(record(1));
     CHECK(changed(place.host, *store, 1, standing("running")).empty());
+    CHECK(heard.empty());
     {
       const SmallDisk disk(fs::file_size(place.file.string() + "-wal"));
       lsp::JobChange change = standing("done");
@@ -202,6 +206,7 @@ TEST_CASE("a full disk stops nothing, and what waited is written when there is r
       const std::string failure = changed(place.host, *store, 1, change);
       CHECK(contains(failure, "cannot use " + place.file.string()));
       CHECK(store->failure() == failure);
+      CHECK(heard == std::vector<std::string>{failure});
       store->append(1, std::string(100'000, 'a'), Tokens(1000, 3));
       store->create(record(2));
       CHECK(store->next_id() > 0);
@@ -213,6 +218,7 @@ TEST_CASE("a full disk stops nothing, and what waited is written when there is r
     place.host.run_posted();
     CHECK(place.host.has_logged("is kept in memory until it can be written"));
     CHECK(place.host.has_logged("is written again"));
+    CHECK(heard.back().empty());
   }
   const auto records = place.open()->load();
   REQUIRE(records.size() == 1);

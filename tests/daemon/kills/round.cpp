@@ -227,7 +227,7 @@ void Round::count_again() {
   Tally& tally = tallies_[static_cast<std::size_t>(last_)];
   const auto read = static_cast<std::int64_t>(before_.prompt_done);
   tally.prompt_kept += std::min(read, now.cached);
-  tally.prompt_again = std::max(tally.prompt_again, read - now.cached);
+  tally.prompt_again.push_back(std::max<std::int64_t>(read - now.cached, 0));
 }
 
 void Round::finish() {
@@ -259,8 +259,8 @@ void Round::finish() {
 void Round::count_replayed() {
   const auto status = watcher_.status();
   if (!status) return;
-  std::int64_t& most = tallies_[static_cast<std::size_t>(last_)].replayed;
-  most = std::max(most, (*status)["model"]["replayedTokens"].get<std::int64_t>());
+  tallies_[static_cast<std::size_t>(last_)].replayed.push_back(
+      (*status)["model"]["replayedTokens"].get<std::int64_t>());
 }
 
 void Round::check(std::size_t number, Tally& tally) {

@@ -50,11 +50,11 @@ struct Tally {
   // Killed while it waited, some milliseconds after its editor was told of it and before it was
   // written down that there is such a job: no daemon knows it, and the person has to ask again.
   std::size_t unwritten = 0;
-  std::int64_t prompt_kept = 0;   // tokens of prompts that were not read again, all together
-  std::int64_t prompt_again = 0;  // tokens of a prompt that were, after one kill, at most
-  // Tokens that one daemon replayed, at most. What was written within the last second before a kill
+  std::int64_t prompt_kept = 0;  // tokens of prompts that were not read again, all together
+  std::vector<std::int64_t> prompt_again;  // tokens of a prompt that were, after each kill
+  // Tokens that each daemon replayed. What was written within the last moment before a kill
   // is written anew, and not among them.
-  std::int64_t replayed = 0;
+  std::vector<std::int64_t> replayed;
 };
 using Tallies = std::array<Tally, moments>;
 
