@@ -189,7 +189,7 @@ step('an explanation of the selection streams into the view of answers', async (
   });
   // The embedded checkpoint is quick: on a busy machine its words may come all at once.
   let growth = 0;
-  for (let tries = 0; tries < 5 && growth <= 3; tries++) {
+  for (let tries = 0; tries < 5 && growth <= 2; tries++) {
     const before = (await lastAnswer()).job;
     await window.focusEditor();
     await window.command('hearth: Explain Selection');
@@ -200,7 +200,7 @@ step('an explanation of the selection streams into the view of answers', async (
     await waitForAnswer(project.explanation);
     growth = await page.evaluate(() => window.growth.size);
   }
-  assert.ok(growth > 3, `it came in pieces, not ${growth}`);
+  assert.ok(growth > 2, 'nothing was seen between none of it and all of it');
   assert.equal(await window.text(), project.average);
   await window.shot('answer');
 });

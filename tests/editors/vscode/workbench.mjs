@@ -187,17 +187,21 @@ export class Workbench {
 
   // Runs the command of this title from the palette.
   async command(title) {
-    const input = await this.openInput('F1');
-    await input.fill(`>${title}`);
+    await this.openInput('F1', `>${title}`);
     await this.pick(title);
   }
 
-  // A key that is pressed while the focus moves between frames is lost: then once more.
-  async openInput(key) {
+  // A key that is pressed while the focus moves between frames is lost, and an input that has lost
+  // the focus closes: then once more.
+  async openInput(key, text) {
     const input = this.page.locator('.quick-input-widget input.input');
     await this.until(`the input that ${key} opens`, async () => {
       await this.press(key);
-      return appears(input);
+      if (!(await appears(input))) return false;
+      return input.fill(text, { timeout: 2000 }).then(
+        () => true,
+        () => false,
+      );
     });
     return input;
   }
@@ -257,8 +261,7 @@ export class Workbench {
 
   // The cursor goes to this line and column, both from 1.
   async goTo(line, column = 1) {
-    const input = await this.openInput('Control+g');
-    await input.fill(`:${line}:${column}`);
+    const input = await this.openInput('Control+g', `:${line}:${column}`);
     await this.press('Enter');
     await input.waitFor({ state: 'hidden' });
     await this.page.locator('.editor-instance .monaco-editor.focused').first().waitFor();
