@@ -78,7 +78,7 @@ export class Server {
       [...server.arguments(), '--bind-addr', `127.0.0.1:${server.port}`, '--disable-telemetry',
         '--disable-update-check', '--disable-getting-started-override', '--session-socket',
         path.join(server.data, 's')],
-      { stdio: ['ignore', log, log], env: server.environment },
+      { stdio: ['ignore', log, log], env: server.environment, detached: true },
     );
     await server.waitUntilUp();
     return server;
@@ -126,10 +126,16 @@ export class Server {
   async stop() {
     if (!this.process || this.process.exitCode !== null) return;
     const ended = new Promise((resolve) => this.process.on('exit', resolve));
-    this.process.kill('SIGTERM');
-    const late = setTimeout(() => this.process.kill('SIGKILL'), 5000);
+    // With all that it has started: hosts of extensions live on for hours, waiting for their window.
+    process.kill(-this.process.pid, 'SIGTERM');
+    const late = setTimeout(() => process.kill(-this.process.pid, 'SIGKILL'), 5000);
     await ended;
     clearTimeout(late);
+    try {
+      process.kill(-this.process.pid, 'SIGKILL');
+    } catch {
+      // None is left.
+    }
   }
 }
 
