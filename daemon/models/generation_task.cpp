@@ -33,18 +33,6 @@ std::vector<std::pair<std::size_t, std::uint64_t>> hashed_beginnings(
   return beginnings;
 }
 
-// How many of a prompt's tokens others will have read that are served before it. What it reads
-// itself is added for those behind.
-std::size_t will_be_known(const std::vector<std::pair<std::size_t, std::uint64_t>>& beginnings,
-                          std::unordered_set<std::uint64_t>& coming) {
-  std::size_t known = 0;
-  for (const auto& [tokens, hash] : beginnings) {
-    if (coming.contains(hash)) known = std::max(known, tokens);
-  }
-  for (const auto& [tokens, hash] : beginnings) coming.insert(hash);
-  return known;
-}
-
 // Whether what is waited for is near enough to what was told not to be told again.
 bool same_to_people(const lsp::GenerationProgress& told, const lsp::GenerationProgress& now) {
   if (told.phase != now.phase || told.ahead != now.ahead ||
@@ -196,7 +184,11 @@ void GenerationTask::prepare() {
 
 // What others read that are served before will be known. Its own prompt will be for those behind.
 void GenerationTask::expect_cached() {
-  expected_ = std::max(cached_, will_be_known(beginnings_, shared_->coming));
+  expected_ = cached_;
+  for (const auto& [tokens, hash] : beginnings_) {
+    if (shared_->coming.contains(hash)) expected_ = std::max(expected_, tokens);
+  }
+  for (const auto& [tokens, hash] : beginnings_) shared_->coming.insert(hash);
 }
 
 // Of a request that is prepared or has begun.
@@ -323,25 +315,17 @@ PrefillTask::PrefillTask(std::shared_ptr<LocalModel::Shared> shared, lsp::Prompt
                          std::function<void(lsp::Result<lsp::Estimate>)> done)
     : shared_(std::move(shared)), prompt_(std::move(prompt)), done_(std::move(done)) {}
 
-void PrefillTask::make_tokens() {
-  if (!tokens_.tokens.empty()) return;
-  tokens_ = render(shared_->runtime->engine(), prompt_);
-  beginnings_ = hashed_beginnings(tokens_);
-}
-
 void PrefillTask::prepare() {
-  make_tokens();
+  if (tokens_.tokens.empty()) tokens_ = render(shared_->runtime->engine(), prompt_);
   known_ = shared_->sessions->common(tokens_.tokens);
 }
 
 std::optional<Forecast> PrefillTask::waits(const Wait& wait) {
   if (wait.ahead == 0) shared_->coming.clear();
   if (tokens_.tokens.empty()) return std::nullopt;
-  const std::size_t coming = will_be_known(beginnings_, shared_->coming);
   Work work;
   work.answers = false;
-  work.read =
-      cached_ ? lease_->session().prefill_done() : static_cast<double>(std::max(known_, coming));
+  work.read = cached_ ? lease_->session().prefill_done() : static_cast<double>(known_);
   work.unread = static_cast<double>(tokens_.tokens.size()) - work.read;
   const engine::Lock lock(shared_->mutex);
   return shared_->estimates.first_token(work);
@@ -349,7 +333,7 @@ std::optional<Forecast> PrefillTask::waits(const Wait& wait) {
 
 Task::Step PrefillTask::step(const std::atomic<bool>& interrupt) {
   if (!lease_) {
-    make_tokens();
+    if (tokens_.tokens.empty()) tokens_ = render(shared_->runtime->engine(), prompt_);
     computing_ = true;
     lease_.emplace(shared_->sessions->acquire(tokens_.tokens));
   }

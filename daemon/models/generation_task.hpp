@@ -96,14 +96,11 @@ class PrefillTask : public Task {
   std::optional<Forecast> waits(const Wait& wait) override;
 
  private:
-  void make_tokens();
-
   std::shared_ptr<LocalModel::Shared> shared_;
   lsp::Prompt prompt_;
   std::function<void(lsp::Result<lsp::Estimate>)> done_;
   engine::TokenPrompt tokens_;
-  std::vector<std::pair<std::size_t, std::uint64_t>> beginnings_;  // as GenerationTask's
-  std::size_t known_ = 0;  // of the tokens, when they were looked at last
+  std::size_t known_ = 0;  // of them, when they were looked at last
   PassTimer passes_;
   bool computing_ = false;  // the prompt was accepted
   std::optional<SessionPool::Lease> lease_;

@@ -44,7 +44,7 @@ JobView::~JobView() {
 void JobView::begin(const Job& job) {
   if (!runs(job.state) && job.state != JobState::paused) return update(job, {});
   state_ = job.state;
-  whole_text_ = beginning_.adopted;
+  whole_text_ = beginning_.adopted || !job.text.empty();
   report_.run();
   if (answer_ && whole_text_) answer_->update();
 }

@@ -143,16 +143,15 @@ void SessionJobs::ask_next(const Job& job, const std::string& question,
 void SessionJobs::change(const Json& arguments, Reply& reply, const May& may, const char* why_not,
                          const Do& change) {
   std::vector<JobId> ids;
+  bool any = false;
   for (const JobId id :
        session_.jobs.members(static_cast<JobId>(integer_member(arguments, "job")))) {
     const Job& job = *session_.jobs.find(id);
     if (!views_.contains(id) && !is_of(session_, job)) continue;
-    if (may(job)) {
-      ids.push_back(id);
-    } else if (!job.request.batch) {
-      return reply.error(error_code::request_failed, why_not);
-    }
+    any = true;
+    if (may(job)) ids.push_back(id);
   }
+  if (any && ids.empty()) return reply.error(error_code::request_failed, why_not);
   if (ids.empty()) throw InvalidParams("there is no such job of this workspace (any more)");
   reply.result(nullptr);
   for (const JobId id : ids) change(id);

@@ -95,7 +95,8 @@ class ProjectEditor {
 
 std::map<std::string, std::size_t> states(const Home& home) {
   std::map<std::string, std::size_t> states;
-  for (const Json& job : home.status()["jobs"]) ++states[job["state"].get<std::string>()];
+  const Json status = home.status();
+  for (const Json& job : status["jobs"]) ++states[job["state"].get<std::string>()];
   return states;
 }
 
@@ -151,13 +152,18 @@ TEST_CASE("a batch that is paused, killed with its editor and reviewed in anothe
   CHECK(changed.size() == files - refused);
   CHECK(std::ranges::adjacent_find(changed) == changed.end());
 
-  // Nothing is left for a third.
+  // Nothing is left for a third, once what was made is written down: what asks for a later job is
+  // answered after that.
+  second.command("hearth.server.chat", {{"instruction", "Is it done?"}});
   REQUIRE(kill_daemon(home));
   ::kill(second.editor().process().pid(), SIGKILL);
   ProjectEditor third(home, project, "third");
-  third.command("hearth.session.pause", batch);  // whatever was to be sent is sent before
+  // Whatever was to be sent is sent before this is answered.
+  third.command("hearth.session.snooze", {{"minutes", 0}});
   CHECK(third.changed().empty());
-  CHECK(states(home) == std::map<std::string, std::size_t>{{"done", files}});
+  const auto left = states(home);
+  CHECK(left.at("done") >= files);
+  CHECK_FALSE(left.contains("waiting"));
   MESSAGE(files << " files: " << written << " changes waited when daemon and editor were killed, "
                 << files << " in the other editor; " << changed.size() << " made, " << refused
                 << " refused, none twice, none unseen");

@@ -11,6 +11,7 @@ export interface Job {
   partial: boolean;
   // Another daemon goes on from what was written down, which may be less than what came here.
   beginsAnew: boolean;
+  heard: boolean; // hearth/jobState tells of it
 }
 
 const endedStates: ReadonlySet<JobState> = new Set(['done', 'failed', 'cancelled']);
@@ -83,7 +84,8 @@ export class Jobs {
 
   heardState(state: JobStateParams): void {
     const known = this.byId.get(state.id);
-    const before = known?.state.state;
+    // What hearth/status alone has told of begins for this window now.
+    const before = known?.heard ? known.state.state : undefined;
     const triedAgain = before !== undefined && hasEnded(before) && !hasEnded(state.state);
     // A change is in the code once it is made, and in `text` while it waits.
     const gone = state.edits === true && (hasEnded(state.state) || state.state === 'waiting');
@@ -96,7 +98,9 @@ export class Jobs {
       begun: this.now(),
       partial: false,
       beginsAnew: false,
+      heard: true,
     };
+    job.heard = true;
     job.state = { ...state, ...keptRange(known, state) };
     job.text = state.text ?? (keeps ? job.text : '');
     job.partial = job.partial && !whole;
@@ -167,6 +171,7 @@ export class Jobs {
       begun: this.now(),
       partial: true,
       beginsAnew: true,
+      heard: false,
     };
     this.byId.set(state.id, job);
     // Known states: nobody is to be told that something began or ended.

@@ -65,6 +65,17 @@ test('another daemon goes on from what was written down', () => {
   assert.equal(jobs.find(7)?.text, 'Adds the values.');
 });
 
+test('a job that the status told of first begins when the session hears of it', () => {
+  const jobs = new Jobs();
+  const heard: string[] = [];
+  jobs.onChange(({ job, before }) => heard.push(`${before} ${job.state.state}`));
+  const status = { version: '0', protocol: 3, model: { state: 'ready' as const } };
+  jobs.heardStatus({ ...status, jobs: [state({ state: 'queued' })] });
+  jobs.heardState(state({ state: 'queued' }));
+  jobs.heardState(state({ state: 'done', text: 'Adds.' }));
+  assert.deepEqual(heard, ['queued queued', 'undefined queued', 'queued done']);
+});
+
 test('jobs of other sessions are listed, without their text, and get it later', () => {
   const jobs = new Jobs();
   const heard: string[] = [];

@@ -553,37 +553,6 @@ TEST_CASE("a prompt read ahead costs nothing when it is asked for") {
   CHECK(stage.run(explain_prompt()).answer().cached_tokens == total);
 }
 
-TEST_CASE("who waits behind the reading ahead of their own prompt waits for it once") {
-  Stage stage;
-  stage.run(explain_prompt());  // what is measured is known
-  Prompt large = explain_prompt();
-  std::string& text = large.messages.back().segments.front().text;
-  std::string more;
-  while (more.size() < 6'000) more += text;
-  text = more;
-  std::optional<lsp::Result<lsp::Estimate>> estimate;
-  stage.model.estimate(large, [&](auto result) { estimate = result; });
-  stage.host.run_until([&] { return estimate.has_value(); });
-  const auto reading = *std::get<lsp::Estimate>(*estimate).first_token;
-
-  Outcome before;
-  Outcome behind;
-  stage.host.keep_in_step(true);
-  stage.generate(before, explain_prompt());
-  stage.model.prefill(large, [](const auto&) {});
-  stage.generate(behind, large, Priority::background, 4);
-  stage.finish(behind);
-  stage.host.keep_in_step(false);
-  bool told = false;
-  for (const auto& progress : behind.progress) {
-    if (progress.ahead != 2 || !progress.first_token || told) continue;
-    told = true;
-    CHECK(*progress.first_token >= reading);
-    CHECK(*progress.first_token < reading + reading / 2);
-  }
-  CHECK(told);
-}
-
 TEST_CASE("the status tells what speculation did, and none is made where it is off") {
   const std::filesystem::path model = HEARTH_SOURCE_DIR "/engine/ember";
   Config config;

@@ -5,7 +5,7 @@ local M = {}
 M.__index = M
 
 local here = vim.fn.fnamemodify(debug.getinfo(1, 'S').source:sub(2), ':p:h:h')
-local limit_ms = tonumber(vim.env.LIMIT or 120000) -- after which a test gives up, far beyond what a slow machine needs
+local limit_ms = 120000 -- after which a test gives up, far beyond what a slow machine needs
 local count = 0
 
 function M.wait(what, condition)
@@ -91,8 +91,24 @@ function M:start(command)
   return job
 end
 
+-- Executes code in it. A Neovim that waits for a key would never answer: it gets one, and that is an error.
 function M:lua(code, ...)
-  return vim.fn.rpcrequest(self.channel, 'nvim_exec_lua', code, { ... })
+  local wants_key = false
+  local timer = vim.loop.new_timer()
+  timer:start(limit_ms, 0, function()
+    wants_key = true
+    local pipe = vim.loop.new_pipe(false)
+    pipe:connect(self.socket, function()
+      pipe:write(vim.mpack.encode({ 2, 'nvim_input', { '<CR>' } }))
+    end)
+  end)
+  local ok, result = pcall(vim.fn.rpcrequest, self.channel, 'nvim_exec_lua', code, { ... })
+  timer:stop()
+  timer:close()
+  if not ok or wants_key then
+    error(wants_key and 'Neovim waited for a key before it did: ' .. code or result, 2)
+  end
+  return result
 end
 
 -- Keys as a person types them; "<Esc>" and the like are understood.

@@ -27,8 +27,9 @@ end)
 
 case('a change that is written shows how far it is beside its code', function(nvim)
   nvim:lua([[
-    shown = {}
-    require('hearth.jobs').on_change(function()
+    shown, runs = {}, nil
+    require('hearth.jobs').on_change(function(job)
+      runs = runs or require('hearth.jobs').runs(job) or nil
       local namespace = vim.api.nvim_create_namespace('hearth_progress')
       for _, mark in ipairs(vim.api.nvim_buf_get_extmarks(0, namespace, 0, -1, { details = true })) do
         shown[mark[2] .. mark[4].virt_text[1][1]:match('^ [^:]*')] = true
@@ -42,7 +43,8 @@ case('a change that is written shows how far it is beside its code', function(nv
   child.wait('the job has ended', function()
     return nvim:lua("return require('hearth.jobs').running() == nil")
   end)
-  expect(nvim:lua("return shown['0 Document average']"), true, 'that it stood beside the code')
+  -- On a busy machine the first that is heard of it may be its end.
+  expect(nvim:lua("return shown['0 Document average']"), nvim:lua('return runs'), 'that it stood beside the code')
   expect(nvim:lua([[
     return vim.api.nvim_buf_get_extmarks(0, vim.api.nvim_create_namespace('hearth_progress'), 0, -1, {})
   ]]), {}, 'what stands there at the end')

@@ -36,7 +36,7 @@ case('each reason why a buffer is not served has its own sentence', function(nvi
     [':new<CR>'] = 'this buffer has no name yet; :write NAME gives it one',
     [':new notes<CR>'] = "this buffer has no file type; ':set filetype=python', say, gives it one",
     [':new notes.vim<CR>'] = "the file type 'vim' is not among the filetypes of setup()",
-    [':help<CR>'] = "this window shows no file but a buffer of the type 'help'",
+    [':silent! help<CR>'] = "this window shows no file but a buffer of the type 'help'",
   }) do
     nvim:type(keys)
     expect_said(nvim, ':HearthExplain<CR>', 'hearth: ' .. said)

@@ -218,11 +218,25 @@ step('a question of one’s own goes on from it', async (window) => {
 
 step('Escape stops a generation, and what is written stays', async (window) => {
   await window.openFile('totals.py');
-  await window.selectLines(1, 121);
-  await window.command('hearth: Explain Selection');
-  await until('it is under way', async () => /reading|generating/.test(await window.status()));
-  await window.press('Escape');
-  await until('it is cancelled', async () => (await lastAnswer()).state === 'cancelled');
+  await window.command('hearth: Show Answers');
+  await window.focusEditor();
+  // On a fast machine an answer may be whole before the key is pressed: then another one is asked for.
+  let state = '';
+  for (let tries = 0; state !== 'cancelled' && tries < 8; tries += 1) {
+    const before = (await lastAnswer()).job;
+    await window.selectLines(1 + 3 * tries, 121);
+    await window.command('hearth: Explain Selection');
+    await until('it is under way', async () => {
+      const answer = await lastAnswer();
+      return /reading|generating/.test(await window.status()) || (answer.job !== before && answer.state === 'done');
+    });
+    await window.press('Escape');
+    await until('it has ended', async () => {
+      ({ state } = await lastAnswer());
+      return state === 'cancelled' || state === 'done';
+    });
+  }
+  assert.equal(state, 'cancelled');
   assert.equal(await window.status(), 'hearth');
   await window.shot('stopped');
   await window.closeEditors();

@@ -278,6 +278,17 @@ TEST_CASE("all files of a batch are paused, resumed, applied and dismissed by it
   CHECK(world.states() == std::vector<std::string>(3, "done"));
 }
 
+TEST_CASE("what cannot be done to any file of a batch is said") {
+  World world;
+  world.connect(true);
+  world.says_types();
+  const json batch{{"job", world.run_on("*.py")["batch"]}};
+  world.host.advance(60s);
+  CHECK(world.command("hearth.session.pause", batch)["message"] == "the job does not run");
+  CHECK(world.command("hearth.session.dismiss", batch).is_null());
+  CHECK(world.command("hearth.session.apply", batch)["message"] == "the job does not wait for you");
+}
+
 TEST_CASE("a file that changes while others are asked about is changed as it is by then") {
   World world;
   world.connect(true);

@@ -44,14 +44,17 @@ class SlowStore : public MemoryJobStore {
 };
 
 struct Editor {
-  Editor(VirtualHost& host, Model& model, Jobs& jobs)
+  Editor(VirtualHost& host, Model& model, Jobs& jobs, const json& options = json::object())
       : host_(host),
         server_(
             std::make_unique<Server>(host, model, jobs, ServerOptions{},
                                      [this](const json& message) { sent.push_back(message); })) {
     send({{"id", 0},
           {"method", "initialize"},
-          {"params", {{"rootUri", "file:///p"}, {"capabilities", json::object()}}}});
+          {"params",
+           {{"rootUri", "file:///p"},
+            {"capabilities", json::object()},
+            {"initializationOptions", options}}}});
     send({{"method", "initialized"}});
     send({{"method", "textDocument/didOpen"},
           {"params",
@@ -124,6 +127,26 @@ TEST_CASE("an editor hears of a job once it is written down") {
     world.host.advance(10s);
     CHECK(next.was_shown("It is one."));
   }
+}
+
+TEST_CASE("what was written before an editor heard of its job is told with it") {
+  World world;
+  Editor editor(world.host, world.model, world.jobs,
+                {{"hearth", {{"protocol", 3}, {"features", {"jobs"}}}}});
+  world.model.say({"It ", "is ", "one", "."});
+  world.store.slow = true;
+  editor.explain();
+  while (world.jobs.all().at(0)->text != "It is ") world.host.advance(50ms);
+  world.store.sync();
+  while (world.jobs.all().at(0)->state == JobState::generating) world.host.advance(50ms);
+  std::string text;
+  for (const json& message : editor.sent) {
+    const json& params = message.value("params", json::object());
+    if (message.value("method", "") == "hearth/jobState" && params["state"] == "generating")
+      text = params.value("text", text);
+    if (message.value("method", "") == "hearth/textDelta") text += params["text"];
+  }
+  CHECK(text == "It is one.");
 }
 
 TEST_CASE("an answer that an editor was shown as it went is shown by the next one") {

@@ -71,11 +71,21 @@ local function client_config(root)
     heed_refusal(root, vim.lsp.get_client_by_id(ctx.client_id), message.message)
     return vim.lsp.handlers['window/showMessage'](err, message, ctx, options)
   end
+  -- Annotated, Neovim ≥ 0.12 would ask before each change and tell of it in several lines, which want a
+  -- key; `:Hearth!` is there for who wants to look first.
+  wrapped['workspace/applyEdit'] = function(err, params, ctx, options)
+    local edit = params and params.edit or {}
+    edit.changeAnnotations = nil
+    for _, change in ipairs(edit.documentChanges or {}) do
+      for _, each in ipairs(change.edits or {}) do
+        each.annotationId = nil
+      end
+    end
+    return vim.lsp.handlers['workspace/applyEdit'](err, params, ctx, options)
+  end
   -- Every Neovim there is applies an edit for a certain version of a buffer; not every one says so.
   local capabilities = vim.lsp.protocol.make_client_capabilities()
   capabilities.workspace.workspaceEdit.documentChanges = true
-  -- Neovim ≥ 0.12 would ask before each change, in words of its own; `:Hearth!` is there for that.
-  capabilities.workspace.workspaceEdit.changeAnnotationSupport = nil
   return {
     name = 'hearth',
     cmd = config.current.cmd,

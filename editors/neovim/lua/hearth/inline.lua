@@ -85,7 +85,7 @@ local function accept(pick)
   return native.get({
     on_accept = function(item)
       begin_step()
-      vim.schedule(end_step)
+      end_step() -- the key is read once all of this has been done
       local text, typed_along = remaining(item)
       local piece = pick and pick(text) or text
       if piece == text and not typed_along then
