@@ -483,7 +483,9 @@ ExpertStatus ExpertCache::status() const {
                               slots.bytes(), each->hits, each->promoted, each->demoted});
   }
   // Where the host is full, what is left waits until decoding has moved some to a device.
-  status.warming = loader_.warming() && (loader_.reading_warm() || pool_.empty() > 0);
+  // What is being checked cannot move to a device yet.
+  status.warming =
+      loader_.warming() && (loader_.reading_warm() || loader_.checking() || pool_.empty() > 0);
   status.warm_done = status.warm_total - loader_.warm_left();
   if (digests_ != nullptr) {
     const ExpertDigests::Cost work = digests_->cost();
