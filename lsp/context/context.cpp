@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "lsp/context/parts.hpp"
+#include "lsp/context/secret_lines.hpp"
 #include "lsp/protocol/source_path.hpp"
 #include "lsp/support/characters.hpp"
 
@@ -113,6 +114,29 @@ std::vector<std::size_t> fair_ends(std::span<const Pieces> all, const Counts& co
     ends[text] = end;
   }
   return ends;
+}
+
+ShownFile shown_file(const PinnedText& file, std::string why, std::vector<std::string>& texts) {
+  std::string text = without_secrets(file.text, "", "");
+  if (!text.ends_with('\n')) text += '\n';
+  const std::string fence = fence_for(text);
+  const auto add = [&texts](std::string added) {
+    texts.push_back(std::move(added));
+    return texts.size() - 1;
+  };
+  ShownFile shown;
+  shown.path = file.path;
+  shown.why = std::move(why);
+  shown.open = add(file.path + ":\n\n" + fence + file.language + "\n");
+  shown.lines = add_pieces(text, texts);
+  shown.close = add(fence + "\n\n");
+  return shown;
+}
+
+std::string text_of(const ShownFile& file, const Counts& counts, std::size_t end, std::size_t cut) {
+  std::string text = counts.text(file.open) + joined(counts, {file.lines.begin, end});
+  if (end < file.lines.end) text += counts.text(cut);
+  return text + counts.text(file.close);
 }
 
 std::string fence_for(std::string_view text) {

@@ -69,6 +69,19 @@ std::string fence_for(std::string_view text);
 // A title, then `text` in a fence for the language `name`.
 std::string fenced(std::string_view title, std::string_view name, const std::string& text);
 
+// What a plan shows of a file that a person named, without lines that look like secrets.
+struct ShownFile {
+  std::string path;
+  std::string why;
+  std::size_t open = 0;
+  Pieces lines;
+  std::size_t close = 0;
+};
+ShownFile shown_file(const PinnedText& file, std::string why, std::vector<std::string>& texts);
+// The file up to `end`, which shown_file's lines may go beyond: then with the text `cut`.
+std::string text_of(const ShownFile& file, const Counts& counts, std::size_t end, std::size_t cut);
+inline constexpr const char* rest_left_out = "[... the rest of it is left out ...]\n";
+
 // The sentence for a document that is_secret() names.
 std::string secret_refusal(std::string_view uri);
 

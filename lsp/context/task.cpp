@@ -7,7 +7,6 @@
 
 #include "lsp/context/context.hpp"
 #include "lsp/context/parts.hpp"
-#include "lsp/context/secret_lines.hpp"
 #include "lsp/context/surroundings.hpp"
 #include "lsp/context/wording.hpp"
 #include "lsp/document/indentation.hpp"
@@ -17,20 +16,12 @@
 namespace hearth::lsp {
 namespace {
 
-// A file that the person named with what they ask.
-struct AttachedFile {
-  std::string path;
-  std::size_t open = 0;
-  Pieces lines;
-  std::size_t close = 0;
-};
-
 struct TaskParts final : ContextPlan::Parts {
   std::int64_t room = 0;
   std::size_t system = 0;
   std::size_t header = 0;
   Surroundings beside;
-  std::vector<AttachedFile> attached;
+  std::vector<ShownFile> attached;
   std::size_t cut_off = 0;  // stands for what is left out of one
   std::size_t label = 0;    // before the code where anything is above it
   std::size_t fence = 0;
@@ -100,7 +91,7 @@ std::vector<std::size_t> TaskParts::attached_ends(const Counts& counts) const {
   const std::int64_t rest = room_for_rest(counts) - counts[label];
   std::int64_t left = std::max(rest - total(counts, code), rest / 2);
   std::vector<Pieces> bodies;
-  for (const AttachedFile& file : attached) {
+  for (const ShownFile& file : attached) {
     left -= counts[file.open] + counts[file.close];
     bodies.push_back(file.lines);
   }
@@ -111,7 +102,7 @@ std::int64_t TaskParts::attached_tokens(const Counts& counts) const {
   const std::vector<std::size_t> ends = attached_ends(counts);
   std::int64_t tokens = 0;
   for (std::size_t i = 0; i < attached.size(); ++i) {
-    const AttachedFile& file = attached[i];
+    const ShownFile& file = attached[i];
     tokens += counts[file.open] + counts[file.close] + total(counts, {file.lines.begin, ends[i]});
     if (ends[i] < file.lines.end) tokens += counts[cut_off];
   }
@@ -159,10 +150,8 @@ Prompt TaskParts::fit(const Counts& counts) const {
   add(beside.project, true);
   const std::vector<std::size_t> ends = attached_ends(counts);
   for (std::size_t i = 0; i < attached.size(); ++i) {
-    const AttachedFile& file = attached[i];
-    std::string text = counts.text(file.open) + joined(counts, {file.lines.begin, ends[i]});
-    if (ends[i] < file.lines.end) text += counts.text(cut_off);
-    user.segments.push_back({text + counts.text(file.close), Provenance::attached, true, {}});
+    user.segments.push_back(
+        {text_of(attached[i], counts, ends[i], cut_off), Provenance::attached, true, {}});
   }
   user.segments.push_back({counts.text(header), Provenance::file, false});
   std::string shown = add(beside.above, true) ? counts.text(label) : "";
@@ -197,10 +186,10 @@ std::vector<ContextPiece> TaskParts::pieces(const Counts& counts) const {
   add(beside.project);
   const std::vector<std::size_t> ends = attached_ends(counts);
   for (std::size_t i = 0; i < attached.size(); ++i) {
-    const AttachedFile& file = attached[i];
+    const ShownFile& file = attached[i];
     const bool all = ends[i] == file.lines.end;
     (all ? shown : not_shown)
-        .push_back({Provenance::attached, file.path, "attached by the person",
+        .push_back({Provenance::attached, file.path, file.why,
                     all ? "" : "it is long: its end is not shown", total(counts, file.lines)});
   }
   shown.push_back({Provenance::file, "the file's name", "where the code is", "", counts[header]});
@@ -357,17 +346,9 @@ ContextPlan plan_task(const TaskInput& input, const ModelProfile& profile, const
     parts->beside = find_surroundings(input, *tree, code.range, name, max_bytes,
                                       !mentions_diagnostics(wording), plan.texts_);
   }
-  for (const PinnedText& file : input.attached) {
-    std::string body = without_secrets(file.text, "", "");
-    if (!body.ends_with('\n')) body += '\n';
-    const std::string file_fence = fence_for(body);
-    AttachedFile& added = parts->attached.emplace_back();
-    added.path = file.path;
-    added.open = add(file.path + ":\n\n" + file_fence + file.language + "\n");
-    added.lines = add_pieces(body, plan.texts_);
-    added.close = add(file_fence + "\n\n");
-  }
-  if (!input.attached.empty()) parts->cut_off = add("[... the rest of it is left out ...]\n");
+  for (const PinnedText& file : input.attached)
+    parts->attached.push_back(shown_file(file, "attached by the person", plan.texts_));
+  if (!input.attached.empty()) parts->cut_off = add(rest_left_out);
   parts->subject = code.subject;
   parts->label = add("The code in question:\n\n");
   parts->fence = add(fence + name + "\n");

@@ -6,20 +6,11 @@
 
 #include "lsp/context/context.hpp"
 #include "lsp/context/parts.hpp"
-#include "lsp/context/secret_lines.hpp"
 #include "lsp/context/wording.hpp"
 #include "lsp/protocol/source_path.hpp"
 
 namespace hearth::lsp {
 namespace {
-
-struct ShownFile {
-  std::string path;
-  std::string why;
-  std::size_t open = 0;
-  Pieces lines;
-  std::size_t close = 0;
-};
 
 struct WordsParts final : ContextPlan::Parts {
   std::int64_t room = 0;
@@ -51,10 +42,8 @@ Prompt WordsParts::fit(const Counts& counts) const {
   for (std::size_t i = 0; i < files.size(); ++i) {
     const ShownFile& file = files[i];
     if (ends[i] == file.lines.begin) continue;
-    std::string text = counts.text(file.open) + joined(counts, {file.lines.begin, ends[i]});
-    if (ends[i] < file.lines.end) text += counts.text(cut);
-    text += counts.text(file.close);
-    user.segments.push_back({std::move(text), Provenance::attached, true, file.why});
+    user.segments.push_back(
+        {text_of(file, counts, ends[i], cut), Provenance::attached, true, file.why});
   }
   user.segments.push_back({counts.text(instruction), Provenance::instruction, false});
   Message system_line{Role::system, {{counts.text(system), Provenance::system, true}}};
@@ -89,22 +78,13 @@ ContextPlan plan_words(const TaskInput& input, const ModelProfile& profile, cons
   };
   const auto show = [&](const std::vector<PinnedText>& files, const char* why) {
     for (const PinnedText& file : files) {
-      if (is_secret(file.path)) continue;
-      std::string text = without_secrets(file.text, "", "");
-      if (!text.ends_with('\n')) text += '\n';
-      const std::string fence = fence_for(text);
-      ShownFile& shown = parts->files.emplace_back();
-      shown.path = file.path;
-      shown.why = why;
-      shown.open = add(file.path + ":\n\n" + fence + file.language + "\n");
-      shown.lines = add_pieces(text, plan.texts_);
-      shown.close = add(fence + "\n\n");
+      if (!is_secret(file.path)) parts->files.push_back(shown_file(file, why, plan.texts_));
     }
   };
   parts->system = add(profile.system_chat);
   show(input.pinned, "pinned by the person");
   show(input.attached, "attached by the person");
-  parts->cut = add("[... the rest of it is left out ...]\n");
+  parts->cut = add(rest_left_out);
   try {
     parts->instruction = add(filled_in(wording, {{"diagnostics", ""},
                                                  {"file", ""},
