@@ -292,7 +292,8 @@ const std::vector<Key>& keys() {
              "Tokens between two checkpoints where a prompt names no boundary.",
              &Config::prefix_cache_interval, 64, 1 << 20),
       size("prefix_cache", "daily_write_limit",
-           "Write at most this much to disk in a day, to spare the drive.",
+           "Write at most this much to disk in a day, to spare the drive; what secures a job that "
+           "is computed, at a rate that would use it up in an hour.",
            &Config::prefix_cache_daily_write_limit),
       duration("prefix_cache", "min_recompute_time",
                "Do not persist a prefix that can be recomputed faster than this.",
@@ -323,9 +324,18 @@ const std::vector<Key>& keys() {
            {"copy", Speculation::copy},
            {"mtp", Speculation::mtp},
            {"off", Speculation::off}}),
+      path("inline", "model",
+           "A second checkpoint's directory: completions come from it, everything else from the\n"
+           "first. It is in memory as a whole, which leaves less to the first one's experts\n"
+           "(`hearth plan` says what a pair costs). Empty: none.",
+           &Config::inline_model),
       duration("inline", "hold",
                "How long an automatic completion may wait for its text, in editors that can wait.",
                &Config::inline_hold),
+      duration("inline", "debounce",
+               "How long an automatic completion waits for the next keystroke before anything is\n"
+               "computed for it. \"0s\": not at all.",
+               &Config::inline_debounce),
       number("inline", "max_tokens", "Longest inline completion.", &Config::inline_max_tokens, 1,
              4096),
       duration("inline", "max_read",
@@ -356,10 +366,33 @@ const std::vector<Key>& keys() {
                "How long `hearth jobs` knows what has ended, its question and answer included.\n"
                "\"0s\": until a hundred more have ended. `hearth forget` removes it at once.",
                &Config::jobs_keep),
+      choice(
+          "thinking", "mode",
+          "Whether a model that can think does before it answers: \"on\", \"off\", or \"auto\":\n"
+          "where it helps (fix, refactor, review), and not where an answer is wanted at once\n"
+          "(rename, commit message). Completions never wait for a thought.",
+          &Config::thinking_mode,
+          {{"auto", lsp::ThinkingMode::automatic},
+           {"on", lsp::ThinkingMode::on},
+           {"off", lsp::ThinkingMode::off}}),
+      choice("thinking", "effort",
+             "How much it thinks, of a model that can be told (Qwen3.8): \"low\", \"medium\", or\n"
+             "\"xhigh\", which takes minutes.",
+             &Config::thinking_effort,
+             {{"low", engine::Effort::low},
+              {"medium", engine::Effort::medium},
+              {"xhigh", engine::Effort::xhigh}}),
+      choice(
+          "thinking", "history",
+          "Whether the thoughts of earlier turns are shown to the model again: \"keep\", so that "
+          "a\n"
+          "turn computes only what is new, or \"drop\", which leaves more of the context free and\n"
+          "computes the answer before once more.",
+          &Config::thinking_keep, {{"keep", true}, {"drop", false}}),
       number(
           "thinking", "budget",
-          "A thinking model thinks for at most this many tokens, then has to answer. The thought\n"
-          "is not shown. 0: no thought.",
+          "A thinking model thinks for at most this many tokens, then has to answer. Editors show\n"
+          "the thought in a fold; it is never part of a change. 0: no thought.",
           &Config::thinking_budget, 0, 1 << 17),
       duration("daemon", "idle_exit",
                "The daemon exits after this long without an editor or a job. \"0s\": never.",
@@ -466,7 +499,8 @@ std::vector<std::string> changed_keys(const Config& before, const Config& after)
 
 bool applies_at_once(std::string_view key) {
   // What the engine is made of.
-  constexpr std::array loaded{"model.", "memory.", "prefix_cache.", "experts.", "decode."};
+  constexpr std::array loaded{"model.",  "memory.",         "prefix_cache.",    "experts.",
+                              "decode.", "thinking.effort", "thinking.history", "inline.model"};
   return std::ranges::none_of(loaded,
                               [&](const char* section) { return key.starts_with(section); });
 }
@@ -498,27 +532,32 @@ std::string describe_config(const Config& config) {
   return text;
 }
 
+namespace {
+
+// `chosen` may begin with ~/. Throws Error where it is not there; `said_by` names who said it.
+std::filesystem::path checkpoint_directory(std::string chosen, const std::string& said_by) {
+  const char* home = std::getenv("HOME");
+  if (chosen.starts_with("~/") && home != nullptr) chosen.replace(0, 1, home);
+  std::error_code failed;
+  if (std::filesystem::is_directory(chosen, failed)) return std::filesystem::canonical(chosen);
+  throw Error("there is no model directory " + chosen + " (from " + said_by +
+              "): name a directory with config.json, tokenizer.json and *.safetensors");
+}
+
+}  // namespace
+
 std::filesystem::path find_model(const Config& config, const std::string& override) {
   const char* environment = std::getenv("HEARTH_MODEL");
-  std::string chosen = override;
-  std::string said_by = "--model";
-  if (chosen.empty()) {
-    const char* home = std::getenv("HOME");
-    chosen = config.model_path;
-    if (chosen.starts_with("~/") && home != nullptr) chosen.replace(0, 1, home);
-    said_by = "model.path of the configuration";
-  }
-  if (chosen.empty() && environment != nullptr) {
-    chosen = environment;
-    said_by = "HEARTH_MODEL";
-  }
-  std::error_code failed;
-  if (!chosen.empty()) {
-    if (std::filesystem::is_directory(chosen, failed)) return std::filesystem::canonical(chosen);
-    throw Error("there is no model directory " + chosen + " (from " + said_by +
-                "): name a directory with config.json, tokenizer.json and *.safetensors");
-  }
+  if (!override.empty()) return checkpoint_directory(override, "--model");
+  if (!config.model_path.empty())
+    return checkpoint_directory(config.model_path, "model.path of the configuration");
+  if (environment != nullptr && *environment != '\0')
+    return checkpoint_directory(environment, "HEARTH_MODEL");
   return embedded_model();
+}
+
+std::filesystem::path find_inline_model(const Config& config) {
+  return checkpoint_directory(config.inline_model, "inline.model of the configuration");
 }
 
 }  // namespace hearth::daemon

@@ -11,6 +11,7 @@
 
 #include "engine/options.hpp"
 #include "lsp/support/host.hpp"
+#include "lsp/support/model.hpp"
 
 namespace hearth::daemon {
 
@@ -46,7 +47,9 @@ struct Config {
   // [decode]
   Speculation decode_speculate = Speculation::automatic;
   // [inline]
+  std::string inline_model;  // absolute or ~/…; empty: completions come from the one model
   std::chrono::milliseconds inline_hold{10'000};
+  std::chrono::milliseconds inline_debounce{75};
   std::int64_t inline_max_tokens = 64;
   std::chrono::milliseconds inline_max_read{1'000};
   bool inline_automatic = true;
@@ -60,6 +63,9 @@ struct Config {
   std::vector<std::string> off_languages;
   std::vector<std::string> off_paths;
   // [thinking]
+  lsp::ThinkingMode thinking_mode = lsp::ThinkingMode::automatic;
+  engine::Effort thinking_effort = engine::Effort::medium;
+  bool thinking_keep = true;  // thinking.history
   std::int64_t thinking_budget = 2048;
   // [daemon]
   std::chrono::milliseconds idle_exit{12 * 3'600'000};  // 0: never
@@ -85,5 +91,7 @@ std::string describe_config(const Config& config);
 // else HEARTH_MODEL, else the embedded checkpoint. Throws Error when it is not there, and says
 // what to do.
 std::filesystem::path find_model(const Config& config, const std::string& override);
+// The same of inline.model, which is set.
+std::filesystem::path find_inline_model(const Config& config);
 
 }  // namespace hearth::daemon

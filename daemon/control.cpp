@@ -1,7 +1,9 @@
 // A control connection's peer, and the requests that a line answers.
 #include "daemon/control.hpp"
 
+#include <algorithm>
 #include <cstdint>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -9,6 +11,8 @@
 #include "daemon/platform/error.hpp"
 #include "daemon/status.hpp"
 #include "daemon/transport/control_protocol.hpp"
+#include "daemon/transport/generation_json.hpp"
+#include "lsp/actions/workspace_patch.hpp"
 #include "lsp/jobs/text.hpp"
 #include "lsp/protocol/json.hpp"
 #include "lsp/protocol/json_text.hpp"
@@ -73,6 +77,7 @@ class ControlPeer : public Peer {
 json show(const lsp::Job& job) {
   json value = to_json(job);
   value["text"] = job.offer.empty() ? job.text : job.offer;
+  if (!job.thought.empty()) value["thought"] = job.thought;
   return value;
 }
 
@@ -86,6 +91,17 @@ lsp::JobId requested_id(const json& message) {
 
 Error no_such_job(lsp::JobId id) {
   return Error("there is no job " + std::to_string(id) + " (any more): `hearth jobs` lists them");
+}
+
+json patch_json(lsp::JobId id, const lsp::WorkspacePatch& patch) {
+  json value{{"id", id},
+             {"state", lsp::name(lsp::JobState::waiting)},
+             {"patch", patch.text},
+             {"folder", patch.folder},
+             {"leftOut", json::array()}};
+  for (const auto& [job, why] : patch.left_out)
+    value["leftOut"].push_back({{"id", job}, {"why", why}});
+  return value;
 }
 
 // Tells of a job until it has ended or waits for a person.
@@ -129,8 +145,13 @@ void ControlReply::error(std::string_view sentence) const {
   say_({{"error", sentence}}, true);
 }
 
-Control::Control(LocalModel& model, lsp::Jobs& jobs, ControlCalls calls)
-    : model_(model), jobs_(jobs), calls_(std::move(calls)) {}
+Control::Control(lsp::Host& host, LocalModel& model, lsp::Jobs& jobs, ControlCalls calls,
+                 lsp::Model* completions)
+    : host_(host),
+      model_(model),
+      completions_(completions == nullptr ? model : *completions),
+      jobs_(jobs),
+      calls_(std::move(calls)) {}
 
 std::unique_ptr<Peer> Control::open(std::function<void(std::string)> send) {
   return std::make_unique<ControlPeer>(*this, ++connections_, std::move(send));
@@ -166,8 +187,7 @@ std::unique_ptr<ControlWork> Control::handle(const json& message, std::uint64_t 
       change(message, &lsp::Jobs::cancel, "has ended already", reply);
       break;
     case ControlRequest::apply_job:
-      change(message, &lsp::Jobs::apply,
-             "cannot be applied: it does not wait, or no editor has its workspace open", reply);
+      apply(message, reply);
       break;
     case ControlRequest::dismiss_job:
       change(message, &lsp::Jobs::dismiss, "does not wait for you", reply);
@@ -186,10 +206,10 @@ std::unique_ptr<ControlWork> Control::handle(const json& message, std::uint64_t 
       describe(model_, reply);
       break;
     case ControlRequest::estimate:
-      estimate(model_, message, reply);
+      estimate(model_for(read_prompt(message)), message, reply);
       break;
     case ControlRequest::generate:
-      return generate(model_, message, connection, calls_.used, reply);
+      return generate(model_for(read_prompt(message)), message, connection, calls_.used, reply);
   }
   return nullptr;
 }
@@ -218,20 +238,43 @@ void Control::change(const json& message, bool (lsp::Jobs::*how)(lsp::JobId),
   reply.result(to_json(*jobs_.find(changed)));
 }
 
+// Through the editor that shows the jobs; where there is none, as a patch. Throws Error.
+void Control::apply(const json& message, const ControlReply& reply) {
+  const lsp::JobId id = requested_id(message);
+  const std::vector<lsp::JobId> members = jobs_.members(id);
+  std::vector<lsp::Job> unshown;
+  for (const lsp::Job* const job : jobs_.ownerless()) {
+    if (job->state == lsp::JobState::waiting && std::ranges::count(members, job->id) > 0)
+      unshown.push_back(*job);
+  }
+  if (unshown.empty()) return change(message, &lsp::Jobs::apply, "does not wait for you", reply);
+  const auto patch = std::make_shared<lsp::WorkspacePatch>();
+  host_.background([patch, unshown = std::move(unshown),
+                    &host = host_] { *patch = lsp::workspace_patch(unshown, host); },
+                   [patch, id, reply] { reply.result(patch_json(id, *patch)); });
+}
+
+lsp::Model& Control::model_for(const lsp::Prompt& prompt) {
+  const bool completes = prompt.kind == lsp::Prompt::Kind::fill_in_the_middle;
+  return completes ? completions_ : model_;
+}
+
 // Throws Error.
 void Control::inspect(const lsp::Job& job, const ControlReply& reply) {
   if (job.request.prompt.messages.empty())
     throw Error("job " + std::to_string(job.id) + " has no prompt (yet)");
-  model_.inspect(job.request.prompt, [this, id = job.id, reply](const auto& inspected) {
-    const lsp::Job* now = jobs_.find(id);
-    if (const auto* error = std::get_if<lsp::ModelError>(&inspected)) {
-      reply.error(error->message);
-    } else if (now == nullptr) {
-      reply.error("the job is gone");
-    } else {
-      reply.result(prompt_json(*now, std::get<std::vector<lsp::PromptPiece>>(inspected)));
-    }
-  });
+  const lsp::Request& request = job.request;
+  model_.inspect(
+      request.prompt, request.options, [this, id = job.id, reply](const auto& inspected) {
+        const lsp::Job* now = jobs_.find(id);
+        if (const auto* error = std::get_if<lsp::ModelError>(&inspected)) {
+          reply.error(error->message);
+        } else if (now == nullptr) {
+          reply.error("the job is gone");
+        } else {
+          reply.result(prompt_json(*now, std::get<std::vector<lsp::PromptPiece>>(inspected)));
+        }
+      });
 }
 
 }  // namespace hearth::daemon

@@ -4,6 +4,9 @@
 //   ← {"result": {…}}  or  {"error": "a sentence"}
 // Before these an answer may have pieces, objects with neither of the two:
 //   ← {"progress": {…}}  …  {"text": "…"}
+// "applyJob" of jobs that no editor shows leaves them as they are and answers with their change:
+//   ← {"result": {"id": 7, "state": "waiting", "patch": "diff --git …", "folder": "/home/ada/p",
+//                 "leftOut": [{"id": 8, "why": "a sentence"}]}}
 // Requests are answered in turn, each with one result or error. Who asks again before that gives
 // the earlier request up, and who closes the connection gives up all.
 #pragma once
@@ -57,7 +60,9 @@ struct ControlCalls {
 // it outlives its peers.
 class Control {
  public:
-  Control(LocalModel& model, lsp::Jobs& jobs, ControlCalls calls);
+  // `completions`: of prompts that are filled in the middle; null: `model` does that too.
+  Control(lsp::Host& host, LocalModel& model, lsp::Jobs& jobs, ControlCalls calls,
+          lsp::Model* completions = nullptr);
 
   // The handler of a new connection; `send` takes a message's body.
   std::unique_ptr<Peer> open(std::function<void(std::string)> send);
@@ -72,9 +77,13 @@ class Control {
   // Throws Error where it cannot be done.
   void change(const nlohmann::json& message, bool (lsp::Jobs::*how)(lsp::JobId),
               const std::string& why_not, const ControlReply& reply);
+  void apply(const nlohmann::json& message, const ControlReply& reply);
   void inspect(const lsp::Job& job, const ControlReply& reply);
+  lsp::Model& model_for(const lsp::Prompt& prompt);
 
+  lsp::Host& host_;
   LocalModel& model_;
+  lsp::Model& completions_;
   lsp::Jobs& jobs_;
   const ControlCalls calls_;
   std::uint64_t connections_ = 0;

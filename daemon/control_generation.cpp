@@ -18,7 +18,7 @@ constexpr std::uint64_t control_clients = std::uint64_t{1} << 63U;
 
 class Generating : public ControlWork {
  public:
-  Generating(LocalModel& model, lsp::Prompt prompt, lsp::GenerateOptions options,
+  Generating(lsp::Model& model, lsp::Prompt prompt, lsp::GenerateOptions options,
              std::function<void()> used, const ControlReply& reply)
       : model_(model), used_(std::move(used)) {
     used_();
@@ -42,7 +42,7 @@ class Generating : public ControlWork {
   }
 
  private:
-  LocalModel& model_;
+  lsp::Model& model_;
   const std::function<void()> used_;
   lsp::GenerationId id_ = 0;
 };
@@ -57,11 +57,12 @@ void describe(LocalModel& model, const ControlReply& reply) {
     reply.result({{"name", profile.name},
                   {"device", model.status().device},
                   {"systemChat", profile.system_chat},
-                  {"contextTokens", profile.context_tokens}});
+                  {"contextTokens", profile.context_tokens},
+                  {"thinking", profile.thinking}});
   });
 }
 
-void estimate(LocalModel& model, const json& message, const ControlReply& reply) {
+void estimate(lsp::Model& model, const json& message, const ControlReply& reply) {
   model.estimate(read_prompt(message), [reply](const lsp::Result<lsp::Estimate>& result) {
     if (const auto* error = std::get_if<lsp::ModelError>(&result))
       return reply.error(error->message);
@@ -71,7 +72,7 @@ void estimate(LocalModel& model, const json& message, const ControlReply& reply)
   });
 }
 
-std::unique_ptr<ControlWork> generate(LocalModel& model, const json& message, std::uint64_t client,
+std::unique_ptr<ControlWork> generate(lsp::Model& model, const json& message, std::uint64_t client,
                                       const std::function<void()>& used,
                                       const ControlReply& reply) {
   const json* given = lsp::find(message, "options");

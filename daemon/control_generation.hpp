@@ -1,7 +1,8 @@
 // The requests of a control connection that are put to the model.
 //
 //   → {"request": "describe"}
-//   ← {"result": {"name": "ember", "device": "…", "systemChat": "…", "contextTokens": 4096}}
+//   ← {"result": {"name": "ember", "device": "…", "systemChat": "…", "contextTokens": 4096,
+//              "thinking": false}}
 //   → {"request": "estimate", "prompt": …}
 //   ← {"result": {"promptTokens": 812, "uncachedTokens": 40}}
 //   → {"request": "generate", "prompt": …, "options": …}
@@ -23,10 +24,10 @@ namespace hearth::daemon {
 void describe(LocalModel& model, const ControlReply& reply);
 
 // These throw lsp::InvalidParams.
-void estimate(LocalModel& model, const nlohmann::json& message, const ControlReply& reply);
+void estimate(lsp::Model& model, const nlohmann::json& message, const ControlReply& reply);
 // An explicit request of `client`; requests of different ones take turns. `used` is called at its
 // beginning and its end.
-std::unique_ptr<ControlWork> generate(LocalModel& model, const nlohmann::json& message,
+std::unique_ptr<ControlWork> generate(lsp::Model& model, const nlohmann::json& message,
                                       std::uint64_t client, const std::function<void()>& used,
                                       const ControlReply& reply);
 

@@ -13,10 +13,11 @@
 
 #include "daemon/config_watch.hpp"
 #include "daemon/control.hpp"
-#include "daemon/engine_options.hpp"
 #include "daemon/forget.hpp"
 #include "daemon/jobs/sqlite_store.hpp"
+#include "daemon/model_pair.hpp"
 #include "daemon/models/local.hpp"
+#include "daemon/models/small_model.hpp"
 #include "daemon/parse_marks.hpp"
 #include "daemon/platform/answer_files.hpp"
 #include "daemon/platform/descriptors.hpp"
@@ -29,8 +30,10 @@
 #include "daemon/platform/private_directory.hpp"
 #include "daemon/platform/version.hpp"
 #include "daemon/prompt_files.hpp"
+#include "daemon/prompt_trust_file.hpp"
 #include "daemon/status.hpp"
 #include "daemon/transport/listener.hpp"
+#include "lsp/context/index_pool.hpp"
 #include "lsp/jobs/jobs.hpp"
 #include "lsp/server.hpp"
 
@@ -99,23 +102,28 @@ class Daemon {
         log_(log),
         started_(std::chrono::steady_clock::now()),
         marks_(options.paths.parsing(), log),
+        trust_(options.paths.trusted_prompts(),
+               [&log](const std::string& what) { log.warn(what); }),
         answers_(options.paths.answers(), options.config.answer_keep),
         host_(log, answers_),
-        store_(make_job_store(host_, options.paths,
-                              [this](const std::string& failure) {
-                                store_failure_ = failure;
-                                tell_notices();
-                              })),
-        model_(host_, engine_options(options.config, options.model, options.paths.engine())),
+        store_(make_job_store(host_, options.paths, [this] { tell_notices(); })),
+        pair_(model_pair(options.config, options.model, options.paths.engine(),
+                         engine::read_memory())),
+        model_(host_, large_options()),
+        small_(pair_.small ? std::make_unique<SmallModel>(host_, *pair_.small, pair_.small_bytes,
+                                                          model_, [this] { tell_notices(); })
+                           : nullptr),
         jobs_(host_, model_, *store_),
         control_(
-            model_, jobs_,
+            host_, model_, jobs_,
             {[this] { return status(); }, [this] { host_.post([this] { stop("hearth stop"); }); },
              [this] { busy_until_ = host_.now(); },
              [this](const json& message, const ControlReply& reply) {
-               forget_in_daemon(parse_forget(message), options_.paths, jobs_, *store_, model_,
-                                reply);
-             }}),
+               const ForgetRequest request = parse_forget(message);
+               if (small_ && request.removes()) small_->forget_prompts();
+               forget_in_daemon(request, options_.paths, jobs_, *store_, model_, trust_, reply);
+             }},
+            small_ ? &small_->completions() : nullptr),
         config_(host_, options.paths.config, options.config,
                 {[this] { apply_config(); },
                  [this](const std::string& notice) {
@@ -133,6 +141,7 @@ class Daemon {
     host_.on_signal([this] { stop("a signal"); });
     remove_old_answers();
     for (const std::string& fault : prompts_.faults()) log_.warn(fault);
+    if (!pair_.refusal.empty()) log_.warn(pair_.refusal);
     jobs_.restore();
     remove_old_jobs();
     busy_until_ = host_.now();
@@ -169,18 +178,35 @@ class Daemon {
     watch_idleness();
   }
 
+  // It looks at the memory for both.
+  engine::EngineOptions large_options() {
+    engine::EngineOptions options = pair_.large;
+    if (pair_.small) {
+      options.experts.looked = [this](const engine::MemoryLook& look) {
+        const auto wish = room_.look(look);
+        if (wish) insist([&] { host_.post([this, wish] { small_->obey(*wish); }); });
+      };
+    }
+    return options;
+  }
+
   lsp::ServerOptions server_options() {
     const Config& config = config_.running();
     lsp::ServerOptions options;
     options.version = version();
     options.inline_hold = config.inline_hold;
+    options.inline_debounce = config.inline_debounce;
     options.inline_max_tokens = config.inline_max_tokens;
     options.inline_max_read = config.inline_max_read;
+    options.completion_model = small_ ? &small_->completions() : nullptr;
     options.answer_max_tokens = config.answer_max_tokens;
+    options.thinking_mode = config.thinking_mode;
     options.thinking_budget = config.thinking_budget;
     options.settings = settings_of(config);
     options.notices = notices();
     options.parse_guard = &marks_;
+    options.prompt_trust = &trust_;
+    options.indexes = &indexes_;
     options.user_wording = [this](const std::string& action) { return prompts_.read(action); };
     return options;
   }
@@ -200,20 +226,29 @@ class Daemon {
     for (const LspPeer* editor : editors_) counts += editor->counts();
     const auto up = std::chrono::duration_cast<std::chrono::seconds>(host_.now() - started_);
     const ModelStatus model = model_.status();
-    return {{"pid", ::getpid()},
-            {"version", version()},
-            {"build", build()},
-            {"uptimeSeconds", up.count()},
-            {"clients", clients},
-            {"model", to_json(model)},
-            {"inline", inline_status(model, config_.running().inline_max_read, counts)},
-            {"jobs", jobs_json(jobs_)},
-            {"jobsNotice", jobs_notice(store_failure_)},
-            {"log", options_.paths.log().string()},
-            {"logError", no_state_.empty() ? log_.refused() : no_state_},
-            {"config", options_.paths.config.string()},
-            {"configNotice", config_.notice()}};
+    json status{{"pid", ::getpid()},
+                {"version", version()},
+                {"build", build()},
+                {"uptimeSeconds", up.count()},
+                {"clients", clients},
+                {"model", to_json(model)},
+                {"inline", inline_status(small_ && small_->serves() ? small_->status() : model,
+                                         config_.running().inline_max_read, counts)},
+                {"jobs", jobs_json(jobs_)},
+                {"jobsNotice", jobs_notice(store_->failure())},
+                {"log", options_.paths.log().string()},
+                {"logError", no_state_.empty() ? log_.refused() : no_state_},
+                {"config", options_.paths.config.string()},
+                {"configNotice", config_.notice()}};
+    if (!options_.config.inline_model.empty())
+      status["inlineModel"] = small_ ? inline_model_status(small_->status(), small_->refusal(),
+                                                           small_->bytes(), pair_.expert_bytes)
+                                     : inline_model_refused(pair_.refusal);
+    return status;
   }
+
+  // Why completions come from the large model all the same.
+  const std::string& small_refusal() const { return small_ ? small_->refusal() : pair_.refusal; }
 
   void remove_old_answers() {
     const std::size_t removed = answers_.expire();
@@ -242,7 +277,8 @@ class Daemon {
 
   // What is wrong beside the model, for hearth/status.
   std::vector<std::string> notices() const {
-    std::vector<std::string> notices{no_state_, jobs_notice(store_failure_), config_.notice()};
+    std::vector<std::string> notices{no_state_, jobs_notice(store_->failure()), config_.notice(),
+                                     small_refusal()};
     std::erase(notices, std::string());
     return notices;
   }
@@ -255,7 +291,10 @@ class Daemon {
     for (LspPeer* editor : editors_) editor->warn("hearth: " + notice);
   }
 
-  bool is_idle() const { return server_.clients().empty() && model_.status().waiting == 0; }
+  bool is_idle() const {
+    return server_.clients().empty() && model_.status().waiting == 0 &&
+           (!small_ || small_->status().waiting == 0);
+  }
 
   // At the start, when an editor leaves, and when the time may be over: nothing wakes a daemon that
   // nobody needs before that.
@@ -290,6 +329,7 @@ class Daemon {
     if (std::exchange(stopping_, true)) return;
     try {
       model_.hold();
+      if (small_) small_->hold();
       log_.info("stopping: " + reason);
       host_.after(shutdown_notice_timeout, [this] { host_.stop(); });
       server_.shut_down([this] { host_.stop(); });
@@ -304,12 +344,16 @@ class Daemon {
   Log& log_;
   const std::chrono::steady_clock::time_point started_;
   ParseMarks marks_;
+  PromptTrustFile trust_;
   const PromptFiles prompts_{options_.paths.prompts()};
   AnswerFiles answers_;
   AsioHost host_;
-  std::string store_failure_;  // why jobs cannot be written down; empty: they can
+  lsp::IndexPool indexes_{host_, &marks_};
   const std::unique_ptr<lsp::JobStore> store_;
+  const ModelPair pair_;
+  RoomForSmall room_{pair_.small_bytes};  // the large one's, which may look until its end
   LocalModel model_;
+  const std::unique_ptr<SmallModel> small_;  // of inline.model; null: there is none
   lsp::Jobs jobs_;
   Control control_;
   ConfigWatch config_;
@@ -327,7 +371,7 @@ class Daemon {
 std::string prepare_state_directory(Paths& paths) {
   try {
     const PrivateDirectory state(paths.state);
-    static_cast<void>(state.below("engine"));
+    static_cast<void>(state.below("engine").below("inline"));
     static_cast<void>(state.below("answers"));
     return {};
   } catch (const Error& error) {

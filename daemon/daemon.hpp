@@ -9,9 +9,9 @@
 //               jobs, timers; all of lsp/       thread but at the daemon's end
 // background    a copy of what one task needs:  lsp::Host::background: work, and what follows on
 //  (a pool)     a snapshot, texts to count      the host's thread
-// computing     engine::Runtime, Session,       Scheduler::submit, cancel, between_steps; a const
-//               Generation, SessionPool: all    Runtime to look at, and its Engine, which nothing
-//               that computes                   changes
+// computing     engine::Runtime, Session,       Scheduler::submit, cancel, between_steps, park; a
+//  (of each     Generation, SessionPool: all    const Runtime to look at, and its Engine, which
+//  model)       that computes                   nothing changes
 // kernel        pieces of one operation         kernels::Pool::run, which waits for them
 //  workers
 // readers       reads under way                 AsyncReader::submit; they tell the expert cache

@@ -28,6 +28,7 @@ engine::EngineOptions engine_options(const Config& config, const std::filesystem
   options.host().threads = static_cast<int>(config.model_threads);
   options.host().isa = config.model_isa;
   options.kv = config.model_kv;
+  options.thoughts = {config.thinking_effort, config.thinking_keep};
   options.context = config.model_context;
   options.mtp = mtp_use(config.decode_speculate);
   if (config.decode_speculate == Speculation::off) options.drafts = 0;
@@ -43,6 +44,8 @@ engine::EngineOptions engine_options(const Config& config, const std::filesystem
   if (!state.empty() && config.prefix_cache_disk > 0) options.prefix_directory = state / "prefixes";
   options.prefix_disk_bytes = config.prefix_cache_disk;
   options.prefix_daily_bytes = config.prefix_cache_daily_write_limit;
+  constexpr std::uint64_t hour = 3600;  // seconds; of computing, which a day's bytes would be for
+  options.answer_checkpoint_bytes = config.prefix_cache_daily_write_limit / hour;
   options.disk_min_seconds =
       std::chrono::duration<double>(config.prefix_cache_min_recompute_time).count();
   return options;

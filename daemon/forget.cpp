@@ -30,6 +30,15 @@ bool is_chosen(const ForgetRequest& request, std::string_view workspace) {
   return !request.removes() || request.all || belongs_to(workspace, request.folder);
 }
 
+// The folders whose team's prompts were confirmed.
+void visit_trusted(const ForgetRequest& request, PromptTrustFile& trust, json& answer) {
+  const auto chosen = [&](const std::string& folder) {
+    return is_chosen(request, lsp::file_uri(folder));
+  };
+  answer["trusted"] = trust.count(chosen);
+  if (request.removes()) trust.forget(chosen);
+}
+
 json to_json(const Counts& jobs) {
   json list = json::array();
   for (const auto& [workspace, count] : jobs) {
@@ -156,7 +165,8 @@ bool belongs_to(std::string_view uri, const std::string& folder) {
 }
 
 void forget_in_daemon(const ForgetRequest& request, const Paths& paths, lsp::Jobs& jobs,
-                      lsp::JobStore& store, LocalModel& model, const ControlReply& reply) {
+                      lsp::JobStore& store, LocalModel& model, PromptTrustFile& trust,
+                      const ControlReply& reply) {
   Counts counts;
   Ids ids;
   const auto chosen = [&](const lsp::Job& job) { return is_chosen(request, job.origin.workspace); };
@@ -167,6 +177,7 @@ void forget_in_daemon(const ForgetRequest& request, const Paths& paths, lsp::Job
   }
   auto answer = std::make_shared<json>(json{{"jobs", to_json(counts)}});
   count_prompts(paths, *answer);
+  visit_trusted(request, trust, *answer);
   if (!request.removes()) {
     visit_files(request, paths, ids, *answer);
     return reply.result(*answer);
@@ -212,6 +223,8 @@ json forget_in_files(const ForgetRequest& request, const Paths& paths) {
   count_prompts(paths, answer);
   if (request.removes()) remove_prompts(paths);
   visit_files(request, paths, ids, answer);
+  PromptTrustFile trust(paths.state.empty() ? fs::path() : paths.trusted_prompts());
+  visit_trusted(request, trust, answer);
   return answer;
 }
 

@@ -12,6 +12,7 @@
 #include "daemon/control.hpp"
 #include "daemon/models/local.hpp"
 #include "daemon/platform/paths.hpp"
+#include "daemon/prompt_trust_file.hpp"
 #include "lsp/jobs/jobs.hpp"
 #include "lsp/jobs/store.hpp"
 
@@ -33,12 +34,14 @@ bool belongs_to(std::string_view uri, const std::string& folder);
 
 // What both of the following answer:
 //   {"jobs": [{"workspace": URI, "count": N}…], "answers": N, "prompts": N, "promptBytes": N,
-//    "chat": bool, "setAside": N}
-// With the jobs and files that were removed or, where the request removes nothing, are there.
+//    "chat": bool, "setAside": N, "trusted": N}
+// "trusted": folders whose team's prompts were confirmed. With the jobs and files that were removed
+// or, where the request removes nothing, are there.
 
 // Replies once nothing of it is left on the disk. All but the request outlive the reply.
 void forget_in_daemon(const ForgetRequest& request, const Paths& paths, lsp::Jobs& jobs,
-                      lsp::JobStore& store, LocalModel& model, const ControlReply& reply);
+                      lsp::JobStore& store, LocalModel& model, PromptTrustFile& trust,
+                      const ControlReply& reply);
 // For a process that holds the daemon's lock. Throws Error.
 nlohmann::json forget_in_files(const ForgetRequest& request, const Paths& paths);
 

@@ -234,9 +234,9 @@ std::string index_text(const json& index) {
   return text;
 }
 
-std::string inline_lines(const json& completions, const json& model) {
+std::string inline_lines(std::string_view label, const json& completions, const json& model) {
   const std::string counts = completion_counts(completions);
-  std::string text = line("inline", counts.empty() ? "no completion was shown yet" : counts);
+  std::string text = line(label, counts.empty() ? "no completion was shown yet" : counts);
   if (completions["onlyAtPauses"].get<bool>()) {
     const std::chrono::milliseconds max_read(completions["maxReadMs"].get<std::int64_t>());
     text += line("", "completions come at pauses and where a line begins only: at " +
@@ -244,6 +244,24 @@ std::string inline_lines(const json& completions, const json& model) {
                          " reading a keystroke takes longer than " + show_time(max_read) +
                          " (inline.max_read)");
   }
+  return text;
+}
+
+// The second model, below all that is said of the first.
+std::string inline_model_lines(const json& model, const json& first) {
+  const auto refusal = model["refusal"].get<std::string>();
+  if (!refusal.empty()) return line("inline", refusal);
+  std::string text = line("inline", model_line(model));
+  if (model["state"] != "ready" && model["state"] != "failing") return text;
+  const auto fewer = model["expertBytes"].get<double>();
+  text += line("", "it takes " + bytes(model["bytes"]) +
+                       (fewer > 0 ? ", " + show_bytes(fewer) + " less for the experts above" : ""));
+  text += line("", "prefill " + speed(model["prefillTokensPerSecond"]) + ", decode " +
+                       speed(model["decodeTokensPerSecond"]));
+  text += line("", number(model["requests"]) + " requests, for which the model above was parked " +
+                       number(first["parked"]) + " times");
+  if (model["state"] == "failing")
+    text += line("", "its last request failed: " + model["error"].get<std::string>());
   return text;
 }
 
@@ -321,6 +339,7 @@ json to_json(const ModelStatus& status) {
       {"tokensComputed", status.tokens_computed},
       {"replayedTokens", status.decoded.replayed},
       {"steps", status.steps},
+      {"parked", status.parked},
       {"waiting", status.waiting},
       {"queue", queue_json(status.queue)},
       {"sessions", status.sessions},
@@ -350,6 +369,19 @@ json inline_status(const ModelStatus& model, std::chrono::milliseconds max_read,
   status["maxReadMs"] = max_read.count();
   status["onlyAtPauses"] = lsp::reads_too_slowly(model.fim_order, model.completion_speed, max_read);
   return status;
+}
+
+json inline_model_status(const ModelStatus& model, const std::string& refusal, std::uint64_t bytes,
+                         std::uint64_t expert_bytes) {
+  json status = to_json(model);
+  status["refusal"] = refusal;
+  status["bytes"] = bytes;
+  status["expertBytes"] = expert_bytes;
+  return status;
+}
+
+json inline_model_refused(const std::string& refusal) {
+  return {{"state", "refused"}, {"refusal", refusal}};
 }
 
 json to_json(const lsp::Job& job) {
@@ -419,8 +451,14 @@ std::string show_status(const json& status, std::size_t columns) {
     text += speculation_lines(model["speculation"]);
     text += line("speed", "prefill " + speed(model["prefillTokensPerSecond"]) + ", decode " +
                               speed(model["decodeTokensPerSecond"]));
-    if (status.contains("inline")) text += inline_lines(status["inline"], model);
   }
+  const bool has_inline_model = status.contains("inlineModel");
+  const bool small_serves = has_inline_model && status["inlineModel"]["refusal"] == "";
+  if (has_inline_model) text += inline_model_lines(status["inlineModel"], model);
+  const json& completing = small_serves ? status["inlineModel"] : model;
+  const bool serves = completing["state"] == "ready" || completing["state"] == "failing";
+  if (serves && status.contains("inline"))
+    text += inline_lines(has_inline_model ? "" : "inline", status["inline"], completing);
   text += line("requests", number(model["requests"]) + " (" + queue_text(model) + "; " +
                                number(model["cancelled"]) + " cancelled, " +
                                number(model["failed"]) + " failed)");
@@ -481,6 +519,12 @@ std::string show_job(const json& job) {
   const auto answer = job["text"].get<std::string>();
   if (!answer.empty()) text += "\n" + answer + "\n";
   return printable(text);
+}
+
+std::string show_thought(const json& job) {
+  const auto thought = job.value("thought", "");
+  if (thought.empty()) return "The model has not thought before its answer.\n";
+  return printable(thought + (thought.ends_with('\n') ? "" : "\n"));
 }
 
 }  // namespace hearth::daemon

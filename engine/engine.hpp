@@ -38,6 +38,7 @@ struct Model;            // engine/forward/model.hpp: the weights
 struct Executor;         // engine/forward/executor.hpp: the devices and the experts in their memory
 struct Chunk;            // engine/forward/forward.hpp: rows on their way through the layers
 class CacheMaintenance;  // engine/experts/maintenance.hpp: warm start, memory pressure
+class DraftSession;      // engine/draft_session.hpp: a small model that drafts for a large one
 class CheckpointFiles;   // engine/checkpoint/digest.hpp: whether the files are what was loaded
 class PrefixCache;       // engine/prefix/cache.hpp: checkpoints that prompts go back to
 enum class CheckpointKind : std::uint8_t;
@@ -197,6 +198,10 @@ class Session {
     return decode(std::span(&token, 1), interrupt);
   }
   Progress decode(std::span<const TokenId> tokens, const std::atomic<bool>* interrupt);
+  // One more token as a part of the last decode: keep_decoded and decoded_logits count its tokens
+  // and this one. Each costs a state until then.
+  Progress decode_on(TokenId token, const std::atomic<bool>* interrupt);
+  std::size_t decoded_tokens() const { return state_->decoded.size() + 1; }  // by the last decode
   // Brings the session towards `tokens` as decode would have one by one, with the same bits, many
   // at once: by one piece of work, as prefill does. There are no logits afterwards.
   Progress replay(std::span<const TokenId> tokens, const std::atomic<bool>* interrupt);
@@ -233,8 +238,11 @@ class Session {
   bool secure(const std::atomic<bool>* interrupt);
   void clear();
   void retire(RecurrentState state);
+  Progress run_decode(std::span<const TokenId> tokens, bool joins,
+                      const std::atomic<bool>* interrupt);
   // Runs one stage of `chunk`, which follows tokens(); done: the chunk is part of the session.
-  Progress advance(Chunk& chunk, const std::atomic<bool>* interrupt);
+  // `joins`: and, where it is decoded, of the last decode.
+  Progress advance(Chunk& chunk, const std::atomic<bool>* interrupt, bool joins = false);
   std::size_t vocab() const { return static_cast<std::size_t>(engine().config().vocab_size); }
 
   std::shared_ptr<Runtime> runtime_;
@@ -258,7 +266,7 @@ struct GenerationRequest {
   std::vector<TokenId> stop_ids;
   std::vector<std::string> stop_strings;
   std::int64_t max_tokens = 256;  // of the answer, without its thought
-  bool thinking = false;          // the answer begins inside <think>: a thought, which is hidden
+  bool thinking = false;          // the answer begins inside <think>: a thought, kept apart
   // Most tokens of the thought; then it is closed and the answer follows. Less where the context
   // could not hold both: the answer has up to half of what the prompt leaves.
   std::int64_t thinking_budget = 2048;
@@ -268,6 +276,10 @@ struct GenerationRequest {
   // Its state goes to disk now and then (EngineOptions::answer_checkpoint_seconds), that of its
   // prompt too, so that it can go on in another process.
   bool checkpoints = false;
+  // A small model that drafts what the answer may be; null: none. It belongs to the caller,
+  // outlives the generation and computes on the same thread. It changes no answer. See
+  // DraftSession.
+  DraftSession* drafts = nullptr;
 };
 
 // What speculation did.
@@ -287,14 +299,17 @@ class Generation {
   Generation(Session& session, GenerationRequest request);
 
   // Going back to what is known of the prompt and of what was written before, a piece of prefill or
-  // of the replay of the latter, or one pass over the layers: a token, or several where drafts were
-  // accepted. done: see reason(). interrupted: call again to go on.
+  // of the replay of the latter (of the small model's that drafts, too), or one pass over the
+  // layers: a token, or several where drafts were accepted. done: see reason(). interrupted: call
+  // again to go on.
   Progress step(const std::atomic<bool>* interrupt);
   // Keeps the state of an answer that is given up for now where computing it again would take
   // some seconds (EngineOptions::disk_min_seconds).
   void keep();
   // Text that became visible since the last call; at first, that of what was written before.
   std::string take_text();
+  // The same of the thought, which is no part of that text.
+  std::string take_thought() { return thinking_.take_thought(); }
   std::optional<StopReason> reason() const { return reason_; }
 
   std::size_t prompt_tokens() const { return request_.prompt.tokens.size(); }
@@ -318,14 +333,22 @@ class Generation {
   struct Drafts {
     std::vector<TokenId> tokens;
     DraftLength::Source source = DraftLength::Source::short_match;
+    std::size_t wanted = 0;  // of the small model, which has not made them yet
+    double seconds = 0;      // that making them took
+  };
+  struct WantedLogits {  // as Session::want_logits has it
+    int top = 0;
+    std::vector<TokenId> always;
   };
   void take_written();
   bool is_undecided(std::span<const TokenId> rest) const;
   Progress read(const std::atomic<bool>* interrupt);
-  Drafts draft();
-  void want_logits();
+  std::size_t room_for_drafts() const;
+  Drafts plan_drafts();
+  Progress draft(const std::atomic<bool>* interrupt);
+  WantedLogits wanted_logits() const;
   Progress decode(const std::atomic<bool>* interrupt);
-  TokenId choose(std::span<const float> logits, std::size_t context) const;
+  TokenId choose(std::span<const float> logits, std::span<const TokenId> context) const;
   TokenId next(std::span<const float> logits, std::size_t context);
   TokenId take_closing();
   void count(TokenId token);
@@ -347,6 +370,7 @@ class Generation {
   double unkept_ = 0;  // seconds of decoding and replay that no checkpoint has
   std::vector<TokenId> answer_;
   std::optional<TokenId> pending_;  // sampled, not yet run through the layers
+  std::optional<Drafts> drafts_;    // of what may follow it; kept where the pass is interrupted
   PromptLookup lookup_;             // prompt and answer, once decoding
   DecodeCounts counts_;
   Utf8Stream utf8_;

@@ -5,6 +5,7 @@
 #include <new>
 #include <utility>
 
+#include "engine/draft_session.hpp"
 #include "engine/engine.hpp"
 #include "engine/forward/model.hpp"
 #include "engine/prefix/cache.hpp"
@@ -123,6 +124,8 @@ Progress Generation::step(const std::atomic<bool>* interrupt) {
     if (pending_) return Progress::more;
   }
   if (pending_) {
+    const Progress drafted = draft(interrupt);
+    if (drafted != Progress::done) return drafted;
     if (decode(interrupt) == Progress::interrupted) return Progress::interrupted;
   } else {
     accept(next(session_->logits(), session_->tokens().size()));
@@ -175,20 +178,19 @@ Progress Generation::finish() try {
   return Progress::done;  // they go when room is needed
 }
 
-// The token that follows the first `context` tokens of the session.
-TokenId Generation::choose(std::span<const float> logits, std::size_t context) const {
+// The token that follows `context`, the prompt and what of the answer there is.
+TokenId Generation::choose(std::span<const float> logits, std::span<const TokenId> context) const {
   std::vector<float> row(logits.begin(), logits.end());
-  return sample(row, request_.sampling, std::span(session_->tokens()).first(context),
-                prompt_tokens(), prompt_tokens() + answer_.size());
+  return sample(row, request_.sampling, context, prompt_tokens(), context.size());
 }
 
-// The same, except where a thought has to end: at its budget, or where the model would stop in the
-// middle of it. Then come the tokens with which the template closes a thought, so that an answer
-// follows.
+// The one that follows the first `context` tokens of the session: the same, except where a thought
+// has to end: at its budget, or where the model would stop in the middle of it. Then come the
+// tokens with which the template closes a thought, so that an answer follows.
 TokenId Generation::next(std::span<const float> logits, std::size_t context) {
   close_at_budget();
   if (closing_.empty()) {
-    const TokenId token = choose(logits, context);
+    const TokenId token = choose(logits, std::span(session_->tokens()).first(context));
     if (!thinking_.thinking() || !is_stop(token)) {
       count(token);
       return token;
@@ -223,7 +225,7 @@ bool Generation::budget_is_spent() const {
 
 void Generation::close_at_budget() {
   if (!thinking_.thinking() || !closing_.empty() || !budget_is_spent()) return;
-  thought_cut_ = true;
+  thought_cut_ = request_.thinking_budget > 0;  // else none was wanted, and nothing was cut
   close_thought();
 }
 
@@ -236,64 +238,101 @@ bool Generation::is_stop(TokenId token) const {
   return std::ranges::find(request_.stop_ids, token) != request_.stop_ids.end();
 }
 
-// Says which logits sampling can depend on: the largest, and those that penalties and bias change,
-// which may push as many others down.
-void Generation::want_logits() {
+// Which logits sampling can depend on: the largest, and those that penalties and bias change, which
+// may push as many others down.
+Generation::WantedLogits Generation::wanted_logits() const {
   constexpr std::size_t max_always = 512;  // more, and all of them cost less
   const SamplingParams& sampling = request_.sampling;
   int top = sampling.temperature == 0 ? 1 : sampling.top_k;
   std::vector<TokenId> always;
   always.reserve(sampling.bias.size());
   for (const auto& [id, bias] : sampling.bias) always.push_back(id);
-  if (sampling.presence_penalty != 0) always.insert(always.end(), answer_.begin(), answer_.end());
-  if (sampling.repetition_penalty != 1) {
-    always.insert(always.end(), session_->tokens().begin(), session_->tokens().end());
-    always.push_back(*pending_);
+  const auto penalize = [&](std::span<const TokenId> tokens) {
+    always.insert(always.end(), tokens.begin(), tokens.end());
+  };
+  if (sampling.presence_penalty != 0 || sampling.repetition_penalty != 1) {
+    penalize(answer_);
+    penalize(drafts_->tokens);  // which the rows behind them see
   }
+  if (sampling.repetition_penalty != 1) penalize(request_.prompt.tokens);
   std::ranges::sort(always);
   const auto repeated = std::ranges::unique(always);
   always.erase(repeated.begin(), repeated.end());
-  const bool all = top == 0 || always.size() > max_always;
-  if (!all) top += static_cast<int>(always.size());
-  session_->want_logits(all ? 0 : top, all ? std::vector<TokenId>() : std::move(always));
+  if (top == 0 || always.size() > max_always) return {};
+  top += static_cast<int>(always.size());
+  return {top, std::move(always)};
 }
 
-// What may follow the pending token.
-Generation::Drafts Generation::draft() {
-  Drafts drafts;
+// The pending token and one that is sampled behind the last draft need room, too.
+std::size_t Generation::room_for_drafts() const {
   const Engine& engine = session_->engine();
-  // The pending token and one that is sampled behind the last draft need room, too.
   const std::int64_t unthought =
       thinking_.thinking() ? thinking_budget_ - static_cast<std::int64_t>(thought_) : 0;
   const std::int64_t unwritten =
       request_.max_tokens - static_cast<std::int64_t>(answer_tokens()) + unthought;
   const std::int64_t room = std::min(unwritten, engine.context() - session_->position() - 1) - 1;
-  const std::size_t max =
-      std::min(engine.options().drafts, static_cast<std::size_t>(std::max<std::int64_t>(room, 0)));
+  return std::min(engine.options().drafts,
+                  static_cast<std::size_t>(std::max<std::int64_t>(room, 0)));
+}
+
+// What may follow the pending token, except what the small model has to draft yet.
+Generation::Drafts Generation::plan_drafts() {
+  const auto began = Clock::now();
+  Drafts drafts;
+  const std::size_t max = room_for_drafts();
   DraftLength& length = session_->draft_length();
   PromptLookup::Draft copied = lookup_.draft(max);
   if (!copied.tokens.empty()) {
     drafts.source = copied.source();
     copied.tokens.resize(std::min(copied.tokens.size(), length.choose(drafts.source)));
     drafts.tokens = std::move(copied.tokens);
-  } else if (max > 0 && engine.model().mtp) {
-    drafts.source = DraftLength::Source::mtp;
-    const std::size_t count = std::min(max, length.choose(drafts.source));
-    if (count > 0) drafts.tokens = session_->draft(*pending_, static_cast<int>(count));
   }
+  if (max > 0 && drafts.tokens.empty()) {
+    if (request_.drafts != nullptr && request_.drafts->works()) {
+      drafts.source = DraftLength::Source::small_model;
+      drafts.wanted = std::min(max, length.choose(drafts.source));
+    } else if (session_->engine().model().mtp) {
+      drafts.source = DraftLength::Source::mtp;
+      const std::size_t count = std::min(max, length.choose(drafts.source));
+      if (count > 0) drafts.tokens = session_->draft(*pending_, static_cast<int>(count));
+    }
+  }
+  drafts.seconds = seconds_since(began);
   return drafts;
+}
+
+// Makes the drafts of the next pass. more: the small model still reads what it had not followed,
+// which does not count as the price of these drafts: it would never pay again where it has paused.
+Progress Generation::draft(const std::atomic<bool>* interrupt) {
+  if (!drafts_) drafts_ = plan_drafts();
+  if (drafts_->wanted == 0) return Progress::done;
+  const auto began = Clock::now();
+  const auto choose_draft = [this](std::span<const float> logits,
+                                   std::span<const TokenId> context) {
+    return choose(logits, context);
+  };
+  WantedLogits wanted = wanted_logits();
+  request_.drafts->want_logits(wanted.top, std::move(wanted.always));
+  const Progress progress =
+      request_.drafts->draft(request_.prompt, answer_, drafts_->wanted, choose_draft, interrupt);
+  if (progress != Progress::done) return progress;
+  drafts_->tokens = request_.drafts->drafted();
+  drafts_->wanted = 0;
+  drafts_->seconds += seconds_since(began);
+  return Progress::done;
 }
 
 // One pass over the pending token and what may follow it. Every row is sampled as if it were alone;
 // rows behind the first wrong draft token are taken back.
 Progress Generation::decode(const std::atomic<bool>* interrupt) {
   const auto began = Clock::now();
-  const Drafts drafts = draft();
   std::vector<TokenId> rows{*pending_};
-  rows.insert(rows.end(), drafts.tokens.begin(), drafts.tokens.end());
+  rows.insert(rows.end(), drafts_->tokens.begin(), drafts_->tokens.end());
   const auto before = session_->tokens().size();
-  want_logits();
+  WantedLogits wanted = wanted_logits();
+  session_->want_logits(wanted.top, std::move(wanted.always));
   if (session_->decode(rows, interrupt) == Progress::interrupted) return Progress::interrupted;
+  const Drafts drafts = *std::exchange(drafts_, std::nullopt);
   pending_.reset();
   std::size_t kept = 0;
   bool goes_on = true;
@@ -304,7 +343,7 @@ Progress Generation::decode(const std::atomic<bool>* interrupt) {
     goes_on = !reason_ && kept < rows.size() && token == rows[kept];
   }
   session_->keep_decoded(kept);
-  const double spent = seconds_since(began);
+  const double spent = drafts.seconds + seconds_since(began);
   unkept_ += spent;
   session_->draft_length().record(drafts.source, drafts.tokens.size(), kept - 1, spent);
   ++counts_.passes;

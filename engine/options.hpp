@@ -37,6 +37,8 @@ struct ExpertOptions {
   // are used.
   bool prefetch = true;
   bool yield_memory = false;  // give some back while the system is short of it
+  // Told of each look at the memory for that, from a thread of the engine's. May be empty.
+  std::function<void(const MemoryLook&)> looked = {};
   // Directory that keeps recent routing for a warm start, a file for each checkpoint; empty: none.
   std::filesystem::path history;
   std::filesystem::path trace;  // file to record every routing in; empty: none
@@ -62,11 +64,15 @@ struct EngineOptions {
   DeviceOptions& host() { return devices.front(); }
   const DeviceOptions& host() const { return devices.front(); }
   KvType kv = KvType::f32;
+  ThoughtOptions thoughts;
   std::int64_t context = 0;  // positions a session can hold; 0: the profile's
   // Rows of a prefill chunk, rounded up to a multiple of 64; 0: as many as `scratch` bytes hold.
   std::int64_t chunk = 0;
   std::uint64_t scratch = std::uint64_t{512} << 20;
   ExpertOptions experts;
+  // The memory that is divided; empty: what is free when it is loaded. Of two engines in a process
+  // each is given its share.
+  std::optional<MemoryView> memory = {};
   std::function<void(const std::string&)> note;  // for the log, from any thread
   MtpUse mtp = MtpUse::off;
   ShortlistUse shortlist = ShortlistUse::automatic;

@@ -77,6 +77,7 @@ std::shared_ptr<Runtime> Runtime::load(const EngineOptions& options,
       engine.tokenizer_ = std::make_unique<Tokenizer>(Tokenizer::load(options.model));
       engine.profile_ =
           read_profile(options.model, engine.config_, *engine.tokenizer_, engine.defaults_);
+      engine.profile_.thoughts = options.thoughts;
     }
     engine.context_ = context_tokens(options, engine.config_, engine.profile_);
 
@@ -85,13 +86,20 @@ std::shared_ptr<Runtime> Runtime::load(const EngineOptions& options,
     engine.model_ = std::make_unique<Model>();
     Model& model = *engine.model_;
     model.tensors = std::make_unique<Tensors>(Tensors::open(options.model));
-    const MemoryView view = read_memory();
+    const MemoryView view = options.memory ? *options.memory : read_memory();
     const bool mtp = runtime->mtp_wanted(view);
     runtime->plan_memory(view, {.min_experts = 1}, mtp);
     runtime->open_devices();
     kernels::Backend& host = runtime->backend();
     load_dense(model, host, engine.config_, mtp, progress, stop);
     if (!model.unused.empty()) engine.notes_.push_back(unused_note(model.unused));
+    if (model.skipped > 0)
+      engine.notes_.push_back(std::to_string(model.skipped) +
+                              " tensors of the vision tower are skipped: hearth reads text");
+    if (engine.config_.num_mtp_layers > 1)
+      engine.notes_.push_back(
+          "\"mtp_num_hidden_layers\" is " + std::to_string(engine.config_.num_mtp_layers) +
+          ": the head that drafts tokens has more than one layer and is not run");
     runtime->take_digests();
     making = "the 8-bit copy of the output matrix";
     if (runtime->memory_.shortlist > 0) model.shortlist = host.make_shortlist(model.lm_head);
@@ -162,9 +170,9 @@ bool Runtime::mtp_wanted(const MemoryView& view) {
   const EngineOptions& options = engine_.options();
   const Tensors& tensors = *engine_.model().tensors;
   const bool there = tensors.find("mtp.fc.weight") != nullptr;
-  if (!there || options.mtp != MtpUse::where_it_pays) {
-    return there && options.mtp == MtpUse::always;
-  }
+  // A head of several layers drafts otherwise; without it nothing but speed is lost.
+  if (!there || engine_.config().num_mtp_layers > 1) return false;
+  if (options.mtp != MtpUse::where_it_pays) return options.mtp == MtpUse::always;
   const std::uint64_t weights = expert_bytes(tensors, true);
   constexpr std::uint64_t slots = 64;  // of which one is lost to the slots' borders
   MemoryWishes wishes;
@@ -251,6 +259,7 @@ void Runtime::start_experts() {
   maintenance.fingerprint = engine_.fingerprint();
   maintenance.budget_bytes = memory_.experts;
   maintenance.yield_memory = wanted.yield_memory;
+  maintenance.looked = wanted.looked;
   maintenance.note = options.note;
   maintenance_ = std::make_unique<CacheMaintenance>(*executor_->experts, std::move(maintenance));
 }

@@ -457,12 +457,22 @@ Chunk SessionAccess::decode_chunk(Session& session, std::span<const TokenId> tok
   return chunk;
 }
 
-Progress Session::decode(std::span<const TokenId> tokens, const std::atomic<bool>* interrupt) try {
+Progress Session::decode(std::span<const TokenId> tokens, const std::atomic<bool>* interrupt) {
+  return run_decode(tokens, false, interrupt);
+}
+
+Progress Session::decode_on(TokenId token, const std::atomic<bool>* interrupt) {
+  if (logits_.empty()) throw Error("decode_on goes on from a decode; call decode first");
+  return run_decode(std::span(&token, 1), true, interrupt);
+}
+
+Progress Session::run_decode(std::span<const TokenId> tokens, bool joins,
+                             const std::atomic<bool>* interrupt) try {
   if (tokens.empty()) throw Error("decode needs a token");
   require_current();
   Chunk chunk = SessionAccess::decode_chunk(*this, tokens);
   Progress progress = Progress::more;
-  while (progress == Progress::more) progress = advance(chunk, interrupt);
+  while (progress == Progress::more) progress = advance(chunk, interrupt, joins);
   if (progress == Progress::done) {
     parked_.reset();
   } else {
@@ -533,13 +543,17 @@ std::span<const float> Session::decoded_logits(std::size_t index) const {
   return std::span(logits_).subspan(index * vocab(), vocab());
 }
 
-Progress Session::advance(Chunk& chunk, const std::atomic<bool>* interrupt) {
+Progress Session::advance(Chunk& chunk, const std::atomic<bool>* interrupt, bool joins) {
   const ModelConfig& config = engine().config();
+  std::vector<State::Decoded>& decoded = state_->decoded;
   // What needs memory comes before the last stage: afterwards all of it takes place or none.
   if (const std::size_t all = tokens_.size() + chunk.rows(); all > tokens_.capacity())
     tokens_.reserve(std::max(all, 2 * tokens_.size()));
-  state_->spares.reserve(state_->spares.size() + state_->decoded.size() + 1);
-  state_->decoded.reserve(chunk.checkpoint_rows.size());
+  state_->spares.reserve(state_->spares.size() + decoded.size() + 1);
+  decoded.reserve(decoded.size() + chunk.checkpoint_rows.size());
+  if (const std::size_t all = (decoded.size() + 1 + chunk.rows()) * vocab();
+      joins && all > logits_.capacity())
+    logits_.reserve(std::max(all, 2 * logits_.capacity()));
   if (!run_stage(engine().model(), runtime_->executor(), config, *state_, chunk, interrupt))
     return Progress::interrupted;
   if (chunk.stage.part != Stage::Part::done) return Progress::more;
@@ -547,17 +561,26 @@ Progress Session::advance(Chunk& chunk, const std::atomic<bool>* interrupt) {
 
   tokens_.insert(tokens_.end(), chunk.tokens.begin(), chunk.tokens.end());
   computed_ += chunk.rows();
-  logits_ = std::move(chunk.logits);
   shortlisted_ = chunk.top > 0 && engine().has_shortlist();
-  const bool decoded = chunk.form == kernels::DeltaForm::step;
-  if (!decoded) decoded_from_ = tokens_.size();
-  for (State::Decoded& each : state_->decoded) state_->spares.push_back(std::move(each.recurrent));
-  state_->decoded.clear();
-  for (std::size_t i = 0; decoded && i + 1 < chunk.states.size(); ++i) {
-    state_->decoded.push_back({std::move(chunk.states[i]), std::move(chunk.checkpoint_hidden[i])});
+  const bool steps = chunk.form == kernels::DeltaForm::step;
+  if (!steps) decoded_from_ = tokens_.size();
+  RecurrentState before = std::exchange(state_->recurrent, std::move(chunk.states.back()));
+  if (joins) {
+    // Those of tokens that can no longer be taken back go.
+    const auto kept = static_cast<std::ptrdiff_t>((decoded.size() + 1) * vocab());
+    logits_.erase(logits_.begin(), logits_.end() - kept);
+    logits_.insert(logits_.end(), chunk.logits.begin(), chunk.logits.end());
+    decoded.push_back({std::move(before), std::move(state_->hidden)});
+  } else {
+    logits_ = std::move(chunk.logits);
+    for (State::Decoded& each : decoded) state_->spares.push_back(std::move(each.recurrent));
+    decoded.clear();
+    retire(std::move(before));
+  }
+  for (std::size_t i = 0; steps && i + 1 < chunk.states.size(); ++i) {
+    decoded.push_back({std::move(chunk.states[i]), std::move(chunk.checkpoint_hidden[i])});
   }
   state_->hidden = std::move(chunk.checkpoint_hidden.back());
-  retire(std::exchange(state_->recurrent, std::move(chunk.states.back())));
   return Progress::done;
 }
 

@@ -28,6 +28,7 @@ struct Access {
   static float* data(Slice slice) { return slice.data_; }
   static const std::byte* data(const Matrix& matrix) { return matrix.data_; }
   static Slice scales(const Matrix& matrix) { return matrix.scales_; }
+  static ScaleForm scale_form(const Matrix& matrix) { return matrix.scale_form_; }
 };
 
 }  // namespace hearth::kernels

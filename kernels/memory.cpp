@@ -54,9 +54,26 @@ Slice slice(const Buffer& buffer, std::size_t byte_offset, std::size_t count) {
   return Access::slice(buffer.device(), first, count);
 }
 
+std::int64_t scale_count(ScaleForm form, std::int64_t rows, std::int64_t cols) {
+  switch (form) {
+    case ScaleForm::blocks:
+      return blocks(rows) * blocks(cols);
+    case ScaleForm::rows:
+      return rows;
+    case ScaleForm::whole:
+      return 1;
+  }
+  return 0;
+}
+
 Matrix::Matrix(const Buffer& storage, std::size_t byte_offset, DType type, std::int64_t rows,
-               std::int64_t cols, Slice scales)
-    : device_(storage.device()), type_(type), rows_(rows), cols_(cols), scales_(scales) {
+               std::int64_t cols, Slice scales, ScaleForm scale_form)
+    : device_(storage.device()),
+      type_(type),
+      rows_(rows),
+      cols_(cols),
+      scales_(scales),
+      scale_form_(scale_form) {
   if (rows <= 0 || cols <= 0)
     throw Error("a matrix of " + std::to_string(rows) + " × " + std::to_string(cols) +
                 " has no elements");
@@ -68,7 +85,7 @@ Matrix::Matrix(const Buffer& storage, std::size_t byte_offset, DType type, std::
                 std::to_string(byte_offset) + " is outside a buffer of " +
                 std::to_string(storage.bytes()) + " bytes");
   if (type == DType::f8_e4m3) {
-    const auto needed = static_cast<std::size_t>(blocks(rows) * blocks(cols));
+    const auto needed = static_cast<std::size_t>(scale_count(scale_form, rows, cols));
     if (scales.size() != needed || scales.device() != device_)
       throw Error("an f8_e4m3 matrix of " + std::to_string(rows) + " × " + std::to_string(cols) +
                   " needs " + std::to_string(needed) + " scales beside it, not " +

@@ -94,15 +94,23 @@ class Slice {
   std::size_t size_ = 0;
 };
 
+// What one scale of an f8_e4m3 matrix is for.
+enum class ScaleForm : std::uint8_t {
+  blocks,  // 128 × 128 weights: F32 [ceil(rows/128), ceil(cols/128)], row-major
+  rows,    // a row: F32 [rows]
+  whole,   // the matrix: F32 [1]
+};
+std::int64_t scale_count(ScaleForm form, std::int64_t rows, std::int64_t cols);
+
 // A weight matrix [rows, cols], row-major, at a byte offset of a Buffer; does not own.
-// f8_e4m3 needs scales: F32 [ceil(rows/128), ceil(cols/128)], row-major; w = fp8(w) · scale.
+// f8_e4m3 needs scales, of one of the forms; w = fp8(w) · scale.
 class Matrix {
  public:
   static constexpr std::int64_t block = 128;  // rows and columns of a scale's block
 
   Matrix() = default;
   Matrix(const Buffer& storage, std::size_t byte_offset, DType type, std::int64_t rows,
-         std::int64_t cols, Slice scales = {});
+         std::int64_t cols, Slice scales = {}, ScaleForm scale_form = ScaleForm::blocks);
   Device device() const { return device_; }
   DType type() const { return type_; }
   std::int64_t rows() const { return rows_; }
@@ -117,6 +125,7 @@ class Matrix {
   std::int64_t rows_ = 0;
   std::int64_t cols_ = 0;
   Slice scales_;
+  ScaleForm scale_form_ = ScaleForm::blocks;
 };
 
 // Keys and values of one attention layer: two arrays [capacity, heads, head_dim] in f32 or f16.
@@ -220,7 +229,8 @@ struct Candidates {
 //
 // Numeric definition. Weights are widened exactly to F32, sums are F32. A dot product of n values
 // keeps 32 partial sums, lane c%32, by fused multiply-add in rising order of c; for f8_e4m3 each
-// 128-column block's 32 sums start at 0 and are added to the 32 totals as fma(sum, scale, total);
+// 128-column block's 32 sums start at 0 and are added to the 32 totals as fma(sum, scale, total),
+// where a row or the whole matrix has one scale, with that for every block;
 // the 32 lanes are folded by halves (16, 8, 4, 2, 1). Beside f8_e4m3 an activation of 2^36 and
 // more counts as infinite and one below 2^-89 as zero (table.hpp says why); scales must be less
 // than 2^99. exp is one polynomial (kernels/numeric.hpp). So every ISA, every thread count and any

@@ -125,7 +125,7 @@ Json Server::Impl::initialize(const Json& params) {
   said_settings = client.settings;
   phase = Phase::initialized;
   if (client.refused_protocol > 0) tell_outdated(client.refused_protocol);
-  features->session.indexer.set_folders(client.folders);
+  features->session.change_folders(client.folders);
   if (client.registers_watchers) watch_files();
   Json commands = CodeActions::commands();
   commands.push_back(InlineCompletions::accepted_command);
@@ -179,8 +179,9 @@ void Server::Impl::register_documents() {
 // Of the workspace, whether they are open or not.
 void Server::Impl::register_files() {
   rpc.on_notification("workspace/didChangeWorkspaceFolders", [this](const Json& params) {
-    change_folders(params, features->session.folders);
-    features->session.indexer.set_folders(features->session.folders);
+    std::vector<std::string> folders = features->session.folders;
+    change_folders(params, folders);
+    features->session.change_folders(std::move(folders));
   });
   rpc.on_notification("workspace/didChangeWatchedFiles", [this](const Json& params) {
     for (const Json& change : array_member(params, "changes")) {
@@ -295,9 +296,11 @@ void Server::on_ready(std::function<void()> ready) {
 void Server::configure(const ServerOptions& options) {
   ServerOptions& now = impl_->options;
   now.inline_hold = options.inline_hold;
+  now.inline_debounce = options.inline_debounce;
   now.inline_max_tokens = options.inline_max_tokens;
   now.inline_max_read = options.inline_max_read;
   now.answer_max_tokens = options.answer_max_tokens;
+  now.thinking_mode = options.thinking_mode;
   now.thinking_budget = options.thinking_budget;
   now.settings = options.settings;
   const bool noticed = now.notices != options.notices;

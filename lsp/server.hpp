@@ -32,8 +32,9 @@ class Server {
   // called when it is done, every time.
   bool busy() const;
   void on_ready(std::function<void()> ready);
-  // The process's configuration has changed: what `options` says from now on, but for counts, guard
-  // and wording, which stay. What the editor said itself goes before it.
+  // The process's configuration has changed: what `options` says from now on, but for counts,
+  // guard, wording and the model of completions, which stay. What the editor said itself goes
+  // before it.
   void configure(const ServerOptions& options);
   // window/showMessage: a warning. Nothing before `initialize`.
   void warn(const std::string& message);

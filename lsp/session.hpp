@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "lsp/context/indexer.hpp"
+#include "lsp/context/index_pool.hpp"
 #include "lsp/context/recent_edits.hpp"
 #include "lsp/document/documents.hpp"
 #include "lsp/document/syntax.hpp"
@@ -26,7 +26,10 @@ struct EditorSession {
         documents(client.encoding),
         folders(client.folders),
         syntax(std::make_shared<Syntax>(Syntax::usual_timeout, options.parse_guard)),
-        indexer(host, syntax,
+        own_indexes(options.indexes == nullptr
+                        ? std::make_unique<IndexPool>(host, options.parse_guard)
+                        : nullptr),
+        indexer(own_indexes ? *own_indexes : *options.indexes, syntax,
                 {[this] { return somebody_waits(); },
                  [this](const std::string& uri) { return documents.find(uri); }}),
         shown{host,   model,           jobs,        rpc, options, client, documents, folders,
@@ -36,6 +39,11 @@ struct EditorSession {
   EditorSession(const EditorSession&) = delete;  // `shown` refers to its members
   EditorSession& operator=(const EditorSession&) = delete;
 
+  void change_folders(std::vector<std::string> uris) {
+    folders = std::move(uris);
+    indexer.set_folders(folders);
+    shown.index = indexer.index();
+  }
   // For an answer, or for what is under way while they type.
   bool somebody_waits() const {
     constexpr std::chrono::seconds pause{2};
@@ -47,7 +55,8 @@ struct EditorSession {
   std::vector<std::string> folders;  // URIs of the workspace's
   const std::shared_ptr<Syntax> syntax;
   std::chrono::steady_clock::time_point last_typed;  // in any document
-  Indexer indexer;
+  const std::unique_ptr<IndexPool> own_indexes;      // null: the process has some
+  IndexPool::Share indexer;
   RecentEdits recent_edits;
   Session shown;  // to the features
 };

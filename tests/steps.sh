@@ -19,12 +19,13 @@ check() {
   fi
 }
 
+tests_at_once=2
 # Runs the tests of a build folder: run_tests FOLDER [CTEST-OPTION…].
 run_tests() {
   folder=$1
   shift
   rm -f "$folder/tests.xml"
-  ctest --test-dir "$folder" -j2 --timeout 1800 --no-tests=error --output-on-failure \
+  ctest --test-dir "$folder" -j "$tests_at_once" --timeout 1800 --no-tests=error --output-on-failure \
     --output-junit tests.xml --test-output-size-passed 4000000 --test-output-size-failed 4000000 "$@" || true
   if [ ! -e "$folder/tests.xml" ]; then
     failed=$((failed + 1))
@@ -51,8 +52,10 @@ build_and_test() {
 }
 
 # sanitized SANITIZERS FOLDER [CMAKE-OPTION…]: everything again with the second compiler, its
-# sanitizers watching, assertions on.
+# sanitizers watching, assertions on. One test more at a time than before: most of what is left
+# waits for daemons, and no screen is looked at meanwhile.
 sanitized() {
+  tests_at_once=3
   heading "clang, sanitizers: $1"
   sanitizers=$1
   folder=$2

@@ -11,6 +11,7 @@
 
 #include "daemon/commands/commands.hpp"
 #include "daemon/commands/local_run.hpp"
+#include "daemon/config.hpp"
 #include "daemon/platform/format.hpp"
 #include "daemon/platform/interrupt_flag.hpp"
 #include "daemon/platform/lock.hpp"
@@ -45,9 +46,11 @@ struct Choice {
 
 Choice choose(const AnswererOptions& options, const fs::path& model) {
   if (options.local) return {std::nullopt, "--local"};
-  if (!options.trace.empty()) {
+  if (!options.trace.empty() || !options.draft.empty()) {
     const bool runs = holder(find_paths().lock()).has_value();
-    return {std::nullopt, runs ? "--trace records in this process" : ""};
+    const char* why = options.trace.empty() ? "--draft drafts in this process"
+                                            : "--trace records in this process";
+    return {std::nullopt, runs ? why : ""};
   }
   auto control = find_daemon(find_paths(), ConnectionKind::control, command_timeout);
   if (!control) return {};
@@ -121,6 +124,13 @@ bool same_model(const fs::path& one, const fs::path& other) {
   return one == other || fs::equivalent(one, other, unknown);
 }
 
+void choose_thinking(lsp::GenerateOptions& options, const std::string& chosen) {
+  const Config config = read_config(find_paths().config);
+  options.thinking = lsp::thinking_asked(config.thinking_mode, {});
+  if (!chosen.empty()) options.thinking = chosen == "on";
+  options.thinking_budget = config.thinking_budget;
+}
+
 std::unique_ptr<Answerer> choose_answerer(const AnswererOptions& options) {
   engine::EngineOptions engine = configured_options(options.model);
   require_tokenizer(engine.model);
@@ -130,14 +140,21 @@ std::unique_ptr<Answerer> choose_answerer(const AnswererOptions& options) {
     return daemon_answerer(std::move(*choice.daemon), engine.model, show_progress);
   }
   engine.experts.trace = options.trace;
+  std::optional<engine::EngineOptions> draft;
+  std::string drafts_cost;
+  if (!options.draft.empty()) {
+    draft = draft_options(engine, options.draft);
+    engine.drafts = draft->drafts;  // where they are configured to be off, too
+    drafts_cost = "; for its drafts " + draft->model.string() + ", " + cost_of(*draft);
+  }
   if (!choice.why_local.empty() && !options.quiet) {
     std::fprintf(stderr, "%s\n",
                  wrapped(choice.why_local + ": loading " + engine.model.string() +
-                             " in this process, " + cost_of(engine),
+                             " in this process, " + cost_of(engine) + drafts_cost,
                          terminal_columns())
                      .c_str());
   }
-  return local_answerer(engine, show_progress);
+  return local_answerer(engine, draft, show_progress);
 }
 
 AnswerOutcome stream_answer(Answerer& answerer, const lsp::Prompt& prompt,
@@ -181,6 +198,10 @@ std::string show_outcome(const AnswerOutcome& outcome) {
                      speed(read, outcome.prompt_time) + "), ";
   if (outcome.thought_tokens > 0) line += tokens(outcome.thought_tokens) + " of thought, ";
   line += tokens(outcome.answer_tokens) + " of answer" + speed(written, outcome.answer_time);
+  if (outcome.drafts) {
+    line += ", " + std::to_string(outcome.drafts->second) + " of " +
+            show_count(static_cast<std::int64_t>(outcome.drafts->first), "draft token") + " right";
+  }
   if (outcome.interrupted) line += ", stopped";
   if (outcome.thought_cut) line += ", the thought cut (thinking.budget)";
   if (outcome.finish == lsp::FinishReason::length) line += ", the answer cut (--max-tokens)";

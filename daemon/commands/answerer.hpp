@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "daemon/transport/control_client.hpp"
@@ -20,6 +21,8 @@
 
 namespace hearth::daemon {
 
+inline constexpr const char* thinking_help =
+    "Whether a model that can think does: on or off (default: as configured)";
 inline constexpr const char* local_help =
     "Load a model in this process, even if a daemon runs; says before what that costs";
 
@@ -27,6 +30,7 @@ struct AnswererOptions {
   std::string model;   // --model
   bool local = false;  // in this process, whether a daemon runs or not
   std::string trace;   // a file for the routing, which only an engine in this process records
+  std::string draft;   // a small model's directory, whose drafts only such an engine verifies
   bool quiet = false;  // nothing on stderr
 };
 
@@ -35,6 +39,7 @@ struct AnsweringModel {
   std::string device;       // what it runs on, in words
   std::string system_chat;  // its own system message
   std::size_t context = 0;  // tokens of a prompt and its answer
+  bool thinking = false;    // it may think before it answers
 };
 
 struct AnswerOutcome {
@@ -49,6 +54,8 @@ struct AnswerOutcome {
   bool interrupted = false;                      // by Ctrl-C
   std::optional<lsp::FinishReason> finish;       // empty where it was interrupted
   std::vector<std::int32_t> generated;           // as lsp::Answer has it; empty there
+  // Draft tokens that were verified, and how many were right, where a small model made some.
+  std::optional<std::pair<std::uint64_t, std::uint64_t>> drafts;
 };
 
 // Its methods throw an exception that says what went wrong.
@@ -71,10 +78,16 @@ class Answerer {
 // Whether two directories are one checkpoint.
 bool same_model(const std::filesystem::path& one, const std::filesystem::path& other);
 
-std::unique_ptr<Answerer> local_answerer(const engine::EngineOptions& options, bool show_progress);
+// `draft`: of a small model that drafts for it.
+std::unique_ptr<Answerer> local_answerer(const engine::EngineOptions& options,
+                                         const std::optional<engine::EngineOptions>& draft,
+                                         bool show_progress);
 // `model`: the checkpoint that every daemon asked later has to run, too.
 std::unique_ptr<Answerer> daemon_answerer(Connected control, std::filesystem::path model,
                                           bool show_progress);
+
+// What the configuration says of thoughts, and over it `chosen`: "on", "off" or nothing.
+void choose_thinking(lsp::GenerateOptions& options, const std::string& chosen);
 
 // Where a model is loaded although a daemon runs, or because of `local`, says on stderr what that
 // costs before it does it. Throws Error, and engine::Error.

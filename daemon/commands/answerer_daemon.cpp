@@ -27,7 +27,8 @@ AnsweringModel describe(Connected& control, bool show_progress) {
     const json model = ask(control, name(ControlRequest::describe));
     return {lsp::string_member(model, "name"), lsp::string_member(model, "device"),
             lsp::string_member(model, "systemChat"),
-            static_cast<std::size_t>(lsp::integer_member(model, "contextTokens"))};
+            static_cast<std::size_t>(lsp::integer_member(model, "contextTokens")),
+            lsp::flag(model, {"thinking"})};
   } catch (const Error& error) {
     if (control.welcome.build == build()) throw;
     throw Error(std::string(error.what()) + ": the daemon is of another build, " +

@@ -6,6 +6,7 @@
 #include "daemon/commands/answerer.hpp"
 #include "daemon/commands/local_run.hpp"
 #include "daemon/models/render.hpp"
+#include "engine/draft_session.hpp"
 
 namespace hearth::daemon {
 namespace {
@@ -28,11 +29,13 @@ lsp::GenerationProgress progress_of(const engine::Generation& generation) {
 
 class LocalAnswerer : public Answerer {
  public:
-  explicit LocalAnswerer(std::shared_ptr<engine::Runtime> runtime)
+  // `small`: null, or what runs a model that drafts.
+  LocalAnswerer(std::shared_ptr<engine::Runtime> runtime, std::shared_ptr<engine::Runtime> small)
       : runtime_(std::move(runtime)), session_(runtime_) {
     const engine::Engine& engine = runtime_->engine();
+    if (small) drafts_.emplace(std::move(small), engine);
     model_ = {engine.profile().name, engine.description(), engine.profile().system_chat,
-              static_cast<std::size_t>(engine.context())};
+              static_cast<std::size_t>(engine.context()), engine.profile().thinking};
   }
 
   const AnsweringModel& model() const override { return model_; }
@@ -43,7 +46,9 @@ class LocalAnswerer : public Answerer {
 
   AnswerOutcome answer(const lsp::Prompt& prompt, const lsp::GenerateOptions& options,
                        const Events& events, const std::atomic<bool>& interrupt) override {
-    engine::Generation generation(session_, make_request(runtime_->engine(), prompt, options));
+    engine::GenerationRequest request = make_request(runtime_->engine(), prompt, options);
+    request.drafts = drafts_ ? &*drafts_ : nullptr;
+    engine::Generation generation(session_, std::move(request));
     AnswerOutcome outcome;
     auto progress = engine::Progress::more;
     while (progress == engine::Progress::more) {
@@ -61,6 +66,8 @@ class LocalAnswerer : public Answerer {
     outcome.thought_tokens = generation.thought_tokens();
     outcome.thought_cut = generation.thought_cut();
     outcome.answer_tokens = generation.answer_tokens();
+    const engine::DecodeCounts& counts = generation.counts();
+    if (drafts_) outcome.drafts.emplace(counts.drafted, counts.accepted);
     outcome.interrupted = progress == engine::Progress::interrupted;
     if (outcome.interrupted) return outcome;
     outcome.finish = finish_reason(*generation.reason());
@@ -71,13 +78,20 @@ class LocalAnswerer : public Answerer {
  private:
   std::shared_ptr<engine::Runtime> runtime_;
   engine::Session session_;
+  std::optional<engine::DraftSession> drafts_;
   AnsweringModel model_;
 };
 
 }  // namespace
 
-std::unique_ptr<Answerer> local_answerer(const engine::EngineOptions& options, bool show_progress) {
-  return std::make_unique<LocalAnswerer>(load_with_progress(options, show_progress));
+std::unique_ptr<Answerer> local_answerer(const engine::EngineOptions& options,
+                                         const std::optional<engine::EngineOptions>& draft,
+                                         bool show_progress) {
+  // The small one first: the large one's experts take what is left.
+  std::shared_ptr<engine::Runtime> small;
+  if (draft) small = load_with_progress(*draft, show_progress);
+  return std::make_unique<LocalAnswerer>(load_with_progress(options, show_progress),
+                                         std::move(small));
 }
 
 }  // namespace hearth::daemon

@@ -11,7 +11,7 @@
 namespace hearth::daemon {
 
 void print(const std::string& text) {
-  std::fputs(text.c_str(), stdout);
+  std::fwrite(text.data(), 1, text.size(), stdout);
 }
 
 Connected running_daemon() {

@@ -14,6 +14,7 @@
 
 #include "daemon/commands/arguments.hpp"
 #include "daemon/commands/bench_copy.hpp"
+#include "daemon/commands/bench_draft.hpp"
 #include "daemon/commands/commands.hpp"
 #include "daemon/commands/local_run.hpp"
 #include "daemon/platform/error.hpp"
@@ -34,6 +35,7 @@ struct BenchFlags {
   std::string reader;
   std::string policy;
   std::string trace;
+  std::string draft;
   bool no_prefetch = false;
   bool no_shortlist = false;
   bool interrupt = false;
@@ -152,12 +154,17 @@ class Bench {
     std::string shown = show_engine(runtime_->engine());
     while (shown.ends_with('\n')) shown.pop_back();
     say(shown);
-    say(fmt::format("memory {:.1f} GB/s, disk {:.2f} GB/s, arithmetic {:.0f} GFLOP/s",
-                    giga(machine_.memory), giga(machine_.disk), giga(machine_.arithmetic)));
-    say(fmt::format("{} layers; experts: {}, room for {} ({}), read by {}; policy {}",
-                    runtime_->engine().config().num_layers(), experts.experts, experts.slots,
-                    show_bytes(static_cast<double>(experts.budget_bytes)), experts.reader,
-                    experts.policy));
+    const std::string disk =
+        machine_.disk > 0 ? fmt::format("disk {:.2f} GB/s, ", giga(machine_.disk)) : "";
+    say(fmt::format("memory {:.1f} GB/s, {}arithmetic {:.0f} GFLOP/s", giga(machine_.memory), disk,
+                    giga(machine_.arithmetic)));
+    const engine::ModelConfig& config = runtime_->engine().config();
+    say(config.is_dense()
+            ? fmt::format("{} layers, without experts", config.num_layers())
+            : fmt::format("{} layers; experts: {}, room for {} ({}), read by {}; policy {}",
+                          config.num_layers(), experts.experts, experts.slots,
+                          show_bytes(static_cast<double>(experts.budget_bytes)), experts.reader,
+                          experts.policy));
     say(fmt::format("fingerprint: samples of the experts in {:.0f} ms",
                     1000 * runtime_->engine().sampling_seconds()));
     say(fmt::format("prefill in chunks of {} tokens, {} of scratch",
@@ -175,7 +182,8 @@ class Bench {
     engine::Session session(runtime_);
     const engine::PrefillRun run = engine::prefill(session, tokens, tokens, &interrupted());
     if (interrupted()) return;
-    const double read = static_cast<double>(run.bytes_read) / machine_.disk;
+    const double read =
+        run.bytes_read > 0 ? static_cast<double>(run.bytes_read) / machine_.disk : 0;
     const double experts = static_cast<double>(run.hits + run.misses) * costs_.expert_bytes;
     const double passes = std::ceil(static_cast<double>(tokens) /
                                     static_cast<double>(runtime_->engine().chunk_rows()));
@@ -190,22 +198,28 @@ class Bench {
             {"limitArithmetic", flops / machine_.arithmetic}});
   }
 
-  // How soon a prefill stops when asked to.
+  // How soon a prefill and a decode stop when asked to.
   void interrupt() {
     constexpr std::size_t tokens = 6000;
+    constexpr int times = 20;
     if (interrupted() || flags_.prompts.empty() || !flags_.interrupt) return;
     engine::Session session(runtime_);
-    std::vector<double> seconds = engine::interrupt_prefill(session, tokens, 20);
+    report_stops("prefill", engine::interrupt_prefill(session, tokens, times));
+    engine::prefill(session, 1, 1, &interrupted());
+    if (!interrupted()) report_stops("decode", engine::interrupt_decode(session, times));
+  }
+
+  void report_stops(const std::string& what, std::vector<double> seconds) {
     if (seconds.empty()) return;
     std::ranges::sort(seconds);
     const double median = seconds[seconds.size() / 2];
-    result_["interruptPrefill"] = {{"tokens", tokens},
-                                   {"times", seconds.size()},
-                                   {"medianSeconds", median},
-                                   {"worstSeconds", seconds.back()}};
+    result_["interrupts"].push_back({{"what", what},
+                                     {"times", seconds.size()},
+                                     {"medianSeconds", median},
+                                     {"worstSeconds", seconds.back()}});
     if (flags_.json) return;
-    std::printf("stopping a prefill of %zu tokens, %zu times: median %.1f ms, worst %.1f ms\n",
-                tokens, seconds.size(), 1000 * median, 1000 * seconds.back());
+    std::printf("stopping a %s, %zu times: median %.1f ms, worst %.1f ms\n", what.c_str(),
+                seconds.size(), 1000 * median, 1000 * seconds.back());
   }
 
   // Brings the cache to where it stays.
@@ -338,6 +352,10 @@ void add_bench(CLI::App& app, Command& chosen) {
   auto* copy = command->add_flag(
       "--copy", flags->copy,
       "Instead: the speedup by speculation where a function is copied with one name changed");
+  auto* draft = command->add_option(
+      "--draft", flags->draft,
+      "Instead: whether drafts of the small checkpoint in this directory make\nit faster");
+  draft->excludes(copy);
   for (auto* option :
        {command->add_option("--scratch", flags->scratch, "Memory for prefill, such as 1G")
             ->transform(size)
@@ -360,18 +378,27 @@ void add_bench(CLI::App& app, Command& chosen) {
         command->add_flag("--no-prefetch", flags->no_prefetch,
                           "Read no expert before the router asks for it"),
         command->add_flag("--interrupt", flags->interrupt,
-                          "Also: how soon a prefill stops when asked to"),
+                          "Also: how soon prefill and decode stop when asked to"),
         command->add_flag("--no-shortlist", flags->no_shortlist, "Compute every logit")}) {
-    option->excludes(copy);
+    option->excludes(copy)->excludes(draft);
   }
   command->footer(
       "Each line compares a run with the shortest time that memory, disk and arithmetic\n"
       "allow. cold: no expert is in memory; warm: the cache has settled; again: after\n"
       "a warm-up as at a restart. The first warm-up also waits for the system to\n"
       "provide memory.\n"
-      "`hearth dummy` makes a checkpoint of the real shapes to run this on.\n");
+      "`hearth dummy` makes a checkpoint of the real shapes to run this on.\n"
+      "\n"
+      "Examples:\n"
+      "  hearth bench --prompts 256 --depths 0 --tokens 8\n"
+      "  hearth dummy --hidden 128 --layers 4 --tokenizer ember --out small\n"
+      "  hearth bench --draft small\n");
   command->callback([&chosen, flags] {
     chosen = [flags] {
+      if (!flags->draft.empty()) {
+        return bench_draft(
+            {flags->model, flags->draft, flags->memory, flags->threads, flags->json});
+      }
       if (!flags->copy) return Bench(*flags).run();
       return bench_copy({flags->model, flags->memory, flags->threads, flags->json});
     };

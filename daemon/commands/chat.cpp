@@ -17,7 +17,6 @@
 #include "daemon/commands/chat_history.hpp"
 #include "daemon/commands/chat_input.hpp"
 #include "daemon/commands/commands.hpp"
-#include "daemon/config.hpp"
 #include "daemon/platform/error.hpp"
 #include "daemon/platform/format.hpp"
 #include "daemon/platform/paths.hpp"
@@ -35,6 +34,7 @@ struct ChatFlags {
   std::int64_t max_tokens = 1024;
   std::optional<float> temperature;
   std::optional<std::uint64_t> seed;
+  std::string thinking;
 };
 
 constexpr const char* help =
@@ -48,7 +48,7 @@ constexpr const char* help =
 lsp::GenerateOptions options_of(const ChatFlags& flags) {
   lsp::GenerateOptions options;
   options.max_tokens = flags.max_tokens;
-  options.thinking_budget = read_config(find_paths().config).thinking_budget;
+  choose_thinking(options, flags.thinking);
   options.sampling = lsp::Sampling::recommended;
   options.sampling_choice.temperature = flags.temperature;
   options.seed = flags.seed.value_or(0);
@@ -134,6 +134,7 @@ class Chat {
       prompt_.messages.push_back(
           message(lsp::Role::assistant, outcome.text, lsp::Provenance::answer));
       prompt_.messages.back().generated = outcome.generated;
+      prompt_.messages.back().thinking = options_.asks_to_think();
       note(style_.dim(show_outcome(outcome)));
     } catch (const std::runtime_error& error) {
       prompt_.messages.pop_back();
@@ -141,22 +142,31 @@ class Chat {
     }
   }
 
-  // For an answer: the oldest turns go where there is none.
+  // For an answer: the oldest turns go where there is none, until half of the room is free, so that
+  // the next ones compute only what is new.
   void make_room() {
     std::vector<lsp::Message>& messages = prompt_.messages;
     const std::size_t context = answerer_->model().context;
-    const std::size_t room = std::min(static_cast<std::size_t>(flags_.max_tokens), context / 4) + 1;
+    const auto share = [&](std::int64_t most) {
+      return std::min(static_cast<std::size_t>(most), context / 4);
+    };
+    const bool thinks = answerer_->model().thinking && options_.asks_to_think() != false;
+    const std::size_t answer =
+        share(flags_.max_tokens) + (thinks ? share(options_.thinking_budget) : 0) + 1;
     constexpr std::size_t turn = 2;  // a message and its answer
+    std::size_t tokens = answerer_->count_tokens(prompt_);
+    if (messages.size() <= 1 + turn || tokens + answer <= context) return;
     std::size_t dropped = 0;
-    while (messages.size() > 1 + turn && answerer_->count_tokens(prompt_) + room > context) {
+    while (messages.size() > 1 + turn && tokens > (context - answer) / 2) {
       messages.erase(messages.begin() + 1, messages.begin() + 1 + turn);
+      tokens = answerer_->count_tokens(prompt_);
       ++dropped;
     }
-    if (dropped == 0) return;
     note(style_.yellow(fmt::format(
         "The conversation was longer than the context of {} tokens: its {} left out "
-        "from here on.",
-        context, dropped == 1 ? "oldest turn is" : fmt::format("{} oldest turns are", dropped))));
+        "from here on, and the {} that are left are computed again.",
+        context, dropped == 1 ? "oldest turn is" : fmt::format("{} oldest turns are", dropped),
+        show_count(static_cast<std::int64_t>(tokens), "token"))));
   }
 
   const ChatFlags& flags_;
@@ -176,7 +186,7 @@ int run_chat(const ChatFlags& flags) {
   struct sigaction nothing {};
   nothing.sa_handler = [](int) {};
   ::sigaction(SIGINT, &nothing, nullptr);
-  Chat(flags, choose_answerer({flags.model, flags.local, flags.trace, false})).run();
+  Chat(flags, choose_answerer({flags.model, flags.local, flags.trace, "", false})).run();
   return 0;
 }
 
@@ -192,6 +202,8 @@ void add_chat(CLI::App& app, Command& chosen) {
       ->capture_default_str();
   command->add_option("--temperature", flags->temperature, "0: always the most likely token")
       ->check(CLI::Range(0.0, 100.0));
+  command->add_option("--thinking", flags->thinking, thinking_help)
+      ->check(CLI::IsMember({"on", "off"}));
   command->add_option("--seed", flags->seed, "The same seed gives the same answers")
       ->check(whole_number);
   command->add_flag("--no-history", flags->no_history,

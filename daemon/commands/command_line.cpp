@@ -42,9 +42,10 @@ void name_paths(CLI::App& command) {
     const char* option;
     const char* kind;
   };
-  constexpr std::array<Path, 6> paths{{{"--model", "DIR"},
+  constexpr std::array<Path, 7> paths{{{"--model", "DIR"},
                                        {"model", "DIR"},
                                        {"--out", "DIR"},
+                                       {"--draft", "DIR"},
                                        {"--trace", "FILE"},
                                        {"file", "FILE"},
                                        {"--tokenizer", "FILE"}}};

@@ -70,21 +70,21 @@ int write_commit_message(const std::string& model) {
   ProgressLine progress;
   std::string state;
   std::string failure;
-  std::string text;
+  StreamedAnswer answer;
   editor.on_notification = [&](const std::string& method, const nlohmann::json& params) {
+    const std::string more = answer.heard(method, params);
+    if (!more.empty()) {
+      progress.clear();
+      std::fputs(more.c_str(), stdout);
+      std::fflush(stdout);
+    }
     if (method == "window/showMessage") {
       progress.clear();
       std::fprintf(stderr, "hearth: %s\n", params.value("message", "").c_str());
-    } else if (method == lsp::extension::TextDelta::method) {
-      progress.clear();
-      const auto delta = params.value("text", "");
-      text += delta;
-      std::fputs(delta.c_str(), stdout);
-      std::fflush(stdout);
     } else if (method == lsp::extension::JobStateParams::method) {
       state = params.value("state", "");
       failure = params.value("error", "");
-      if (text.empty()) progress.show(params.value("message", ""));
+      if (answer.text().empty()) progress.show(params.value("message", ""));
     }
   };
   editor.initialize(nlohmann::json::object(), {{"hearth",
@@ -94,12 +94,12 @@ int write_commit_message(const std::string& model) {
                  {{"command", "hearth.server.commit-message"}, {"arguments", {{{"diff", diff}}}}});
   editor.until([&] { return state == "done" || state == "failed" || state == "cancelled"; });
   progress.clear();
-  if (!text.empty() && !text.ends_with('\n')) std::fputc('\n', stdout);
+  if (!answer.text().empty() && !answer.text().ends_with('\n')) std::fputc('\n', stdout);
   std::fflush(stdout);
   editor.quit();
   if (state == "failed") return 1;  // the message has said why
   if (state == "cancelled") throw Error("the message was cancelled before it was whole");
-  if (text.empty()) throw Error("the model wrote nothing");
+  if (answer.text().empty()) throw Error("the model wrote nothing");
   return 0;
 }
 

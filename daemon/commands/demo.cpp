@@ -231,11 +231,12 @@ class Demo {
     std::optional<extension::JobStateParams> end;
     const auto started = Clock::now();
     std::optional<std::chrono::milliseconds> first;
+    StreamedAnswer streamed;
     editor_->on_notification = [&](const std::string& method, const Json& params) {
-      if (method == extension::TextDelta::method) {
-        if (!first) first = since(started);
-        answer.add(params.get<extension::TextDelta>().text);
-      } else if (method == extension::JobStateParams::method) {
+      const std::string more = streamed.heard(method, params);
+      if (!more.empty() && !first) first = since(started);
+      answer.add(more);
+      if (method == extension::JobStateParams::method) {
         const auto state = params.get<extension::JobStateParams>();
         if (lsp::ended(state.state)) end = state;
       }

@@ -18,9 +18,12 @@
 #include <vector>
 
 #include "daemon/commands/commands.hpp"
+#include "daemon/commands/fim_check.hpp"
 #include "daemon/commands/local_run.hpp"
 #include "daemon/config.hpp"
+#include "daemon/model_pair.hpp"
 #include "daemon/platform/error.hpp"
+#include "daemon/platform/files.hpp"
 #include "daemon/platform/format.hpp"
 #include "daemon/platform/installation.hpp"
 #include "daemon/platform/interrupt_flag.hpp"
@@ -29,6 +32,7 @@
 #include "engine/hardware.hpp"
 #include "engine/measure/measurements.hpp"
 #include "lsp/support/failure.hpp"
+#include "lsp/support/text.hpp"
 
 namespace hearth::daemon {
 namespace {
@@ -43,6 +47,7 @@ constexpr rlim_t few_descriptors = 256;
 
 struct DoctorFlags {
   std::string model;
+  std::vector<std::string> fim;  // files
   bool verify = false;
   bool json = false;
 };
@@ -142,12 +147,15 @@ void look_at_memory(Examination& found, const engine::EngineOptions& options,
   const engine::Costs costs = engine::costs_of(shape.config, shape.form);
   const engine::MemoryPlan plan = engine::plan_memory(costs, options, shape.config, shape.context,
                                                       view, options.model.string());
-  const double share = std::min(1.0, static_cast<double>(plan.experts) / costs.all_expert_bytes());
-  const std::string seen = fmt::format("{} free{}; {} of {} of experts fit ({:.0f} %)",
-                                       show_bytes(static_cast<double>(view.available)),
-                                       view.limited ? ", which a control group allows" : "",
-                                       show_bytes(share * costs.all_expert_bytes()),
-                                       show_bytes(costs.all_expert_bytes()), 100 * share);
+  const double share = engine::resident_share(plan, costs);
+  const std::string free = fmt::format("{} free{}", show_bytes(static_cast<double>(view.available)),
+                                       view.limited ? ", which a control group allows" : "");
+  const std::string seen =
+      shape.config.is_dense()
+          ? fmt::format("{}; {} of weights fit", free, show_bytes(costs.dense_bytes()))
+          : fmt::format("{}; {} of {} of experts fit ({:.0f} %)", free,
+                        show_bytes(share * costs.all_expert_bytes()),
+                        show_bytes(costs.all_expert_bytes()), 100 * share);
   constexpr double few = 0.2;
   if (share < few) {
     found.warning("memory", seen,
@@ -176,6 +184,27 @@ void look_at_disk(Examination& found, const fs::path& model) {
   }
 }
 
+// How the model is shown a conversation.
+void look_at_template(Examination& found, const fs::path& model) {
+  const std::string text = engine::read_template(model);
+  const engine::ChatTemplate which = engine::which_template(text);
+  const std::string seen = fmt::format("{}'s chat template", engine::name(which));
+  if (engine::is_unknown_variant(text)) {
+    found.warning(
+        "template", "one with a switch for thinking that is not known",
+        "Conversations are shown as plain ChatML, without a thought: is this checkpoint's "
+        "chat_template the published one?");
+  } else if (which == engine::ChatTemplate::chatml) {
+    found.good("template", seen + (engine::opens_think(text) ? "; always thinks" : ""));
+  } else {
+    const bool thinks = which != engine::ChatTemplate::qwen3_5_small;
+    found.good("template",
+               seen +
+                   (thinks ? "; thinks unless it is told not to" : "; thinks where it is told to") +
+                   (which == engine::ChatTemplate::qwen3_8 ? "; takes an effort" : ""));
+  }
+}
+
 // Ctrl-C leaves it at what was seen.
 void verify(Examination& found, const fs::path& model) {
   const InterruptFlag interrupt;
@@ -196,6 +225,48 @@ void verify(Examination& found, const fs::path& model) {
   if (show) std::fputs("\r\x1b[K", stderr);
 }
 
+// Completions on a person's own files. Loads the model.
+void look_at_fim(Examination& found, const engine::EngineOptions& options,
+                 const std::vector<std::string>& files) {
+  constexpr std::size_t max_places = 12;
+  constexpr std::size_t max_file_bytes = 4 << 20;
+  std::vector<std::string> texts;
+  for (const std::string& file : files)
+    texts.push_back(lsp::valid_utf8(read_file(file, max_file_bytes)));
+  const std::vector<FimPlace> places = fim_places(texts, max_places);
+  if (places.empty()) {
+    found.problem("completion", "there is no line to ask for in these files",
+                  "Name files of code, of twenty lines or more.");
+    return;
+  }
+  const InterruptFlag interrupt;
+  const bool show = ::isatty(STDERR_FILENO) == 1;
+  const auto runtime = load_with_progress(options, show);
+  const auto report = [&](std::size_t done, std::size_t all) {
+    if (show) std::fprintf(stderr, "\r\x1b[Kcompleting, %zu of %zu", done, all);
+  };
+  const auto counts = count_fim(runtime, places, report, &interrupt.flag());
+  if (show) std::fputs("\r\x1b[K", stderr);
+  if (!counts) {
+    found.warning("completion", "not tried to the end", "Run `hearth doctor --fim` again.");
+    return;
+  }
+  const engine::FimOrder used = runtime->engine().profile().fim_order;
+  const engine::FimOrder best = counts->best(used);
+  const std::string seen = fmt::format("{}; {} is used", counts->show(), fim_order_key(used));
+  if (best != used) {
+    found.warning("completion", seen,
+                  fmt::format("Put \"fim_order\": \"{}\" into {}, then `hearth restart`.",
+                              fim_order_key(best), (options.model / "hearth.json").string()));
+  } else if (counts->of(used) == 0) {
+    found.warning("completion", seen,
+                  "No line came out right: of this checkpoint expect little inline, or turn it off "
+                  "with inline.automatic.");
+  } else {
+    found.good("completion", seen);
+  }
+}
+
 void look_at_checkpoint(Examination& found, const Config& config, const DoctorFlags& flags) {
   const fs::path model = find_model(config, flags.model);
   const engine::EngineOptions options = configured_options(flags.model);
@@ -203,9 +274,30 @@ void look_at_checkpoint(Examination& found, const Config& config, const DoctorFl
   require_tokenizer(model);
   found.good("model", fmt::format("{}: {}; fingerprint {:016x}", model.string(),
                                   show_checkpoint(shape), engine::fingerprint(model)));
+  found.attempt("template", [&] { look_at_template(found, model); });
   found.attempt("memory", [&] { look_at_memory(found, options, shape); });
   found.attempt("disk", [&] { look_at_disk(found, model); });
   if (flags.verify) verify(found, model);
+  if (!flags.fim.empty())
+    found.attempt("completion", [&] { look_at_fim(found, options, flags.fim); });
+}
+
+// The second one, beside the first.
+void look_at_inline_model(Examination& found, const Config& config, const DoctorFlags& flags) {
+  const fs::path directory = find_inline_model(config);
+  const engine::EngineOptions options = small_options(config, directory, {});
+  found.good("inline", fmt::format("{}: {}; fingerprint {:016x}", directory.string(),
+                                   show_checkpoint(engine::read_shape(options)),
+                                   engine::fingerprint(directory)));
+  found.attempt("inline", [&] {
+    const ModelPair pair =
+        model_pair(config, find_model(config, flags.model), {}, engine::read_memory());
+    if (!pair.refusal.empty()) throw Error(pair.refusal);
+    found.good("inline", fmt::format("it takes {}, which leaves {} less to the first one's experts",
+                                     show_bytes(static_cast<double>(pair.small_bytes)),
+                                     show_bytes(static_cast<double>(pair.expert_bytes))));
+  });
+  if (flags.verify) verify(found, directory);
 }
 
 // Why the daemon will not use it, as PrivateDirectory would say; it makes one that is missing.
@@ -375,6 +467,8 @@ int run_doctor(const DoctorFlags& flags) {
   const Config usable = config.value_or(Config{});
   found.attempt("processor", [&] { look_at_processor(found, usable); });
   if (config) found.attempt("model", [&] { look_at_checkpoint(found, *config, flags); });
+  if (config && !config->inline_model.empty())
+    found.attempt("inline", [&] { look_at_inline_model(found, *config, flags); });
   found.attempt("state", [&] { look_at_directories(found, paths, usable); });
   look_at_limits(found);
   found.attempt("daemon", [&] { look_at_daemon(found, paths); });
@@ -392,10 +486,17 @@ void add_doctor(CLI::App& app, Command& chosen) {
   command->add_option("--model", flags->model, "Directory of the checkpoint to look at");
   command->add_flag("--verify", flags->verify,
                     "Read every byte of the checkpoint too (minutes for a large one)");
+  command
+      ->add_option("--fim", flags->fim,
+                   "Take lines out of these files of code, have the model complete them in each "
+                   "way that there is (fill in the middle with either side first, and as a chat), "
+                   "and say which suits it (minutes for a large one)")
+      ->check(CLI::ExistingFile);
   command->add_flag("--json", flags->json, "As JSON");
   command->footer(
       "Changes nothing. Exit code 1: there is a problem; warnings are none. What it prints\n"
-      "names directories of this machine, and nothing of your texts.\n"
+      "names directories of this machine, and nothing of your texts. --fim loads the model,\n"
+      "beside that of a running daemon: `hearth stop` first where memory is short.\n"
       "\n"
       "Examples:\n"
       "  hearth doctor\n"

@@ -21,17 +21,25 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr int published_experts = 512;
 constexpr int tiny_experts = 32;
 constexpr const char* embedded = "ember";
 
 struct DummyFlags {
   int layers = 8;
   std::optional<int> experts;
-  std::optional<int> hidden;  // empty: the published shapes
+  std::optional<int> hidden;  // empty: published shapes
+  std::string like = "qwen3-coder-next";
   std::string fim = "published";
   engine::DummyOptions options;
 };
+
+// A line or two of them, for the help.
+std::string wrapped_names(const std::vector<std::string>& names) {
+  std::string text;
+  for (std::size_t i = 0; i < names.size(); ++i)
+    text += (i == 0 ? "" : i % 3 == 0 ? ",\n" : ", ") + names[i];
+  return text;
+}
 
 double per_second(std::uint64_t bytes, Clock::time_point since) {
   const std::chrono::duration<double> time = Clock::now() - since;
@@ -47,10 +55,15 @@ std::string left(const engine::DummyProgress& now, double speed) {
 
 engine::DummyOptions options_of(const DummyFlags& flags) {
   engine::DummyOptions options = flags.options;
-  options.config =
-      flags.hidden
-          ? engine::tiny_config(*flags.hidden, flags.layers, flags.experts.value_or(tiny_experts))
-          : engine::published_config(flags.layers, flags.experts.value_or(published_experts));
+  if (flags.hidden) {
+    options.config =
+        engine::tiny_config(*flags.hidden, flags.layers, flags.experts.value_or(tiny_experts));
+  } else {
+    const engine::PublishedModel& model =
+        *std::ranges::find(engine::published_models(), flags.like, &engine::PublishedModel::name);
+    options.config = engine::with_layers(model, flags.layers, flags.experts);
+    options.form = model.form;
+  }
   std::error_code ignored;
   if (options.tokenizer == embedded && !std::filesystem::exists(embedded, ignored)) {
     options.tokenizer = embedded_model();
@@ -97,18 +110,30 @@ void add_dummy(CLI::App& app, Command& chosen) {
       "Writes a checkpoint with random weights, of the real shapes or tiny, to measure with");
   command->alias("synth");  // its name in 0.1
   auto flags = std::make_shared<DummyFlags>();
-  command->add_option("--layers", flags->layers, "Layers; the published models have 48")
+  command->add_option("--layers", flags->layers, "Layers; the published models have 24 to 64")
       ->required()
       ->check(CLI::Range(1, 1024));
+  std::vector<std::string> names;
+  for (const engine::PublishedModel& model : engine::published_models())
+    names.emplace_back(model.name);
+  auto* like = command
+                   ->add_option("--like", flags->like,
+                                "The model whose published shapes it has, and how they\n"
+                                "are stored: " +
+                                    wrapped_names(names))
+                   ->check(CLI::IsMember(names).description(""))
+                   ->type_name("MODEL")
+                   ->capture_default_str();
   command
       ->add_option("--hidden", flags->hidden,
                    "A tiny model of this hidden size, a multiple of 128, with a context of 8,192\n"
-                   "tokens; without it the published shapes, 2,048")
+                   "tokens, instead of published shapes")
+      ->excludes(like)
       ->check(CLI::Range(1, engine::max_tiny_hidden));
   command
       ->add_option("--experts", flags->experts,
-                   "Experts in each layer, 10 of which are chosen for a token; by default 512.\n"
-                   "With --hidden 32, of which 4 are chosen")
+                   "Experts in each layer, by default as many as the model has. With --hidden 32,\n"
+                   "of which 4 are chosen for a token")
       ->check(CLI::Range(1, 4096));
   command->add_option("--out", flags->options.out, "The new checkpoint's directory")->required();
   command
@@ -134,7 +159,7 @@ void add_dummy(CLI::App& app, Command& chosen) {
       ->needs(tokenizer)
       ->capture_default_str();
   command->footer(
-      "A layer of 512 experts takes 1.65 GB, everything else 1.24 GB.\n"
+      "A layer of the default's 512 experts takes 1.65 GB, everything else 1.24 GB.\n"
       "Nothing is written if the disk has too little free space; an interrupted run\n"
       "leaves nothing behind.\n"
       "\n"
@@ -144,6 +169,7 @@ void add_dummy(CLI::App& app, Command& chosen) {
       "  hearth dummy --layers 8 --skew 2 --out skewed       # 14.4 GB\n"
       "  hearth dummy --layers 48 --sparse --out hollow      # 3.0 GB, looks like 79 GB\n"
       "  hearth dummy --layers 48 --experts 16 --out deep    # 5.4 GB\n"
+      "  hearth dummy --like qwen3.6-35b-a3b --layers 8 --out other   # 8.7 GB\n"
       "  hearth dummy --hidden 256 --layers 4 --tokenizer ember --out tiny   # 12 MB\n");
   command->callback([&chosen, flags] { chosen = [flags] { return run_dummy(*flags); }; });
 }

@@ -23,7 +23,7 @@ struct Recipe {
   std::string_view title;
   std::vector<std::string_view> programs;  // any of them on the PATH means that it is installed
   std::string_view place;                  // where the text goes
-  std::string_view text;
+  std::string_view text;                   // {program}: the first that is found, else the first
 };
 
 const std::vector<Recipe>& recipes() {
@@ -33,6 +33,13 @@ const std::vector<Recipe>& recipes() {
        {"nvim"},
        "init.lua",
        R"(require('hearth').setup()
+)"},
+      {"vscode",
+       "VS Code, with the extension that comes with hearth's sources",
+       {"code", "codium", "code-insiders", "vscodium", "code-oss", "code-server"},
+       "a shell, in the folder of the sources (npm and a package registry are needed)",
+       R"(./editors/vscode/build
+{program} --install-extension build/vscode/hearth-0.1.0.vsix
 )"},
       {"eglot",
        "Emacs with Eglot",
@@ -153,9 +160,24 @@ Mappings, File name patterns: *.py, language id python
   return all;
 }
 
-bool is_installed(const Recipe& recipe) {
-  return std::ranges::any_of(
+// The first of its programs that is on the PATH, or the end of them.
+auto installed(const Recipe& recipe) {
+  return std::ranges::find_if(
       recipe.programs, [](std::string_view program) { return on_path(std::string(program)); });
+}
+
+bool is_installed(const Recipe& recipe) {
+  return installed(recipe) != recipe.programs.end();
+}
+
+std::string text_of(const Recipe& recipe) {
+  constexpr std::string_view place = "{program}";
+  std::string text(recipe.text);
+  const std::size_t at = text.find(place);
+  if (at == text.npos) return text;
+  const auto found = installed(recipe);
+  text.replace(at, place.size(), found != recipe.programs.end() ? *found : recipe.programs.front());
+  return text;
 }
 
 std::string indented(std::string_view text) {
@@ -171,7 +193,7 @@ std::string indented(std::string_view text) {
 
 std::string described(const Recipe& recipe) {
   std::string text(recipe.title);
-  return text.append("\n  in ").append(recipe.place).append(":\n\n") + indented(recipe.text);
+  return text.append("\n  in ").append(recipe.place).append(":\n\n") + indented(text_of(recipe));
 }
 
 std::string names() {
@@ -185,7 +207,7 @@ int print_one(const std::string& name) {
   const auto found = std::ranges::find(recipes(), name, &Recipe::name);
   if (found == recipes().end())
     throw CallError("hearth knows no editor \"" + printable(name) + "\", but: " + names());
-  print(std::string(found->text));
+  print(text_of(*found));
   return 0;
 }
 

@@ -55,12 +55,14 @@ void print_jobs(const json& answer) {
   }
   if (answer["setAside"] != 0)
     print("  " + count(answer, "setAside", "file") + " of jobs that could not be read\n");
+  if (answer["trusted"] != 0)
+    print("  " + count(answer, "trusted", "folder") + " whose team's prompts you confirmed\n");
   if (answer["chat"] == true) print("  the messages of `hearth chat`\n");
 }
 
 bool is_nothing(const json& answer) {
   return answer["jobs"].empty() && answer["answers"] == 0 && answer["prompts"] == 0 &&
-         answer["setAside"] == 0 && answer["chat"] == false;
+         answer["setAside"] == 0 && answer["trusted"] == 0 && answer["chat"] == false;
 }
 
 int forget(const ForgetFlags& flags) {

@@ -17,6 +17,7 @@
 #include "daemon/commands/asking.hpp"
 #include "daemon/commands/commands.hpp"
 #include "daemon/platform/error.hpp"
+#include "daemon/platform/format.hpp"
 #include "daemon/platform/interrupt_flag.hpp"
 #include "daemon/status.hpp"
 
@@ -29,22 +30,26 @@ std::string job_name(std::uint64_t id) {
   return "job " + std::to_string(id);
 }
 
-int show_one_job(std::uint64_t id, bool as_json, bool prompt) {
+struct ShowFlags {
+  bool prompt = false;
+  bool thought = false;
+};
+
+int show_one_job(std::uint64_t id, bool as_json, const ShowFlags& flags) {
   auto control = running_daemon();
-  if (prompt) {
+  if (flags.prompt) {
     return show_answer(ask(control, name(ControlRequest::prompt), id, command_timeout), as_json,
                        show_prompt);
   }
   return show_answer(ask(control, name(ControlRequest::job), id, command_timeout), as_json,
-                     show_job);
+                     flags.thought ? show_thought : show_job);
 }
 
-// Asks for a change and waits until it is made, which may take the computation a moment.
-int change_job(std::uint64_t id, ControlRequest request,
-               const std::function<bool(const json& job)>& is_made) {
+using IsMade = std::function<bool(const json& job)>;
+
+// Waits until the change that `job` answers is made, which may take the computation a moment.
+int await_change(Connected& control, std::uint64_t id, json job, const IsMade& is_made) {
   constexpr std::chrono::seconds deadline{5};
-  auto control = running_daemon();
-  json job = ask(control, name(request), id, command_timeout);
   if (job["id"] != id) {
     print("done for the jobs of batch " + std::to_string(id) + "\n");
     return 0;
@@ -59,8 +64,50 @@ int change_job(std::uint64_t id, ControlRequest request,
   return 0;
 }
 
+int change_job(std::uint64_t id, ControlRequest request, const IsMade& is_made) {
+  auto control = running_daemon();
+  return await_change(control, id, ask(control, name(request), id, command_timeout), is_made);
+}
+
 bool has_ended(const json& job) {
   return job.contains("ended");
+}
+
+// A word of a command line.
+std::string in_quotes(const std::string& word) {
+  std::string quoted = "'";
+  for (const char c : word) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return quoted + "'";
+}
+
+int show_patch(std::uint64_t id, const json& answer) {
+  const auto patch = answer["patch"].get<std::string>();
+  std::string left_out;
+  for (const json& each : answer["leftOut"]) {
+    left_out += "job " + each["id"].dump() +
+                " is not in the patch: " + on_one_line(each["why"].get<std::string>()) + "\n";
+  }
+  if (patch.empty()) {
+    throw Error("no editor has this workspace open, and there is no patch to print\n" +
+                left_out.substr(0, left_out.size() - (left_out.empty() ? 0 : 1)));
+  }
+  print(::isatty(STDOUT_FILENO) == 1 ? printable(patch) : patch);
+  std::fflush(stdout);
+  const std::string folder = on_one_line(in_quotes(answer["folder"].get<std::string>()));
+  std::fprintf(
+      stderr,
+      "hearth: no editor has this workspace open, so this is a patch, and the change still waits: "
+      "hearth jobs apply %s | git -C %s apply (or: patch -p1 -d %s)\n%s",
+      std::to_string(id).c_str(), folder.c_str(), folder.c_str(), left_out.c_str());
+  return 0;
+}
+
+// Through the editor that shows it; without one the change is printed.
+int apply_job(std::uint64_t id) {
+  auto control = running_daemon();
+  json answer = ask(control, name(ControlRequest::apply_job), id, command_timeout);
+  if (answer.contains("patch")) return show_patch(id, answer);
+  return await_change(control, id, std::move(answer), has_ended);
 }
 
 // Its text as it comes, until it has ended or waits for somebody.
@@ -103,7 +150,11 @@ void add_jobs(CLI::App& app, Command& chosen) {
       "`hearth jobs` lists each job with its number: `hearth jobs show 7` prints the\n"
       "answer of job 7 so far, `hearth jobs cancel 7` stops it. Jobs go on when their\n"
       "editor or the daemon ends; the next editor that opens the workspace shows them.\n"
-      "A batch's number, in brackets behind its jobs, stands for all of them.\n");
+      "A batch's number, in brackets behind its jobs, stands for all of them.\n"
+      "\n"
+      "Changes are made by an editor. Where none has the workspace open, apply prints them\n"
+      "as a patch, to look at and to apply, `hearth jobs apply 7 | git apply`; the job waits\n"
+      "on until an editor opens the workspace, or until `hearth jobs dismiss 7`.\n");
 
   auto id = std::make_shared<std::uint64_t>(0);
   const auto add = [&](const char* name, const char* help) {
@@ -115,13 +166,17 @@ void add_jobs(CLI::App& app, Command& chosen) {
   list->add_flag("--json", *as_json, "As JSON");
 
   auto* show = add("show", "Shows one job and its answer so far");
-  auto prompt = std::make_shared<bool>(false);
+  auto shown = std::make_shared<ShowFlags>();
   show->add_flag("--json", *as_json, "As JSON");
-  show->add_flag("--prompt", *prompt,
-                 "All that the model was shown instead: each piece with its reason and tokens, and "
-                 "what was known of it");
-  show->callback([&chosen, id, as_json, prompt] {
-    chosen = [=] { return show_one_job(*id, *as_json, *prompt); };
+  auto* prompt =
+      show->add_flag("--prompt", shown->prompt,
+                     "All that the model was shown instead: each piece with its reason and tokens, "
+                     "and what was known of it");
+  show->add_flag("--thought", shown->thought,
+                 "What a thinking model thought before the answer instead")
+      ->excludes(prompt);
+  show->callback([&chosen, id, as_json, shown] {
+    chosen = [=] { return show_one_job(*id, *as_json, *shown); };
   });
 
   add("follow", "Prints a job's answer as it comes")->callback([&chosen, id] {
@@ -129,7 +184,7 @@ void add_jobs(CLI::App& app, Command& chosen) {
   });
 
   const auto add_change = [&](const char* name, const char* help, ControlRequest request,
-                              std::function<bool(const json&)> is_made) {
+                              IsMade is_made) {
     add(name, help)->callback([&chosen, id, request, is_made] {
       chosen = [=] { return change_job(*id, request, is_made); };
     });
@@ -141,8 +196,10 @@ void add_jobs(CLI::App& app, Command& chosen) {
              [](const json& job) { return job["state"] != "paused"; });
   add_change("cancel", "Stops a job and waits until it has stopped", ControlRequest::cancel_job,
              has_ended);
-  add_change("apply", "Makes the changes of a job that waits for you, in the editor that shows it",
-             ControlRequest::apply_job, has_ended);
+  add("apply",
+      "Makes the changes of a job that waits for you, in the editor that shows it; where no editor "
+      "has its workspace open, prints them as a patch and leaves the job as it is")
+      ->callback([&chosen, id] { chosen = [=] { return apply_job(*id); }; });
   add_change("dismiss", "Ends a job that waits for you, without its changes",
              ControlRequest::dismiss_job, has_ended);
   add_change("retry", "Asks a failed or cancelled job again, from its beginning",

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 
@@ -12,6 +13,7 @@
 #include "daemon/platform/error.hpp"
 #include "daemon/platform/format.hpp"
 #include "daemon/platform/paths.hpp"
+#include "engine/draft_session.hpp"
 
 namespace hearth::daemon {
 
@@ -22,6 +24,26 @@ std::filesystem::path model_directory(const std::string& override) {
 engine::EngineOptions configured_options(const std::string& model) {
   const Config config = read_config(find_paths().config);
   return engine_options(config, find_model(config, model), {});
+}
+
+engine::EngineOptions draft_options(const engine::EngineOptions& large, const std::string& draft) {
+  engine::EngineOptions options = large;
+  std::error_code failed;
+  if (!std::filesystem::is_directory(draft, failed))
+    throw Error("there is no model directory " + draft + " (from --draft)");
+  options.model = std::filesystem::canonical(draft);
+  require_tokenizer(options.model);
+  engine::require_same_tokens(options.model, large.model);
+  options.context = std::min(engine::read_shape(large).context,
+                             engine::read_config(options.model).max_position_embeddings);
+  options.host().expert_memory = 0;  // as much as it needs
+  options.experts.trace.clear();
+  options.mtp = engine::MtpUse::off;
+  options.shortlist = engine::ShortlistUse::automatic;
+  options.drafts = std::max(options.drafts, engine::EngineOptions{}.drafts);
+  options.prefix_ram_bytes = 0;
+  options.prefix_directory.clear();
+  return options;
 }
 
 void require_tokenizer(const std::filesystem::path& model) {
@@ -51,9 +73,10 @@ std::shared_ptr<engine::Runtime> load_with_progress(const engine::EngineOptions&
 }
 
 std::string show_checkpoint(const engine::CheckpointShape& shape) {
-  return fmt::format("{} layers of {} experts, {}{}, context {}", shape.config.num_layers(),
-                     shape.config.num_experts,
-                     shape.form == engine::WeightForm::fp8 ? "FP8" : "BF16",
+  const std::string experts =
+      shape.config.is_dense() ? "" : fmt::format(" of {} experts", shape.config.num_experts);
+  return fmt::format("{} layers{}, {}{}, context {}", shape.config.num_layers(), experts,
+                     shape.form == engine::WeightForm::bf16 ? "BF16" : "FP8",
                      shape.mtp ? ", MTP head" : "", shape.context);
 }
 

@@ -17,6 +17,10 @@ std::filesystem::path model_directory(const std::string& override);
 // What the configuration says of the engine, for the checkpoint in `model` (as above).
 engine::EngineOptions configured_options(const std::string& model);
 
+// The same of a small model in `draft` whose drafts the one that `large` is of verifies. Throws
+// Error, and engine::Error where its tokens are others.
+engine::EngineOptions draft_options(const engine::EngineOptions& large, const std::string& draft);
+
 // Throws Error where the checkpoint has none: before a large one is loaded for nothing.
 void require_tokenizer(const std::filesystem::path& model);
 

@@ -16,6 +16,7 @@
 #include "daemon/commands/arguments.hpp"
 #include "daemon/commands/commands.hpp"
 #include "daemon/commands/local_run.hpp"
+#include "daemon/model_pair.hpp"
 #include "daemon/platform/byte_count.hpp"
 #include "daemon/platform/error.hpp"
 #include "daemon/platform/format.hpp"
@@ -27,8 +28,12 @@ namespace {
 
 constexpr int does_not_fit = 3;  // exit code
 
+// Of the published checkpoints the one that completes beside the others.
+constexpr std::string_view small_published = "Qwen3.5-0.8B";
+
 struct PlanFlags {
   std::string model;
+  std::string inline_model;
   std::optional<std::uint64_t> ram;      // bytes
   std::optional<std::uint64_t> experts;  // bytes
   std::optional<double> disk;            // bytes a second
@@ -98,38 +103,88 @@ struct Prediction {
   std::string text;  // lines behind the subject's name
 };
 
-Prediction predict(const Subject& subject, const PlanFlags& flags,
-                   const engine::EngineOptions& options, const Machine& machine) {
+// How much of a model is in memory, and what is found there.
+struct Division {
   engine::Costs costs;
   engine::MemoryPlan plan;
+  double resident = 0;  // share of the experts
+  double hits = 0;      // share of their uses
+
+  // Throws Error where it does not fit.
+  Division(const Subject& subject, const PlanFlags& flags, const engine::EngineOptions& options,
+           const engine::MemoryView& memory)
+      : plan(divide(subject, options, memory, costs)),
+        resident(engine::resident_share(plan, costs)),
+        hits(hit_rate(resident, flags.routing == "text")) {}
+
+  double decode_speed(const Machine& machine, engine::WeightForm form, double depth = 0) const {
+    return 1 / engine::decode_seconds(costs, machine.speed, machine.kernels.at(form), hits,
+                                      plan.shortlist > 0, depth);
+  }
+};
+
+// A large model with a small one beside it for completions.
+struct PairPrediction {
+  double decode_speed = 0;  // the large one's
+  std::string text;
+};
+
+// Throws Error where they do not fit together.
+PairPrediction predict_pair(const Subject& large, const Subject& small, const PlanFlags& flags,
+                            const engine::EngineOptions& options, const Machine& machine) {
+  engine::EngineOptions small_one = as_small(options, small.context);
+  small_one.model = small.name;
+  const auto wants_mtp = small.mtp && options.mtp != engine::MtpUse::off;
+  const std::uint64_t bytes = small_memory(engine::costs_of(small.config, small.form, wants_mtp),
+                                           small_one, small.config, machine.memory);
+  const engine::MemoryView rest = less(machine.memory, bytes);
+  const Division alone(large, flags, options, machine.memory);
+  const Division beside(large, flags, options, rest);
+  const Division completing(small, flags, small_one, machine.memory);
+  const double before = alone.decode_speed(machine, large.form);
+  PairPrediction pair;
+  pair.decode_speed = beside.decode_speed(machine, large.form);
+  pair.text = fmt::format(
+      "  with {} for completions: {} for it, {:.0f} % of the experts in memory, decode {:.1f} "
+      "tokens/s ({:.0f} % less); completions {:.1f} tokens/s\n",
+      small.name, show_bytes(static_cast<double>(bytes)), 100 * beside.resident, pair.decode_speed,
+      100 * std::max(0.0, 1 - pair.decode_speed / before),
+      completing.decode_speed(machine, small.form));
+  return pair;
+}
+
+Prediction predict(const Subject& subject, const PlanFlags& flags,
+                   const engine::EngineOptions& options, const Machine& machine) {
+  std::optional<Division> division;
   try {
-    plan = divide(subject, options, machine.memory, costs);
+    division.emplace(subject, flags, options, machine.memory);
   } catch (const engine::Error& error) {
     return {false,
             wrapped(fmt::format("  does not fit: {}\n", error.what()), terminal_columns(), 2)};
   }
+  const engine::Costs& costs = division->costs;
   const engine::KernelSpeed& kernels = machine.kernels.at(subject.form);
-  const auto experts = static_cast<double>(plan.experts);
-  const double resident = std::min(1.0, experts / std::floor(costs.all_expert_bytes()));
-  const double hits = hit_rate(resident, flags.routing == "text");
   const auto chunk =
       static_cast<double>(engine::chunk_rows(options, subject.config, subject.context));
-  const auto decode_speed = [&](double depth) {
-    return 1 /
-           engine::decode_seconds(costs, machine.speed, kernels, hits, plan.shortlist > 0, depth);
-  };
-  std::string text = fmt::format(
-      "  {} of experts, {} always in memory{}\n"
-      "  {} of experts in memory ({:.0f} %), hit rate {:.1f} %\n"
+  const std::string dense = fmt::format("{} always in memory{}", show_bytes(costs.dense_bytes()),
+                                        costs.mtp_bytes > 0 ? ", the MTP head included" : "");
+  std::string text = subject.config.is_dense()
+                         ? fmt::format("  {}; it has no experts\n", dense)
+                         : fmt::format(
+                               "  {} of experts, {}\n"
+                               "  {} of experts in memory ({:.0f} %), hit rate {:.1f} %\n",
+                               show_bytes(costs.all_expert_bytes()), dense,
+                               show_bytes(static_cast<double>(division->plan.experts)),
+                               100 * division->resident, 100 * division->hits);
+  text += fmt::format(
       "  kernels: {:.1f} GB/s of weights in decode, {:.0f} GFLOP/s in prefill\n"
       "  decode {:.1f} tokens/s; after 4,096 tokens {:.1f}; without speculation\n",
-      show_bytes(costs.all_expert_bytes()), show_bytes(costs.dense_bytes()),
-      costs.mtp_bytes > 0 ? ", the MTP head included" : "", show_bytes(experts), 100 * resident,
-      100 * hits, kernels.products * 1e-9, kernels.gemm.back().flops * 1e-9, decode_speed(0),
-      decode_speed(4096));
+      kernels.products * 1e-9, kernels.gemm.back().flops * 1e-9,
+      division->decode_speed(machine, subject.form),
+      division->decode_speed(machine, subject.form, 4096));
   for (const double tokens : {512.0, 2048.0, 8192.0}) {
     const double seconds =
-        engine::prefill_seconds(costs, machine.speed, kernels, tokens, resident, chunk);
+        engine::prefill_seconds(costs, machine.speed, kernels, tokens, division->resident, chunk);
     text += fmt::format("  prefill of {:5.0f} tokens: {:7.1f} s ({:.0f} tokens/s)\n", tokens,
                         seconds, tokens / seconds);
   }
@@ -149,11 +204,23 @@ engine::KernelSpeed scaled(engine::KernelSpeed kernels, const engine::MachineSpe
 }
 
 std::vector<Subject> published(std::int64_t context) {
-  const engine::ModelConfig shapes = engine::published_config(48, 512);
-  using Form = engine::WeightForm;
-  return {{"Qwen3-Coder-Next-FP8", shapes, Form::fp8, false, context},
-          {"Qwen3-Next-80B-A3B-Instruct-FP8 and -Thinking-FP8", shapes, Form::fp8, true, context},
-          {"the BF16 originals", shapes, Form::bf16, true, context}};
+  std::vector<Subject> subjects;
+  for (const engine::PublishedModel& model : engine::published_models())
+    subjects.push_back(
+        {std::string(model.checkpoints), model.config, model.form, model.mtp, context});
+  return subjects;
+}
+
+// What completes beside the others: the one that is named, of the published ones the smallest.
+std::optional<Subject> small_subject(const PlanFlags& flags) {
+  if (!flags.inline_model.empty()) {
+    const engine::CheckpointShape shape =
+        engine::read_shape(configured_options(flags.inline_model));
+    return Subject{flags.inline_model, shape.config, shape.form, shape.mtp, shape.context};
+  }
+  if (!flags.model.empty()) return std::nullopt;
+  const std::vector<Subject> all = published(flags.context);
+  return *std::ranges::find(all, small_published, &Subject::name);
 }
 
 std::vector<Subject> subjects_of(const PlanFlags& flags, const engine::EngineOptions& options) {
@@ -183,8 +250,9 @@ Sources describe(Machine& machine, const PlanFlags& flags) {
   }
   rate(machine.speed.memory, flags.memory, "--memory",
        fmt::format("memory {:.1f} GB/s", machine.speed.memory * 1e-9));
-  rate(machine.speed.disk, flags.disk, "--disk",
-       fmt::format("disk {:.2f} GB/s", machine.speed.disk * 1e-9));
+  if (flags.disk || machine.speed.disk > 0)  // a dense model reads nothing from it
+    rate(machine.speed.disk, flags.disk, "--disk",
+         fmt::format("disk {:.2f} GB/s", machine.speed.disk * 1e-9));
   rate(machine.speed.arithmetic, flags.arithmetic, "--arithmetic",
        fmt::format("arithmetic {:.0f} GFLOP/s", machine.speed.arithmetic * 1e-9));
   return sources;
@@ -229,19 +297,64 @@ void print_figures(const char* title, const std::vector<std::string>& figures) {
   std::fputs("\n", stdout);
 }
 
+// The pairs of `large` and each of them with `small`; and which of the published ones is best.
+class Pairs {
+ public:
+  Pairs(const Subject& small, const PlanFlags& flags, const engine::EngineOptions& options,
+        const Machine& machine)
+      : small_(small), flags_(flags), options_(options), machine_(machine) {}
+
+  // Lines of what `large` is beside it; none for one that makes no pair with it.
+  std::string lines(const Subject& large) {
+    if (large.name == small_.name || (flags_.model.empty() && large.config.is_dense())) return "";
+    try {
+      const PairPrediction pair = predict_pair(large, small_, flags_, options_, machine_);
+      if (pair.decode_speed > fastest_) {
+        fastest_ = pair.decode_speed;
+        best_ = large.name;
+      }
+      return wrapped(pair.text, terminal_columns(), 4);
+    } catch (const engine::Error& error) {
+      return wrapped(
+          fmt::format("  with {} for completions it does not fit: {}\n", small_.name, error.what()),
+          terminal_columns(), 4);
+    }
+  }
+  // Empty where nothing fits.
+  std::string recommendation() const {
+    if (best_.empty()) return "";
+    return wrapped(fmt::format("Recommended here: {} (model.path), with {} for completions "
+                               "(inline.model): decode {:.1f} tokens/s.\n",
+                               best_, small_.name, fastest_),
+                   terminal_columns());
+  }
+
+ private:
+  const Subject& small_;
+  const PlanFlags& flags_;
+  const engine::EngineOptions& options_;
+  const Machine& machine_;
+  double fastest_ = 0;
+  std::string best_;
+};
+
 int run_plan(const PlanFlags& flags) {
   engine::EngineOptions options = configured_options(flags.model);
   if (flags.experts) options.host().expert_memory = *flags.experts;
   const std::vector<Subject> subjects = subjects_of(flags, options);
+  const std::optional<Subject> small = small_subject(flags);
   Machine machine;
   Sources sources = describe(machine, flags);
   if (all_described(flags)) {
-    for (const auto form : {engine::WeightForm::fp8, engine::WeightForm::bf16}) {
+    for (const auto form :
+         {engine::WeightForm::fp8, engine::WeightForm::fp8_rows, engine::WeightForm::bf16}) {
       machine.kernels[form] = engine::usual_kernels(machine.speed, form);
     }
     sources.described.emplace_back("and what the kernels usually make of these");
   } else {
-    sources = measure(machine, flags, options, subjects);
+    std::vector<Subject> measured = subjects;
+    if (small) measured.push_back(*small);
+    sources = measure(machine, flags, options, measured);
   }
   print_figures("Described:", sources.described);
   print_figures("Measured here:", sources.here);
@@ -255,9 +368,12 @@ int run_plan(const PlanFlags& flags) {
   // Checkpoints with the same prediction share a row.
   bool fits = false;
   std::vector<std::pair<std::string, std::string>> rows;  // names, text
+  std::optional<Pairs> pairs;
+  if (small) pairs.emplace(*small, flags, options, machine);
   for (const Subject& subject : subjects) {
-    const Prediction prediction = predict(subject, flags, options, machine);
+    Prediction prediction = predict(subject, flags, options, machine);
     fits = fits || prediction.fits;
+    if (pairs && prediction.fits) prediction.text += pairs->lines(subject);
     if (!rows.empty() && rows.back().second == prediction.text) {
       rows.back().first += ", " + subject.name;
     } else {
@@ -267,6 +383,7 @@ int run_plan(const PlanFlags& flags) {
   for (const auto& [names, text] : rows) {
     std::printf("\n%s\n%s", wrapped(names + ":", terminal_columns()).c_str(), text.c_str());
   }
+  if (pairs && flags.model.empty()) std::printf("\n%s", pairs->recommendation().c_str());
   return fits ? 0 : does_not_fit;
 }
 
@@ -278,6 +395,9 @@ void add_plan(CLI::App& app, Command& chosen) {
   auto flags = std::make_shared<PlanFlags>();
   command->add_option("model", flags->model,
                       "Directory of a checkpoint; without it, the published ones");
+  command->add_option("--inline", flags->inline_model,
+                      "Directory of a second one, which completes (inline.model): what both take,\n"
+                      "and what it costs the first");
   const auto size = [&](const char* name, std::optional<std::uint64_t>& bytes,
                         const char* meaning) {
     command->add_option(name, bytes, meaning)

@@ -2,6 +2,7 @@
 #include "daemon/commands/scripted_editor.hpp"
 
 #include "daemon/platform/error.hpp"
+#include "lsp/protocol/extension.hpp"
 
 namespace hearth::daemon {
 
@@ -85,6 +86,18 @@ int ScriptedEditor::quit() {
   notify("exit", Json::object());
   child_.close_input();
   return child_.wait();
+}
+
+std::string StreamedAnswer::heard(std::string_view method, const lsp::Json& params) {
+  const bool piece = method == lsp::extension::TextDelta::method;
+  if (!piece && method != lsp::extension::JobStateParams::method) return {};
+  std::string text = params.value("text", "");
+  if (!piece) {  // all of it so far; in the end its Markdown, which may be other words
+    if (!text.starts_with(text_)) return {};
+    text.erase(0, text_.size());
+  }
+  text_ += text;
+  return text;
 }
 
 }  // namespace hearth::daemon

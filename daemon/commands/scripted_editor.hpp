@@ -60,4 +60,16 @@ class ScriptedEditor {
   std::vector<Json> server_requests_;
 };
 
+// The answer of a job, for an editor that asked for one alone: it comes in pieces, and what was
+// written before the first of them comes with the job's state.
+class StreamedAnswer {
+ public:
+  // What a notification adds to it; empty: nothing.
+  std::string heard(std::string_view method, const lsp::Json& params);
+  const std::string& text() const { return text_; }
+
+ private:
+  std::string text_;
+};
+
 }  // namespace hearth::daemon

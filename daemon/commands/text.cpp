@@ -13,9 +13,7 @@
 #include "daemon/commands/arguments.hpp"
 #include "daemon/commands/commands.hpp"
 #include "daemon/commands/local_run.hpp"
-#include "daemon/config.hpp"
 #include "daemon/platform/error.hpp"
-#include "daemon/platform/paths.hpp"
 #include "lsp/support/text.hpp"
 
 namespace hearth::daemon {
@@ -40,6 +38,7 @@ struct GenerateFlags {
   std::string fim_prefix;
   std::string fim_suffix;
   std::string trace;
+  std::string draft;
   bool raw = false;
   bool fim = false;
   bool quiet = false;
@@ -49,6 +48,7 @@ struct GenerateFlags {
   std::optional<int> top_k;
   std::optional<float> top_p;
   std::optional<std::uint64_t> seed;
+  std::string thinking;
   std::vector<std::string> stop;
 };
 
@@ -88,7 +88,7 @@ lsp::GenerateOptions options_of(const GenerateFlags& flags) {
   lsp::GenerateOptions options;
   options.max_tokens = flags.max_tokens;
   for (const std::string& stop : flags.stop) options.stop_strings.push_back(lsp::valid_utf8(stop));
-  options.thinking_budget = read_config(find_paths().config).thinking_budget;
+  choose_thinking(options, flags.thinking);
   options.sampling = flags.fim ? lsp::Sampling::greedy : lsp::Sampling::recommended;
   options.sampling_choice = {flags.temperature, flags.top_k, flags.top_p};
   options.seed = flags.seed.value_or(0);
@@ -98,7 +98,8 @@ lsp::GenerateOptions options_of(const GenerateFlags& flags) {
 int run_generate(const GenerateFlags& flags) {
   require_tokenizer(model_directory(flags.model));
   const std::string text = text_of(flags);  // before a large model is loaded
-  const auto answerer = choose_answerer({flags.model, flags.local, flags.trace, flags.quiet});
+  const auto answerer =
+      choose_answerer({flags.model, flags.local, flags.trace, flags.draft, flags.quiet});
   const AnswerOutcome outcome =
       stream_answer(*answerer, prompt_of(flags, text, answerer->model().system_chat),
                     options_of(flags), ::isatty(STDERR_FILENO) == 1 && !flags.quiet);
@@ -164,12 +165,19 @@ void add_generate(CLI::App& app, Command& chosen) {
       ->add_option("--top-p", flags->top_p,
                    "Sample from the most likely tokens with this total probability")
       ->check(CLI::Range(0.0, 1.0));
+  command->add_option("--thinking", flags->thinking, thinking_help)
+      ->check(CLI::IsMember({"on", "off"}));
   command->add_option("--seed", flags->seed, "The same seed gives the same answer")
       ->check(whole_number);
   command->add_option("--stop", flags->stop, "Stop at this text (may be repeated)");
   command->add_flag("--local", flags->local, local_help);
   command->add_option("--trace", flags->trace,
                       "File to record the routing in (`hearth trace`); implies --local");
+  command->add_option(
+      "--draft", flags->draft,
+      "Directory of a small checkpoint with the same tokens, which drafts what the\n"
+      "model verifies; changes no answer. `hearth bench --draft` tells whether it\n"
+      "pays here. Implies --local");
   command->add_flag("-q,--quiet", flags->quiet, "No statistics on stderr");
   command->footer(
       "Where a daemon runs with the same checkpoint, its model answers; without one this\n"
@@ -180,7 +188,9 @@ void add_generate(CLI::App& app, Command& chosen) {
       "    --prompt \"def is_even(n): return n % 2 == 0  Explain what this code does.\"\n"
       "  echo \"def is_even(n):\" | hearth generate --raw --temperature 0 --stop $'\\n\\n'\n"
       "  hearth generate --fim-prefix $'def is_even(number):\\n    return ' \\\n"
-      "    --fim-suffix $'\\n' --stop $'\\n'\n");
+      "    --fim-suffix $'\\n' --stop $'\\n'\n"
+      "  hearth dummy --hidden 128 --layers 4 --tokenizer ember --out small\n"
+      "  hearth generate --draft small --prompt \"Explain what a loop does.\"\n");
   command->callback([&chosen, flags, prefix, suffix] {
     flags->fim = prefix->count() + suffix->count() > 0;
     chosen = [flags] { return run_generate(*flags); };

@@ -266,7 +266,7 @@ void SqliteJobStore::recovered() noexcept {
   if (!failed_before) return;
   try {
     log(lsp::LogLevel::info, path_.string() + " is written again");
-    say_failure({});
+    say_failure();
   } catch (const std::exception&) {
     // The log does without.
   }
@@ -289,8 +289,9 @@ void SqliteJobStore::failed(const char* why) noexcept {
         log(lsp::LogLevel::error,
             std::string(why) + "; what jobs do is kept in memory until it can be written");
       }
-      if (failure_ != why) say_failure(why);
+      const bool changes = failure_ != why;
       failure_ = why;
+      if (changes) say_failure();
     }
     for (Waiting* waiting :
          {&writing_.changed, &writing_.removed, &scrubbed_, &changed, &removed}) {
@@ -301,9 +302,8 @@ void SqliteJobStore::failed(const char* why) noexcept {
   }
 }
 
-void SqliteJobStore::say_failure(std::string failure) {
-  if (!heard_) return;
-  host_.post([heard = heard_, failure = std::move(failure)] { heard(failure); });
+void SqliteJobStore::say_failure() {
+  if (heard_) host_.post(heard_);
 }
 
 void SqliteJobStore::answer(Waiting told, std::string failure, std::set<lsp::JobId> missing) {

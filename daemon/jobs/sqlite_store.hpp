@@ -27,8 +27,8 @@ namespace hearth::daemon {
 // all changes wait in memory, and are tried again.
 class SqliteJobStore : public lsp::JobStore {
  public:
-  // On the Host's thread: failure() has changed to this.
-  using FailureHeard = std::function<void(const std::string& failure)>;
+  // On the Host's thread: failure() has changed.
+  using FailureHeard = std::function<void()>;
 
   // Opens and reads the file, which takes a moment; logs what is wrong with it. `last_job`: where
   // hearth kept its last number before, which is read and goes. The host outlives it.
@@ -43,10 +43,8 @@ class SqliteJobStore : public lsp::JobStore {
   void append(lsp::JobId id, std::string text, std::vector<std::int32_t> tokens) override;
   // The whole file is written anew: better many ids at once than one after the other.
   void remove(std::vector<lsp::JobId> ids, Done done) override;
+  std::string failure() const override;
   std::vector<lsp::JobRecord> load() override;
-
-  // Why nothing can be written at present, a sentence; empty where it can.
-  std::string failure() const;
 
  private:
   using Time = std::chrono::steady_clock::time_point;
@@ -60,7 +58,7 @@ class SqliteJobStore : public lsp::JobStore {
   void scrub();
   void recovered() noexcept;
   void failed(const char* why) noexcept;
-  void say_failure(std::string failure);
+  void say_failure();
   void answer(Waiting told, std::string failure, std::set<lsp::JobId> missing);
   void log(lsp::LogLevel level, const std::string& message);
 

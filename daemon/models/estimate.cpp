@@ -270,8 +270,9 @@ std::optional<Forecast> Estimates::end(const Work& work) const {
 }
 
 void PassTimer::add(Estimates& estimates, const Piece& piece) {
+  // Within a pass: a part of a layer. Behind one: its checkpoints.
   if (piece.read <= piece.read_before) {
-    seconds_ += piece.seconds;
+    (under_way_ > 0 ? under_way_ : seconds_) += piece.seconds;
     return;
   }
   end(estimates);

@@ -19,6 +19,15 @@ void EventCoalescer::progress(const lsp::GenerationProgress& progress) {
   wake();
 }
 
+void EventCoalescer::thought(std::string_view text) {
+  if (text.empty()) return;
+  {
+    const engine::Lock lock(mutex_);
+    thought_ += text;
+  }
+  wake();
+}
+
 void EventCoalescer::wrote(std::span<const std::int32_t> tokens, std::string_view text) {
   if (tokens.empty() && text.empty()) return;
   {
@@ -63,9 +72,11 @@ void EventCoalescer::deliver() {
   on_its_way_ = false;
   auto tokens = std::exchange(tokens_, {});
   const auto text = std::exchange(text_, {});
+  auto thought = std::exchange(thought_, {});
   const auto progress = std::exchange(progress_, std::nullopt);
   auto done = std::exchange(done_, std::nullopt);
   lock.unlock();
+  if (!thought.empty() && events_.on_thought) events_.on_thought(std::move(thought));
   if (progress && events_.on_progress) events_.on_progress(*progress);
   if (!tokens.empty() && events_.on_tokens) events_.on_tokens(std::move(tokens));
   if (!text.empty() && events_.on_text) events_.on_text(text);

@@ -22,6 +22,8 @@ class EventCoalescer : public std::enable_shared_from_this<EventCoalescer> {
   EventCoalescer(lsp::Host& host, lsp::GenerationEvents events);
 
   void progress(const lsp::GenerationProgress& progress);
+  // More of the thought: delivered before all else that comes later.
+  void thought(std::string_view text);
   // Tokens and the text that became visible with them: what is delivered at once holds either both
   // or neither.
   void wrote(std::span<const std::int32_t> tokens, std::string_view text);
@@ -40,6 +42,7 @@ class EventCoalescer : public std::enable_shared_from_this<EventCoalescer> {
   bool on_its_way_ HEARTH_GUARDED_BY(mutex_) = false;
   std::vector<std::int32_t> tokens_ HEARTH_GUARDED_BY(mutex_);
   std::string text_ HEARTH_GUARDED_BY(mutex_);
+  std::string thought_ HEARTH_GUARDED_BY(mutex_);
   std::optional<lsp::GenerationProgress> progress_ HEARTH_GUARDED_BY(mutex_);
   std::optional<lsp::Result<lsp::Answer>> done_ HEARTH_GUARDED_BY(mutex_);
 };

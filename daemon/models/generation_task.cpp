@@ -1,9 +1,12 @@
 // GenerationTask and PrefillTask: one step at a time, measured and reported.
 #include "daemon/models/generation_task.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
+#include "daemon/models/conversation.hpp"
 #include "daemon/models/render.hpp"
 
 namespace hearth::daemon {
@@ -125,6 +128,10 @@ Task::Step GenerationTask::step(const std::atomic<bool>& interrupt) {
       }
     }
   }
+  if (!synced && generation_->synced()) tell_left_out();
+  const std::string thought = generation_->take_thought();
+  thought_ += thought;
+  events_out_->thought(thought);
   const std::string text = generation_->take_text();
   text_ += text;
   std::span<const engine::TokenId> tokens(generation_->answer());
@@ -172,8 +179,26 @@ void GenerationTask::begin() {
 
 void GenerationTask::make_request() {
   if (request_) return;
-  request_ = daemon::make_request(shared_->runtime->engine(), prompt_, options_);
+  const engine::Engine& engine = shared_->runtime->engine();
+  FittedPrompt fitted = fit_conversation(engine, prompt_, options_);
+  turns_left_out_ = fitted.turns_left_out;
+  request_ = daemon::make_request(engine, fitted.prompt, options_);
   beginnings_ = hashed_beginnings(request_->prompt);
+}
+
+// Once for each time that turns go: until the next one, all but the last question is known.
+void GenerationTask::tell_left_out() {
+  const engine::Engine& engine = shared_->runtime->engine();
+  if (turns_left_out_ == 0 || !engine.options().note) return;
+  const std::size_t prompt = generation_->prompt_tokens();
+  const std::size_t computed = prompt - generation_->cached_tokens();
+  if (computed <= prompt / 2) return;
+  engine.options().note(fmt::format(
+      "a conversation is longer than the context of {} tokens: its {} left out, and {} of the {} "
+      "tokens that are left are computed again",
+      engine.context(),
+      turns_left_out_ == 1 ? "oldest turn is" : fmt::format("{} oldest turns are", turns_left_out_),
+      computed, prompt));
 }
 
 void GenerationTask::prepare() {
@@ -193,11 +218,10 @@ void GenerationTask::expect_cached() {
 
 // Of a request that is prepared or has begun.
 Work GenerationTask::work_left() const {
-  const bool may_think = prompt_.kind == lsp::Prompt::Kind::chat && options_.thinking &&
-                         shared_->runtime->engine().profile().thinking;
+  const std::int64_t thought =
+      most_thought(shared_->runtime->engine().profile(), prompt_.kind, options_);
   Work work;
-  work.writing = {
-      options_.action, chat(), {may_think ? options_.thinking_budget : 0, options_.max_tokens}, {}};
+  work.writing = {options_.action, chat(), {thought, options_.max_tokens}, {}};
   if (!generation_) {
     work.read = static_cast<double>(expected_);
     work.unread = static_cast<double>(request_->prompt.tokens.size()) - work.read;
@@ -278,6 +302,7 @@ void GenerationTask::finish(std::span<const engine::TokenId> tokens, std::string
   answer.cached_tokens = static_cast<std::int64_t>(generation_->cached_tokens());
   answer.thought_tokens = static_cast<std::int64_t>(generation_->thought_tokens());
   answer.thought_cut = generation_->thought_cut();
+  answer.thought = thought_;
   answer.answer_tokens = static_cast<std::int64_t>(generation_->answer_tokens());
   answer.generated = generation_->answer();
   answer.prompt_time = whole(prompt_time_);

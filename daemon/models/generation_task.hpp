@@ -49,6 +49,7 @@ class GenerationTask : public Task {
  private:
   void begin();
   void make_request();
+  void tell_left_out();
   void expect_cached();
   std::chrono::duration<double> since_last_step(std::chrono::steady_clock::time_point started);
   void report();
@@ -63,6 +64,7 @@ class GenerationTask : public Task {
   lsp::GenerateOptions options_;
   std::shared_ptr<EventCoalescer> events_out_;
   std::optional<engine::GenerationRequest> request_;  // once it is prepared, until it begins
+  std::size_t turns_left_out_ = 0;                    // of the conversation, with it
   // Tokens up to each of the prompt's boundaries, and their hash.
   std::vector<std::pair<std::size_t, std::uint64_t>> beginnings_;
   std::size_t cached_ = 0;        // of its prompt, when it was looked at last
@@ -76,6 +78,7 @@ class GenerationTask : public Task {
   bool computing_ = false;  // the prompt was accepted
   std::optional<engine::Generation> generation_;
   std::string text_;           // all of it, what an earlier run wrote too
+  std::string thought_;        // likewise
   std::size_t delivered_ = 0;  // tokens of the answer
   std::chrono::duration<double> prompt_time_{0};
   std::chrono::duration<double> answer_time_{0};

@@ -10,6 +10,7 @@
 #include <numeric>
 #include <utility>
 
+#include "daemon/models/conversation.hpp"
 #include "daemon/models/estimate_file.hpp"
 #include "daemon/models/event_coalescer.hpp"
 #include "daemon/models/generation_task.hpp"
@@ -65,8 +66,11 @@ lsp::Result<std::vector<std::int64_t>> count(const engine::Engine& engine,
 
 }  // namespace
 
-LocalModel::LocalModel(lsp::Host& host, engine::EngineOptions options)
-    : host_(host), options_(std::move(options)), shared_(std::make_shared<Shared>()) {
+LocalModel::LocalModel(lsp::Host& host, engine::EngineOptions options, LocalModel* other)
+    : host_(host),
+      options_(std::move(options)),
+      scheduler_(other == nullptr ? nullptr : &other->scheduler_),
+      shared_(std::make_shared<Shared>()) {
   if (!options_.experts.history.empty())
     estimates_file_ = options_.experts.history / "estimates.json";
   options_.note = [this](const std::string& note) { host_.log(lsp::LogLevel::info, note); };
@@ -75,10 +79,22 @@ LocalModel::LocalModel(lsp::Host& host, engine::EngineOptions options)
 }
 
 LocalModel::~LocalModel() {
-  scheduler_.close({"hearth is stopping", lsp::ModelError::Kind::cancelled});
+  if (thread_.joinable()) end_thread({"hearth is stopping", lsp::ModelError::Kind::cancelled});
+}
+
+void LocalModel::end_thread(const lsp::ModelError& reason) {
+  scheduler_.close(reason);
   stop_ = true;
   stop_.notify_all();
   thread_.join();
+}
+
+void LocalModel::unload(const std::string& reason) {
+  if (!thread_.joinable()) return;
+  end_thread({reason, lsp::ModelError::Kind::unavailable});
+  shared_->runtime.reset();
+  runtime_.reset();
+  fail(reason);
 }
 
 void LocalModel::hold() {
@@ -149,21 +165,24 @@ void LocalModel::estimate(lsp::Prompt prompt, lsp::Callback<lsp::Estimate> done)
       });
 }
 
-void LocalModel::inspect(lsp::Prompt prompt, lsp::Callback<std::vector<lsp::PromptPiece>> done) {
-  when_loaded(
-      [this, prompt = std::move(prompt), done = std::move(done)](const lsp::ModelError* error) {
-        if (error != nullptr) return done(*error);
-        auto result = std::make_shared<lsp::Result<std::vector<lsp::PromptPiece>>>();
-        host_.background(
-            [runtime = runtime_, prompt, result] {
-              try {
-                *result = daemon::inspect(runtime->engine(), prompt);
-              } catch (const std::exception& failed) {
-                *result = lsp::ModelError{lsp::failure_text(failed)};
-              }
-            },
-            [result, done] { done(std::move(*result)); });
-      });
+void LocalModel::inspect(lsp::Prompt prompt, const lsp::GenerateOptions& options,
+                         lsp::Callback<std::vector<lsp::PromptPiece>> done) {
+  when_loaded([this, prompt = std::move(prompt), options,
+               done = std::move(done)](const lsp::ModelError* error) {
+    if (error != nullptr) return done(*error);
+    auto result = std::make_shared<lsp::Result<std::vector<lsp::PromptPiece>>>();
+    host_.background(
+        [runtime = runtime_, prompt, options, result] {
+          try {
+            const engine::Engine& engine = runtime->engine();
+            *result = daemon::inspect(engine, fit_conversation(engine, prompt, options).prompt,
+                                      options.asks_to_think());
+          } catch (const std::exception& failed) {
+            *result = lsp::ModelError{lsp::failure_text(failed)};
+          }
+        },
+        [result, done] { done(std::move(*result)); });
+  });
 }
 
 bool LocalModel::forget_prompts(std::function<void()> done) {
@@ -178,12 +197,10 @@ bool LocalModel::forget_prompts(std::function<void()> done) {
 std::optional<std::chrono::milliseconds> LocalModel::usual_time(
     lsp::Prompt::Kind kind, std::int64_t prompt_tokens, const lsp::GenerateOptions& options) const {
   const bool chat = kind == lsp::Prompt::Kind::chat;
-  const bool may_think =
-      chat && options.thinking && runtime_ && runtime_->engine().profile().thinking;
-  const Work work{
-      .unread = static_cast<double>(prompt_tokens),
-      .writing = {
-          options.action, chat, {may_think ? options.thinking_budget : 0, options.max_tokens}, {}}};
+  const std::int64_t thought =
+      runtime_ ? most_thought(runtime_->engine().profile(), kind, options) : 0;
+  const Work work{.unread = static_cast<double>(prompt_tokens),
+                  .writing = {options.action, chat, {thought, options.max_tokens}, {}}};
   const engine::Lock lock(shared_->mutex);
   return milliseconds(shared_->estimates.end(work));
 }
@@ -217,9 +234,11 @@ void LocalModel::cancel(lsp::GenerationId id) {
 
 ModelStatus LocalModel::status() const {
   const auto queue = scheduler_.sizes();
+  const std::uint64_t parks = scheduler_.parks();
   const engine::Lock lock(shared_->mutex);
   ModelStatus status = shared_->status;
   status.queue = queue;
+  status.parked = parks;
   status.waiting = std::accumulate(queue.begin(), queue.end(), std::size_t{0});
   if (status.state == ModelStatus::State::ready && status.failed_in_a_row > 0) {
     status.state = ModelStatus::State::failing;
@@ -325,6 +344,7 @@ void LocalModel::compute() noexcept {
   for (;;) {
     try {
       while (scheduler_.wait()) {
+        forget_parked_time();
         tell_waits();
         scheduler_.advance();
         keep_sometimes();
@@ -336,6 +356,13 @@ void LocalModel::compute() noexcept {
       ::kill(::getpid(), SIGTERM);
     }
   }
+}
+
+// What a step waited for while this model was parked is no part of its time.
+void LocalModel::forget_parked_time() {
+  const std::uint64_t parks = scheduler_.parks();
+  if (parks != parks_) ++shared_->last_step;
+  parks_ = parks;
 }
 
 // When somebody came or went, and a few times a second. What is most urgent waits meanwhile, so
@@ -398,16 +425,24 @@ std::shared_ptr<engine::Runtime> LocalModel::load() {
 }
 
 void LocalModel::loaded(std::shared_ptr<const engine::Runtime> runtime, std::string error) {
+  if (!load_error_.empty()) return;  // unloaded meanwhile
+  if (!runtime) {
+    host_.log(lsp::LogLevel::error, "the model cannot be loaded: " + error);
+    return fail(error);
+  }
   runtime_ = std::move(runtime);
-  load_error_ = std::move(error);
-  if (!runtime_) {
-    host_.log(lsp::LogLevel::error, "the model cannot be loaded: " + load_error_);
+  for (const auto& task : std::exchange(when_loaded_, {})) task(nullptr);
+}
+
+void LocalModel::fail(const std::string& error) {
+  load_error_ = error;
+  {
     const engine::Lock lock(shared_->mutex);
     shared_->status.state = ModelStatus::State::failed;
-    shared_->status.error = load_error_;
+    shared_->status.error = error;
   }
-  const lsp::ModelError failure{load_error_, lsp::ModelError::Kind::unavailable};
-  for (const auto& task : std::exchange(when_loaded_, {})) task(runtime_ ? nullptr : &failure);
+  const lsp::ModelError failure{error, lsp::ModelError::Kind::unavailable};
+  for (const auto& task : std::exchange(when_loaded_, {})) task(&failure);
 }
 
 // Never calls back before it returns.

@@ -1,5 +1,6 @@
 // lsp::Model over the local engine. One thread owns all model state: it loads, then computes what
-// the scheduler says; answers go back through the Host.
+// the scheduler says; answers go back through the Host. Of two on the same cores one parks the
+// other, so that never both compute.
 #pragma once
 
 #include <array>
@@ -53,6 +54,7 @@ struct ModelStatus {
   engine::DecodeCounts decoded;       // how, draft tokens included
   std::uint64_t tokens_computed = 0;  // rows that went through all layers
   std::uint64_t steps = 0;            // pieces of work, interrupted ones too
+  std::uint64_t parked = 0;           // times that work waited for another model on these cores
   // Now:
   std::size_t waiting = 0;             // requests that compute, wait or are parked
   std::array<std::size_t, 3> queue{};  // the same by lsp::Priority
@@ -68,8 +70,9 @@ struct ModelStatus {
 class LocalModel : public lsp::Model {
  public:
   // Begins to load at once. The host outlives it; host.post's tasks that it left behind must not
-  // run after its end.
-  LocalModel(lsp::Host& host, engine::EngineOptions options);
+  // run after its end. `other`: computes on the same cores, and is parked for as long as this one
+  // has something to compute; outlives it.
+  LocalModel(lsp::Host& host, engine::EngineOptions options, LocalModel* other = nullptr);
   ~LocalModel() override;
 
   void describe(lsp::Callback<lsp::ModelDescription> done) override;
@@ -77,7 +80,8 @@ class LocalModel : public lsp::Model {
   void count_tokens(std::vector<std::string> texts,
                     lsp::Callback<std::vector<std::int64_t>> done) override;
   void estimate(lsp::Prompt prompt, lsp::Callback<lsp::Estimate> done) override;
-  void inspect(lsp::Prompt prompt, lsp::Callback<std::vector<lsp::PromptPiece>> done) override;
+  void inspect(lsp::Prompt prompt, const lsp::GenerateOptions& options,
+               lsp::Callback<std::vector<lsp::PromptPiece>> done) override;
   std::optional<std::chrono::milliseconds> usual_time(
       lsp::Prompt::Kind kind, std::int64_t prompt_tokens,
       const lsp::GenerateOptions& options) const override;
@@ -94,6 +98,10 @@ class LocalModel : public lsp::Model {
   // written by then is delivered, and what is kept of an answer's state is not ahead of it.
   void hold();
 
+  // Gives its memory back: every request ends, and all that is asked from then on is answered with
+  // `reason`, as if it could not be loaded. Waits for the end of the present step.
+  void unload(const std::string& reason);
+
   ModelStatus status() const;  // on the Host's thread
 
   // What the computing thread has and its works share; defined beside them (generation_task.hpp).
@@ -105,11 +113,14 @@ class LocalModel : public lsp::Model {
 
   void run();  // the computing thread
   void compute() noexcept;
+  void forget_parked_time();
   void tell_waits();
   Measured measured() const;
   void remember();
   void keep();
   void keep_sometimes();
+  void end_thread(const lsp::ModelError& reason);
+  void fail(const std::string& error);
   std::shared_ptr<engine::Runtime> load();
   void loaded(std::shared_ptr<const engine::Runtime> runtime, std::string error);
   void when_loaded(Loaded task);
@@ -133,6 +144,7 @@ class LocalModel : public lsp::Model {
   // The same of what was learnt: when it was written down last, and which of its changes.
   std::optional<std::chrono::steady_clock::time_point> kept_;
   std::uint64_t kept_changes_ = 0;
+  std::uint64_t parks_ = 0;  // likewise: how often it was parked, when that was last looked at
 
   std::atomic<bool> stop_{false};
   std::thread thread_;

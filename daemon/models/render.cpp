@@ -3,12 +3,16 @@
 
 #include <algorithm>
 #include <span>
+#include <string_view>
+
+#include "lsp/support/characters.hpp"
 
 namespace hearth::daemon {
 namespace {
 
 engine::ChatMessage chat_message(const lsp::Message& message) {
-  engine::ChatMessage result{std::string(name(message.role)), {}, {}, message.generated};
+  engine::ChatMessage result{
+      std::string(name(message.role)), {}, {}, message.generated, message.thinking};
   for (const auto& segment : message.segments) {
     result.content += segment.text;
     if (segment.boundary) result.boundaries.push_back(result.content.size());
@@ -16,7 +20,8 @@ engine::ChatMessage chat_message(const lsp::Message& message) {
   return result;
 }
 
-engine::Rendered render_pieces(const engine::Profile& profile, const lsp::Prompt& prompt) {
+engine::Rendered render_pieces(const engine::Profile& profile, const lsp::Prompt& prompt,
+                               std::optional<bool> thinking) {
   // The engine knows where a completion's text will change: at the cursor.
   if (prompt.kind == lsp::Prompt::Kind::fill_in_the_middle) {
     return engine::render_fim(profile, lsp::text_of(prompt.prefix), lsp::text_of(prompt.suffix));
@@ -27,7 +32,7 @@ engine::Rendered render_pieces(const engine::Profile& profile, const lsp::Prompt
   std::vector<engine::ChatMessage> messages;
   messages.reserve(prompt.messages.size());
   for (const auto& message : prompt.messages) messages.push_back(chat_message(message));
-  return engine::render_chat(profile, messages);
+  return engine::render_chat(profile, messages, {thinking, {}});
 }
 
 // As the template has them.
@@ -46,13 +51,23 @@ std::vector<const lsp::Segment*> segments_in_order(const engine::Profile& profil
 
 }  // namespace
 
-engine::TokenPrompt render(const engine::Engine& engine, const lsp::Prompt& prompt) {
-  return engine::tokenize(engine.tokenizer(), render_pieces(engine.profile(), prompt));
+engine::TokenPrompt render(const engine::Engine& engine, const lsp::Prompt& prompt,
+                           std::optional<bool> thinking) {
+  return engine::tokenize(engine.tokenizer(), render_pieces(engine.profile(), prompt, thinking));
 }
 
-std::vector<lsp::PromptPiece> inspect(const engine::Engine& engine, const lsp::Prompt& prompt) {
+std::int64_t most_thought(const engine::Profile& profile, lsp::Prompt::Kind kind,
+                          const lsp::GenerateOptions& options) {
+  const std::optional<bool> asked = options.asks_to_think();
+  const bool thinks = kind == lsp::Prompt::Kind::chat && engine::opens_thought(profile, asked);
+  // A model without a switch opens one in any case; closed at once it is none.
+  return thinks && asked != false ? options.thinking_budget : 0;
+}
+
+std::vector<lsp::PromptPiece> inspect(const engine::Engine& engine, const lsp::Prompt& prompt,
+                                      std::optional<bool> thinking) {
   const engine::Tokenizer& tokenizer = engine.tokenizer();
-  const engine::TokenPrompt rendered = render(engine, prompt);
+  const engine::TokenPrompt rendered = render(engine, prompt, thinking);
   // Where each token begins in the text that all of them make.
   std::vector<std::size_t> begins;
   std::string text;
@@ -73,10 +88,15 @@ std::vector<lsp::PromptPiece> inspect(const engine::Engine& engine, const lsp::P
   for (const lsp::Segment* segment : segments_in_order(engine.profile(), prompt)) {
     // Text that the tokenizer cannot keep as it is, or a turn whose thought is not shown, stands in
     // the template's place.
-    const std::size_t found = text.find(segment->text, at);
-    if (segment->text.empty() || found == text.npos) continue;
+    std::string_view shown = segment->text;
+    std::size_t found = text.find(shown, at);
+    if (found == text.npos) {  // some templates trim what a message begins and ends with
+      shown = lsp::trimmed(shown);
+      found = text.find(shown, at);
+    }
+    if (shown.empty() || found == text.npos) continue;
     add(found);
-    add(found + segment->text.size(), segment->provenance, segment->why);
+    add(found + shown.size(), segment->provenance, segment->why);
   }
   add(text.size());
   return pieces;
@@ -84,22 +104,35 @@ std::vector<lsp::PromptPiece> inspect(const engine::Engine& engine, const lsp::P
 
 engine::GenerationRequest make_request(const engine::Engine& engine, const lsp::Prompt& prompt,
                                        const lsp::GenerateOptions& options) {
-  const auto& profile = engine.profile();
+  return make_request(engine, engine.profile(), prompt, options);
+}
+
+engine::GenerationRequest make_request(const engine::Engine& engine, const engine::Profile& profile,
+                                       const lsp::Prompt& prompt,
+                                       const lsp::GenerateOptions& options) {
   const bool chat = prompt.kind == lsp::Prompt::Kind::chat;
   const bool fim = prompt.kind == lsp::Prompt::Kind::fill_in_the_middle;
   engine::GenerationRequest request;
-  request.prompt = render(engine, prompt);
-  request.stop_ids = fim ? profile.fim_stop : profile.chat_stop;
+  request.prompt =
+      engine::tokenize(engine.tokenizer(), render_pieces(profile, prompt, options.asks_to_think()));
+  const bool fim_as_chat = fim && profile.fim_order == engine::FimOrder::chat;
+  request.stop_ids = fim && !fim_as_chat ? profile.fim_stop : profile.chat_stop;
   request.stop_strings = options.stop_strings;
+  if (fim_as_chat) {
+    request.stop_strings.insert(request.stop_strings.end(), engine::fim_chat_stop.begin(),
+                                engine::fim_chat_stop.end());
+  }
   request.max_tokens = options.max_tokens;
-  request.thinking = chat && profile.thinking;
-  // No template of these models has a switch for it: a thought that is closed at once is none.
-  request.thinking_budget = options.thinking ? options.thinking_budget : 0;
+  request.thinking = chat && engine::opens_thought(profile, options.asks_to_think());
+  request.thinking_budget = most_thought(profile, prompt.kind, options);
   request.written = options.written;
   // Whoever asks for a completion asks again as soon as anything is typed.
   request.checkpoints = options.priority != lsp::Priority::inline_completion;
   engine::SamplingParams& sampling = request.sampling;
-  if (options.sampling == lsp::Sampling::recommended) sampling = engine::from(engine.defaults());
+  if (options.sampling == lsp::Sampling::recommended) {
+    const bool thinks = request.thinking && request.thinking_budget > 0;
+    sampling = engine::recommended(engine.defaults(), profile.chat_template, thinks);
+  }
   const lsp::SamplingChoice& chosen = options.sampling_choice;
   if (chosen.temperature) sampling.temperature = *chosen.temperature;
   if (chosen.top_k) sampling.top_k = *chosen.top_k;

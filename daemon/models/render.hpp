@@ -8,15 +8,23 @@
 
 namespace hearth::daemon {
 
-// Throws engine::Error.
-engine::TokenPrompt render(const engine::Engine& engine, const lsp::Prompt& prompt);
+// `thinking`: as lsp::GenerateOptions::asks_to_think() has it. Throws engine::Error.
+engine::TokenPrompt render(const engine::Engine& engine, const lsp::Prompt& prompt,
+                           std::optional<bool> thinking = {});
+// Most tokens of a thought before an answer to this kind of prompt; 0: none comes.
+std::int64_t most_thought(const engine::Profile& profile, lsp::Prompt::Kind kind,
+                          const lsp::GenerateOptions& options);
 
 // The same prompt for people: a piece for each segment, and for the template between them. Throws
 // engine::Error.
-std::vector<lsp::PromptPiece> inspect(const engine::Engine& engine, const lsp::Prompt& prompt);
+std::vector<lsp::PromptPiece> inspect(const engine::Engine& engine, const lsp::Prompt& prompt,
+                                      std::optional<bool> thinking);
 
-// With the stop ids of the prompt's kind.
+// With the stop ids of the prompt's kind. `profile`: in place of the engine's own.
 engine::GenerationRequest make_request(const engine::Engine& engine, const lsp::Prompt& prompt,
+                                       const lsp::GenerateOptions& options);
+engine::GenerationRequest make_request(const engine::Engine& engine, const engine::Profile& profile,
+                                       const lsp::Prompt& prompt,
                                        const lsp::GenerateOptions& options);
 
 // Of a generation that came to its end.

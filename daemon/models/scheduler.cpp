@@ -80,6 +80,25 @@ void Scheduler::close(const lsp::ModelError& reason) {
   for (const auto& task : unbegun) task->abandon(reason);
 }
 
+void Scheduler::park() {
+  engine::Lock lock(mutex_);
+  parked_ = true;
+  if (!entries_.empty()) ++parks_;
+  interrupt_ = true;
+  while (running_ != nullptr) step_ended_.wait(lock);
+}
+
+void Scheduler::unpark() {
+  const engine::Lock lock(mutex_);
+  parked_ = false;
+  changed_.notify_one();
+}
+
+std::uint64_t Scheduler::parks() const {
+  const engine::Lock lock(mutex_);
+  return parks_;
+}
+
 std::size_t Scheduler::size() const {
   const engine::Lock lock(mutex_);
   return entries_.size();
@@ -94,8 +113,11 @@ std::array<std::size_t, 3> Scheduler::sizes() const {
 
 bool Scheduler::wait() {
   engine::Lock lock(mutex_);
-  while (!closed_ && entries_.empty() && calls_.empty()) changed_.wait(lock);
+  while (!closed_ && !has_something_to_do()) {
+    if (!park_other(false)) changed_.wait(lock);
+  }
   if (!closed_) return true;
+  park_other(false);
   while (!entries_.empty()) {
     const auto task = take(entries_.front().get());
     const lsp::ModelError reason = *closed_;
@@ -109,6 +131,8 @@ void Scheduler::advance() {
   engine::Lock lock(mutex_);
   run_calls();
   drop_cancelled();
+  if (!entries_.empty()) park_other(true);
+  if (parked_) return;
   Entry* entry = next_of(all(), turns_);
   if (entry == nullptr) return;
   if (!entry->begun) begin(*entry);
@@ -126,6 +150,7 @@ void Scheduler::advance() {
 
   lock.lock();
   running_ = nullptr;
+  step_ended_.notify_all();
   if (step != Task::Step::done && failure.empty()) return;
   const auto task = take(entry);
   lock.unlock();
@@ -219,6 +244,12 @@ Scheduler::Entries Scheduler::all() const {
   return all;
 }
 
+bool Scheduler::has_something_to_do() const {
+  if (!calls_.empty()) return true;
+  if (!parked_) return !entries_.empty();
+  return std::ranges::any_of(entries_, [](const auto& entry) { return entry->cancelled; });
+}
+
 std::optional<lsp::ModelError> Scheduler::refusal(std::uint64_t client) const {
   if (closed_) return *closed_;
   if (entries_.size() >= max_waiting)
@@ -260,6 +291,16 @@ void Scheduler::run_calls() {
   const auto calls = std::exchange(calls_, {});
   const engine::Unlock unlocked(mutex_);
   for (const auto& call : calls) call();
+}
+
+// For as long as there are tasks: between two steps the other one would only begin a piece that the
+// next step interrupts. False: it is so already; else the mutex was let go.
+bool Scheduler::park_other(bool wanted) {
+  if (other_ == nullptr || other_is_parked_ == wanted) return false;
+  other_is_parked_ = wanted;
+  const engine::Unlock unlocked(mutex_);
+  wanted ? other_->park() : other_->unpark();
+  return true;
 }
 
 void Scheduler::drop_cancelled() {

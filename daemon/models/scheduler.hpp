@@ -1,6 +1,7 @@
 // Schedules many requests on one engine. Picks the most urgent task, interrupts a less urgent
 // one in the middle of a step, and goes on with it later. Among equally urgent ones clients take
-// turns, a task each; what has begun runs to its end. Knows nothing of models.
+// turns, a task each; what has begun runs to its end. Of two on the same cores one goes before the
+// other, which it parks. Knows nothing of models.
 #pragma once
 
 #include <array>
@@ -55,7 +56,8 @@ class Scheduler {
   static constexpr std::size_t max_waiting = 256;
   static constexpr std::size_t max_waiting_of_client = 192;  // client 0 is nobody: any number
 
-  Scheduler() = default;
+  // `other`: is parked as long as this one has something to compute; outlives it.
+  explicit Scheduler(Scheduler* other = nullptr) : other_(other) {}
   Scheduler(const Scheduler&) = delete;
   Scheduler& operator=(const Scheduler&) = delete;
 
@@ -71,12 +73,18 @@ class Scheduler {
   void notify_queued(const lsp::GenerationProgress& progress);
   // Abandons all tasks, now and from now on. wait() returns false from then on.
   void close(const lsp::ModelError& reason);
+  // Interrupts the present step and begins no other until unpark(): returns when nothing computes.
+  // Not from the computing thread, and not twice.
+  void park();
+  void unpark();
+  // How often something was under way that had to wait for unpark().
+  std::uint64_t parks() const;
   std::size_t size() const;
   // How many of each priority, by its number; they add up to size().
   std::array<std::size_t, 3> sizes() const;
 
   // On the computing thread -----------------------------------------------------------------
-  bool wait();     // until there is something to do; false: closed
+  bool wait();     // until there is something to do that may be done now; false: closed
   void advance();  // one step of the most urgent task
   // Prepares the task that has not begun and was longest without; true: there are others that never
   // were, and nothing came or went meanwhile.
@@ -116,6 +124,7 @@ class Scheduler {
   static Entry* next_of(const Entries& entries, const AllTurns& turns);
   static void tell(Entries waiting, AllTurns& turns);
   Entries all() const HEARTH_REQUIRES(mutex_);
+  bool has_something_to_do() const HEARTH_REQUIRES(mutex_);
   std::optional<lsp::ModelError> refusal(std::uint64_t client) const HEARTH_REQUIRES(mutex_);
   void begin(Entry& entry) HEARTH_REQUIRES(mutex_);
   void gone() HEARTH_REQUIRES(mutex_);  // after tasks went
@@ -123,14 +132,20 @@ class Scheduler {
   // These let the mutex go while they call.
   void run_calls() HEARTH_REQUIRES(mutex_);
   void drop_cancelled() HEARTH_REQUIRES(mutex_);
+  bool park_other(bool wanted) HEARTH_REQUIRES(mutex_);
 
+  Scheduler* const other_;
+  bool other_is_parked_ = false;  // the computing thread's
   mutable engine::Mutex mutex_;
   engine::Condition changed_;
+  engine::Condition step_ended_;
   // In the order of their submission.
   std::vector<std::unique_ptr<Entry>> entries_ HEARTH_GUARDED_BY(mutex_);
   std::vector<std::function<void()>> calls_ HEARTH_GUARDED_BY(mutex_);
   std::unique_ptr<lsp::ModelError> closed_ HEARTH_GUARDED_BY(mutex_);
   Entry* running_ HEARTH_GUARDED_BY(mutex_) = nullptr;
+  bool parked_ HEARTH_GUARDED_BY(mutex_) = false;
+  std::uint64_t parks_ HEARTH_GUARDED_BY(mutex_) = 0;
   Id last_ HEARTH_GUARDED_BY(mutex_) = 0;
   AllTurns turns_ HEARTH_GUARDED_BY(mutex_);
   std::uint64_t changes_ HEARTH_GUARDED_BY(mutex_) = 0;

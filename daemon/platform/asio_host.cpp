@@ -1,4 +1,4 @@
-// AsioHost: one io_context and one thread pool.
+// AsioHost: one io_context and two thread pools.
 #include "daemon/platform/asio_host.hpp"
 
 #include <boost/asio/executor_work_guard.hpp>
@@ -12,6 +12,7 @@
 #include <map>
 
 #include "daemon/platform/fatal_signal.hpp"
+#include "daemon/platform/idle_priority.hpp"
 #include "daemon/platform/insist.hpp"
 #include "daemon/platform/memory_reserve.hpp"
 #include "lsp/protocol/uri.hpp"
@@ -43,14 +44,19 @@ struct AsioHost::Impl {
   std::map<TimerId, asio::steady_timer> timers;
   TimerId last_timer = 0;
   asio::thread_pool pool{background_threads};
+  asio::thread_pool idle{1};
 };
 
-AsioHost::AsioHost(Log& log, AnswerFiles& answers) : impl_(std::make_unique<Impl>(log, answers)) {}
+AsioHost::AsioHost(Log& log, AnswerFiles& answers) : impl_(std::make_unique<Impl>(log, answers)) {
+  asio::post(impl_->idle, take_idle_priority);
+}
 
 AsioHost::~AsioHost() {
   stop();
-  impl_->pool.stop();  // work that has not begun is dropped
-  impl_->pool.join();
+  for (asio::thread_pool* const pool : {&impl_->pool, &impl_->idle}) {
+    pool->stop();  // work that has not begun is dropped
+    pool->join();
+  }
 }
 
 // Others wait for what is posted, on threads that nobody could tell: it is not lost.
@@ -64,13 +70,14 @@ void AsioHost::post(std::function<void()> task) {
   if (!posted) impl_->out_of_memory();
 }
 
-void AsioHost::background(std::function<void()> work, std::function<void()> then) {
+void AsioHost::run_in(boost::asio::thread_pool& pool, std::function<void()> work,
+                      std::function<void()> then) {
   struct Tasks {
     std::function<void()> work;
     std::function<void()> then;
   };
   const auto tasks = std::make_shared<Tasks>(Tasks{std::move(work), std::move(then)});
-  asio::post(impl_->pool, [this, tasks] {
+  asio::post(pool, [this, tasks] {
     try {
       prepare_thread_for_fatal_signals();
       tasks->work();
@@ -79,6 +86,14 @@ void AsioHost::background(std::function<void()> work, std::function<void()> then
     }
     post(std::move(tasks->then));
   });
+}
+
+void AsioHost::background(std::function<void()> work, std::function<void()> then) {
+  run_in(impl_->pool, std::move(work), std::move(then));
+}
+
+void AsioHost::when_idle(std::function<void()> work, std::function<void()> then) {
+  run_in(impl_->idle, std::move(work), std::move(then));
 }
 
 lsp::Host::TimerId AsioHost::after(std::chrono::milliseconds delay, std::function<void()> task) {
@@ -123,6 +138,10 @@ std::optional<std::string> AsioHost::read_file(const std::string& path,
 
 std::optional<std::string> AsioHost::real_path(const std::string& path) const {
   return lsp::disk::real_path(path);
+}
+
+bool AsioHost::is_there(const std::string& path) const {
+  return lsp::disk::is_there(path);
 }
 
 void AsioHost::log(lsp::LogLevel level, std::string_view message) {

@@ -1,5 +1,5 @@
-// lsp::Host on Asio: one thread that runs all wire and session code, a small pool for syntax,
-// timers, signals. Asio itself stays behind this and listener.cpp.
+// lsp::Host on Asio: one thread that runs all wire and session code, a small pool for syntax, one
+// thread at idle priority, timers, signals. Asio itself stays behind this and listener.cpp.
 #pragma once
 
 #include <functional>
@@ -11,7 +11,8 @@
 
 namespace boost::asio {
 class io_context;
-}
+class thread_pool;
+}  // namespace boost::asio
 
 namespace hearth::daemon {
 
@@ -23,6 +24,7 @@ class AsioHost : public lsp::Host {
 
   void post(std::function<void()> task) override;
   void background(std::function<void()> work, std::function<void()> then) override;
+  void when_idle(std::function<void()> work, std::function<void()> then) override;
   TimerId after(std::chrono::milliseconds delay, std::function<void()> task) override;
   void cancel_timer(TimerId id) override;
   std::chrono::steady_clock::time_point now() const override;
@@ -33,6 +35,7 @@ class AsioHost : public lsp::Host {
   std::optional<std::string> read_file(const std::string& path,
                                        std::size_t max_bytes) const override;
   std::optional<std::string> real_path(const std::string& path) const override;
+  bool is_there(const std::string& path) const override;
   void log(lsp::LogLevel level, std::string_view message) override;
 
   // In the calling thread, until stop(). A task that throws is logged; one that finds no memory
@@ -45,6 +48,10 @@ class AsioHost : public lsp::Host {
 
  private:
   struct Impl;
+
+  void run_in(boost::asio::thread_pool& pool, std::function<void()> work,
+              std::function<void()> then);
+
   std::unique_ptr<Impl> impl_;
 };
 

@@ -20,6 +20,7 @@ struct Paths {
   std::filesystem::path log() const { return below_state("hearth.log"); }
   std::filesystem::path answers() const { return below_state("answers"); }
   std::filesystem::path chat_history() const { return below_state("chat_history"); }
+  std::filesystem::path trusted_prompts() const { return below_state("trusted_prompts.json"); }
   std::filesystem::path jobs() const { return below_state("jobs.sqlite"); }
   // Where the last job's number was before that.
   std::filesystem::path last_job() const { return below_state("last_job"); }

@@ -24,7 +24,7 @@ using std::chrono::milliseconds;
 constexpr milliseconds start_timeout{20'000};
 constexpr milliseconds stop_timeout{30'000};   // of a daemon that said that it stops
 constexpr milliseconds signal_timeout{3'000};  // for what a signal does
-constexpr milliseconds retry_every{20};
+constexpr milliseconds retry_interval{20};
 constexpr milliseconds change_timeout{2'000};  // for a daemon that starts or stops
 
 void pause(milliseconds time) {
@@ -96,7 +96,7 @@ bool wait_for_end(const Paths& paths, pid_t pid, milliseconds timeout) {
   };
   while (held()) {
     if (Clock::now() > deadline) return false;
-    pause(retry_every);
+    pause(retry_interval);
   }
   return true;
 }
@@ -146,7 +146,7 @@ std::optional<Connected> find_daemon(const Paths& paths, ConnectionKind kind,
     const auto pid = holder(paths.lock());
     if (!pid) return std::nullopt;
     if (Clock::now() > deadline) throw Unreachable(paths, *pid, false);
-    pause(retry_every);
+    pause(retry_interval);
   }
 }
 
@@ -161,7 +161,7 @@ Connected connect_or_start(const Paths& paths, ConnectionKind kind,
     complaint = start(arguments, deadline);
     if (!complaint.empty() && Clock::now() < deadline) throw Error(complaint);
     // Either ours listens now, or another one that is starting or stopping holds the lock.
-    if (!std::filesystem::exists(paths.socket())) pause(retry_every);
+    if (!std::filesystem::exists(paths.socket())) pause(retry_interval);
   }
   if (const auto pid = holder(paths.lock())) throw Unreachable(paths, *pid, false);
   if (!complaint.empty()) throw Error(complaint);

@@ -81,6 +81,7 @@ json to_json(const lsp::GenerateOptions& options) {
              {"sampling", lsp::enum_name(samplings, options.sampling)},
              {"seed", static_cast<std::int64_t>(options.seed)},
              {"stop", options.stop_strings}};
+  if (options.thinking) value["thinking"] = *options.thinking;
   const lsp::SamplingChoice& chosen = options.sampling_choice;
   if (chosen.temperature) value["temperature"] = *chosen.temperature;
   if (chosen.top_k) value["topK"] = *chosen.top_k;
@@ -91,6 +92,10 @@ json to_json(const lsp::GenerateOptions& options) {
 lsp::GenerateOptions read_options(const json& given) {
   lsp::GenerateOptions options;
   options.max_tokens = integer(given, "maxTokens", options.max_tokens, 1, max_tokens);
+  if (const json* thinking = lsp::find(given, "thinking")) {
+    if (!thinking->is_boolean()) throw InvalidParams("\"thinking\" is neither true nor false");
+    options.thinking = thinking->get<bool>();
+  }
   options.thinking_budget =
       integer(given, "thinkingBudget", options.thinking_budget, 0, max_tokens);
   if (lsp::find(given, "sampling") != nullptr)

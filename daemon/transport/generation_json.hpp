@@ -1,7 +1,8 @@
 // A generation as JSON, for control connections: what is asked, how far it is, what came of it.
 //
-//   options   {"maxTokens": 512, "thinkingBudget": 2048, "sampling": "recommended", "seed": 7,
-//             "temperature": 0.2, "topK": 20, "topP": 0.9, "stop": ["\n\n"]}, every member optional
+//   options   {"maxTokens": 512, "thinking": true, "thinkingBudget": 2048, "seed": 7,
+//             "sampling": "recommended", "temperature": 0.2, "topK": 20, "topP": 0.9,
+//             "stop": ["\n\n"]}, every member optional
 //   progress  {"phase": "prefilling", "promptTokens", "cachedTokens", "promptDone",
 //             "thoughtTokens", "answerTokens", "ahead"}, with "firstTokenMs" and "etaMs" where they
 //             are known
@@ -17,7 +18,7 @@
 namespace hearth::daemon {
 
 nlohmann::json to_json(const lsp::GenerateOptions& options);  // without priority, client and action
-// Whoever sent it: each member is held to what a person could mean. A thinking model thinks.
+// Whoever sent it: each member is held to what a person could mean.
 lsp::GenerateOptions read_options(const nlohmann::json& given);
 
 // Of {"prompt": …}, as lsp/protocol/prompt_json.hpp has it, with at most 2,000 messages and

@@ -8,6 +8,7 @@
 #include <span>
 #include <utility>
 
+#include "engine/checkpoint/weight_tensor.hpp"
 #include "engine/support/digest.hpp"
 #include "engine/support/mutex.hpp"
 #include "engine/support/parallel_for.hpp"
@@ -54,7 +55,12 @@ std::uint64_t digest_page(const File& file, std::uint64_t offset) {
 }  // namespace
 
 bool is_expert_weight(std::string_view name) {
-  return name.find(".mlp.experts.") != std::string_view::npos && !name.ends_with("_scale_inv");
+  return name.find(".mlp.experts.") != std::string_view::npos &&
+         !name.ends_with(block_scale_ending) && !name.ends_with(scale_ending);
+}
+
+bool is_skipped(std::string_view name) {
+  return name.starts_with("model.visual.");
 }
 
 std::vector<std::uint64_t> sample_offsets(const Tensors& tensors, std::size_t file) {

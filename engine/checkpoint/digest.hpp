@@ -12,8 +12,11 @@
 
 namespace hearth::engine {
 
-// Whether a tensor is an expert's weight (its scales are not).
+// Whether a tensor is an expert's weight, or the weights of all experts of a layer (their scales
+// are not).
 bool is_expert_weight(std::string_view name);
+// Whether it belongs to a part of the checkpoint that is not run and never read: its vision tower.
+bool is_skipped(std::string_view name);
 
 // Offsets in a file of the pages that stand for its experts' data: 64 of them, spread over the data
 // at places that follow from its size alone. None where the file has no expert.

@@ -13,6 +13,13 @@ namespace hearth::engine {
 
 enum class LayerKind : std::uint8_t { full_attention, linear_attention };
 
+// How the rows of a DeltaNet's input projections lie in the files.
+enum class DeltaLayout : std::uint8_t {
+  by_key_head,  // in_proj_qkvz and in_proj_ba: q, k, v, z of one key head, then of the next; b, a
+  plain,        // in_proj_qkv: q of all key heads, k of all, v of all value heads; z, b and a apart
+};
+
+// Of both families, qwen3_next and qwen3_5: what differs between them is told by its fields.
 struct ModelConfig {
   std::int64_t vocab_size = 0;
   std::int64_t hidden_size = 0;
@@ -34,14 +41,19 @@ struct ModelConfig {
   int linear_key_head_dim = 0;
   int linear_value_head_dim = 0;
   int linear_conv_kernel_dim = 0;
+  DeltaLayout delta_layout = DeltaLayout::by_key_head;
 
-  // mixture of experts, on every layer
-  int num_experts = 0;
+  // of every layer its second half: a mixture of experts, or, where there are none, one MLP
+  std::int64_t intermediate_size = 0;  // of the MLP
+  int num_experts = 0;                 // 0: the model is dense
   int num_experts_per_tok = 0;
   std::int64_t moe_intermediate_size = 0;
   std::int64_t shared_expert_intermediate_size = 0;
   bool norm_topk_prob = true;
 
+  int num_mtp_layers = 1;  // of the multi-token-prediction head, where there is one; 1 is run
+
+  bool is_dense() const { return num_experts == 0; }
   int num_layers() const { return static_cast<int>(layers.size()); }
 };
 
@@ -50,9 +62,10 @@ struct ModelConfig {
 ModelConfig read_config(const std::filesystem::path& directory);
 ModelConfig parse_config(const std::string& json, const std::string& name_for_errors);
 
-// What the checkpoint's authors recommend; from generation_config.json where present, else
-// from config.json's eos_token_id and greedy.
+// What the checkpoint's authors recommend: generation_config.json where present, else greedy. A
+// generation ends at each of the ids that the two files name.
 struct GenerationDefaults {
+  bool says_sampling = false;  // the file has any of the next five
   bool do_sample = false;
   float temperature = 1;
   int top_k = 0;    // 0: off

@@ -74,15 +74,28 @@ PromptLookup::Draft PromptLookup::draft(std::size_t count) const {
   return best;
 }
 
+DraftLength DraftLength::fixed(Source source, std::size_t length) {
+  DraftLength fixed(length);
+  fixed.fixed_ = source;
+  return fixed;
+}
+
+std::optional<double> DraftLength::cost(Source source) const {
+  const Prospects& prospects = prospects_[static_cast<std::size_t>(source)];
+  if (prospects.measured == 0) return std::nullopt;
+  return prospects.more / one_;
+}
+
 double DraftLength::gain(Source source, std::size_t drafted) const {
   const Prospects& prospects = prospects_[static_cast<std::size_t>(source)];
   const double right = std::min(prospects.right, 0.98);
   const double tokens = (1 - std::pow(right, static_cast<double>(drafted + 1))) / (1 - right);
-  const double share = prospects.measured > 0 ? prospects.more / one_ : usual_share;
+  const double share = cost(source).value_or(usual_share);
   return tokens / (1 + share * static_cast<double>(drafted));
 }
 
 std::size_t DraftLength::choose(Source source) {
+  if (fixed_) return source == *fixed_ ? max_ : 0;
   Prospects& prospects = prospects_[static_cast<std::size_t>(source)];
   ++prospects.turns;
   if (one_ == 0 || since_one_ >= measure_every) return 0;

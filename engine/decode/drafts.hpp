@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <unordered_map>
 #include <vector>
@@ -14,7 +15,7 @@
 namespace hearth::engine {
 
 // Drafts with different prospects, which are judged apart.
-enum class DraftSource : std::uint8_t { short_match, long_match, mtp };
+enum class DraftSource : std::uint8_t { short_match, long_match, mtp, small_model };
 
 // Copies from what was said before: finds where the last tokens occurred before, in the prompt or
 // in the answer, and drafts what followed there. Strong where code is rewritten with few
@@ -53,6 +54,8 @@ class DraftLength {
   using Source = DraftSource;
 
   explicit DraftLength(std::size_t max) : max_(max) {}
+  // Always `length` drafts of one source and none of the others, for tests.
+  static DraftLength fixed(Source source, std::size_t length);
 
   // 0: not worth it, or time to see again what a pass without drafts takes. Now and then 1 where
   // it is not worth it, to notice when it has become so.
@@ -63,6 +66,9 @@ class DraftLength {
 
   // Tokens a second that a pass over 1 + drafted rows promises, per token a second without.
   double gain(Source source, std::size_t drafted) const;
+  // Of a pass over one row, the share that a draft token and its row add to it; empty: not
+  // measured.
+  std::optional<double> cost(Source source) const;
 
  private:
   struct Prospects {
@@ -73,7 +79,9 @@ class DraftLength {
   };
 
   std::size_t max_;
-  std::array<Prospects, 3> prospects_{{{.right = 0.6}, {.right = 0.85}, {.right = 0.6}}};
+  std::optional<Source> fixed_;
+  std::array<Prospects, 4> prospects_{
+      {{.right = 0.6}, {.right = 0.85}, {.right = 0.6}, {.right = 0.6}}};
   double one_ = 0;               // seconds of a pass over one row; 0: not measured
   std::uint64_t since_one_ = 0;  // passes since it was measured
 };

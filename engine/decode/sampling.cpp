@@ -127,8 +127,15 @@ void require(bool good, const char* parameter, double value, const char* expecte
 
 }  // namespace
 
-SamplingParams from(const GenerationDefaults& defaults) {
+SamplingParams recommended(const GenerationDefaults& defaults, ChatTemplate family, bool thinks) {
   SamplingParams params;
+  if (!defaults.says_sampling && family != ChatTemplate::chatml) {
+    params.temperature = thinks ? 1.0f : 0.7f;
+    params.top_p = thinks ? 0.95f : 0.8f;
+    params.top_k = 20;
+    params.presence_penalty = thinks ? 0 : 1.5f;
+    return params;
+  }
   params.temperature = defaults.do_sample ? defaults.temperature : 0;
   params.top_k = defaults.top_k;
   params.top_p = defaults.top_p;

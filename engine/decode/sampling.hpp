@@ -12,6 +12,7 @@
 
 #include "engine/checkpoint/model_config.hpp"
 #include "engine/support/types.hpp"
+#include "engine/tokenizer/chat_template.hpp"
 
 namespace hearth::engine {
 
@@ -25,7 +26,9 @@ struct SamplingParams {
   std::map<TokenId, float> bias;
   std::uint64_t seed = 0;
 };
-SamplingParams from(const GenerationDefaults& defaults);
+// What to draw with: as the checkpoint's files have it; where they say nothing, as is published
+// for its family, which differs by whether it thinks before this answer, else greedy.
+SamplingParams recommended(const GenerationDefaults& defaults, ChatTemplate family, bool thinks);
 // Throws Error naming the parameter and its value.
 void validate(const SamplingParams& params);
 

@@ -1,4 +1,4 @@
-// ThinkingFilter: hides a thinking model's answer up to and with </think>.
+// ThinkingFilter: parts a thinking model's thought, up to </think>, from its answer.
 #include <utility>
 
 #include "engine/decode/partial_match.hpp"
@@ -9,11 +9,13 @@ std::string ThinkingFilter::push(std::string_view text) {
   held_ += text;
   if (inside_) {
     const std::size_t tag = held_.find(end_of_thought_tag);
-    if (tag == std::string::npos) {
-      held_.erase(0, held_.size() - partial_match_length(held_, end_of_thought_tag));
-      return {};
-    }
-    held_.erase(0, tag + end_of_thought_tag.size());
+    const bool closed = tag != std::string::npos;
+    const std::size_t end =
+        closed ? tag : held_.size() - partial_match_length(held_, end_of_thought_tag);
+    thought_ += std::string_view(held_).substr(0, end);
+    held_.erase(0, end);
+    if (!closed) return {};
+    held_.erase(0, end_of_thought_tag.size());
     inside_ = false;
     leading_ = true;
   }
@@ -25,8 +27,14 @@ std::string ThinkingFilter::push(std::string_view text) {
 }
 
 std::string ThinkingFilter::finish() {
-  const std::string rest = std::exchange(held_, {});
-  return inside_ ? std::string() : rest;
+  std::string rest = std::exchange(held_, {});
+  if (!inside_) return rest;
+  thought_ += rest;
+  return {};
+}
+
+std::string ThinkingFilter::take_thought() {
+  return std::exchange(thought_, {});
 }
 
 }  // namespace hearth::engine

@@ -63,67 +63,135 @@ struct TextFile {
 
 // The ids that end a text and an answer: the published ones, unless a tokenizer has others.
 struct EndIds {
-  TokenId text = 151643;
-  TokenId answer = 151645;
+  TokenId text = 0;
+  TokenId answer = 0;
+
+  static EndIds of(const ModelConfig& config) {
+    if (config.delta_layout == DeltaLayout::plain) return {248044, 248046};
+    return {151643, 151645};
+  }
 };
 
-TextFile config_file(const ModelConfig& config, const std::vector<DummyShard>& shards,
-                     const EndIds& end) {
-  nlohmann::ordered_json unquantised = nlohmann::ordered_json::array();
+using Json = nlohmann::ordered_json;
+
+// Names of the modules whose weights are not quantised.
+Json unquantised_modules(const std::vector<DummyShard>& shards) {
+  Json names = Json::array();
   constexpr std::string_view suffix = ".weight";
   for (const DummyShard& shard : shards) {
     for (const DummyTensor& tensor : shard.tensors) {
       if (tensor.type != TensorType::bf16 || !tensor.name.ends_with(suffix)) continue;
-      unquantised.push_back(tensor.name.substr(0, tensor.name.size() - suffix.size()));
+      names.push_back(tensor.name.substr(0, tensor.name.size() - suffix.size()));
     }
   }
-  const nlohmann::ordered_json document{
-      {"architectures", {"Qwen3NextForCausalLM"}},
-      {"attention_bias", false},
-      {"attention_dropout", 0.0},
-      {"bos_token_id", end.text},
-      {"decoder_sparse_step", 1},
-      {"eos_token_id", end.answer},
-      {"full_attention_interval", attention_interval},
-      {"head_dim", config.head_dim},
-      {"hidden_act", "silu"},
-      {"hidden_size", config.hidden_size},
-      {"initializer_range", 0.02},
-      {"intermediate_size", 5120},
-      {"linear_conv_kernel_dim", config.linear_conv_kernel_dim},
-      {"linear_key_head_dim", config.linear_key_head_dim},
-      {"linear_num_key_heads", config.linear_num_key_heads},
-      {"linear_num_value_heads", config.linear_num_value_heads},
-      {"linear_value_head_dim", config.linear_value_head_dim},
-      {"max_position_embeddings", config.max_position_embeddings},
-      {"mlp_only_layers", nlohmann::ordered_json::array()},
-      {"model_type", "qwen3_next"},
-      {"moe_intermediate_size", config.moe_intermediate_size},
-      {"norm_topk_prob", config.norm_topk_prob},
-      {"num_attention_heads", config.num_attention_heads},
-      {"num_experts", config.num_experts},
-      {"num_experts_per_tok", config.num_experts_per_tok},
-      {"num_hidden_layers", config.num_layers()},
-      {"num_key_value_heads", config.num_key_value_heads},
-      {"output_router_logits", false},
-      {"partial_rotary_factor", static_cast<double>(config.rotary_dim) / config.head_dim},
-      {"quantization_config",
-       {{"activation_scheme", "dynamic"},
-        {"fmt", "e4m3"},
-        {"modules_to_not_convert", unquantised},
-        {"quant_method", "fp8"},
-        {"weight_block_size", {128, 128}}}},
-      {"rms_norm_eps", 1e-6},
-      {"rope_scaling", nullptr},
-      {"rope_theta", config.rope_theta},
-      {"router_aux_loss_coef", 0.001},
-      {"shared_expert_intermediate_size", config.shared_expert_intermediate_size},
-      {"tie_word_embeddings", config.tie_word_embeddings},
-      {"torch_dtype", "bfloat16"},
-      {"use_cache", true},
-      {"use_sliding_window", false},
-      {"vocab_size", config.vocab_size},
-  };
+  return names;
+}
+
+Json quantization(WeightForm form, const std::vector<DummyShard>& shards) {
+  if (form == WeightForm::fp8) {
+    return {{"activation_scheme", "dynamic"},
+            {"fmt", "e4m3"},
+            {"modules_to_not_convert", unquantised_modules(shards)},
+            {"quant_method", "fp8"},
+            {"weight_block_size", {128, 128}}};
+  }
+  const Json weights{
+      {"num_bits", 8}, {"type", "float"}, {"symmetric", true}, {"strategy", "channel"}};
+  return {{"quant_method", "compressed-tensors"},
+          {"format", "float-quantized"},
+          {"config_groups", {{"group_0", {{"targets", {"Linear"}}, {"weights", weights}}}}},
+          {"ignore", unquantised_modules(shards)}};
+}
+
+// The fields that both families have.
+Json common_fields(const ModelConfig& config) {
+  return {{"attention_bias", false},
+          {"attention_dropout", 0.0},
+          {"full_attention_interval", attention_interval},
+          {"head_dim", config.head_dim},
+          {"hidden_act", "silu"},
+          {"hidden_size", config.hidden_size},
+          {"initializer_range", 0.02},
+          {"linear_conv_kernel_dim", config.linear_conv_kernel_dim},
+          {"linear_key_head_dim", config.linear_key_head_dim},
+          {"linear_num_key_heads", config.linear_num_key_heads},
+          {"linear_num_value_heads", config.linear_num_value_heads},
+          {"linear_value_head_dim", config.linear_value_head_dim},
+          {"max_position_embeddings", config.max_position_embeddings},
+          {"num_attention_heads", config.num_attention_heads},
+          {"num_hidden_layers", config.num_layers()},
+          {"num_key_value_heads", config.num_key_value_heads},
+          {"rms_norm_eps", 1e-6},
+          {"use_cache", true},
+          {"vocab_size", config.vocab_size}};
+}
+
+void add_expert_fields(Json& fields, const ModelConfig& config) {
+  fields.update({{"moe_intermediate_size", config.moe_intermediate_size},
+                 {"num_experts", config.num_experts},
+                 {"num_experts_per_tok", config.num_experts_per_tok},
+                 {"output_router_logits", false},
+                 {"router_aux_loss_coef", 0.001},
+                 {"shared_expert_intermediate_size", config.shared_expert_intermediate_size}});
+}
+
+Json qwen3_next_fields(const ModelConfig& config, const EndIds& end) {
+  Json fields = common_fields(config);
+  add_expert_fields(fields, config);
+  fields.update(
+      Json{{"architectures", {"Qwen3NextForCausalLM"}},
+           {"bos_token_id", end.text},
+           {"decoder_sparse_step", 1},
+           {"eos_token_id", end.answer},
+           {"intermediate_size", 5120},
+           {"mlp_only_layers", Json::array()},
+           {"model_type", "qwen3_next"},
+           {"norm_topk_prob", config.norm_topk_prob},
+           {"partial_rotary_factor", static_cast<double>(config.rotary_dim) / config.head_dim},
+           {"rope_scaling", nullptr},
+           {"rope_theta", config.rope_theta},
+           {"tie_word_embeddings", config.tie_word_embeddings},
+           {"torch_dtype", "bfloat16"},
+           {"use_sliding_window", false}});
+  return fields;
+}
+
+// The wrapped form, without the vision tower that published ones have beside it.
+Json qwen3_5_fields(const ModelConfig& config, const EndIds& end, bool mtp) {
+  const std::string type = config.is_dense() ? "qwen3_5" : "qwen3_5_moe";
+  Json text = common_fields(config);
+  text.update(
+      Json{{"attn_output_gate", true},
+           {"dtype", "bfloat16"},
+           {"eos_token_id", end.text},
+           {"mamba_ssm_dtype", "float32"},
+           {"model_type", type + "_text"},
+           {"mtp_num_hidden_layers", mtp ? 1 : 0},
+           {"mtp_use_dedicated_embeddings", false},
+           {"rope_parameters",
+            {{"partial_rotary_factor", static_cast<double>(config.rotary_dim) / config.head_dim},
+             {"rope_theta", config.rope_theta},
+             {"rope_type", "default"}}}});
+  if (config.is_dense())
+    text["intermediate_size"] = config.intermediate_size;
+  else
+    add_expert_fields(text, config);
+  return {{"architectures",
+           {config.is_dense() ? "Qwen3_5ForConditionalGeneration"
+                              : "Qwen3_5MoeForConditionalGeneration"}},
+          {"model_type", type},
+          {"text_config", text},
+          {"tie_word_embeddings", config.tie_word_embeddings}};
+}
+
+TextFile config_file(const DummyOptions& options, const std::vector<DummyShard>& shards,
+                     const EndIds& end) {
+  const ModelConfig& config = options.config;
+  Json document = config.delta_layout == DeltaLayout::plain
+                      ? qwen3_5_fields(config, end, options.mtp)
+                      : qwen3_next_fields(config, end);
+  if (options.form != WeightForm::bf16)
+    document["quantization_config"] = quantization(options.form, shards);
   return {"config.json", document.dump(2) + "\n"};
 }
 
@@ -183,6 +251,7 @@ fs::path tokenizer_directory(const fs::path& named) {
 // Once it is known that the model can use it.
 TokenizerPart read_tokenizer(const DummyOptions& options) {
   TokenizerPart part;
+  part.end = EndIds::of(options.config);
   if (options.tokenizer.empty()) return part;
   const fs::path directory = tokenizer_directory(options.tokenizer);
   const fs::path file = directory / "tokenizer.json";
@@ -442,9 +511,9 @@ std::optional<DummySummary> write_dummy(const DummyOptions& asked_for,
   DummyOptions options = asked_for;
   if (options.config.vocab_size == 0) options.config.vocab_size = tokenizer.vocab_size;
   const std::vector<DummyShard> shards =
-      lay_out(list_tensors(options.config, options.mtp), options.shard_bytes);
+      lay_out(list_tensors(options.config, options.mtp, options.form), options.shard_bytes);
   const std::vector<Portion> portions = portions_of(shards, options.sparse);
-  std::vector<TextFile> texts{config_file(options.config, shards, tokenizer.end),
+  std::vector<TextFile> texts{config_file(options, shards, tokenizer.end),
                               generation_file(tokenizer.end), index_file(shards)};
   for (const std::vector<TextFile>& more : {tokenizer.files, profile_files(options)}) {
     texts.insert(texts.end(), more.begin(), more.end());

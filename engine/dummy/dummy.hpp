@@ -8,8 +8,11 @@
 #include <filesystem>
 #include <functional>
 #include <optional>
+#include <span>
+#include <string_view>
 
 #include "engine/checkpoint/model_config.hpp"
+#include "engine/checkpoint/weight_tensor.hpp"
 #include "engine/tokenizer/profile.hpp"
 
 namespace hearth::engine {
@@ -19,6 +22,18 @@ inline constexpr int attention_interval = 4;  // every fourth layer is full atte
 // The 80B model's shapes with another number of layers and experts (of which at most 10 are chosen
 // for a token).
 ModelConfig published_config(int layers, int experts);
+
+// A model whose published shapes are known.
+struct PublishedModel {
+  std::string_view name;         // "qwen3.6-35b-a3b"
+  std::string_view checkpoints;  // for people: "Qwen3.6-35B-A3B-FP8"
+  ModelConfig config;            // with all its layers and experts
+  WeightForm form = WeightForm::fp8;
+  bool mtp = false;  // whether its files have the MTP head
+};
+std::span<const PublishedModel> published_models();
+// The same shapes with another number of layers, and of experts where it has any.
+ModelConfig with_layers(const PublishedModel& model, int layers, std::optional<int> experts);
 
 // A small model after the same plan, with a context of 8,192 tokens: some megabytes, which compute
 // quickly. Heads and experts follow the hidden size, a multiple of 128; at most 4 experts are
@@ -32,6 +47,7 @@ struct DummyOptions {
   // Every shape; the layers must have full attention at every fourth and nowhere else. A vocab_size
   // of 0 is as many tokens as the tokenizer has.
   ModelConfig config = published_config(48, 512);
+  WeightForm form = WeightForm::fp8;
   bool mtp = false;     // with the multi-token-prediction head
   bool sparse = false;  // experts' weights are holes in the files, which read as zeros
   // How uneven routing is: an expert's logit has a constant part of standard deviation 0.39 · skew

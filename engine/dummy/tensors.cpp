@@ -15,23 +15,27 @@ constexpr std::uint64_t header_entry_bytes = 120;  // more than any tensor's, bu
 
 class Lister {
  public:
-  Lister(const ModelConfig& config, bool mtp) : config_(config), mtp_(mtp) {
+  Lister(const ModelConfig& config, bool mtp, WeightForm form)
+      : config_(config), mtp_(mtp), form_(form) {
     // Every layer adds to the residual twice; all of them together about as much as it began with.
     output_ = 1 / std::sqrt(2.0 * config.num_layers());
   }
 
   std::vector<DummyTensor> list() {
     const std::int64_t hidden = config_.hidden_size;
-    plain("model.embed_tokens.weight", {config_.vocab_size, hidden}, Values::embedding, 1);
+    const bool plain_layout = config_.delta_layout == DeltaLayout::plain;
+    const std::string root = plain_layout ? "model.language_model." : "model.";
+    plain(root + "embed_tokens.weight", {config_.vocab_size, hidden}, Values::embedding, 1);
     for (int index = 0; index < config_.num_layers(); ++index) {
-      layer("model.layers." + std::to_string(index) + ".",
+      layer(root + "layers." + std::to_string(index) + ".",
             config_.layers[static_cast<std::size_t>(index)]);
     }
-    norm("model.norm.weight", hidden);
+    norm(root + "norm.weight", hidden);
     if (!config_.tie_word_embeddings) {
       plain("lm_head.weight", {config_.vocab_size, hidden}, Values::random, unit(hidden));
     }
     if (mtp_) {
+      is_mtp_ = true;
       plain("mtp.fc.weight", {hidden, 2 * hidden}, Values::mtp_input, unit(2 * hidden));
       layer("mtp.layers.0.", LayerKind::full_attention);
       norm("mtp.norm.weight", hidden);
@@ -51,7 +55,11 @@ class Lister {
     } else {
       linear_attention(prefix + "linear_attn.");
     }
-    mixture_of_experts(prefix + "mlp.");
+    if (config_.is_dense()) {
+      mlp(prefix + "mlp.", config_.intermediate_size);
+    } else {
+      mixture_of_experts(prefix + "mlp.");
+    }
     norm(prefix + "input_layernorm.weight", config_.hidden_size);
     norm(prefix + "post_attention_layernorm.weight", config_.hidden_size);
   }
@@ -79,10 +87,20 @@ class Lister {
     // So little that silu behind it is nearly linear: otherwise all keys would point one way.
     plain(prefix + "conv1d.weight", {2 * keys + values, 1, config_.linear_conv_kernel_dim},
           Values::random, 0.1);
-    input(prefix + "in_proj_qkvz.weight", 2 * keys + 2 * values);
-    plain(prefix + "in_proj_ba.weight", {2 * heads, hidden}, Values::random, 0.5 * unit(hidden));
+    is_recurrent_ = true;
+    const double small = 0.5 * unit(hidden);
+    if (config_.delta_layout == DeltaLayout::plain) {
+      input(prefix + "in_proj_qkv.weight", 2 * keys + values);
+      input(prefix + "in_proj_z.weight", values);
+      plain(prefix + "in_proj_b.weight", {heads, hidden}, Values::random, small);
+      plain(prefix + "in_proj_a.weight", {heads, hidden}, Values::random, small);
+    } else {
+      input(prefix + "in_proj_qkvz.weight", 2 * keys + 2 * values);
+      plain(prefix + "in_proj_ba.weight", {2 * heads, hidden}, Values::random, small);
+    }
     plain(prefix + "norm.weight", {config_.linear_value_head_dim}, Values::near_one, 0);
     output(prefix + "out_proj.weight", values);
+    is_recurrent_ = false;
   }
 
   void mixture_of_experts(const std::string& prefix) {
@@ -117,13 +135,24 @@ class Lister {
 
   void quantised(const std::string& name, std::int64_t rows, std::int64_t cols, Values values,
                  double deviation) {
+    const bool by_rows = form_ == WeightForm::fp8_rows;
+    if (form_ == WeightForm::bf16 || (by_rows && (is_recurrent_ || is_mtp_)))
+      return plain(name, {rows, cols}, values, deviation);
     add({.name = name,
          .type = TensorType::f8_e4m3,
          .shape = {rows, cols},
          .values = values,
          .deviation = deviation});
+    if (by_rows) {
+      add({.name = name + std::string(scale_ending),
+           .type = TensorType::bf16,
+           .shape = {rows, 1},
+           .values = Values::scales,
+           .deviation = deviation});
+      return;
+    }
     const auto blocks = [](std::int64_t size) { return (size + scale_block - 1) / scale_block; };
-    add({.name = name + "_scale_inv",
+    add({.name = name + std::string(block_scale_ending),
          .type = TensorType::f32,
          .shape = {blocks(rows), blocks(cols)},
          .values = Values::scales,
@@ -147,6 +176,9 @@ class Lister {
 
   const ModelConfig& config_;
   bool mtp_;
+  WeightForm form_;
+  bool is_recurrent_ = false;  // what is listed now, of a DeltaNet
+  bool is_mtp_ = false;        // or of the MTP head
   double output_;
   std::vector<DummyTensor> tensors_;
 };
@@ -200,8 +232,8 @@ std::string shard_name(std::size_t number, std::size_t count) {
 
 }  // namespace
 
-std::vector<DummyTensor> list_tensors(const ModelConfig& config, bool mtp) {
-  return Lister(config, mtp).list();
+std::vector<DummyTensor> list_tensors(const ModelConfig& config, bool mtp, WeightForm form) {
+  return Lister(config, mtp, form).list();
 }
 
 std::vector<DummyShard> lay_out(std::vector<DummyTensor> tensors, std::uint64_t shard_bytes) {

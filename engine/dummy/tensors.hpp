@@ -8,6 +8,7 @@
 
 #include "engine/checkpoint/model_config.hpp"
 #include "engine/checkpoint/safetensors.hpp"
+#include "engine/checkpoint/weight_tensor.hpp"
 
 namespace hearth::engine {
 
@@ -38,7 +39,8 @@ struct DummyTensor {
 };
 
 // All tensors in the order of the model's modules; offsets are left 0.
-std::vector<DummyTensor> list_tensors(const ModelConfig& config, bool mtp);
+std::vector<DummyTensor> list_tensors(const ModelConfig& config, bool mtp,
+                                      WeightForm form = WeightForm::fp8);
 
 struct DummyShard {
   std::string name;                  // "model-00001-of-00004.safetensors"

@@ -20,6 +20,7 @@ constexpr auto wait_slice = std::chrono::milliseconds(2);  // between two looks 
 
 // How many slots a budget has room for.
 std::size_t slots_of(std::uint64_t budget_bytes, const ExpertStore& store) {
+  if (store.size() == 0) return 0;  // a dense model
   const auto slots = static_cast<std::size_t>(
       std::min<std::uint64_t>(budget_bytes / store.slot_bytes(), store.size()));
   constexpr std::size_t min = ExpertCache::min_slots;

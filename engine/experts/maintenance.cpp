@@ -20,7 +20,8 @@ CacheMaintenance::CacheMaintenance(ExpertCache& cache, MaintenanceOptions option
     : cache_(cache),
       yield_memory_(options.yield_memory),
       warmer_(cache, std::move(options.history), options.fingerprint, options.note),
-      monitor_(cache, options.budget_bytes, std::move(options.system), options.note),
+      monitor_(cache, options.budget_bytes, std::move(options.system), std::move(options.looked),
+               options.note),
       sleep_(yield_memory_ ? options.signal() : PressureSignal{}) {
   thread_ = std::thread([this] { work(); });
 }

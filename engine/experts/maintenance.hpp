@@ -20,8 +20,9 @@ struct MaintenanceOptions {
   std::filesystem::path history;  // file of recent routing; empty: none is kept
   std::uint64_t fingerprint = 0;  // of the checkpoint the history belongs to
   std::uint64_t budget_bytes = 0;
-  bool yield_memory = false;                     // give slots back under memory pressure
-  std::function<void(const std::string&)> note;  // from the maintenance thread and the caller's
+  bool yield_memory = false;                           // give slots back under memory pressure
+  std::function<void(const MemoryLook&)> looked = {};  // from the maintenance thread
+  std::function<void(const std::string&)> note;        // from it and the caller's
   // What tests replace.
   std::filesystem::path system = "/";  // where /proc and the control groups are
   std::function<PressureSignal()> signal = [] { return open_pressure_signal(); };

@@ -31,15 +31,22 @@ std::uint64_t budget_under(const MemoryView& view, std::uint64_t now, std::uint6
 }
 
 MemoryMonitor::MemoryMonitor(ExpertCache& cache, std::uint64_t full, std::filesystem::path system,
+                             std::function<void(const MemoryLook&)> looked,
                              std::function<void(const std::string&)> note)
     : cache_(cache),
       full_(full),
       system_(std::move(system)),
+      looked_(std::move(looked)),
       note_(std::move(note)),
       budget_(full) {}
 
 void MemoryMonitor::look() {
-  const std::uint64_t wanted = budget_under(read_memory(system_), budget_, full_);
+  const MemoryView view = read_memory(system_);
+  const std::uint64_t wanted = budget_under(view, budget_, full_);
+  if (looked_) {
+    constexpr std::uint64_t much = std::uint64_t{1} << 40;  // some of which would be given back
+    looked_({view, budget_under(view, much, much) < much, wanted, full_});
+  }
   if (wanted == budget_) return;
   if (note_ && (wanted < budget_) != shrunk_) {
     note_(wanted < budget_ ? "memory is short: the expert cache gives some back"

@@ -20,7 +20,9 @@ std::uint64_t budget_under(const MemoryView& view, std::uint64_t now, std::uint6
 class MemoryMonitor {
  public:
   // `full`: the budget while memory is plenty. `system`: where /proc and the control groups are.
+  // `looked` is told of each look, and may be empty, as `note` may.
   MemoryMonitor(ExpertCache& cache, std::uint64_t full, std::filesystem::path system,
+                std::function<void(const MemoryLook&)> looked,
                 std::function<void(const std::string&)> note);
 
   // Looks at the memory once, and resizes the cache where that calls for it.
@@ -30,6 +32,7 @@ class MemoryMonitor {
   ExpertCache& cache_;
   const std::uint64_t full_;
   const std::filesystem::path system_;
+  const std::function<void(const MemoryLook&)> looked_;
   const std::function<void(const std::string&)> note_;
   std::uint64_t budget_;
   bool shrunk_ = false;  // by the last change

@@ -12,6 +12,10 @@ namespace hearth::engine {
 namespace {
 
 constexpr std::array part_names{"gate_proj.weight", "up_proj.weight", "down_proj.weight"};
+// Of all of a layer's experts: [experts, gate's rows and then up's, hidden] and [experts, hidden,
+// width].
+constexpr const char* fused_gate_up = "gate_up_proj";
+constexpr const char* fused_down = "down_proj";
 
 using kernels::Matrix;
 using kernels::Slice;
@@ -27,8 +31,8 @@ std::uint64_t round_down(std::uint64_t value) {
 std::uint64_t round_up(std::uint64_t value) {
   return round_down(value + direct_alignment - 1);
 }
-std::uint64_t end_of(const TensorInfo& tensor) {
-  return tensor.offset + tensor.bytes;
+std::uint64_t end_of(const WeightTensor& weight) {
+  return weight.offset + weight.bytes;
 }
 
 }  // namespace
@@ -43,55 +47,68 @@ ExpertStore::ExpertStore(const Tensors& tensors, const ModelConfig& config,
       width_(config.moe_intermediate_size) {
   locations_.reserve(prefixes.size() * static_cast<std::size_t>(per_layer_));
   for (const std::string& prefix : prefixes) {
-    for (int expert = 0; expert < per_layer_; ++expert) {
-      const std::string name = prefix + std::to_string(expert) + ".";
-      locations_.push_back(
-          location_of({require_weight(tensors, name + part_names[0], width_, hidden_),
-                       require_weight(tensors, name + part_names[1], width_, hidden_),
-                       require_weight(tensors, name + part_names[2], hidden_, width_)}));
-    }
+    for (int expert = 0; expert < per_layer_; ++expert)
+      locations_.push_back(location_of(weights_of(prefix, expert)));
   }
+}
+
+std::array<WeightTensor, 3> ExpertStore::weights_of(const std::string& prefix, int expert) const {
+  const std::string gate_up = prefix + fused_gate_up;
+  if (tensors_.find(gate_up) != nullptr) {
+    const FusedShape in{per_layer_, 2 * width_, hidden_};
+    const FusedShape out{per_layer_, hidden_, width_};
+    return {require_fused_weight(tensors_, gate_up, in, expert, 0, width_),
+            require_fused_weight(tensors_, gate_up, in, expert, width_, width_),
+            require_fused_weight(tensors_, prefix + fused_down, out, expert, 0, hidden_)};
+  }
+  const std::string name = prefix + std::to_string(expert) + ".";
+  return {require_weight(tensors_, name + part_names[0], width_, hidden_),
+          require_weight(tensors_, name + part_names[1], width_, hidden_),
+          require_weight(tensors_, name + part_names[2], hidden_, width_)};
 }
 
 ExpertStore::Location ExpertStore::location_of(const std::array<WeightTensor, 3>& weights) {
   Location location;
   std::array<std::size_t, 3> order{0, 1, 2};
   std::ranges::sort(order, {}, [&](std::size_t i) {
-    return std::pair(weights[i].data->file, weights[i].data->offset);
+    return std::pair(weights[i].data->file, weights[i].offset);
   });
   std::uint64_t used = 0;  // of the slot
   std::uint64_t bytes = 0;
   std::uint64_t covered = 0;  // end of the last range's tensors in its file
   for (const std::size_t i : order) {
-    const TensorInfo& tensor = *weights[i].data;
-    bytes += tensor.bytes;
-    if (tensor.bytes > largest_expert) {
-      throw Error("tensor " + tensor.name + " has " + std::to_string(tensor.bytes) +
-                  " bytes; an expert's matrix may have " + std::to_string(largest_expert));
+    const WeightTensor& weight = weights[i];
+    const TensorInfo& tensor = *weight.data;
+    bytes += weight.bytes;
+    if (weight.bytes > largest_expert) {
+      throw Error("tensor " + tensor.name + " has " + std::to_string(weight.bytes) +
+                  " bytes for an expert's matrix, which may have " +
+                  std::to_string(largest_expert));
     }
     const bool near = location.range_count > 0 &&
                       location.ranges[location.range_count - 1u].file == tensor.file &&
-                      tensor.offset <= covered + merge_gap;
+                      weight.offset <= covered + merge_gap;
     if (!near) {
       Range& range = location.ranges[location.range_count++];
       range.file = static_cast<std::uint32_t>(tensor.file);
-      range.offset = round_down(tensor.offset);
+      range.offset = round_down(weight.offset);
       range.slot_offset = static_cast<std::uint32_t>(used);
     }
     Range& range = location.ranges[location.range_count - 1u];
-    covered = std::max(near ? covered : 0, end_of(tensor));
+    covered = std::max(near ? covered : 0, end_of(weight));
     range.min_bytes = static_cast<std::uint32_t>(covered - range.offset);
     range.bytes = static_cast<std::uint32_t>(round_up(range.min_bytes));
     used = range.slot_offset + range.bytes;
 
     Part& part = location.parts[i];
-    part.type = weights[i].type;
+    part.type = weight.type;
     part.slot_offset =
-        static_cast<std::uint32_t>(range.slot_offset + (tensor.offset - range.offset));
+        static_cast<std::uint32_t>(range.slot_offset + (weight.offset - range.offset));
     part.first_scale = static_cast<std::uint32_t>(scale_count_);
-    if (weights[i].scales != nullptr) {
-      scale_tensors_.push_back(weights[i].scales);
-      scale_count_ += weights[i].scale_count();
+    part.scale_form = weight.scale_form;
+    if (weight.scales != nullptr) {
+      scale_tensors_.push_back(weight.scales);
+      scale_count_ += weight.scale_count();
     }
   }
   slot_bytes_ = std::max<std::size_t>(slot_bytes_, used);
@@ -143,9 +160,14 @@ std::array<std::span<const std::byte>, 3> ExpertStore::parts(
 }
 
 std::string ExpertStore::description(Key key, std::size_t part) const {
-  const std::string name = prefixes_[static_cast<std::size_t>(key / per_layer_)] +
-                           std::to_string(key % per_layer_) + "." + part_names[part];
-  return tensors_.files()[tensors_.require(name).file]->name() + ": tensor " + name;
+  const std::string& prefix = prefixes_[static_cast<std::size_t>(key / per_layer_)];
+  const std::string expert = std::to_string(key % per_layer_);
+  const auto in_file = [&](const std::string& name) {
+    return tensors_.files()[tensors_.require(name).file]->name() + ": tensor " + name;
+  };
+  if (tensors_.find(prefix + fused_gate_up) == nullptr)
+    return in_file(prefix + expert + "." + part_names[part]);
+  return in_file(prefix + (part < 2 ? fused_gate_up : fused_down)) + ", expert " + expert;
 }
 
 Matrix ExpertStore::matrix(const Location& location, std::size_t index,
@@ -157,12 +179,11 @@ Matrix ExpertStore::matrix(const Location& location, std::size_t index,
   const std::int64_t cols = down ? width_ : hidden_;
   Slice scales;
   if (part.type == kernels::DType::f8_e4m3) {
-    const std::int64_t count =
-        ((rows + Matrix::block - 1) / Matrix::block) * ((cols + Matrix::block - 1) / Matrix::block);
+    const std::int64_t count = kernels::scale_count(part.scale_form, rows, cols);
     scales = kernels::slice(all_scales, part.first_scale * sizeof(float),
                             static_cast<std::size_t>(count));
   }
-  return {arena, slot_offset + part.slot_offset, part.type, rows, cols, scales};
+  return {arena, slot_offset + part.slot_offset, part.type, rows, cols, scales, part.scale_form};
 }
 
 }  // namespace hearth::engine

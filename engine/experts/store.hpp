@@ -24,8 +24,9 @@ class ExpertStore {
  public:
   using Key = std::int32_t;
 
-  // `prefixes`: of each layer's experts, "model.layers.0.mlp.experts." and so on. Checks every
-  // tensor; throws Error naming it. Keeps a reference to `tensors`.
+  // `prefixes`: of each layer's experts, "model.layers.0.mlp.experts." and so on; none where the
+  // model is dense. A layer has tensors for each expert, or one for all, of which an expert is a
+  // part. Checks every tensor; throws Error naming it. Keeps a reference to `tensors`.
   ExpertStore(const Tensors& tensors, const ModelConfig& config,
               const std::vector<std::string>& prefixes);
 
@@ -63,6 +64,7 @@ class ExpertStore {
     kernels::DType type = kernels::DType::f32;
     std::uint32_t slot_offset = 0;
     std::uint32_t first_scale = 0;  // in the scales
+    kernels::ScaleForm scale_form = kernels::ScaleForm::blocks;
   };
   struct Location {
     std::array<Range, 3> ranges;
@@ -70,6 +72,7 @@ class ExpertStore {
     std::array<Part, 3> parts;
   };
 
+  std::array<WeightTensor, 3> weights_of(const std::string& prefix, int expert) const;
   Location location_of(const std::array<WeightTensor, 3>& weights);
   kernels::Matrix matrix(const Location& location, std::size_t part, const kernels::Buffer& arena,
                          std::size_t slot_offset, const kernels::Buffer& scales) const;

@@ -1,4 +1,5 @@
-// The mixture of experts: routing, the experts as they become ready, and their sum.
+// A layer's second half: a mixture of experts, with routing, the experts as they become ready and
+// their sum; or one MLP that every row goes through.
 #include <algorithm>
 #include <cstdint>
 #include <exception>
@@ -20,6 +21,8 @@ using kernels::Slice;
 constexpr std::size_t expert_rows = 1024;
 // Experts of such a group: their slots are free again afterwards, and reading goes on into them.
 constexpr std::size_t group_experts = 16;
+// Rows that a dense layer takes at once: bounds its scratch and what an interruption loses.
+constexpr std::size_t dense_rows = 256;
 // Fewer rows than this want experts as decoding does: they say which ones come next.
 constexpr std::size_t prefill_rows = 64;
 
@@ -332,10 +335,37 @@ bool compute_leased_experts(const Block& block, Executor& executor, ExpertWork& 
   }
 }
 
+// out = x + mlp(norm(x)), in blocks of rows for the scratch's sake. False: interrupted, and the
+// block that was under way is lost.
+bool dense_half(const Block& whole, Executor& executor, const Layer& layer, ExpertWork& work,
+                Slice x, Slice out, const std::atomic<bool>* interrupt) {
+  const auto rows = static_cast<std::size_t>(whole.rows);
+  const std::size_t width = whole.hidden();
+  while (work.rows_done < rows) {
+    const std::size_t begin = work.rows_done;
+    const std::size_t count = std::min(dense_rows, rows - begin);
+    executor.workspace().reset();
+    Block block = whole;
+    block.rows = static_cast<int>(count);
+    const Slice from = x.sub(begin * width, count * width);
+    block.backend.begin(interrupt);
+    const Slice normed = block.norm(from, layer.post_attention_layernorm);
+    const Slice result = block.take(block.config.hidden_size);
+    const ExpertRows all{&layer.mlp, normed, result, block.rows};
+    gated_mlps(block, std::span(&all, 1));
+    block.backend.add(from, result, out.sub(begin * width, count * width));
+    if (!block.backend.finish()) return false;
+    work.rows_done += count;
+  }
+  work.rows_done = 0;
+  return true;
+}
+
 }  // namespace
 
-bool moe_half(const Block& block, Executor& executor, const Layer& layer, ExpertWork& work, Slice x,
-              Slice out, const std::atomic<bool>* interrupt, Taps* taps) {
+bool feed_forward(const Block& block, Executor& executor, const Layer& layer, ExpertWork& work,
+                  Slice x, Slice out, const std::atomic<bool>* interrupt, Taps* taps) {
+  if (layer.is_dense()) return dense_half(block, executor, layer, work, x, out, interrupt);
   Backend& backend = block.backend;
   backend.begin(interrupt);
   if (!work.routed && !begin_experts(block, layer, work, x, taps)) return false;

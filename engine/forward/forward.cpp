@@ -1,5 +1,5 @@
-// The forward pass of Qwen3-Next: a chunk's rows through its stages, each with what may interrupt
-// it; the layers' parts are mixers.cpp and experts.cpp.
+// The forward pass of both families: a chunk's rows through its stages, each with what may
+// interrupt it; the layers' parts are mixers.cpp and experts.cpp.
 #include "engine/forward/forward.hpp"
 
 #include <algorithm>
@@ -77,8 +77,8 @@ bool run_stage(const Model& model, Executor& executor, const ModelConfig& config
       chunk.rows_done = 0;
       break;
     case Part::experts:
-      if (!moe_half(block, executor, layer_of(model, id), chunk.experts, x, out, interrupt,
-                    chunk.taps))
+      if (!feed_forward(block, executor, layer_of(model, id), chunk.experts, x, out, interrupt,
+                        chunk.taps))
         return false;
       break;
     case Part::head:
@@ -216,7 +216,7 @@ bool mixer_half(const Block& whole, Executor& executor, const Layer& layer, Stat
   const std::size_t index = index_among(block.config, layer.id);
 
   block.backend.begin(interrupt);
-  if (chunk.form == kernels::DeltaForm::step && chunk.rows() < prefetch_rows &&
+  if (chunk.form == kernels::DeltaForm::step && chunk.rows() < prefetch_rows && !layer.is_dense() &&
       executor.experts->prefetch_pays()) {
     // The experts' router, applied before its time, is right about most of them.
     const Routing predicted =
@@ -412,8 +412,8 @@ std::optional<MtpResult> run_mtp(const Model& model, Executor& executor, const M
     backend.add(x, mixed, kernels::slice(attended));
     if (!backend.finish()) return std::nullopt;
     ExpertWork work;
-    if (!moe_half(block, executor, mtp.layer, work, kernels::slice(attended), kernels::slice(out),
-                  interrupt, nullptr)) {
+    if (!feed_forward(block, executor, mtp.layer, work, kernels::slice(attended),
+                      kernels::slice(out), interrupt, nullptr)) {
       return std::nullopt;
     }
     backend.begin(interrupt);

@@ -31,7 +31,7 @@ struct Routing {
   std::vector<float> weights;         // [T][k]
 };
 
-// A layer's experts over some rows, as far as they have got.
+// A layer's experts, or its one MLP, over some rows, as far as they have got.
 struct ExpertWork {
   bool routed = false;  // the rest is valid
   bool shared_done = false;
@@ -40,9 +40,12 @@ struct ExpertWork {
   kernels::Buffer normed;   // [T][H]: what the experts see
   kernels::Buffer shared;   // [T][H]: the shared expert's output, then its gate [T]
   kernels::Buffer outputs;  // [T][k][H]
+
+  std::size_t rows_done = 0;  // of a dense layer, which has nothing else of this
 };
 
-// A stage of a chunk's way: the embedding, of each layer its mixer and then its experts, the head.
+// A stage of a chunk's way: the embedding, of each layer its mixer and then its experts (or what a
+// dense layer has instead), the head.
 struct Stage {
   enum class Part : std::uint8_t { embedding, mixer, experts, head, done };
   Part part = Part::embedding;

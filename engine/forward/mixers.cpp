@@ -1,4 +1,4 @@
-// The mixers of Qwen3-Next: gated full attention and Gated DeltaNet; a line is a step of the
+// The mixers of both families: gated full attention and Gated DeltaNet; a line is a step of the
 // architecture.
 #include <array>
 #include <cmath>
@@ -46,6 +46,46 @@ RopeTables rope_tables(const Block& block) {
   block.backend.write(tables.cos, cosines);
   block.backend.write(tables.sin, sines);
   return tables;
+}
+
+struct DeltaInputs {
+  Slice qkv;  // [T][channels]
+  Slice z;    // [T][values]
+  Slice b;    // [T][value_heads]
+  Slice a;    // [T][value_heads]
+};
+
+// The products of x [T][H], put in the order that the convolution wants, where they are not in it.
+DeltaInputs delta_inputs(const Block& block, std::span<const DeltaProjection> projections,
+                         std::int64_t channels, std::int64_t values, Slice x) {
+  const std::int64_t heads = block.config.linear_num_value_heads;
+  struct Input {
+    Slice rows;
+    std::int64_t width;
+  };
+  const auto input = [&](std::int64_t width) { return Input{block.take(width), width}; };
+  const std::array inputs{input(channels), input(values), input(heads), input(heads)};
+  const auto of = [&](const DeltaProjection::Part& part) -> const Input& {
+    return inputs[static_cast<std::size_t>(part.input)];
+  };
+
+  std::vector<kernels::MatMul> products;
+  for (const DeltaProjection& each : projections) {
+    const bool in_order = each.parts.size() == 1;
+    products.push_back({each.weight, x,
+                        in_order ? of(each.parts.front()).rows : block.take(each.weight.rows()),
+                        block.rows});
+  }
+  block.backend.matmul(products, block.form);
+  for (std::size_t i = 0; i < projections.size(); ++i) {
+    const DeltaProjection& each = projections[i];
+    if (each.parts.size() == 1) continue;
+    std::vector<SplitSpec> split;
+    for (const DeltaProjection::Part& part : each.parts)
+      split.push_back({of(part).rows, part.width, of(part).width, part.offset});
+    block.backend.split_groups(products[i].y, block.rows, each.groups, split);
+  }
+  return {inputs[0].rows, inputs[1].rows, inputs[2].rows, inputs[3].rows};
 }
 
 }  // namespace
@@ -104,29 +144,11 @@ Slice linear_attention(const Block& block, const LinearAttention& weights,
   const int value_heads = config.linear_num_value_heads;
   const int key_dim = config.linear_key_head_dim;
   const int value_dim = config.linear_value_head_dim;
-  const int ratio = value_heads / key_heads;
   const std::int64_t keys = std::int64_t{key_heads} * key_dim;
   const std::int64_t values = std::int64_t{value_heads} * value_dim;
   const std::int64_t channels = 2 * keys + values;
 
-  // Per key head: q, k, v, z. The convolution wants all q, then all k, then all v.
-  const Slice qkvz = block.take(channels + values);
-  const Slice qkv = block.take(channels);
-  const Slice z = block.take(values);
-  const Slice ba = block.take(std::int64_t{2} * value_heads);
-  block.matmul({{weights.in_proj_qkvz, x, qkvz, rows}, {weights.in_proj_ba, x, ba, rows}});
-  const std::int64_t group_values = std::int64_t{ratio} * value_dim;
-  backend.split_groups(
-      qkvz, rows, key_heads,
-      std::array{SplitSpec{qkv, key_dim, channels, 0}, SplitSpec{qkv, key_dim, channels, keys},
-                 SplitSpec{qkv, group_values, channels, 2 * keys},
-                 SplitSpec{z, group_values, values, 0}});
-
-  const Slice b = block.take(value_heads);
-  const Slice a = block.take(value_heads);
-  backend.split_groups(
-      ba, rows, key_heads,
-      std::array{SplitSpec{b, ratio, value_heads, 0}, SplitSpec{a, ratio, value_heads, 0}});
+  const auto [qkv, z, b, a] = delta_inputs(block, weights.in_proj, channels, values, x);
   const Slice beta = block.take(value_heads);
   const Slice g = block.take(value_heads);
   backend.delta_gates(b, a, weights.a_log, weights.dt_bias, beta, g, rows, value_heads);

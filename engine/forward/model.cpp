@@ -44,6 +44,24 @@ bool is_harmless(std::string_view name) {
                              [&](std::string_view ending) { return name.ends_with(ending); });
 }
 
+constexpr std::string_view embedding_ending = "embed_tokens.weight";
+
+// What all names of the language model begin with: "model.", or where it is one part of several
+// "model.language_model."; what stands before the one name of its embeddings.
+std::string root_of(const Tensors& tensors) {
+  const TensorInfo* found = nullptr;
+  for (const auto& [name, tensor] : tensors.all()) {
+    if (!name.ends_with(embedding_ending) || is_skipped(name) || name.starts_with("mtp.")) continue;
+    if (found != nullptr) {
+      throw Error("the checkpoint has two embeddings, " + found->name + " and " + name +
+                  "; one was expected, and the names of the model's tensors to begin as its does");
+    }
+    found = &tensor;
+  }
+  if (found == nullptr) tensors.require("model.embed_tokens.weight");  // says that it is missing
+  return found->name.substr(0, found->name.size() - embedding_ending.size());
+}
+
 class Loader {
  public:
   Loader(Model& model, kernels::Backend& host, const ModelConfig& config,
@@ -56,17 +74,17 @@ class Loader {
         stop_(stop) {}
 
   void load(bool mtp) {
+    root_ = root_of(tensors_);
     check_config();
     report_.bytes_total = dense_bytes(tensors_, mtp);
-    model_.embed_tokens =
-        matrix("model.embed_tokens.weight", config_.vocab_size, config_.hidden_size);
+    model_.embed_tokens = matrix(embedding_name(), config_.vocab_size, config_.hidden_size);
     model_.lm_head = config_.tie_word_embeddings
                          ? model_.embed_tokens
                          : matrix("lm_head.weight", config_.vocab_size, config_.hidden_size);
-    model_.norm = vector("model.norm.weight", config_.hidden_size);
+    model_.norm = vector(root_ + "norm.weight", config_.hidden_size);
 
     for (int index = 0; index < config_.num_layers(); ++index) {
-      const std::string prefix = "model.layers." + std::to_string(index) + ".";
+      const std::string prefix = root_ + "layers." + std::to_string(index) + ".";
       model_.layers.push_back(
           layer(prefix, LayerId{index}, config_.layers[static_cast<std::size_t>(index)]));
     }
@@ -81,7 +99,7 @@ class Loader {
  private:
   // What the files hold and the configuration leaves out would silently make another model of it.
   void check_config() const {
-    const std::string layers = "model.layers.";
+    const std::string layers = root_ + "layers.";
     for (const auto& [name, tensor] : tensors_.all()) {
       if (!name.starts_with(layers)) continue;
       const std::optional<int> layer = number_at(name, layers.size());
@@ -101,6 +119,8 @@ class Loader {
     }
   }
 
+  std::string embedding_name() const { return root_ + std::string(embedding_ending); }
+
   const std::string& file_of(const TensorInfo& tensor) const {
     return tensors_.files()[tensor.file]->name();
   }
@@ -108,36 +128,44 @@ class Loader {
   void list_unused(bool mtp) {
     const std::set<std::string_view> experts(experts_.begin(), experts_.end());
     for (const auto& [name, tensor] : tensors_.all()) {
+      if (is_skipped(name)) {
+        ++model_.skipped;
+        continue;
+      }
       const bool used = used_.contains(name) || is_experts(name, experts) ||
                         (!mtp && name.starts_with("mtp.")) || is_harmless(name);
       if (!used) model_.unused.push_back(name);
     }
   }
 
-  // Small tensors, and those that are not used: every byte outside the experts counts.
+  // Small tensors, and those that are not used: every byte outside the experts counts, but for what
+  // is skipped.
   void digest_others() {
     for (const auto& [name, tensor] : tensors_.all()) {
-      if (is_expert_weight(name) || digested_.contains(name)) continue;
+      if (is_expert_weight(name) || is_skipped(name) || digested_.contains(name)) continue;
       if (stop_ != nullptr && stop_->load()) throw Error("loading the model was cancelled");
       digests_.add(name, digest_tensor(tensors_, tensor));
     }
     model_.dense_digest = digests_.sum();
   }
 
-  // Whether it belongs to an expert; these are the layers' prefixes, "model.layers.0.mlp.experts."
-  // first.
+  // Whether it belongs to an expert, or to all of a layer; these are the layers' prefixes,
+  // "model.layers.0.mlp.experts." first.
   bool is_experts(std::string_view name, const std::set<std::string_view>& prefixes) const {
     constexpr std::string_view mark = ".experts.";
     const std::size_t at = name.find(mark);
     if (at == std::string_view::npos) return false;
     const std::size_t begin = at + mark.size();
+    if (!prefixes.contains(name.substr(0, begin))) return false;
+    if (name.substr(begin) == "gate_up_proj" || name.substr(begin) == "down_proj") return true;
     const std::optional<int> expert = number_at(name, begin);
-    if (!prefixes.contains(name.substr(0, begin)) || !expert || *expert >= config_.num_experts)
-      return false;
+    if (!expert || *expert >= config_.num_experts) return false;
     const std::string_view rest = name.substr(std::min(name.find('.', begin), name.size()));
     constexpr std::array parts{".gate_proj.weight", ".up_proj.weight", ".down_proj.weight"};
     return std::ranges::any_of(parts, [&](std::string_view part) {
-      return rest == part || rest == std::string(part) + "_scale_inv";
+      return rest == part ||
+             (rest.starts_with(part) && (rest.substr(part.size()) == block_scale_ending ||
+                                         rest.substr(part.size()) == scale_ending));
     });
   }
 
@@ -153,8 +181,12 @@ class Loader {
     } else {
       layer.linear = linear_attention(prefix + "linear_attn.");
     }
-    layer.moe = mixture_of_experts(prefix + "mlp.");
-    experts_.push_back(prefix + "mlp.experts.");
+    if (config_.is_dense()) {
+      layer.mlp = mlp(prefix + "mlp.", config_.intermediate_size);
+    } else {
+      layer.moe = mixture_of_experts(prefix + "mlp.");
+      experts_.push_back(prefix + "mlp.experts.");
+    }
     return layer;
   }
 
@@ -182,8 +214,9 @@ class Loader {
     const std::int64_t heads = config_.linear_num_value_heads;
     const std::int64_t channels = 2 * keys + values;
     LinearAttention weights;
-    weights.in_proj_qkvz = matrix(prefix + "in_proj_qkvz.weight", 2 * keys + 2 * values, hidden);
-    weights.in_proj_ba = matrix(prefix + "in_proj_ba.weight", 2 * heads, hidden);
+    weights.in_proj = config_.delta_layout == DeltaLayout::plain
+                          ? plain_projections(prefix, keys, values)
+                          : projections_by_key_head(prefix, keys, values);
     weights.conv1d =
         values_of(prefix + "conv1d.weight", {channels, 1, config_.linear_conv_kernel_dim});
     weights.a_log = vector(prefix + "A_log", heads);
@@ -193,15 +226,56 @@ class Loader {
     return weights;
   }
 
+  // `keys` and `values`: of all heads.
+  std::vector<DeltaProjection> projections_by_key_head(const std::string& prefix, std::int64_t keys,
+                                                       std::int64_t values) {
+    const int groups = config_.linear_num_key_heads;
+    const std::int64_t heads = config_.linear_num_value_heads / groups;  // of values, in a group
+    const std::int64_t key = config_.linear_key_head_dim;
+    const std::int64_t value = heads * config_.linear_value_head_dim;
+    using enum DeltaInput;
+    std::vector<DeltaProjection> all;
+    all.push_back(
+        {matrix(prefix + "in_proj_qkvz.weight", 2 * keys + 2 * values, config_.hidden_size),
+         groups,
+         {{qkv, key, 0}, {qkv, key, keys}, {qkv, value, 2 * keys}, {z, value, 0}}});
+    all.push_back({matrix(prefix + "in_proj_ba.weight", 2 * heads * groups, config_.hidden_size),
+                   groups,
+                   {{b, heads, 0}, {a, heads, 0}}});
+    return all;
+  }
+
+  std::vector<DeltaProjection> plain_projections(const std::string& prefix, std::int64_t keys,
+                                                 std::int64_t values) {
+    struct Named {
+      const char* name;
+      DeltaInput input;
+      std::int64_t rows;
+    };
+    const std::int64_t heads = config_.linear_num_value_heads;
+    std::vector<DeltaProjection> all;
+    for (const auto& [name, input, rows] :
+         {Named{"in_proj_qkv.weight", DeltaInput::qkv, 2 * keys + values},
+          Named{"in_proj_z.weight", DeltaInput::z, values},
+          Named{"in_proj_b.weight", DeltaInput::b, heads},
+          Named{"in_proj_a.weight", DeltaInput::a, heads}})
+      all.push_back({matrix(prefix + name, rows, config_.hidden_size), 1, {{input, rows, 0}}});
+    return all;
+  }
+
+  ExpertWeights mlp(const std::string& prefix, std::int64_t width) {
+    const std::int64_t hidden = config_.hidden_size;
+    return {matrix(prefix + "gate_proj.weight", width, hidden),
+            matrix(prefix + "up_proj.weight", width, hidden),
+            matrix(prefix + "down_proj.weight", hidden, width)};
+  }
+
   MixtureOfExperts mixture_of_experts(const std::string& prefix) {
     const std::int64_t hidden = config_.hidden_size;
-    const std::int64_t width = config_.shared_expert_intermediate_size;
     MixtureOfExperts weights;
     weights.gate = matrix(prefix + "gate.weight", config_.num_experts, hidden);
     weights.shared_expert_gate = matrix(prefix + "shared_expert_gate.weight", 1, hidden);
-    weights.shared_expert.gate = matrix(prefix + "shared_expert.gate_proj.weight", width, hidden);
-    weights.shared_expert.up = matrix(prefix + "shared_expert.up_proj.weight", width, hidden);
-    weights.shared_expert.down = matrix(prefix + "shared_expert.down_proj.weight", hidden, width);
+    weights.shared_expert = mlp(prefix + "shared_expert.", config_.shared_expert_intermediate_size);
     return weights;
   }
 
@@ -225,7 +299,7 @@ class Loader {
       scales = kept(*weight.scales, read_scales(tensors_, *weight.scales));
     Buffer buffer = host_.allocate(std::max<std::size_t>(weight.data->bytes, alignment));
     fill(buffer, *weight.data);
-    const Matrix result(buffer, 0, weight.type, rows, cols, scales);
+    const Matrix result(buffer, 0, weight.type, rows, cols, scales, weight.scale_form);
     model_.storage.push_back(std::move(buffer));
     return result;
   }
@@ -281,6 +355,7 @@ class Loader {
   const Tensors& tensors_;
   const std::function<void(const LoadProgress&)>& progress_;
   const std::atomic<bool>* stop_;
+  std::string root_;                             // of the language model's names, "model."
   std::vector<std::string> experts_;             // prefixes of their names, by layer
   std::set<std::string, std::less<>> digested_;  // those of them that digests_ has
   TensorDigests digests_;
@@ -294,7 +369,7 @@ class Loader {
 std::uint64_t dense_bytes(const Tensors& tensors, bool mtp) {
   std::uint64_t total = 0;
   for (const auto& [name, tensor] : tensors.all()) {
-    if (is_expert_weight(name) || (!mtp && name.starts_with("mtp."))) continue;
+    if (is_expert_weight(name) || is_skipped(name) || (!mtp && name.starts_with("mtp."))) continue;
     total += tensor.bytes;
   }
   return total;

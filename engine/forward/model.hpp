@@ -29,17 +29,39 @@ struct FullAttention {
   kernels::Slice k_norm;   // [head_dim]
 };
 
-// Gated DeltaNet. Per key head, with r = value_heads / key_heads:
-struct LinearAttention {
-  kernels::Matrix in_proj_qkvz;  // [key_heads · (2·key_dim + 2·r·value_dim), hidden]: q, k, v, z
-  kernels::Matrix in_proj_ba;    // [key_heads · 2·r, hidden]: b, a
-  kernels::Slice conv1d;         // [2·key_heads·key_dim + value_heads·value_dim][kernel]
-  kernels::Slice a_log;          // [value_heads]
-  kernels::Slice dt_bias;        // [value_heads]
-  kernels::Slice norm;           // [value_dim]
-  kernels::Matrix out_proj;      // [hidden, value_heads · value_dim]
+// What a DeltaNet makes of a hidden state first. H stands for the value heads.
+enum class DeltaInput : std::uint8_t {
+  qkv,  // [2·key_heads·key_dim + H·value_dim]: q of all key heads, then all k, then all v
+  z,    // [H·value_dim]: the output gate
+  b,    // [H]
+  a,    // [H]
 };
 
+// A matrix whose products are some of these inputs. Families order its rows in their own ways: in
+// groups that have the same parts each, and one after another in every group. A part's pieces lie
+// next to each other in the input, from `offset` on.
+struct DeltaProjection {
+  struct Part {
+    DeltaInput input;
+    std::int64_t width = 0;  // of a group's piece
+    std::int64_t offset = 0;
+  };
+  kernels::Matrix weight;  // [groups · the widths' sum, hidden]
+  int groups = 1;
+  std::vector<Part> parts;
+};
+
+// Gated DeltaNet.
+struct LinearAttention {
+  std::vector<DeltaProjection> in_proj;
+  kernels::Slice conv1d;     // [2·key_heads·key_dim + value_heads·value_dim][kernel]
+  kernels::Slice a_log;      // [value_heads]
+  kernels::Slice dt_bias;    // [value_heads]
+  kernels::Slice norm;       // [value_dim]
+  kernels::Matrix out_proj;  // [hidden, value_heads · value_dim]
+};
+
+// Empty where the layer is dense.
 struct MixtureOfExperts {
   kernels::Matrix gate;                // the router: [experts, hidden]
   kernels::Matrix shared_expert_gate;  // [1, hidden]
@@ -53,7 +75,10 @@ struct Layer {
   kernels::Slice post_attention_layernorm;  // [hidden]
   FullAttention full;                       // one of the two, by kind
   LinearAttention linear;
-  MixtureOfExperts moe;
+  MixtureOfExperts moe;  // one of the two
+  ExpertWeights mlp;     // [intermediate, hidden], down [hidden, intermediate]
+
+  bool is_dense() const { return static_cast<bool>(mlp.gate); }
 };
 
 // The multi-token-prediction head; its layer's experts come after those of the last layer.
@@ -76,6 +101,7 @@ struct Model {
   std::optional<MtpHead> mtp;
   std::unique_ptr<const ExpertStore> store;
   std::vector<std::string> unused;  // tensors that no part of the model is made of, by name
+  std::size_t skipped = 0;          // tensors of parts that are not run: the vision tower's
   std::uint64_t dense_digest = 0;   // of all tensors but the experts' weights
   std::uint64_t dense_bytes = 0;    // of everything that is always in memory, scales included
 };

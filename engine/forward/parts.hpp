@@ -60,8 +60,10 @@ kernels::Slice linear_attention(const Block& block, const LinearAttention& weigh
 // Which experts the router picks for x [T][H].
 Routing route(const Block& block, const kernels::Matrix& router, kernels::Slice x);
 
-// out = x + experts(norm(x)). Goes on with `work` where it was interrupted; false: interrupted.
-bool moe_half(const Block& block, Executor& executor, const Layer& layer, ExpertWork& work,
-              kernels::Slice x, kernels::Slice out, const std::atomic<bool>* interrupt, Taps* taps);
+// A layer's second half: out = x + experts(norm(x)), or mlp(norm(x)) where it is dense. Goes on
+// with `work` where it was interrupted; false: interrupted.
+bool feed_forward(const Block& block, Executor& executor, const Layer& layer, ExpertWork& work,
+                  kernels::Slice x, kernels::Slice out, const std::atomic<bool>* interrupt,
+                  Taps* taps);
 
 }  // namespace hearth::engine

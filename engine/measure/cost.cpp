@@ -21,6 +21,7 @@ constexpr double delta_rows = 64;  // of a chunk of the delta rule
 // Bytes of a matrix that the published FP8 checkpoints quantise.
 double quantised(double rows, double cols, WeightForm form) {
   if (form == WeightForm::bf16) return rows * cols * bf16;
+  if (form == WeightForm::fp8_rows) return rows * cols + rows * f32;
   return rows * cols + std::ceil(rows / block) * std::ceil(cols / block) * f32;
 }
 
@@ -29,9 +30,12 @@ double product(double rows, double cols) {
 }
 
 WeightForm weight_form(const Tensors& tensors) {
-  const TensorInfo* tensor = tensors.find("model.layers.0.mlp.experts.0.gate_proj.weight");
-  const bool fp8 = tensor != nullptr && tensor->type == TensorType::f8_e4m3;
-  return fp8 ? WeightForm::fp8 : WeightForm::bf16;
+  for (const auto& [name, tensor] : tensors.all()) {
+    if (tensor.type != TensorType::f8_e4m3) continue;
+    const bool by_rows = tensors.find(name + std::string(scale_ending)) != nullptr;
+    return by_rows ? WeightForm::fp8_rows : WeightForm::fp8;
+  }
+  return WeightForm::bf16;
 }
 
 }  // namespace
@@ -51,8 +55,13 @@ Costs costs_of(const ModelConfig& config, WeightForm form, bool mtp) {
   const double values = heads * value_dim;
   const double channels = 2 * linear_keys + values;
 
-  const double moe_bytes = experts * hidden * bf16 + hidden * bf16 +
-                           2 * quantised(shared, hidden, form) + quantised(hidden, shared, form);
+  // What every row of a layer's second half goes through: router and shared expert, or the MLP.
+  const WeightForm other = form == WeightForm::fp8_rows ? WeightForm::bf16 : form;
+  const auto dense = static_cast<double>(config.intermediate_size);
+  const double inner = config.is_dense() ? dense : shared;
+  const double routing = config.is_dense() ? 0 : experts * hidden * bf16 + hidden * bf16;
+  const double moe_bytes =
+      routing + 2 * quantised(inner, hidden, form) + quantised(hidden, inner, form);
   const double attention_bytes = quantised(2 * queries, hidden, form) +
                                  2 * quantised(keys, hidden, form) +
                                  quantised(hidden, queries, form);
@@ -61,15 +70,15 @@ Costs costs_of(const ModelConfig& config, WeightForm form, bool mtp) {
   for (const LayerKind kind : config.layers) {
     LayerCost layer;
     layer.moe_bytes = moe_bytes;
-    layer.flops = product(experts, hidden) + 3 * product(shared, hidden);
+    layer.flops = product(experts, hidden) + 3 * product(inner, hidden);
     if (kind == LayerKind::full_attention) {
       layer.mixer_bytes = attention_bytes;
       layer.flops += product(3 * queries + 2 * keys, hidden);
       layer.attention_flops = 4 * queries;
       costs.kv_bytes += 2 * keys * f32;
     } else {
-      layer.mixer_bytes = quantised(channels + values, hidden, form) + 2 * heads * hidden * bf16 +
-                          quantised(hidden, values, form);
+      layer.mixer_bytes = quantised(channels + values, hidden, other) + 2 * heads * hidden * bf16 +
+                          quantised(hidden, values, other);
       layer.flops += product(channels + 2 * values + 2 * heads, hidden);
       // Per head and row: k·k and q·k of half a chunk, both with u; recall of k and q; the update.
       layer.delta_rule_flops =
@@ -80,7 +89,7 @@ Costs costs_of(const ModelConfig& config, WeightForm form, bool mtp) {
     costs.layers.push_back(layer);
   }
   if (mtp) {
-    costs.mtp_bytes = quantised(hidden, 2 * hidden, form) + attention_bytes + moe_bytes;
+    costs.mtp_bytes = quantised(hidden, 2 * hidden, other) + attention_bytes + moe_bytes;
     costs.kv_bytes += 2 * keys * f32;
   }
   costs.expert_bytes = 2 * quantised(width, hidden, form) + quantised(hidden, width, form);
@@ -143,13 +152,14 @@ double Costs::prefill_flops(double tokens, double depth) const {
 }
 
 double Costs::touched(double tokens) const {
+  if (experts == 0) return 0;
   const double missed = 1 - static_cast<double>(experts_per_token) / experts;
   return experts * (1 - std::pow(missed, tokens));
 }
 
 KernelSpeed usual_kernels(const MachineSpeed& machine, WeightForm form) {
   KernelSpeed speed;
-  speed.products = (form == WeightForm::fp8 ? 0.85 : 0.82) * machine.memory;
+  speed.products = (form != WeightForm::bf16 ? 0.85 : 0.82) * machine.memory;
   speed.shortlist = 0.80 * machine.memory;
   constexpr std::pair<double, double> shares[] = {{4, 0.24}, {16, 0.45}, {64, 0.60}, {256, 0.68}};
   for (const auto& [rows, share] : shares) speed.gemm.push_back({rows, share * machine.arithmetic});
@@ -206,8 +216,9 @@ double prefill_seconds(const Costs& costs, const MachineSpeed& machine, const Ke
     const double rows = std::min(chunk, tokens - done);
     const double touched = costs.touched(rows);
     const double routed = rows * costs.experts_per_token;  // rows that experts compute
-    double compute = rows * dense / kernels.gemm_flops(rows) +
-                     layers * routed * costs.expert_flops / kernels.gemm_flops(routed / touched);
+    double compute = rows * dense / kernels.gemm_flops(rows);
+    if (routed > 0)
+      compute += layers * routed * costs.expert_flops / kernels.gemm_flops(routed / touched);
     if (delta_rule > 0) compute += rows * delta_rule / kernels.delta_rule;
     if (attention > 0) compute += attention * rows * (done + rows / 2) / kernels.attention;
     const double read =
@@ -218,24 +229,48 @@ double prefill_seconds(const Costs& costs, const MachineSpeed& machine, const Ke
   return total + head / kernels.products;
 }
 
+namespace {
+
+std::uint64_t whole_bytes(double value) {
+  return static_cast<std::uint64_t>(value);
+}
+
+// Of a model that costs so; none is given by a person.
+MemoryWishes wishes_of(const Costs& costs) {
+  MemoryWishes wishes;
+  wishes.all_experts = whole_bytes(costs.all_expert_bytes());
+  wishes.min_experts = whole_bytes(2 * costs.experts_per_token * costs.expert_bytes);
+  return wishes;
+}
+
+}  // namespace
+
+std::uint64_t min_memory(const Costs& costs) {
+  MemoryPlan plan;
+  plan.dense = whole_bytes(costs.dense_bytes());
+  return min_memory(plan, wishes_of(costs));
+}
+
 MemoryPlan plan_memory(const Costs& costs, const EngineOptions& options, const ModelConfig& config,
                        std::int64_t context, const MemoryView& view, const std::string& name) {
-  const auto bytes = [](double value) { return static_cast<std::uint64_t>(value); };
   MemoryPlan plan;
-  plan.dense = bytes(costs.dense_bytes());
-  plan.kv =
-      bytes(costs.kv_bytes * static_cast<double>(context) * (options.kv == KvType::f16 ? 0.5 : 1));
-  plan.states = bytes(costs.state_bytes) * (2 + options.drafts);
+  plan.dense = whole_bytes(costs.dense_bytes());
+  plan.kv = whole_bytes(costs.kv_bytes * static_cast<double>(context) *
+                        (options.kv == KvType::f16 ? 0.5 : 1));
+  plan.states = whole_bytes(costs.state_bytes) * (2 + options.drafts);
   plan.prefixes = options.prefix_ram_bytes.value_or(default_prefixes(view));
   plan.scratch = static_cast<std::uint64_t>(chunk_rows(options, config, context)) *
                  chunk_bytes_per_row(config);
   plan.shortlist = shortlist_bytes(options, config, plan, view);
-  MemoryWishes wishes;
+  MemoryWishes wishes = wishes_of(costs);
   wishes.experts = options.host().expert_memory;
-  wishes.all_experts = bytes(costs.all_expert_bytes());
-  wishes.min_experts = bytes(2 * costs.experts_per_token * costs.expert_bytes);
   plan_experts(plan, view, wishes, name);
   return plan;
+}
+
+double resident_share(const MemoryPlan& plan, const Costs& costs) {
+  const double all = std::floor(costs.all_expert_bytes());
+  return all > 0 ? std::min(1.0, static_cast<double>(plan.experts) / all) : 1;
 }
 
 }  // namespace hearth::engine

@@ -7,17 +7,15 @@
 #include <vector>
 
 #include "engine/checkpoint/model_config.hpp"
+#include "engine/checkpoint/weight_tensor.hpp"
 #include "engine/engine.hpp"
 
 namespace hearth::engine {
 
-// How the weights are stored; the published checkpoints are fp8 or bf16.
-enum class WeightForm : std::uint8_t { fp8, bf16 };
-
 // Costs of one layer, without its routed experts.
 struct LayerCost {
   double mixer_bytes = 0;       // weights of the attention or DeltaNet
-  double moe_bytes = 0;         // router, shared expert and its gate
+  double moe_bytes = 0;         // router, shared expert and its gate; of a dense layer its MLP
   double flops = 0;             // of the products above, per token
   double delta_rule_flops = 0;  // DeltaNet, chunked, per token; 0 for attention
   double attention_flops = 0;   // per token and position that it sees; 0 for DeltaNet
@@ -65,7 +63,7 @@ CheckpointShape read_shape(const EngineOptions& options);
 // What a machine can do, bytes and operations a second.
 struct MachineSpeed {
   double memory = 0;
-  double disk = 0;
+  double disk = 0;        // 0: not known, and no matter where nothing is read
   double arithmetic = 0;  // in F32 (kernels::arithmetic_peak)
 };
 
@@ -103,5 +101,11 @@ double prefill_seconds(const Costs& costs, const MachineSpeed& machine, const Ke
 // for the error where it does not fit.
 MemoryPlan plan_memory(const Costs& costs, const EngineOptions& options, const ModelConfig& config,
                        std::int64_t context, const MemoryView& view, const std::string& name);
+
+// With less than this plan_memory throws.
+std::uint64_t min_memory(const Costs& costs);
+
+// Of all experts, the share that such a plan keeps in memory; 1 where there are none.
+double resident_share(const MemoryPlan& plan, const Costs& costs);
 
 }  // namespace hearth::engine

@@ -48,7 +48,7 @@ class Bench {
   Bench(kernels::Backend& backend, const ModelConfig& config, WeightForm form)
       : backend_(backend),
         config_(config),
-        fp8_(form == WeightForm::fp8),
+        fp8_(form != WeightForm::bf16),
         pool_(backend.allocate(pool_bytes)),
         scales_(backend.allocate(pool_bytes / (block * block) * sizeof(float))) {
     // An ordinary number, as FP8 and as BF16.
@@ -66,15 +66,17 @@ class Bench {
     const std::int64_t keys =
         std::int64_t{config_.linear_num_key_heads} * config_.linear_key_head_dim;
     const std::int64_t width = config_.moe_intermediate_size;
-    const std::int64_t shared = config_.shared_expert_intermediate_size;
+    const std::int64_t shared =
+        config_.is_dense() ? config_.intermediate_size : config_.shared_expert_intermediate_size;
     double bytes = 0;
     const double seconds = seconds_of(0.4, [&] {
       bytes = 0;
       bytes += run({{2 * keys + 2 * values, hidden}}, 1);
       bytes += run({{hidden, values}}, 1);
-      bytes += run({{config_.num_experts, hidden, true}}, 1);
       bytes += run({{shared, hidden}, {shared, hidden}}, 1);
       bytes += run({{hidden, shared}}, 1);
+      if (config_.is_dense()) return;
+      bytes += run({{config_.num_experts, hidden, true}}, 1);
       const auto k = static_cast<std::size_t>(config_.num_experts_per_tok);
       bytes += run(std::vector<Shape>(2 * k, {width, hidden}), 1);
       bytes += run(std::vector<Shape>(k, {hidden, width}), 1);
@@ -113,13 +115,14 @@ class Bench {
     return static_cast<double>(shortlist.bytes()) / seconds;
   }
 
-  // Operations a second of experts that get so many rows each.
+  // Operations a second of experts, or of a dense layer's MLP, that get so many rows each.
   double experts(std::int64_t rows) {
     constexpr std::int64_t rows_at_once = 1024;
     const auto count =
         static_cast<std::size_t>(std::clamp<std::int64_t>(rows_at_once / rows, 1, 32));
     const std::int64_t hidden = config_.hidden_size;
-    const std::int64_t width = config_.moe_intermediate_size;
+    const std::int64_t width =
+        config_.is_dense() ? config_.intermediate_size : config_.moe_intermediate_size;
     const double seconds = seconds_of(0.15, [&] {
       run(std::vector<Shape>(2 * count, {width, hidden}), rows);
       run(std::vector<Shape>(count, {hidden, width}), rows);

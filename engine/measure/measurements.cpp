@@ -47,6 +47,29 @@ std::vector<Lease> take_all(Leases& leases) {
   return all;
 }
 
+// How many seconds `step` worked on after it was asked to stop, each time that it was. Ends early
+// where there is nothing left to do.
+template <typename Step>
+std::vector<double> interrupt_times(int times, Step step) {
+  std::vector<double> seconds;
+  for (int i = 0; i < times; ++i) {
+    std::atomic<bool> interrupt = false;
+    Clock::time_point asked;
+    std::thread person([&] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(200 + 137 * (i % 7)));
+      asked = Clock::now();
+      interrupt = true;
+    });
+    Progress progress = Progress::more;
+    while (progress == Progress::more) progress = step(&interrupt);
+    const auto stopped = Clock::now();
+    person.join();
+    if (progress != Progress::interrupted) break;
+    seconds.push_back(std::max(0.0, std::chrono::duration<double>(stopped - asked).count()));
+  }
+  return seconds;
+}
+
 }  // namespace
 
 MachineSpeed measure_machine(Runtime& runtime) {
@@ -68,6 +91,7 @@ double disk_bandwidth(Runtime& runtime, double seconds) {
   constexpr std::size_t at_once = 12;  // experts, as when a token misses nearly all
   const Engine& engine = runtime.engine();
   const ExpertStore& store = *engine.model().store;
+  if (store.size() == 0) return 0;
   kernels::Backend& backend = runtime.backend();
   const kernels::Buffer memory =
       backend.allocate(std::max<std::size_t>(at_once * store.slot_bytes(), std::size_t{4} << 20),
@@ -125,6 +149,7 @@ double disk_bandwidth(Runtime& runtime, double seconds) {
 
 double expert_seconds(Runtime& runtime) {
   const ModelConfig& config = runtime.engine().config();
+  if (config.is_dense()) return 0;
   ExpertCache& cache = *runtime.executor().experts;
   kernels::Backend& backend = runtime.backend();
   const auto hidden = static_cast<std::size_t>(config.hidden_size);
@@ -240,24 +265,19 @@ PrefillRun prefill(Session& session, std::size_t tokens, std::uint64_t seed,
 std::vector<double> interrupt_prefill(Session& session, std::size_t tokens, int times) {
   const std::vector<TokenId> prompt = made_up_tokens(session.engine(), tokens, 11);
   session.sync(prompt);
-  std::vector<double> seconds;
-  Progress progress = Progress::more;
-  for (int i = 0; i < times && progress != Progress::done; ++i) {
-    std::atomic<bool> interrupt = false;
-    Clock::time_point asked;
-    std::thread person([&] {
-      std::this_thread::sleep_for(std::chrono::milliseconds(200 + 137 * (i % 7)));
-      asked = Clock::now();
-      interrupt = true;
-    });
-    progress = Progress::more;
-    while (progress == Progress::more) progress = session.prefill(prompt, {}, &interrupt);
-    const auto stopped = Clock::now();
-    person.join();
-    if (progress != Progress::interrupted) break;
-    seconds.push_back(std::max(0.0, std::chrono::duration<double>(stopped - asked).count()));
-  }
-  return seconds;
+  return interrupt_times(times, [&](const std::atomic<bool>* interrupt) {
+    return session.prefill(prompt, {}, interrupt);
+  });
+}
+
+std::vector<double> interrupt_decode(Session& session, int times) {
+  const std::vector<TokenId> tokens = made_up_tokens(session.engine(), 4096, 13);
+  std::size_t next = 0;
+  return interrupt_times(times, [&](const std::atomic<bool>* interrupt) {
+    const TokenId token = tokens[next++ % tokens.size()];
+    const bool is_interrupted = session.decode(token, interrupt) == Progress::interrupted;
+    return is_interrupted ? Progress::interrupted : Progress::more;
+  });
 }
 
 void forget_experts(Runtime& runtime) {

@@ -23,7 +23,8 @@ MachineSpeed measure_machine(Runtime& runtime);
 std::uint64_t peak_resident();
 
 // Bytes a second of reading experts from the checkpoint's files as the engine does, one after the
-// other, nothing else going on: random experts for about `seconds`, the median of some spans.
+// other, nothing else going on: random experts for about `seconds`, the median of some spans. 0
+// where the model has no experts.
 double disk_bandwidth(Runtime& runtime, double seconds);
 
 // Seconds that one resident expert takes when a token's experts are computed together.
@@ -67,6 +68,8 @@ PrefillRun prefill(Session& session, std::size_t tokens, std::uint64_t seed,
 // Interrupts a prefill of a made-up prompt at `times` moments and goes on each time: how many
 // seconds the engine took to stop.
 std::vector<double> interrupt_prefill(Session& session, std::size_t tokens, int times);
+// The same of made-up tokens that are decoded behind what the session holds.
+std::vector<double> interrupt_decode(Session& session, int times);
 
 // Empties the expert cache. Its memory stays the process's, so that what follows is measured
 // without the system's first handing out of pages.

@@ -112,6 +112,15 @@ std::uint64_t default_prefixes(const MemoryView& view) {
   return std::clamp(view.available / 8, gib / 4, 4 * gib);
 }
 
+std::uint64_t total(const MemoryPlan& plan) {
+  return plan.dense + plan.shortlist + plan.kv + plan.states + plan.prefixes + plan.scratch +
+         plan.experts;
+}
+
+std::uint64_t min_memory(const MemoryPlan& plan, const MemoryWishes& wishes) {
+  return plan.dense + overhead + wishes.min_experts;
+}
+
 void plan_experts(MemoryPlan& plan, const MemoryView& view, const MemoryWishes& wishes,
                   const std::string& checkpoint) {
   plan.available = view.available;
@@ -123,7 +132,7 @@ void plan_experts(MemoryPlan& plan, const MemoryView& view, const MemoryWishes& 
                           in_gib(plan.scratch + overhead) + " of scratch";
   const bool known = view.available > 0;
   const std::uint64_t rest = view.available - std::min(view.available, fixed);
-  if (known && plan.dense + overhead + wishes.min_experts > view.available) {
+  if (known && min_memory(plan, wishes) > view.available) {
     throw Error(checkpoint + " needs " + sum + " and " + in_gib(wishes.min_experts) +
                 " for a few experts; " + in_gib(view.available) +
                 " are free. Choose a smaller checkpoint or a machine with more memory.");

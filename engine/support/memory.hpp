@@ -16,6 +16,14 @@ struct MemoryView {
   double pressure = 0;
 };
 
+// What a look at the memory found, while an engine runs.
+struct MemoryLook {
+  MemoryView view;
+  bool is_short = false;          // something is to be given back
+  std::uint64_t experts = 0;      // bytes that the expert cache may take from now on
+  std::uint64_t all_experts = 0;  // and while memory is plenty
+};
+
 // From /proc and the control groups (v1 and v2) of this process. `root` stands for "/" in tests.
 MemoryView read_memory(const std::filesystem::path& root = "/");
 
@@ -31,6 +39,8 @@ struct MemoryPlan {
   std::uint64_t experts = 0;    // slots of the cache
 };
 
+std::uint64_t total(const MemoryPlan& plan);
+
 struct MemoryWishes {
   std::uint64_t experts = 0;      // given by the user; 0: worked out
   std::uint64_t all_experts = 0;  // slots for every expert of the checkpoint
@@ -40,6 +50,9 @@ struct MemoryWishes {
 // For checkpoints, where nobody said how much: an eighth of what is available, from 256 MiB to
 // 4 GiB; 1 GiB where that is unknown.
 std::uint64_t default_prefixes(const MemoryView& view);
+
+// With less than this plan_experts throws.
+std::uint64_t min_memory(const MemoryPlan& plan, const MemoryWishes& wishes);
 
 // Fills plan.experts: what was wished, or at most 60 % of what is available and what leaves the
 // others 4 GiB (a control group's allowance is hearth's alone and leaves an eighth). Throws Error

@@ -24,37 +24,24 @@ constexpr std::array fim_stop_tokens{"<|fim_prefix|>", "<|fim_suffix|>", "<|fim_
                                      "<|repo_name|>",  "<|file_sep|>",   "<|endoftext|>",
                                      "<|im_end|>"};
 
-// The template's text: chat_template.jinja, else tokenizer_config.json's chat_template (a string,
-// or a list of named ones); empty without one.
-std::string read_template(const std::filesystem::path& directory) {
-  const std::filesystem::path jinja = directory / "chat_template.jinja";
-  if (file_exists(jinja)) return read_text(jinja, max_json_bytes);
-  const std::filesystem::path path = directory / "tokenizer_config.json";
-  if (!file_exists(path)) return {};
-  const json document = parse_json(read_text(path, max_json_bytes), path.string());
-  const Fields fields(document, path.string());
-  const json* value = fields.find("chat_template");
-  if (!value) return {};
-  if (value->is_string()) return value->get<std::string>();
-  if (!value->is_array()) fields.refuse("chat_template", "a string or a list");
-  for (const json& entry : *value) {
-    const Fields named(entry, path.string() + ": chat_template");
-    if (named.text("name") == "default") return named.text("template");
-  }
-  return {};
-}
-
-// Whether the generation prompt, which a template writes last, leaves a <think> open.
-bool opens_think(std::string_view chat_template) {
-  const std::size_t prompt = chat_template.rfind("add_generation_prompt");
-  if (prompt == std::string_view::npos) return false;
-  const std::size_t open = chat_template.find("<think>", prompt);
-  return open != std::string_view::npos &&
-         chat_template.find("</think>", open) == std::string_view::npos;
-}
+constexpr std::array fim_tokens{"<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"};
 
 void add_stop(std::vector<TokenId>& stop, std::optional<TokenId> id) {
   if (id && std::ranges::find(stop, *id) == stop.end()) stop.push_back(*id);
+}
+
+// tokenizer_config.json's eos_token: its content, or an object that has it.
+std::optional<TokenId> read_end_token(const std::filesystem::path& directory,
+                                      const Tokenizer& tokenizer) {
+  const std::filesystem::path path = directory / "tokenizer_config.json";
+  if (!file_exists(path)) return std::nullopt;
+  const json document = parse_json(read_text(path, max_json_bytes), path.string());
+  const Fields fields(document, path.string());
+  const json* value = fields.find("eos_token");
+  if (!value) return std::nullopt;
+  if (value->is_object())
+    return tokenizer.special(Fields(*value, path.string() + ": eos_token").text("content"));
+  return tokenizer.special(fields.text("eos_token"));
 }
 
 std::vector<TokenId> read_stop(const Fields& fields, const std::string& key,
@@ -118,11 +105,23 @@ void override_from(const std::filesystem::path& path, const ModelConfig& config,
       profile.fim_order = FimOrder::suffix_first;
     else if (order == "prefix_first")
       profile.fim_order = FimOrder::prefix_first;
+    else if (order == "chat")
+      profile.fim_order = FimOrder::chat;
     else
-      fields.refuse("fim_order", "\"prefix_first\" or \"suffix_first\"");
+      fields.refuse("fim_order", "\"prefix_first\", \"suffix_first\" or \"chat\"");
   }
   if (fields.array("chat_stop")) profile.chat_stop = read_stop(fields, "chat_stop", tokenizer);
   if (fields.array("fim_stop")) profile.fim_stop = read_stop(fields, "fim_stop", tokenizer);
+}
+
+void find_thought_tokens(const Tokenizer& tokenizer, Profile& profile) {
+  profile.end_of_thought_id = tokenizer.special(end_of_thought_tag).value_or(-1);
+  const auto size = static_cast<TokenId>(tokenizer.vocab_size());
+  for (TokenId id = 0; id < size; ++id) {
+    const std::string_view bytes = tokenizer.bytes(id);
+    if (!bytes.empty() && bytes.find_first_not_of('\n') == std::string_view::npos)
+      profile.line_breaks.push_back(id);
+  }
 }
 
 void check_template_tokens(const Profile& profile, const Tokenizer& tokenizer,
@@ -134,12 +133,20 @@ void check_template_tokens(const Profile& profile, const Tokenizer& tokenizer,
   };
   need("<|im_start|>", "the chat template");
   need("<|im_end|>", "the chat template");
-  if (!profile.thinking) return;
+  if (profile.fim_order != FimOrder::chat) {
+    for (const char* content : fim_tokens) need(content, "hearth.json's fim_order");
+  }
+  if (!profile.thinking && profile.chat_template == ChatTemplate::chatml) return;
   need("<think>", "the template of a thinking model");
   need("</think>", "the template of a thinking model");
 }
 
 }  // namespace
+
+bool has_fim_tokens(const Tokenizer& tokenizer) {
+  return std::ranges::all_of(
+      fim_tokens, [&](const char* content) { return tokenizer.special(content).has_value(); });
+}
 
 Profile read_profile(const std::filesystem::path& directory, const ModelConfig& config,
                      const Tokenizer& tokenizer, const GenerationDefaults& defaults) {
@@ -147,7 +154,9 @@ Profile read_profile(const std::filesystem::path& directory, const ModelConfig& 
   const std::filesystem::path whole = std::filesystem::weakly_canonical(directory, ignored);
   Profile profile;
   profile.name = (ignored ? directory : whole).filename().string();
-  profile.thinking = opens_think(read_template(directory));
+  const std::string chat_template = read_template(directory);
+  profile.chat_template = which_template(chat_template);
+  profile.thinking = profile.chat_template != ChatTemplate::chatml || opens_think(chat_template);
   profile.system_chat = "You are a programming assistant inside an editor.";
   profile.system_fim = "You are a code completion assistant.";
   profile.context_tokens = std::min(config.max_position_embeddings, largest_default_context);
@@ -156,15 +165,18 @@ Profile read_profile(const std::filesystem::path& directory, const ModelConfig& 
   profile.surroundings = profile.context_tokens >= min_context_for_surroundings;
   for (const TokenId id : defaults.eos) add_stop(profile.chat_stop, id);
   add_stop(profile.chat_stop, tokenizer.special("<|im_end|>"));
+  add_stop(profile.chat_stop, read_end_token(directory, tokenizer));
   for (const char* content : fim_stop_tokens) {
     add_stop(profile.fim_stop, tokenizer.special(content));
   }
+  if (!has_fim_tokens(tokenizer)) profile.fim_order = FimOrder::chat;
 
   const std::filesystem::path overrides = directory / "hearth.json";
   if (file_exists(overrides)) {
     override_from(overrides, config, tokenizer, profile);
   }
   check_template_tokens(profile, tokenizer, directory);
+  find_thought_tokens(tokenizer, profile);
   return profile;
 }
 

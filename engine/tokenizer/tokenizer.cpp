@@ -6,6 +6,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "engine/support/digest.hpp"
 #include "engine/support/file.hpp"
 #include "engine/support/json_tree.hpp"
 #include "engine/support/utf8.hpp"
@@ -91,7 +92,8 @@ struct Tokenizer::Impl {
       : bytes(std::move(file.ordinary)),
         encoder(file.byte_tokens, file.merges),
         splitter(file.split_pattern, name + ": pre_tokenizer"),
-        nfc(file.nfc) {
+        nfc(file.nfc),
+        merges(digest(std::as_bytes(std::span(file.merges)))) {
     if (file.ignore_merges) {
       for (std::size_t id = 0; id < bytes.size(); ++id) {
         if (!bytes[id].empty()) whole_words.emplace(bytes[id], static_cast<TokenId>(id));
@@ -113,6 +115,12 @@ struct Tokenizer::Impl {
   Encoding start() const { return {encoder, splitter, whole_words, nfc}; }
 
   const std::string& of(TokenId id) const { return bytes[static_cast<std::size_t>(id)]; }
+  // Ordinary, added, or added and special.
+  std::uint64_t kind(TokenId id) const {
+    const auto found = added.find(of(id));
+    if (found == added.end() || found->second != id) return 0;
+    return std::ranges::binary_search(hidden, id) ? 2 : 1;
+  }
 
   // The longest added token that `text` begins with; −1 without one.
   TokenId added_at(std::string_view text) const {
@@ -126,6 +134,7 @@ struct Tokenizer::Impl {
   BytePairEncoder encoder;
   TextSplitter splitter;
   bool nfc;
+  std::uint64_t merges;      // their digest
   IdsByContent whole_words;  // ordinary tokens, where a word that is one is taken whole
   IdsByContent added;
   std::vector<TokenId> hidden;                          // added tokens marked special, rising
@@ -227,6 +236,35 @@ std::string Tokenizer::decode(std::span<const TokenId> ids, bool with_special) c
     if (with_special || !is_special(id)) text += bytes(id);
   }
   return text;
+}
+
+std::uint64_t Tokenizer::hash() const {
+  std::uint64_t hash = impl_->merges;
+  for (std::size_t i = 0; i < vocab_size(); ++i) {
+    const auto id = static_cast<TokenId>(i);
+    hash = digest(std::as_bytes(std::span(impl_->of(id))), hash) + impl_->kind(id);
+  }
+  return hash;
+}
+
+std::string Tokenizer::difference(const Tokenizer& other) const {
+  if (hash() == other.hash()) return "";
+  if (vocab_size() != other.vocab_size()) {
+    return "its vocabulary has " + std::to_string(vocab_size()) + " tokens, the other's " +
+           std::to_string(other.vocab_size());
+  }
+  for (std::size_t i = 0; i < vocab_size(); ++i) {
+    const auto id = static_cast<TokenId>(i);
+    if (bytes(id) != other.bytes(id)) {
+      return "its token " + std::to_string(i) + " is " + shown(impl_->of(id)) + ", the other's " +
+             shown(other.impl_->of(id));
+    }
+    if (impl_->kind(id) != other.impl_->kind(id)) {
+      return "its token " + std::to_string(i) + ", " + shown(impl_->of(id)) +
+             ", is special where the other's is not, or the other way round";
+    }
+  }
+  return "its merges are not the other's";
 }
 
 }  // namespace hearth::engine

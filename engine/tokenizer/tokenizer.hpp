@@ -51,6 +51,13 @@ class Tokenizer {
   // Bytes of all; tokens marked special are left out unless asked for.
   std::string decode(std::span<const TokenId> ids, bool with_special = false) const;
 
+  // Of the vocabulary, the merges and which tokens are added or special: equal where ids mean the
+  // same to both, and text becomes the same ids.
+  std::uint64_t hash() const;
+  // Where the hashes differ, the first difference as a clause: "its token 7 is "a", the other's
+  // "b"". Empty where they are equal.
+  std::string difference(const Tokenizer& other) const;
+
  private:
   struct Impl;
   explicit Tokenizer(std::unique_ptr<Impl> impl);

@@ -437,8 +437,8 @@ class Cpu final : public Backend {
     const auto bytes = static_cast<std::int64_t>(size_of(table.type()));
     table_.widen[format(table.type())](Access::data(table) + row * w.stride * bytes, to, w.cols);
     if (table.type() != DType::f8_e4m3) return;
-    const float* const scales = w.scales + row / scale_block * w.scale_stride;
-    for (std::int64_t c = 0; c < w.cols; ++c) to[c] *= scales[c / scale_block];
+    const float* const scales = row_scales(w, row);
+    for (std::int64_t c = 0; c < w.cols; ++c) to[c] *= scales[c / scale_block * w.scale_step];
   }
 
   static void require_kv(const KvCache& kv, const std::string& operation) {

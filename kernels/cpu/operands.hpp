@@ -72,11 +72,25 @@ inline std::byte* part(const Buffer& buffer, std::size_t offset, std::size_t byt
 
 inline Weights weights(const Matrix& m) {
   require(static_cast<bool>(m), "an empty matrix");
-  return {.data = Access::data(m),
-          .cols = m.cols(),
-          .stride = m.cols(),
-          .scales = Access::data(Access::scales(m)),
-          .scale_stride = divide_up(m.cols(), scale_block)};
+  Weights result{.data = Access::data(m),
+                 .cols = m.cols(),
+                 .stride = m.cols(),
+                 .scales = Access::data(Access::scales(m)),
+                 .scale_stride = divide_up(m.cols(), scale_block)};
+  switch (Access::scale_form(m)) {
+    case ScaleForm::blocks:
+      break;
+    case ScaleForm::rows:
+      result.scale_shift = 0;
+      result.scale_stride = 1;
+      result.scale_step = 0;
+      break;
+    case ScaleForm::whole:
+      result.scale_stride = 0;
+      result.scale_step = 0;
+      break;
+  }
+  return result;
 }
 
 }  // namespace hearth::kernels::cpu

@@ -100,11 +100,11 @@ Shortlist ShortlistSearch::make(const Matrix& w) {
     for (std::int64_t r = piece * rows; r < std::min(w.rows(), (piece + 1) * rows); ++r) {
       table_.widen[format(w.type())](static_cast<const std::byte*>(all.data) + r * row_bytes,
                                      widened.data(), all.cols);
-      const float* const scales =
-          scaled ? all.scales + r / scale_block * all.scale_stride : nullptr;
+      const float* const scales = scaled ? row_scales(all, r) : nullptr;
       double largest_scale = 0;
       for (std::size_t c = 0; c < exact.size(); ++c) {
-        const double scale = scaled ? scales[c / scale_block] : 1.0;
+        const double scale =
+            scaled ? scales[c / scale_block * static_cast<std::size_t>(all.scale_step)] : 1.0;
         exact[c] = widened[c] * scale;
         largest_scale = std::max(largest_scale, std::abs(scale));
       }
@@ -251,7 +251,7 @@ void ShortlistSearch::multiply(const Matrix& w, const float* x, Candidates& resu
       const std::int64_t row = result.ids[static_cast<std::size_t>(i)];
       Weights one = all;
       one.data = static_cast<const std::byte*>(all.data) + row * row_bytes;
-      if (all.scales != nullptr) one.scales += row / scale_block * all.scale_stride;
+      if (all.scales != nullptr) one.scales = row_scales(all, row);
       table_.product[of]({.weights = one,
                           .first = 0,
                           .last = 1,

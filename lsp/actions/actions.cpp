@@ -5,6 +5,7 @@
 #include <array>
 
 #include "lsp/context/parts.hpp"
+#include "lsp/protocol/source_path.hpp"
 #include "lsp/support/characters.hpp"
 
 namespace hearth::lsp {
@@ -132,9 +133,10 @@ AnswerForm form_for(ByteRange code) {
 }
 
 ContextPlan plan_change(const TaskInput& input, const ModelProfile& profile, Wording wording) {
-  const auto with_form = [&wording](AnswerForm form) {
+  const bool new_files = may_make_files(input.attached.size(), input.snapshot->uri, input.folders);
+  const auto with_form = [&wording, new_files](AnswerForm form) {
     const char* gap = form == AnswerForm::hunks ? "\n" : " ";
-    return Wording{wording.source, wording.text + gap + std::string(form_wording(form))};
+    return Wording{wording.source, wording.text + gap + form_wording(form, new_files)};
   };
   // Which code is meant shows in the plan; its tree is there then.
   if (input.attached.empty()) {
@@ -144,6 +146,11 @@ ContextPlan plan_change(const TaskInput& input, const ModelProfile& profile, Wor
   return plan_task(input, profile, with_form(AnswerForm::hunks));
 }
 
+bool may_make_files(std::size_t attached, std::string_view uri,
+                    std::span<const std::string> folders) {
+  return attached > 0 && uri.starts_with("file:") && !folder_of(uri, folders).empty();
+}
+
 Effect changes_code(const Request& request, const Written& answer, const FindSnapshot& find) {
   if (!answer.ended) return {};
   const AnswerForm form = request.form.value_or(AnswerForm::whole_code);
@@ -151,7 +158,7 @@ Effect changes_code(const Request& request, const Written& answer, const FindSna
   if (form == AnswerForm::whole_code && !request.targets.empty())
     text = without_instructions(text, request.targets.front().text);
   Checked<std::vector<FileEdit>> edits =
-      assemble(form, text, answer.finished, request.targets, find);
+      assemble(form, text, answer.finished, request.targets, find, request.new_files_in);
   if (const auto* refusal = std::get_if<Refusal>(&edits)) {
     return {"Nothing was changed: " + refusal->reason + ".\n\n" + std::string(answer.text), {}};
   }

@@ -59,7 +59,7 @@ struct Action {
   std::string_view kind;
   About about = About::code;
   Answers answers = Answers::text;
-  bool thinks = true;  // a thinking model may think: the task is hard enough to wait for it
+  bool thinks = true;  // where nobody says otherwise: the task is hard enough to wait for a thought
   Sampling sampling = Sampling::recommended;
   // On the Host's thread, while a menu opens: looks at the text and does not parse.
   Availability (*listed)(const TaskInput& input);
@@ -100,6 +100,10 @@ AnswerForm form_for(ByteRange code);
 // plan_task() with the sentence that asks for that form; where files are attached, which may change
 // too, for the lines that change in each.
 ContextPlan plan_change(const TaskInput& input, const ModelProfile& profile, Wording wording);
+// Whether an answer may propose files that are not there yet: where several files may change, in a
+// folder of the workspace.
+bool may_make_files(std::size_t attached, std::string_view uri,
+                    std::span<const std::string> folders);
 // The answer is the target's new text: an edit of the document as it is now. An answer that cannot
 // be one is shown with the reason.
 Effect changes_code(const Request& request, const Written& answer, const FindSnapshot& find);

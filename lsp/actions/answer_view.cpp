@@ -37,9 +37,16 @@ std::string body(const Job& job, const Documents& documents) {
   return readable(job, documents).value_or(job.text);  // of edits under way, as they are
 }
 
+// A thought is read by who asks for it: these clients fold nothing.
+std::string thought_note(const Job& job) {
+  if (job.thought.empty()) return {};
+  return "*" + thought_words(job) + "; `hearth jobs show " + std::to_string(job.id) +
+         " --thought` prints it.*\n\n";
+}
+
 // The whole document, as far as it is written.
 std::string markdown(const Job& job, const Documents& documents) {
-  return "# " + job.request.title + "\n\n" + body(job, documents) + "\n";
+  return "# " + job.request.title + "\n\n" + thought_note(job) + body(job, documents) + "\n";
 }
 
 std::string with_note(std::string text, const std::string& note) {

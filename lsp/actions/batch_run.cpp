@@ -127,7 +127,7 @@ void BatchRun::plan_next() {
   while (!unplanned_.empty()) {
     const JobId id = unplanned_.front();
     const Job* const job = session_.jobs.find(id);
-    if (job == nullptr || ended(job->state)) {
+    if (job == nullptr || ended(job->state) || job->request.has_prompt()) {
       unplanned_.pop_front();
       continue;
     }

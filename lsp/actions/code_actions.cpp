@@ -9,12 +9,15 @@
 
 #include "lsp/actions/attached.hpp"
 #include "lsp/actions/planned_request.hpp"
+#include "lsp/actions/team_prompts.hpp"
 #include "lsp/context/pinned.hpp"
 #include "lsp/protocol/constants.hpp"
 #include "lsp/protocol/extension.hpp"
 #include "lsp/protocol/json_text.hpp"
 #include "lsp/protocol/source_path.hpp"
 #include "lsp/support/characters.hpp"
+#include "lsp/support/failure.hpp"
+#include "lsp/support/prompt_trust.hpp"
 
 namespace hearth::lsp {
 namespace {
@@ -23,8 +26,16 @@ namespace {
 constexpr std::string_view show_prompt_command = "hearth.session.showPrompt";  // {"job": 7}
 constexpr std::string_view pin_command = "hearth.session.pin";  // {"uri": "…", "pinned": true}
 constexpr std::string_view snooze_command = "hearth.session.snooze";  // {"minutes": 30}
+// {}: {"folders": [{"folder": "file:…", "hash": "…", "confirmed": "…", "prompts": [{"name": "…",
+// "path": "…", "action": "ask", "title": "…", "text": "…"}…], "ignored": ["…"…]}…]}, whose hash was
+// confirmed last, and which files are not used and why. A wording of an action has no title.
+constexpr std::string_view team_prompts_command = "hearth.session.teamPrompts";
+// {"folder": "file:…", "hash": "…"}: a person has seen what has this hash, and wants it. An empty
+// hash: they want none of the folder's any more.
+constexpr std::string_view use_team_prompts_command = "hearth.session.useTeamPrompts";
 
-constexpr std::array session_commands{show_prompt_command, pin_command, snooze_command};
+constexpr std::array session_commands{show_prompt_command, pin_command, snooze_command,
+                                      team_prompts_command, use_team_prompts_command};
 
 constexpr std::string_view changed_since =
     "the selected text has changed since: select it again and choose the action anew";
@@ -90,6 +101,10 @@ void CodeActions::execute(const Json& params, Reply& reply) {
     pin(first, reply);
   } else if (command == snooze_command) {
     snooze(first, reply);
+  } else if (command == team_prompts_command) {
+    list_team_prompts(reply);
+  } else if (command == use_team_prompts_command) {
+    use_team_prompts(first, reply);
   } else if (command == BatchRun::command) {
     batches_.run(first, reply);
   } else {
@@ -111,6 +126,12 @@ CodeActions::Choice CodeActions::read_choice(const Action& action, const Json& p
         session_,
         session_.documents.required(string_member(place, "uri"), Documents::Telling::always),
         choice.range, find(place, "diagnostics"));
+  }
+  if (const Json* const prompt = find(place, "prompt")) {
+    choice.own = string_member(*prompt, "name");
+    choice.title = shortened(valid_utf8(string_member(*prompt, "title")));
+    // What it asks for is in its own words.
+    if (choice.input.instruction.empty()) choice.input.instruction = choice.title;
   }
   if (find(place, "instruction") != nullptr)
     choice.input.instruction = valid_utf8(string_member(place, "instruction"));
@@ -139,7 +160,8 @@ void CodeActions::choose(const Action& action, const Json& place, Reply& reply) 
   run(choice, [kept = std::make_shared<Reply>(std::move(reply))] { kept->result(nullptr); });
 }
 
-// A file of secrets is shown to the model only after the person has said so, each time.
+// A file of secrets is shown to the model only after the person has said so, each time. A client
+// that shows jobs is told where they do not; any other might show no question while it waits.
 void CodeActions::ask_for_secret(const Choice& choice, Reply& reply) {
   const std::string name = display_path(choice.input.snapshot->uri, session_.folders);
   if (!session_.client.asks_person) {
@@ -147,18 +169,29 @@ void CodeActions::ask_for_secret(const Choice& choice, Reply& reply) {
                 name + " looks like a file of secrets: it is not shown to the model");
     return;
   }
-  reply.result(nullptr);
+  std::shared_ptr<Reply> later;
+  if (session_.client.has(extension::feature_jobs)) {
+    later = std::make_shared<Reply>(std::move(reply));
+  } else {
+    reply.result(nullptr);
+  }
   session_.rpc.request("window/showMessageRequest",
                        {{"type", message_type::warning},
                         {"message", name + " looks like a file of secrets. Show it to the model?"},
                         {"actions", {{{"title", show_once}}, {{"title", "Cancel"}}}}},
-                       lifetime_.guard([this, choice](const std::variant<Json, RpcError>& answer) {
+                       lifetime_.guard([this, choice, name, later](const auto& answer) {
                          const Json* chosen = std::get_if<Json>(&answer);
                          const Json* title = chosen != nullptr ? find(*chosen, "title") : nullptr;
-                         if (title == nullptr || *title != show_once) return;
+                         if (title == nullptr || *title != show_once) {
+                           if (later)
+                             later->result({{"declined", name + " was not shown to the model"}});
+                           return;
+                         }
                          Choice allowed = choice;
                          allowed.input.secrets_allowed = true;
-                         run(allowed, {});
+                         run(allowed, [later] {
+                           if (later) later->result(nullptr);
+                         });
                        }));
 }
 
@@ -169,7 +202,9 @@ void CodeActions::run(const Choice& choice, std::function<void()> begun) {
   const bool selected = input.snapshot && !is_blank(input.snapshot->text->view(input.selection));
   Request request;
   request.action = action.id;
-  request.title = selected ? action.title : action.title_here;
+  request.title = !choice.own.empty() ? std::string_view(choice.title)
+                  : selected          ? action.title
+                                      : action.title_here;
   request.options = options_for(session_, action, input.selection);
   if (input.snapshot) request.targets.push_back(target_of(*input.snapshot, input.selection));
   if (action.answers == Answers::code) request.form = form_for(input.selection);
@@ -211,7 +246,7 @@ void CodeActions::make_prompt(JobId id, const Choice& choice) {
                      lifetime_.guard([this, id, choice](Result<Planned> planned) {
                        submit(id, choice, std::move(planned));
                      }),
-                     choice.attached);
+                     choice.attached, choice.own);
 }
 
 // What another session chose.
@@ -246,6 +281,7 @@ void CodeActions::submit(JobId id, const Choice& choice, Result<Planned> planned
     return;
   }
   const bool changes = choice.action->answers == Answers::code;
+  const std::string subject = std::get<Planned>(planned).plan.subject();
   auto request = planned_request(session_, *choice.action, choice.input.snapshot,
                                  std::get<Planned>(std::move(planned)),
                                  changes ? choice.attached : std::vector<PinnedFile>());
@@ -254,6 +290,8 @@ void CodeActions::submit(JobId id, const Choice& choice, Result<Planned> planned
   } else {
     auto& whole = std::get<Request>(request);
     whole.review = flag(choice.place, {"review"});
+    if (!choice.own.empty()) whole.title = choice.title + ": " + subject;
+    if (is_in_team_words(whole.prompt)) whole.title += " (the team's words)";
     session_.jobs.submit(id, std::move(whole));
   }
 }
@@ -286,6 +324,51 @@ void CodeActions::snooze(const Json& arguments, Reply& reply) {
   }
   session_.snoozed_until = session_.host.now() + std::chrono::minutes(minutes);
   reply.result(nullptr);
+}
+
+void CodeActions::list_team_prompts(Reply& reply) {
+  const PromptTrust* const trust = session_.options.prompt_trust;
+  const auto folders = std::make_shared<Json>(Json::array());
+  if (trust == nullptr) return reply.result({{"folders", *folders}});
+  const auto kept = std::make_shared<Reply>(std::move(reply));
+  session_.host.background(
+      [folders, trust, names = session_.folders, &host = session_.host] {
+        for (const std::string& folder : names) {
+          const TeamPrompts found = read_team_prompts(folder, host);
+          folders->push_back(to_json(found, trust->confirmed(found.root)));
+        }
+      },
+      lifetime_.guard([folders, kept] {
+        kept->result({{"folders", std::move(*folders)}});
+      }));
+}
+
+void CodeActions::use_team_prompts(const Json& arguments, Reply& reply) {
+  PromptTrust* const trust = session_.options.prompt_trust;
+  const std::string folder = string_member(arguments, "folder");
+  const std::string hash = string_member(arguments, "hash");
+  if (trust == nullptr || std::ranges::find(session_.folders, folder) == session_.folders.end())
+    throw InvalidParams("\"folder\" is none of the workspace's");
+  const auto kept = std::make_shared<Reply>(std::move(reply));
+  const auto refusal = std::make_shared<std::string>();
+  session_.host.background(
+      [folder, hash, trust, refusal, &host = session_.host] {
+        try {
+          const TeamPrompts found = read_team_prompts(folder, host);
+          if (!hash.empty() && found.hash != hash) {
+            *refusal = "the team's prompts have changed meanwhile: look at them again";
+          } else {
+            trust->confirm(found.root, hash);
+          }
+        } catch (const std::exception& failed) {
+          *refusal = failure_text(failed);
+        }
+      },
+      lifetime_.guard([this, kept, refusal] {
+        menu_.look_for_team_actions();
+        if (!refusal->empty()) return kept->error(error_code::request_failed, *refusal);
+        kept->result(nullptr);
+      }));
 }
 
 }  // namespace hearth::lsp

@@ -34,6 +34,8 @@ class CodeActions {
     Range range;
     Json place;  // as it came, with the hash of the text that it means
     std::vector<PinnedFile> attached = {};
+    std::string own = {};    // the name of the team's action that it is; empty: none
+    std::string title = {};  // of that one
   };
 
   void execute(const Json& params, Reply& reply);
@@ -42,6 +44,8 @@ class CodeActions {
   void show_prompt(const Json& arguments, Reply& reply);
   void pin(const Json& arguments, Reply& reply);
   void snooze(const Json& arguments, Reply& reply);
+  void list_team_prompts(Reply& reply);
+  void use_team_prompts(const Json& arguments, Reply& reply);
   void ask_for_secret(const Choice& choice, Reply& reply);
   // `begun` is called once its job is written down, before the client hears of it.
   void run(const Choice& choice, std::function<void()> begun);

@@ -5,7 +5,6 @@
 #include <memory>
 #include <utility>
 
-#include "lsp/actions/edits.hpp"
 #include "lsp/actions/patch.hpp"
 #include "lsp/actions/unopened.hpp"
 #include "lsp/protocol/constants.hpp"
@@ -95,32 +94,38 @@ void Delivery::make_edits(const Job& job, bool wanted) {
     return settle({std::move(effect.markdown)});
   }
   check_edits(session_, effect.edits, finder(),
-              lifetime_.guard([this, edits = effect.edits, wanted](const std::string& complaint) {
-                checked(edits, wanted, complaint);
+              lifetime_.guard([this, edits = effect.edits, wanted](const EditsCheck& check) {
+                checked(edits, wanted, check);
               }));
 }
 
-void Delivery::checked(const std::vector<FileEdit>& edits, bool wanted,
-                       const std::string& complaint) {
+void Delivery::checked(const std::vector<FileEdit>& edits, bool wanted, const EditsCheck& check) {
   const Job* const job = session_.jobs.find(job_);
   if (job == nullptr) return;
   // What a person typed while it was checked is merged as well, and checked again.
   if (effect_of(*job, finder()).edits != edits) return make_edits(*job, wanted);
-  if (!complaint.empty() && !wanted) {
+  if (!check.refusal.empty()) return refuse(edits, check.refusal);
+  if (!check.complaint.empty() && !wanted) {
     if (job->request.repairs) return refuse(edits, "the file would not parse any more");
     const Job before = *job;
     settle({});
-    return repair_(before, complaint);
+    return repair_(before, check.complaint);
   }
   if (!takes_edits(session_.client))
     return refuse(edits, "this editor takes no edits for a certain version of a file");
-  if (!own_ && !wanted) return offer(diff_markdown(session_, edits, finder()));
+  const bool creates = std::ranges::any_of(edits, &FileEdit::creates);
+  if (creates && !session_.client.creates_files)
+    return refuse(edits, "this editor makes no new files");
+  // No file is made unseen: the editor asks, or the change waits.
+  const bool waits = !own_ || (creates && !session_.client.change_annotations);
+  if (waits && !wanted) return offer(diff_markdown(session_, edits, finder()));
   send(edits);
 }
 
 void Delivery::send(const std::vector<FileEdit>& edits) {
   std::vector<SentEdit> sent;
-  for (const FileEdit& edit : edits) sent.push_back(sent_edit(find(edit.uri)->text->str(), edit));
+  for (const FileEdit& edit : edits)
+    sent.push_back(sent_edit(edit.creates ? "" : find(edit.uri)->text->str(), edit));
   session_.jobs.sending(
       job_, std::move(sent),
       lifetime_.guard([this, edits](const std::string& failure) { written_down(edits, failure); }));
@@ -139,21 +144,26 @@ void Delivery::written_down(const std::vector<FileEdit>& edits, const std::strin
   }
   apply_edits(session_, job->request.title, edits, finder(),
               lifetime_.guard([this, edits, text = now.markdown](const std::string& refusal) {
+                if (is_asked_again()) return;
                 if (!refusal.empty()) return refuse(edits, refusal);
                 settle({text});
               }));
 }
 
+// The editor's answer is about an earlier answer's edits: that of now has its own turn.
+bool Delivery::is_asked_again() {
+  const Job* const job = session_.jobs.find(job_);
+  if (job == nullptr || !job->sent.empty()) return false;
+  busy_ = false;
+  if (job->state == JobState::waiting) begin();
+  return true;
+}
+
 // What became of edits whose editor never answered.
 void Delivery::resolve(const Job& job) {
-  const auto has_fate = [this](Fate fate) {
-    return [this, fate](const SentEdit& edit) {
-      const SnapshotPtr now = find(edit.uri);
-      return now != nullptr && fate_of(edit, now->text->str()) == fate;
-    };
-  };
-  if (std::ranges::all_of(job.sent, has_fate(Fate::made))) return settle({});
-  if (std::ranges::all_of(job.sent, has_fate(Fate::not_made))) {
+  const Fate fate = fate_of(job.sent, finder());
+  if (fate == Fate::made) return settle({});
+  if (fate == Fate::not_made) {
     session_.jobs.unsent(job_);
     const Effect effect = effect_of(job, finder());
     if (effect.edits.empty()) return settle({effect.markdown});

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "lsp/actions/actions.hpp"
+#include "lsp/actions/edits.hpp"
 #include "lsp/edits/edit.hpp"
 #include "lsp/jobs/session.hpp"
 #include "lsp/support/lifetime.hpp"
@@ -34,9 +35,10 @@ class Delivery {
   SnapshotPtr find(const std::string& uri) const;
   FindSnapshot finder() const;
   void make_edits(const Job& job, bool wanted);
-  void checked(const std::vector<FileEdit>& edits, bool wanted, const std::string& complaint);
+  void checked(const std::vector<FileEdit>& edits, bool wanted, const EditsCheck& check);
   void send(const std::vector<FileEdit>& edits);
   void written_down(const std::vector<FileEdit>& edits, const std::string& failure);
+  bool is_asked_again();
   void resolve(const Job& job);
   void offer(const std::string& markdown);
   void ask_person(const Job& job);

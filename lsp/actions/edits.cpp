@@ -15,21 +15,15 @@ namespace hearth::lsp {
 namespace {
 
 constexpr const char* annotation = "hearth";
-
-// What is no business of an assistant's: the repository itself, and what an editor runs unasked.
-bool is_off_limits(std::string_view uri) {
-  constexpr std::array<std::string_view, 6> folders{".git", ".vscode", ".idea",
-                                                    ".vs",  ".fleet",  ".hearth"};
-  return std::ranges::any_of(folders, [uri](std::string_view folder) {
-    return uri.find("/" + std::string(folder) + "/") != uri.npos;
-  });
-}
+constexpr const char* creation = "hearth-new-file";
 
 // Why it cannot be sent; empty: it can.
 std::string refusal(const Session& session, const FileEdit& edit) {
   const SnapshotPtr now = session.documents.last_known(edit.uri);
   const std::string file = display_path(edit.uri, session.folders);
-  if (is_off_limits(edit.uri)) return file + " is a file that hearth never changes";
+  if (is_off_limits(edit.uri, session.folders))
+    return file + " is a file that hearth never changes";
+  if (edit.creates) return now ? file + " was opened meanwhile" : "";
   if (edit.version == unopened_version) return now ? file + " was opened meanwhile" : "";
   if (!session.documents.find(edit.uri)) return file + " is not open any more";
   if (now->version != edit.version) return file + " has changed since";
@@ -46,10 +40,29 @@ Json text_edits(const Session& session, const FileEdit& edit, const Text& text) 
   return edits;
 }
 
+// An editor that finds the file there does nothing more of the edit.
+void add_creation(const Session& session, const FileEdit& edit, Json& changes) {
+  changes.push_back({{"kind", "create"},
+                     {"uri", edit.uri},
+                     {"options", {{"overwrite", false}, {"ignoreIfExists", false}}}});
+  if (session.client.change_annotations) changes.back()["annotationId"] = creation;
+  if (edit.edits.front().text.empty()) return;
+  Json text = text_edits(session, edit, Text(std::string()));
+  if (session.client.change_annotations) text.front()["annotationId"] = creation;
+  changes.push_back(
+      {{"textDocument", {{"uri", edit.uri}, {"version", nullptr}}}, {"edits", std::move(text)}});
+}
+
 Json workspace_edit(const Session& session, const std::string& title,
                     const std::vector<FileEdit>& edits, const FindSnapshot& find) {
   Json result{{"documentChanges", Json::array()}};
+  bool creates = false;
   for (const FileEdit& edit : edits) {
+    creates = creates || edit.creates;
+    if (edit.creates) {
+      add_creation(session, edit, result["documentChanges"]);
+      continue;
+    }
     const Json version = edit.version == unopened_version ? Json() : Json(edit.version);
     result["documentChanges"].push_back(
         {{"textDocument", {{"uri", edit.uri}, {"version", version}}},
@@ -57,6 +70,11 @@ Json workspace_edit(const Session& session, const std::string& title,
   }
   if (session.client.change_annotations) {
     result["changeAnnotations"] = {{annotation, {{"label", title}, {"needsConfirmation", true}}}};
+  }
+  if (creates && session.client.change_annotations) {
+    result["changeAnnotations"][creation] = {{"label", "New file"},
+                                             {"needsConfirmation", true},
+                                             {"description", "proposed by " + title}};
   }
   return result;
 }
@@ -89,23 +107,33 @@ void apply_edits(Session& session, const std::string& title, const std::vector<F
 }
 
 void check_edits(Session& session, const std::vector<FileEdit>& edits, const FindSnapshot& find,
-                 std::function<void(std::string complaint)> done) {
+                 std::function<void(const EditsCheck&)> done) {
   struct Work {
     std::shared_ptr<Syntax> syntax;
     std::vector<std::pair<SnapshotPtr, std::vector<TextEdit>>> files;
-    std::string complaint;
+    std::vector<FileEdit> edits;
+    EditsCheck found;
   };
   const auto work = std::make_shared<Work>();
   work->syntax = session.syntax;
+  work->edits = edits;
   for (const FileEdit& edit : edits) {
-    if (SnapshotPtr now = find(edit.uri)) work->files.emplace_back(std::move(now), edit.edits);
+    SnapshotPtr now = find(edit.uri);
+    if (edit.creates) {
+      now = std::make_shared<Snapshot>(
+          Snapshot{edit.uri, {}, unopened_version, std::make_shared<Text>(std::string())});
+    }
+    if (now) work->files.emplace_back(std::move(now), edit.edits);
   }
   session.host.background(
-      [work] {
+      [work, &host = session.host, folders = session.folders] {
         for (const auto& [snapshot, changes] : work->files)
-          work->complaint += check(*work->syntax, snapshot, changes).complaint;
+          work->found.complaint += check(*work->syntax, snapshot, changes).complaint;
+        for (const FileEdit& edit : work->edits) {
+          if (work->found.refusal.empty()) work->found.refusal = edit_refusal(edit, folders, host);
+        }
       },
-      [work, done = std::move(done)] { done(work->complaint); });
+      [work, done = std::move(done)] { done(work->found); });
 }
 
 }  // namespace hearth::lsp

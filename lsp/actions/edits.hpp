@@ -22,10 +22,15 @@ bool takes_edits(const Client& client);
 void apply_edits(Session& session, const std::string& title, const std::vector<FileEdit>& edits,
                  const FindSnapshot& find, std::function<void(const std::string& failure)> done);
 
-// What breaks when the edits are made, in words that a model can mend its answer by; empty: they
-// break nothing that parsed before. Parses on another thread; `done` is called once, unless the
-// Host goes first.
+struct EditsCheck {
+  // What breaks when the edits are made, in words that a model can mend its answer by; empty: they
+  // break nothing that parsed before.
+  std::string complaint;
+  std::string refusal;  // why a file may not be made or changed, for people; empty: all may
+};
+// Parses and looks at the disk on another thread; `done` is called once, unless the Host goes
+// first.
 void check_edits(Session& session, const std::vector<FileEdit>& edits, const FindSnapshot& find,
-                 std::function<void(std::string complaint)> done);
+                 std::function<void(const EditsCheck&)> done);
 
 }  // namespace hearth::lsp

@@ -98,9 +98,21 @@ void JobView::report() {
   if (!extended_) return;
   extension::JobStateParams state = job_state_params(*job, beginning_.range);
   state.percentage = percentage_ = std::max(percentage_, state.percentage);
-  if (std::exchange(whole_text_, false) || state.text)
-    state.text = readable(*job, session_.documents);
+  const bool whole = std::exchange(whole_text_, false);
+  if (whole || state.text) state.text = readable(*job, session_.documents);
+  if (session_.client.has(extension::feature_thoughts)) report_thought(*job, state, whole);
   session_.rpc.notify(extension::JobStateParams::method, state);
+}
+
+// What was added to it; all of it where the client has none, or one that was given up.
+void JobView::report_thought(const Job& job, extension::JobStateParams& state, bool whole) {
+  const std::size_t sent = std::exchange(thought_, job.thought.size());
+  if (whole || sent > thought_) {
+    state.thought = job.thought;
+  } else if (sent < thought_) {
+    session_.rpc.notify(extension::ThoughtDelta::method,
+                        extension::ThoughtDelta{job.id, job.thought.substr(sent)});
+  }
 }
 
 }  // namespace hearth::lsp

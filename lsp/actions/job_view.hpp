@@ -45,6 +45,7 @@ class JobView {
  private:
   void show(const Job& job, std::string_view delta);
   void report();
+  void report_thought(const Job& job, extension::JobStateParams& state, bool whole);
   void see_soon();
 
   Session& session_;
@@ -54,6 +55,7 @@ class JobView {
   std::optional<JobState> state_;         // as shown
   std::int64_t percentage_ = 0;           // never falls
   bool whole_text_ = false;               // the client does not have what is written so far
+  std::size_t thought_ = 0;               // bytes of the thought that the client has
   std::optional<WorkProgress> progress_;  // of a batch: that shows it
   bool extended_;                         // the client shows jobs itself
   std::optional<AnswerView> answer_;      // where it does not, and no batch shows it

@@ -31,7 +31,7 @@ bool wanted(const Json* only, std::string_view kind) {
 // can be cut, but without code before it there is nothing to think about.
 std::int64_t tokens_to_write(const GenerateOptions& options, const ModelProfile& profile) {
   const std::int64_t answer = std::min(options.max_tokens, profile.context_tokens / 2);
-  if (!profile.thinking || !options.thinking) return answer;
+  if (!profile.thinking || options.asks_to_think() == false) return answer;
   return answer + std::min(options.thinking_budget, profile.context_tokens / 4);
 }
 
@@ -41,6 +41,14 @@ std::string time_text(std::chrono::milliseconds time) {
   if (seconds < 5) return {};
   if (seconds < 90) return fmt::format(" · about {} s", (seconds + 2) / 5 * 5);
   return fmt::format(" · about {} min", (seconds + 30) / 60);
+}
+
+// Whose words the instruction has, for people who look at the prompt.
+void tell_source(Prompt& prompt, const std::string& source) {
+  if (source.empty() || prompt.messages.empty()) return;
+  for (Segment& segment : prompt.messages.back().segments) {
+    if (segment.provenance == Provenance::instruction) segment.why = source;
+  }
 }
 
 std::vector<PinnedFile> pinned_files(const Session& session) {
@@ -77,7 +85,7 @@ GenerateOptions options_for(const Session& session, const Action& action, ByteRa
   GenerateOptions options;
   options.action = action.id;
   options.max_tokens = session.options.answer_max_tokens;
-  options.thinking = action.thinks;
+  options.thinking = thinking_asked(session.options.thinking_mode, action.thinks);
   options.thinking_budget = session.options.thinking_budget;
   options.sampling = action.sampling;
   options.client = session.number();
@@ -92,32 +100,57 @@ GenerateOptions options_for(const Session& session, const Action& action, ByteRa
 
 void make_action_prompt(Session& session, const Action& action, TaskInput input,
                         const GenerateOptions& options, Callback<Planned> done,
-                        std::vector<PinnedFile> attached) {
+                        std::vector<PinnedFile> attached, const std::string& own) {
+  const auto source = std::make_shared<std::string>();  // of a wording that is a person's
   make_prompt(
       session.host, session.model, session.token_counts,
       [&action, input = std::move(input), options, pinned = pinned_files(session),
-       attached = std::move(attached), &host = session.host,
+       attached = std::move(attached), &host = session.host, source, own,
+       trust = session.options.prompt_trust,
        user_wording = session.options.user_wording](ModelProfile profile) mutable {
         input.pinned = pinned_texts(pinned, input.folders, host);
         input.attached = pinned_texts(attached, input.folders, host);
         const std::string name(action.id);
-        if (auto wording = user_wording ? user_wording(name) : std::nullopt) {
+        auto wording = own.empty() && user_wording ? user_wording(name) : std::nullopt;
+        if (!wording && trust != nullptr) {
+          const std::string uri = input.snapshot ? input.snapshot->uri : std::string();
+          const std::string folder = team_folder(uri, input.folders);
+          wording = team_wording(confirmed_team_prompts(folder, host, *trust), action, own);
+        }
+        if (wording) {
+          *source = wording->source;
           profile.wordings[name] = std::move(*wording);
         }
         input.answer_tokens = tokens_to_write(options, profile);
         return action.plan(input, profile);
       },
-      std::move(done));
+      [source, done = std::move(done)](Result<Planned> result) {
+        if (auto* planned = std::get_if<Planned>(&result)) tell_source(planned->prompt, *source);
+        done(std::move(result));
+      });
 }
 
 Menu::Menu(Session& session) : session_(session) {
   session.model.describe(lifetime_.guard([this](const Result<ModelDescription>& description) {
     if (const auto* model = std::get_if<ModelDescription>(&description)) model_ = *model;
   }));
+  look_for_team_actions();
 }
 
 Menu::~Menu() {
   close();
+}
+
+void Menu::look_for_team_actions() {
+  const PromptTrust* const trust = session_.options.prompt_trust;
+  if (trust == nullptr || session_.folders.empty()) return;
+  const auto found = std::make_shared<std::vector<TeamPrompts>>();
+  session_.host.background(
+      [found, trust, folders = session_.folders, &host = session_.host] {
+        for (const std::string& folder : folders)
+          found->push_back(confirmed_team_prompts(folder, host, *trust));
+      },
+      lifetime_.guard([this, found] { teams_ = std::move(*found); }));
 }
 
 Json Menu::commands() {
@@ -164,9 +197,39 @@ Json Menu::list(const Json& params) {
                         {"disabled", {{"reason", available.why_not}}}});
     }
   }
+  list_team(input, params, only, listed);
+  if (input.invoked) look_for_team_actions();  // for the next menu
   if (first != nullptr && trigger != nullptr && *trigger == code_action_trigger::invoked)
     read_ahead(*first, input);
   return listed;
+}
+
+void Menu::list_team(const TaskInput& input, const Json& params, const Json* only,
+                     Json& listed) const {
+  const std::string folder = team_folder(input.snapshot->uri, session_.folders);
+  const auto team = std::ranges::find(teams_, folder, &TeamPrompts::folder);
+  if (team == teams_.end() || !needs_code(input)) return;
+  const Settings& settings = session_.settings;
+  for (const TeamPrompt& prompt : team->prompts) {
+    const Action& action = *prompt.action;
+    const std::string kind = fmt::format("{}.{}", action.kind, prompt.name);
+    if (prompt.title.empty() || !wanted(only, kind) ||
+        settings.disabled_actions.contains(action.id) ||
+        settings.disabled_actions.contains(prompt.name))
+      continue;
+    Availability available{{}, prompt.title + " (the team's)"};
+    if (prompt.text.find("{instruction}") != std::string::npos && input.instruction.empty()) {
+      if (!session_.client.has(extension::feature_jobs)) continue;
+      available.why_not = "Say what you want.";
+      available.asks = "What do you want to say with it?";
+    }
+    Json entry = this->entry(action, available, input, params);
+    const bool literal = session_.client.code_action_literals;
+    Json& command = literal ? entry["command"] : entry;
+    command["arguments"][0]["prompt"] = {{"name", prompt.name}, {"title", prompt.title}};
+    if (literal) entry["kind"] = kind;
+    listed.push_back(std::move(entry));
+  }
 }
 
 // `params` are those of the request that lists it.

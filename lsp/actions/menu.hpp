@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "lsp/actions/actions.hpp"
+#include "lsp/actions/team_prompts.hpp"
 #include "lsp/context/pinned.hpp"
 #include "lsp/context/planning.hpp"
 #include "lsp/jobs/session.hpp"
@@ -21,11 +22,12 @@ TaskInput task_input(const Session& session, SnapshotPtr snapshot, const Range& 
 std::string selection_hash(const TaskInput& input);
 // How a model is to answer an action about `code`, within the session's limits.
 GenerateOptions options_for(const Session& session, const Action& action, ByteRange code);
-// The prompt of an action, in the user's wording where there is one. `attached` is read for it.
-// `done` is called once.
+// The prompt of an action, in the user's wording where there is one, else in that of the team of
+// its folder. `attached` is read for it. `own`: the name of the team's action that it is; empty:
+// none. `done` is called once.
 void make_action_prompt(Session& session, const Action& action, TaskInput input,
                         const GenerateOptions& options, Callback<Planned> done,
-                        std::vector<PinnedFile> attached = {});
+                        std::vector<PinnedFile> attached = {}, const std::string& own = {});
 
 class Menu {
  public:
@@ -39,6 +41,8 @@ class Menu {
   Json list(const Json& params);
   // Something was chosen: what is read ahead may be in its way.
   void close();
+  // Reads in the background which actions the teams of the folders have.
+  void look_for_team_actions();
 
   static Json commands();  // for initialize
   static Json kinds();
@@ -48,10 +52,13 @@ class Menu {
              const Json& params) const;
   std::string title(const Action& action, const Availability& available,
                     const TaskInput& input) const;
+  // Adds the team's own actions to the menu.
+  void list_team(const TaskInput& input, const Json& params, const Json* only, Json& listed) const;
   void read_ahead(const Action& action, const TaskInput& input);
 
   Session& session_;
   std::optional<ModelDescription> model_;  // once it is known
+  std::vector<TeamPrompts> teams_;         // that are confirmed, as they were when they were read
   std::optional<GenerationId> ahead_;      // what is read ahead
   std::uint64_t menus_ = 0;
   Lifetime lifetime_;

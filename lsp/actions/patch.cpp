@@ -26,14 +26,34 @@ std::string span(std::size_t begin, std::size_t count) {
   return fmt::format("{},{}", count == 0 ? begin : begin + 1, count);
 }
 
-void add(std::string& text, char mark, std::string_view line) {
+// `line` is with its ending, or without.
+using AddLine = void (*)(std::string& text, char mark, std::string_view line);
+
+void add_shown(std::string& text, char mark, std::string_view line) {
   text += mark;
   text.append(line).append("\n");
 }
 
+void add_exact(std::string& text, char mark, std::string_view line) {
+  text += mark;
+  text.append(line);
+  if (!line.ends_with('\n')) text += "\n\\ No newline at end of file\n";
+}
+
+// Each with its ending, which is "\n": what is before that, a "\r" too, is the line's.
+CodeLines exact_lines(std::string_view text) {
+  CodeLines lines;
+  while (!text.empty()) {
+    const std::size_t size = std::min(text.find('\n'), text.size() - 1) + 1;
+    lines.push_back(text.substr(0, size));
+    text.remove_prefix(size);
+  }
+  return lines;
+}
+
 // The changes [first, last), which lie near each other.
 void add_hunk(std::span<const LineChange> changes, const CodeLines& before, const CodeLines& after,
-              std::string& text) {
+              AddLine add, std::string& text) {
   const LineChange& first = changes.front();
   const LineChange& last = changes.back();
   const std::size_t ahead = std::min(first.old_begin, context_lines);
@@ -51,11 +71,7 @@ void add_hunk(std::span<const LineChange> changes, const CodeLines& before, cons
   while (at < last.old_end + behind) add(text, ' ', before[at++]);
 }
 
-}  // namespace
-
-std::string unified_hunks(std::string_view before, std::string_view after) {
-  const CodeLines old_lines = code_lines(before);
-  const CodeLines new_lines = code_lines(after);
+std::string diff_hunks(const CodeLines& old_lines, const CodeLines& new_lines, AddLine add) {
   LineNumbers numbers;
   const std::vector<LineChange> changes =
       line_changes(numbered(old_lines, numbers), numbered(new_lines, numbers));
@@ -66,19 +82,70 @@ std::string unified_hunks(std::string_view before, std::string_view after) {
     while (end < all.size() && all[end].old_begin - all[end - 1].old_end <= 2 * context_lines) {
       ++end;
     }
-    add_hunk(all.subspan(first, end - first), old_lines, new_lines, text);
+    add_hunk(all.subspan(first, end - first), old_lines, new_lines, add, text);
     first = end;
   }
   return text;
+}
+
+// A name as a patch's head has it: in quotes, as in C, where it could not be told from the rest.
+std::string head_name(char side, std::string_view path) {
+  std::string name = fmt::format("{}/{}", side, path);
+  const auto is_plain = [](unsigned char c) {
+    return c >= 0x20 && c != 0x7F && c != '"' && c != '\\';
+  };
+  if (std::ranges::all_of(name, is_plain)) return name;
+  std::string quoted = "\"";
+  for (const char c : name) {
+    if (c == '"' || c == '\\') {
+      quoted.append({'\\', c});
+    } else if (is_plain(static_cast<unsigned char>(c))) {
+      quoted += c;
+    } else {
+      quoted += fmt::format("\\{:03o}", static_cast<unsigned char>(c));
+    }
+  }
+  return quoted + '"';
+}
+
+// A tab behind it says where a name with blanks ends.
+std::string named_line(std::string_view mark, const std::string& name) {
+  return fmt::format("{} {}{}\n", mark, name, name.find(' ') == name.npos ? "" : "\t");
+}
+
+}  // namespace
+
+std::string unified_hunks(std::string_view before, std::string_view after) {
+  return diff_hunks(code_lines(before), code_lines(after), add_shown);
+}
+
+std::string file_patch(std::string_view path, const std::optional<std::string>& before,
+                       std::string_view after) {
+  if (before == after) return {};
+  const std::string old_name = head_name('a', path);
+  const std::string new_name = head_name('b', path);
+  std::string text = fmt::format("diff --git {} {}\n", old_name, new_name);
+  if (!before) text += "new file mode 100644\n";
+  const std::string changes =
+      diff_hunks(exact_lines(before.value_or("")), exact_lines(after), add_exact);
+  if (changes.empty()) return text;  // a new file without a line
+  text += before ? named_line("---", old_name) : "--- /dev/null\n";
+  return text + named_line("+++", new_name) + changes;
 }
 
 std::string diff_markdown(const Session& session, const std::vector<FileEdit>& edits,
                           const FindSnapshot& find) {
   std::string text;
   for (const FileEdit& file : edits) {
+    const std::string path = display_path(file.uri, session.folders);
+    if (file.creates) {
+      text += fmt::format("diff --git a/{0} b/{0}\nnew file mode 100644\n", path);
+      const std::string hunks = unified_hunks({}, file.edits.front().text);
+      if (!hunks.empty()) text += fmt::format("--- /dev/null\n+++ b/{}\n", path) + hunks;
+      continue;
+    }
     const SnapshotPtr now = find(file.uri);
     if (!now) continue;
-    const std::string path = display_path(file.uri, session.folders);
     const std::string_view before = now->text->str();
     text += fmt::format("--- a/{}\n+++ b/{}\n", path, path) +
             unified_hunks(before, edited(before, file.edits));

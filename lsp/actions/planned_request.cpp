@@ -42,6 +42,8 @@ std::variant<Request, std::string> planned_request(const Session& session, const
              "change";
     }
     if (!attached.empty()) request.form = AnswerForm::hunks;
+    if (may_make_files(attached.size(), snapshot->uri, session.folders))
+      request.new_files_in = folder_of(snapshot->uri, session.folders);
     for (const ContextPiece& piece : left_out) {
       if (piece.provenance == Provenance::attached)
         return piece.title + " is longer than the model can be shown beside the code";

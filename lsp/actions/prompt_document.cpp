@@ -32,7 +32,8 @@ bool PromptDocument::is(std::string_view uri) {
 }
 
 void PromptDocument::ask(JobId id, WithText then) {
-  session_.model.inspect(job_with_prompt(session_, id).request.prompt,
+  const Request& request = job_with_prompt(session_, id).request;
+  session_.model.inspect(request.prompt, request.options,
                          lifetime_.guard([this, id, then = std::move(then)](const auto& inspected) {
                            const Job* job = session_.jobs.find(id);
                            if (const auto* error = std::get_if<ModelError>(&inspected))

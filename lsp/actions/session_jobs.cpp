@@ -256,6 +256,7 @@ void SessionJobs::repair(const Job& job, const std::string& complaint) {
   request.action = job.request.action;
   request.title = job.request.title + ", second try";
   request.form = job.request.form;
+  request.new_files_in = job.request.new_files_in;
   request.repairs = true;
   request.review = job.request.review;
   const auto view = views_.find(job.id);
@@ -268,8 +269,10 @@ void SessionJobs::ask_on(const Job& job, const std::string& question, Request re
   request.options = job.request.options;
   request.targets = job.request.targets;
   request.prompt = job.request.prompt;
-  request.prompt.messages.push_back(
-      {Role::assistant, {{job.text, Provenance::answer, false}}, job.generated});
+  request.prompt.messages.push_back({Role::assistant,
+                                     {{job.text, Provenance::answer, false}},
+                                     job.generated,
+                                     job.request.options.asks_to_think()});
   request.prompt.messages.push_back({Role::user, {{question, Provenance::instruction, false}}, {}});
   const std::string uri = request.targets.empty() ? std::string() : request.targets.front().uri;
   const Request whole = request;

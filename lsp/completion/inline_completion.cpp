@@ -62,7 +62,8 @@ InlineCompletions::~InlineCompletions() {
     for (const Waiter& waiter : completion.waiters) {
       if (waiter.hold) session_.host.cancel_timer(*waiter.hold);
     }
-    if (completion.generation && !completion.answer) session_.model.cancel(*completion.generation);
+    if (completion.generation && !completion.answer)
+      session_.completion_model.cancel(*completion.generation);
     stop_drawing(completion);
   }
 }
@@ -114,8 +115,9 @@ void InlineCompletions::request(const Json& params, Reply& reply) {
   }
   Waiter waiter{++last_id_, std::move(reply), !automatic, std::move(place), session_.host.now(),
                 {},         std::nullopt};
-  if (automatic && waits_for_pause(waiter.place)) {
-    wait_for_pause(std::move(waiter));
+  const auto pause = automatic ? pause_before(waiter.place) : std::chrono::milliseconds{0};
+  if (pause.count() > 0) {
+    wait_for_pause(std::move(waiter), pause);
   } else {
     serve(std::move(waiter));
   }
@@ -178,7 +180,7 @@ InlineCompletions::Entry InlineCompletions::start(const Place& place) {
   const CompletionId id = ++last_id_;
   const Entry entry = completions_.emplace(id, Completion{place}).first;
   make_prompt(
-      session_.host, session_.model, session_.token_counts,
+      session_.host, session_.completion_model, session_.completion_counts,
       [syntax = session_.syntax, snapshot = place.snapshot, cursor = place.cursor,
        reading = InlineReading{session_.options.inline_max_tokens, session_.options.inline_max_read,
                                suffix_ends_[place.snapshot->uri]}](const ModelProfile& profile) {
@@ -225,6 +227,8 @@ void InlineCompletions::heard(std::string_view method) {
   const bool tells = session_.client.inline_waiting == InlineWaiting::unknown &&
                      !goes_on_waiting_ && !method.starts_with("$/");
   if (!tells) return;
+  const auto waits = [](const auto& pause) { return pause.second.waiter.has_value(); };
+  if (std::ranges::any_of(pauses_, waits)) goes_on_waiting_ = true;
   for (auto& [id, completion] : completions_) {
     for (Waiter& waiter : completion.waiters) {
       if (!waiter.hold) continue;
@@ -311,7 +315,7 @@ void InlineCompletions::stop_unwanted(CompletionId id) {
   if (completion.answer || completion.keep || !completion.waiters.empty()) return;
   const auto generation = completion.generation;
   completions_.erase(entry);
-  if (generation) session_.model.cancel(*generation);
+  if (generation) session_.completion_model.cancel(*generation);
 }
 
 void InlineCompletions::forget_oldest() {

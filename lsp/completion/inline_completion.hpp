@@ -56,7 +56,7 @@ class InlineCompletions {
     std::string typed;  // since the completion's own place
     std::optional<Host::TimerId> hold;
   };
-  // An automatic request that is served once nothing was typed for a while.
+  // An automatic request that is served, and costs something, once nothing was typed for a while.
   struct Pause {
     Place place;
     std::optional<Waiter> waiter;  // empty: its client was answered at once
@@ -107,10 +107,10 @@ class InlineCompletions {
   InlineCounts& counts();
   void announce(const Completion& completion);
 
-  // Where a keystroke takes too long to read.
+  // Where the next keystroke may follow at once, or one takes too long to read.
   void learn_model();
-  bool waits_for_pause(const Place& place) const;
-  void wait_for_pause(Waiter waiter);
+  std::chrono::milliseconds pause_before(const Place& place) const;  // 0: none
+  void wait_for_pause(Waiter waiter, std::chrono::milliseconds pause);
   void paused(const std::string& uri);
   std::optional<Pause> take_pause(const std::string& uri);
   void end_pause(const std::string& uri);

@@ -28,8 +28,8 @@ void InlineCompletions::planned(CompletionId id, Result<Planned> result) {
       lifetime_.guard([this, id](Result<Answer> answer) { finished(id, std::move(answer)); });
   completion.prompt = std::make_shared<const Prompt>(std::move(prompt));
   completion.begun = session_.host.now();
-  completion.generation =
-      session_.model.generate(*completion.prompt, options_at(completion.place), std::move(events));
+  completion.generation = session_.completion_model.generate(
+      *completion.prompt, options_at(completion.place), std::move(events));
   draw_alternatives(entry);
 }
 
@@ -96,7 +96,7 @@ void InlineCompletions::looked(CompletionId id, FittedCompletion fitted_text) {
   completion.looking = false;
   if (completion.answer) return;
   if (!fitted_text.closed) return look_for_end(id);
-  session_.model.cancel(*completion.generation);
+  session_.completion_model.cancel(*completion.generation);
   using std::chrono::floor;
   using std::chrono::milliseconds;
   Answer answer;
@@ -116,7 +116,7 @@ void InlineCompletions::finished(CompletionId id, Result<Answer> result) {
     return;
   }
   const auto answer = std::make_shared<Answer>(std::move(std::get<Answer>(result)));
-  session_.token_counts->learn(bytes_of(*entry->second.prompt), answer->prompt_tokens);
+  session_.completion_counts->learn(bytes_of(*entry->second.prompt), answer->prompt_tokens);
   fit(entry->second.place, answer,
       [this, id, answer](std::string text) { fitted(id, std::move(text), *answer); });
 }
@@ -196,7 +196,7 @@ void InlineCompletions::restart(std::vector<Waiter> waiters) {
 std::size_t InlineCompletions::most_candidates(const Place& place) const {
   constexpr std::size_t most = 3;
   const auto usual =
-      session_.model.usual_time(Prompt::Kind::fill_in_the_middle, 0, options_at(place));
+      session_.completion_model.usual_time(Prompt::Kind::fill_in_the_middle, 0, options_at(place));
   if (!usual) return 1;
   const auto each = std::max(*usual, std::chrono::milliseconds{1});
   return std::clamp<std::size_t>(static_cast<std::size_t>(session_.options.inline_hold / each), 1,
@@ -224,8 +224,8 @@ void InlineCompletions::draw_alternatives(Entry entry) {
     GenerationEvents events;
     events.on_done = lifetime_.guard(
         [this, id, seed](Result<Answer> answer) { drew(id, seed, std::move(answer)); });
-    completion.drawing[seed] =
-        session_.model.generate(*completion.prompt, std::move(options), std::move(events));
+    completion.drawing[seed] = session_.completion_model.generate(
+        *completion.prompt, std::move(options), std::move(events));
   }
 }
 
@@ -248,7 +248,7 @@ void InlineCompletions::alternative(CompletionId id, std::uint64_t seed, std::st
 
 void InlineCompletions::stop_drawing(Completion& completion) {
   for (const auto& [seed, generation] : std::exchange(completion.drawing, {})) {
-    session_.model.cancel(generation);
+    session_.completion_model.cancel(generation);
     completion.drawn = false;  // another time
   }
 }

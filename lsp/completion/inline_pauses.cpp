@@ -1,5 +1,5 @@
-// Automatic requests where reading a keystroke's prompt takes too long: they are served at pauses
-// and where a line begins.
+// Automatic requests that are put off: for a moment, as the next keystroke may follow at once; and
+// to a pause where reading a keystroke's prompt takes too long, but for where a line begins.
 #include <algorithm>
 #include <utility>
 
@@ -12,32 +12,35 @@ namespace hearth::lsp {
 namespace {
 
 // Who has not typed for so long is waiting for something.
-constexpr std::chrono::milliseconds pause{400};
+constexpr std::chrono::milliseconds long_pause{400};
 
 }  // namespace
 
 void InlineCompletions::learn_model() {
-  session_.model.describe(lifetime_.guard([this](const Result<ModelDescription>& description) {
-    if (const auto* model = std::get_if<ModelDescription>(&description)) {
-      steps_aside_ = model->capabilities.parking;
-      reads_too_slowly_ =
-          reads_too_slowly(model->profile.fim_order, model->profile.completion_speed,
-                           session_.options.inline_max_read);
-    }
-  }));
+  session_.completion_model.describe(
+      lifetime_.guard([this](const Result<ModelDescription>& description) {
+        if (const auto* model = std::get_if<ModelDescription>(&description)) {
+          steps_aside_ = model->capabilities.parking;
+          reads_too_slowly_ =
+              reads_too_slowly(model->profile.fim_order, model->profile.completion_speed,
+                               session_.options.inline_max_read);
+        }
+      }));
 }
 
-// Not for what is there already, nor where a line has just been ended.
-bool InlineCompletions::waits_for_pause(const Place& place) const {
-  if (!reads_too_slowly_) return false;
-  const Text& text = *place.snapshot->text;
-  if (is_blank(line_before(text.view({text.begin(), place.cursor})))) return false;
-  return std::ranges::none_of(completions_, [&](const auto& entry) {
+// None for what is there already or under way.
+std::chrono::milliseconds InlineCompletions::pause_before(const Place& place) const {
+  const bool known = std::ranges::any_of(completions_, [&](const auto& entry) {
     return entry.second.typed_toward(*place.snapshot, place.cursor).has_value();
   });
+  if (known) return std::chrono::milliseconds{0};
+  const std::chrono::milliseconds debounce = session_.options.inline_debounce;
+  const Text& text = *place.snapshot->text;
+  const bool begins_line = is_blank(line_before(text.view({text.begin(), place.cursor})));
+  return reads_too_slowly_ && !begins_line ? std::max(long_pause, debounce) : debounce;
 }
 
-void InlineCompletions::wait_for_pause(Waiter waiter) {
+void InlineCompletions::wait_for_pause(Waiter waiter, std::chrono::milliseconds pause) {
   const std::string uri = waiter.place.snapshot->uri;
   supersede(uri, 0, waiter.id);
   const auto timer = session_.host.after(pause, lifetime_.guard([this, uri] { paused(uri); }));

@@ -7,24 +7,18 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "lsp/context/libgit2.hpp"
+
 namespace hearth::lsp {
 namespace {
 
 struct Free {
   void operator()(git_repository* repository) const { git_repository_free(repository); }
 };
+struct FreeIndex {
+  void operator()(git_index* index) const { git_index_free(index); }
+};
 using RepositoryPtr = std::unique_ptr<git_repository, Free>;
-
-// For as long as the process lives.
-void start_libgit2() {
-  static const bool started = [] {
-    git_libgit2_init();
-    // Whose the repository is does not matter: nothing of it is run, only patterns are read.
-    git_libgit2_opts(GIT_OPT_SET_OWNER_VALIDATION, 0);
-    return true;
-  }();
-  static_cast<void>(started);
-}
 
 RepositoryPtr repository_around(const std::string& folder) {
   git_repository* found = nullptr;
@@ -92,6 +86,15 @@ bool IgnoreRules::ignores(std::string_view path, bool is_directory) const {
     if (repository_->ignores(whole.substr(0, end), true)) return true;
   }
   return repository_->ignores(whole, is_directory);
+}
+
+bool IgnoreRules::tracks(std::string_view path) const {
+  git_index* found = nullptr;
+  if (!repository_->handle || git_repository_index(&found, repository_->handle.get()) != 0)
+    return false;
+  const std::unique_ptr<git_index, FreeIndex> index(found);
+  const std::string whole = repository_->prefix + std::string(path);
+  return git_index_get_bypath(index.get(), whole.c_str(), 0) != nullptr;
 }
 
 bool IgnoreRules::ignores_entry(std::string_view path, bool is_directory) const {

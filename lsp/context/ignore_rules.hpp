@@ -25,7 +25,9 @@ class IgnoreRules {
   // `path` is relative to the folder: "src/a.c". What is in an ignored folder is ignored, whatever
   // else is said of it; and so is .git. Where rules cannot be read, everything is ignored.
   bool ignores(std::string_view path, bool is_directory) const;
-  // The same where the folder that `path` is in is known not to be ignored.
+  // Whether a file is in the repository's index: then git's rules say nothing of it.
+  bool tracks(std::string_view path) const;
+  // The same as ignores() where the folder that `path` is in is known not to be ignored.
   bool ignores_entry(std::string_view path, bool is_directory) const;
 
  private:

@@ -2,6 +2,7 @@
 #include "lsp/context/indexer.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <deque>
 #include <map>
 #include <optional>
@@ -10,6 +11,7 @@
 #include "lsp/context/ignore_rules.hpp"
 #include "lsp/protocol/source_path.hpp"
 #include "lsp/protocol/uri.hpp"
+#include "lsp/support/thread_time.hpp"
 
 namespace hearth::lsp {
 namespace {
@@ -55,10 +57,11 @@ struct Indexer::Work {
   void set_folders(const std::vector<std::string>& uris);
   void walk();
   // `document` is null where it is not open.
-  void read_again(const std::string& uri, const SnapshotPtr& document);
+  void read_again(const std::string& uri, const SnapshotPtr& document, const Syntax& parser);
   bool is_done() const { return directories.empty() && files.empty(); }
-  void add_time(std::chrono::steady_clock::time_point since) {
-    statistics.time += std::chrono::duration_cast<std::chrono::milliseconds>(host.now() - since);
+  void add_time(std::chrono::nanoseconds computed) {
+    time_ += computed;
+    statistics.time = std::chrono::duration_cast<std::chrono::milliseconds>(time_);
   }
 
   Host& host;
@@ -66,14 +69,17 @@ struct Indexer::Work {
   const IndexLimits limits;
   const std::shared_ptr<WorkspaceIndex> index = std::make_shared<WorkspaceIndex>();
   IndexStatistics statistics;
+  std::atomic<bool> make_way{false};  // walk() ends with the file that it is at
 
  private:
   bool may_be_shown(const std::string& path);
   bool is_ignored(const std::string& path, bool is_directory, bool parent_is_known);
   void list(const std::string& directory);
   void read(const std::string& path);
-  void add(const std::string& path, const Language* language, const SnapshotPtr& snapshot,
-           WorkspaceIndex::Source source);
+  void add(const std::string& path, const Language* language, const SyntaxTree& tree,
+           WorkspaceIndex::Source source) {
+    index->update(path, language, declarations_of(tree), source);
+  }
   bool cut(IndexStatistics::Cut reason);
 
   // Workspace folders without links, none inside of another, and repositories inside of them: each
@@ -82,6 +88,7 @@ struct Indexer::Work {
   std::vector<std::string> roots;
   std::deque<std::string> directories;  // to be listed
   std::deque<std::string> files;        // to be read
+  std::chrono::nanoseconds time_{0};    // of a processor
 };
 
 void Indexer::Work::set_folders(const std::vector<std::string>& uris) {
@@ -155,11 +162,6 @@ void Indexer::Work::list(const std::string& directory) {
   }
 }
 
-void Indexer::Work::add(const std::string& path, const Language* language,
-                        const SnapshotPtr& snapshot, WorkspaceIndex::Source source) {
-  index->update(path, language, declarations_of(*syntax->tree(snapshot)), source);
-}
-
 void Indexer::Work::read(const std::string& path) {
   std::optional<std::string> text = host.read_file(path, limits.file_bytes);
   if (!text || text->find('\0') != std::string::npos || !is_valid_utf8(*text)) {
@@ -167,16 +169,16 @@ void Indexer::Work::read(const std::string& path) {
     return;
   }
   statistics.bytes += text->size();
-  add(path, code_language(path),
-      std::make_shared<const Snapshot>(
-          Snapshot{file_uri(path), "", 0, std::make_shared<const Text>(*std::move(text))}),
-      WorkspaceIndex::Source::disk);
+  const auto snapshot = std::make_shared<const Snapshot>(
+      Snapshot{file_uri(path), "", 0, std::make_shared<const Text>(*std::move(text))});
+  add(path, code_language(path), *syntax->tree(snapshot), WorkspaceIndex::Source::disk);
 }
 
 // Files before further folders: what is near the top comes first.
 void Indexer::Work::walk() {
   const auto begin = host.now();
-  for (std::size_t i = 0; i < slice_files && !is_done() && host.now() - begin < slice_time; ++i) {
+  for (std::size_t i = 0; i < slice_files && !is_done(); ++i) {
+    if (host.now() - begin >= slice_time || make_way) break;
     if (files.empty()) {
       const std::string directory = std::move(directories.front());
       directories.pop_front();
@@ -194,7 +196,8 @@ void Indexer::Work::walk() {
   statistics.complete = is_done() && statistics.cut == IndexStatistics::Cut::none;
 }
 
-void Indexer::Work::read_again(const std::string& uri, const SnapshotPtr& document) {
+void Indexer::Work::read_again(const std::string& uri, const SnapshotPtr& document,
+                               const Syntax& parser) {
   index->dismiss(uri);
   const auto path = file_path(uri);
   if (!path) return;
@@ -211,7 +214,7 @@ void Indexer::Work::read_again(const std::string& uri, const SnapshotPtr& docume
   if (!shown || language == nullptr || language->uses.empty()) {
     index->remove(*real);
   } else if (document) {
-    add(*real, language, document, WorkspaceIndex::Source::document);
+    add(*real, language, *parser.tree(document), WorkspaceIndex::Source::document);
   } else {
     index->release(*real);
     read(*real);
@@ -251,14 +254,15 @@ void Indexer::changed(const std::string& uri) {
   }));
 }
 
-// `slice` runs elsewhere; then this goes on.
-void Indexer::run(std::function<void(Work&)> slice) {
+// `slice` runs elsewhere, by `how`; then this goes on.
+void Indexer::run(Lane how, std::function<void(Work&)> slice) {
   busy_ = true;
-  host_.background(
+  work_->make_way = false;
+  (host_.*how)(
       [work = work_, slice = std::move(slice)] {
-        const auto begin = work->host.now();
+        const auto begin = thread_time();
         slice(*work);
-        work->add_time(begin);
+        work->add_time(thread_time() - begin);
         work->index->set_statistics(work->statistics);
       },
       lifetime_.guard([this] {
@@ -267,14 +271,19 @@ void Indexer::run(std::function<void(Work&)> slice) {
       }));
 }
 
+// What a person did is read at once: they may ask about it next. The folders' other files are read
+// in idle time, and make way for it.
 void Indexer::pump() {
-  if (busy_) return;
+  if (busy_) {
+    work_->make_way = folders_changed_ || (settled_ && !changed_.empty());
+    return;
+  }
   if (std::exchange(folders_changed_, false)) {
-    run([folders = folders_](Work& work) { work.set_folders(folders); });
+    run(&Host::background, [folders = folders_](Work& work) { work.set_folders(folders); });
   } else if (settled_ && !changed_.empty()) {
     reread();
   } else if (!work_->is_done()) {
-    if (!asks_.somebody_waits()) return run([](Work& work) { work.walk(); });
+    if (!asks_.somebody_waits()) return run(&Host::when_idle, [](Work& work) { work.walk(); });
     if (std::exchange(asleep_, true)) return;
     host_.after(retry_interval, lifetime_.guard([this] {
       asleep_ = false;
@@ -285,19 +294,26 @@ void Indexer::pump() {
 
 // Few at a time; a person did something to them, so they come before the rest.
 void Indexer::reread() {
-  std::vector<std::pair<std::string, SnapshotPtr>> files;
+  struct Changed {
+    std::string uri;
+    SnapshotPtr document;
+    std::shared_ptr<const Syntax> syntax;
+  };
+  std::vector<Changed> files;
   while (!changed_.empty() && files.size() < slice_files) {
     const auto first = changed_.begin();
-    files.emplace_back(*first, asks_.open_document(*first));
-    if (files.back().second) {
+    files.push_back({*first, asks_.open_document(*first), nullptr});
+    if (asks_.syntax_of) files.back().syntax = asks_.syntax_of(*first);
+    if (files.back().document) {
       documents_.insert(*first);
     } else {
       documents_.erase(*first);
     }
     changed_.erase(first);
   }
-  run([files = std::move(files)](Work& work) {
-    for (const auto& [uri, document] : files) work.read_again(uri, document);
+  run(&Host::background, [files = std::move(files)](Work& work) {
+    for (const auto& [uri, document, syntax] : files)
+      work.read_again(uri, document, syntax ? *syntax : *work.syntax);
   });
 }
 

@@ -1,6 +1,6 @@
-// Keeps a session's WorkspaceIndex up to date: reads the files of its folders in the background, a
-// few at a time, and again what changes. Never what git ignores, what is_secret() names, what is no
-// text, and what is outside of the folders once links are followed.
+// Keeps the WorkspaceIndex of some folders up to date: reads the files of its folders in idle time,
+// a few at a time, and again what changes. Never what git ignores, what is_secret()
+// names, what is no text, and what is outside of the folders once links are followed.
 #pragma once
 
 #include <chrono>
@@ -30,8 +30,10 @@ class Indexer {
   struct Asks {
     std::function<bool()> somebody_waits;
     std::function<SnapshotPtr(const std::string& uri)> open_document;  // null: it is not open
+    // Who knows an open document's tree; null, or none: `syntax` parses it as it does files.
+    std::function<std::shared_ptr<const Syntax>(const std::string& uri)> syntax_of = {};
   };
-  // The host outlives it. `syntax` parses, and knows open documents' trees.
+  // The host outlives it.
   Indexer(Host& host, std::shared_ptr<const Syntax> syntax, Asks asks, IndexLimits limits = {});
   Indexer(const Indexer&) = delete;
   Indexer& operator=(const Indexer&) = delete;
@@ -50,7 +52,8 @@ class Indexer {
   struct Work;
 
   void pump();
-  void run(std::function<void(Work&)> slice);
+  using Lane = void (Host::*)(std::function<void()> work, std::function<void()> then);
+  void run(Lane how, std::function<void(Work&)> slice);
   void reread();
 
   Host& host_;

@@ -64,6 +64,7 @@ void make_prompt(Host& host, Model& model, std::shared_ptr<TokenCounts> counts,
     }
     const auto& model_is = std::get<ModelDescription>(description);
     work->capabilities = model_is.capabilities;
+    work->counts->counted_by(model_is.identity);
     host.background([work, profile = model_is.profile] { plan(*work, profile); },
                     [work] { count(work); });
   });

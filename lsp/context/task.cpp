@@ -204,7 +204,7 @@ std::vector<ContextPiece> TaskParts::pieces(const Counts& counts) const {
   return shown;
 }
 
-std::string_view line(const Text& text, std::size_t index) {
+std::string_view line_at(const Text& text, std::size_t index) {
   return text.view(text.line_range(index));
 }
 
@@ -221,8 +221,8 @@ std::string_view unit_of(const Declaration& declaration) {
 
 // [first, last] without blank lines at their ends.
 Code lines_of(const Text& text, std::size_t first, std::size_t last, const std::string& file) {
-  while (first < last && is_blank(line(text, first))) ++first;
-  while (last > first && is_blank(line(text, last))) --last;
+  while (first < last && is_blank(line_at(text, first))) ++first;
+  while (last > first && is_blank(line_at(text, last))) --last;
   std::string subject = file + (first == last ? ", line " : ", lines ") + std::to_string(first + 1);
   if (first != last) subject.append(" to ").append(std::to_string(last + 1));
   return {{text.line_range(first).begin, text.line_end(last)}, std::move(subject)};
@@ -232,12 +232,12 @@ Code lines_of(const Text& text, std::size_t first, std::size_t last, const std::
 Code paragraph(const Text& text, Byte place, const std::string& file) {
   const std::size_t end = text.lines();
   std::size_t at = text.line_of(place);
-  while (at + 1 < end && is_blank(line(text, at))) ++at;
-  while (at > 0 && is_blank(line(text, at))) --at;
+  while (at + 1 < end && is_blank(line_at(text, at))) ++at;
+  while (at > 0 && is_blank(line_at(text, at))) --at;
   std::size_t first = at;
-  while (first > 0 && !is_blank(line(text, first - 1))) --first;
+  while (first > 0 && !is_blank(line_at(text, first - 1))) --first;
   std::size_t last = at;
-  while (last + 1 < end && !is_blank(line(text, last + 1))) ++last;
+  while (last + 1 < end && !is_blank(line_at(text, last + 1))) ++last;
   return lines_of(text, first, last, file);
 }
 
@@ -258,25 +258,21 @@ Code meant(const SyntaxTree& tree, ByteRange selection, const std::string& file)
   return paragraph(text, selection.begin, file);
 }
 
-std::string_view indentation(std::string_view line) {
-  return line.substr(0, std::min(line.find_first_not_of(" \t"), line.size()));
-}
-
 // The code's lines, each with '\n', without the indentation of their surroundings: a declaration's
 // is that of its first line, other lines' is what they share.
 std::string dedented(const Text& text, const Code& code) {
   const std::size_t first = text.line_of(code.range.begin);
   const std::size_t last = text.line_of(code.range.end);
-  std::string_view outer = indentation(line(text, first));
+  std::string_view outer = indentation(line_at(text, first));
   for (std::size_t i = first + 1; i <= last && !code.declared; ++i) {
-    if (is_blank(line(text, i))) continue;
-    const std::string_view here = indentation(line(text, i));
+    if (is_blank(line_at(text, i))) continue;
+    const std::string_view here = indentation(line_at(text, i));
     const auto same = std::ranges::mismatch(outer, here).in1;
     outer = outer.substr(0, static_cast<std::size_t>(same - outer.begin()));
   }
   std::string result;
   for (std::size_t i = first; i <= last; ++i) {
-    std::string_view here = line(text, i);
+    std::string_view here = line_at(text, i);
     if (i == last) here = here.substr(0, code.range.end.value - text.line_range(i).begin.value);
     const std::size_t before = code.range.begin.value - text.line_range(first).begin.value;
     if (i == first && before > indentation(here).size()) {

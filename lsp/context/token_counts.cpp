@@ -28,6 +28,12 @@ struct TokenCounts::Request {
   Callback<std::vector<std::int64_t>> done;
 };
 
+void TokenCounts::counted_by(const std::string& identity) {
+  if (std::exchange(counted_by_, identity) == identity) return;
+  young_.clear();
+  old_.clear();
+}
+
 void TokenCounts::count(const ModelCapabilities& capabilities, std::vector<std::string> texts,
                         Callback<std::vector<std::int64_t>> done) {
   if (!capabilities.exact_counts) {

@@ -24,6 +24,9 @@ class TokenCounts : public std::enable_shared_from_this<TokenCounts> {
 
   explicit TokenCounts(Model& model) : model_(model) {}
 
+  // The model that counts from now on, by its ModelDescription::identity: what another one counted
+  // is forgotten.
+  void counted_by(const std::string& identity);
   // One count per text. `done` is called before this returns where nothing has to be asked; its
   // error is the model's.
   void count(const ModelCapabilities& capabilities, std::vector<std::string> texts,
@@ -45,6 +48,7 @@ class TokenCounts : public std::enable_shared_from_this<TokenCounts> {
   void answer(const Request& request, const Result<std::vector<std::int64_t>>& counted);
 
   Model& model_;
+  std::string counted_by_;
   // What is used moves to `young_`; when that is full, what is left in `old_` is forgotten.
   Kept young_;
   Kept old_;

@@ -4,7 +4,7 @@
 #include <memory>
 #include <utility>
 
-#include "lsp/document/piece_list.hpp"
+#include "lsp/document/piece_tree.hpp"
 
 namespace hearth::lsp {
 namespace {
@@ -94,7 +94,7 @@ void Documents::Update::change() {
         {range.begin, range.end, Byte{range.end.value + text->str().size() - old_size}});
     made_.copied += written(*text);
   } else if (left > 1) {
-    PieceList pieces(*text, encoding_);
+    PieceTree pieces(*text, encoding_);
     for (; next < message_.size(); ++next) {
       const Range range = range_member(message_[next], "range");
       const ByteEdit edit = pieces.replace(range, take_string(message_[next], "text"));

@@ -5,10 +5,11 @@
 
 #include <algorithm>
 #include <chrono>
-#include <ctime>
 #include <limits>
 #include <string_view>
 #include <utility>
+
+#include "lsp/support/thread_time.hpp"
 
 namespace hearth::lsp {
 namespace {
@@ -73,15 +74,9 @@ const char* read_text(void* payload, std::uint32_t offset, TSPoint, std::uint32_
   return *bytes_read > 0 ? text.data() + offset : "";
 }
 
-// What this thread has computed: a parse that has to wait for others' work is no slow one.
-std::chrono::nanoseconds computed() {
-  timespec time{};
-  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
-}
-
+// By its own time: a parse that has to wait for others' work is no slow one.
 bool is_over(TSParseState* state) {
-  return computed() >= *static_cast<std::chrono::nanoseconds*>(state->payload);
+  return thread_time() >= *static_cast<std::chrono::nanoseconds*>(state->payload);
 }
 
 // Null if it computes for longer than `timeout`. `old` may be null.
@@ -89,7 +84,7 @@ TreePtr parse(const std::string& text, const Language& language, const TSTree* o
               std::chrono::milliseconds timeout) {
   const std::unique_ptr<TSParser, ParserDelete> parser(ts_parser_new());
   if (!ts_parser_set_language(parser.get(), language.grammar())) return nullptr;
-  std::chrono::nanoseconds deadline = computed() + timeout;
+  std::chrono::nanoseconds deadline = thread_time() + timeout;
   const TSInput input{.payload = const_cast<std::string*>(&text),
                       .read = read_text,
                       .encoding = TSInputEncodingUTF8,

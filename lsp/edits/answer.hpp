@@ -14,6 +14,11 @@
 
 namespace hearth::lsp {
 
+// Follows the second form where files may be made.
+inline constexpr std::string_view new_file_wording =
+    " For a new file, write its path and a block with nothing in SEARCH and the whole file in "
+    "REPLACE.";
+
 // What asks for each form, as the end of a task's wording.
 // The embedded checkpoint was trained on these words.
 inline constexpr std::string_view whole_code_wording =

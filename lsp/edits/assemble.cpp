@@ -12,6 +12,7 @@
 #include "lsp/edits/fit.hpp"
 #include "lsp/edits/hunks.hpp"
 #include "lsp/edits/merge.hpp"
+#include "lsp/edits/new_file.hpp"
 #include "lsp/edits/target_lines.hpp"
 #include "lsp/protocol/source_path.hpp"
 #include "lsp/support/characters.hpp"
@@ -21,8 +22,10 @@ namespace {
 
 constexpr std::size_t max_answer_bytes = std::size_t{4} << 20U;
 
-// By target; empty where nothing of it changes.
-using Rewritten = std::vector<std::vector<LinesEdit>>;
+struct Rewritten {
+  std::vector<std::vector<LinesEdit>> targets;  // empty where nothing of it changes
+  std::vector<FileEdit> new_files = {};
+};
 using Bases = std::vector<std::unique_ptr<TargetLines>>;
 
 std::string text_of(const TargetLines& base) {
@@ -37,9 +40,10 @@ Refusal refuse_placeholder(std::string_view line) {
 }
 
 Checked<Rewritten> rewrite_hunks(std::string_view answer, std::span<const Target> targets,
-                                 const Bases& bases) {
-  Checked<std::vector<AnswerHunk>> hunks = read_hunks(answer);
-  if (auto* refusal = std::get_if<Refusal>(&hunks)) return std::move(*refusal);
+                                 const Bases& bases, std::string_view new_files_in) {
+  Checked<std::vector<AnswerHunk>> read = read_hunks(answer);
+  if (auto* refusal = std::get_if<Refusal>(&read)) return std::move(*refusal);
+  auto& hunks = std::get<std::vector<AnswerHunk>>(read);
   std::vector<std::string> paths;
   std::vector<HunkTarget> places;
   CodeLines code;
@@ -48,12 +52,24 @@ Checked<Rewritten> rewrite_hunks(std::string_view answer, std::span<const Target
     places.push_back({bases[i].get(), paths[i]});
     code.insert(code.end(), bases[i]->lines.begin(), bases[i]->lines.end());
   }
-  for (const AnswerHunk& hunk : std::get<std::vector<AnswerHunk>>(hunks)) {
+  for (const AnswerHunk& hunk : hunks) {
     if (const auto line = placeholder_in(hunk.lines, code); !line.empty()) {
       return refuse_placeholder(line);
     }
   }
-  return place_hunks(std::get<std::vector<AnswerHunk>>(hunks), places);
+  const auto proposed =
+      std::stable_partition(hunks.begin(), hunks.end(), [&](const AnswerHunk& hunk) {
+        return new_files_in.empty() || !is_whole_file(hunk) ||
+               !targets_named(hunk.path, places).empty();
+      });
+  const std::string_view ending = bases.front()->text.line_ending(Byte{});
+  Checked<std::vector<FileEdit>> made = new_files({proposed, hunks.end()}, new_files_in, ending);
+  if (auto* refusal = std::get_if<Refusal>(&made)) return std::move(*refusal);
+  Checked<std::vector<std::vector<LinesEdit>>> placed =
+      place_hunks({hunks.begin(), proposed}, places);
+  if (auto* refusal = std::get_if<Refusal>(&placed)) return std::move(*refusal);
+  return Rewritten{std::get<std::vector<std::vector<LinesEdit>>>(std::move(placed)),
+                   std::get<std::vector<FileEdit>>(std::move(made))};
 }
 
 // The lines that the code is inside of: those above it that are less and less indented.
@@ -72,7 +88,7 @@ CodeLines heads_around(const TargetLines& base) {
 Checked<Rewritten> rewrite_whole(std::string_view answer, std::string_view shown,
                                  std::span<const Target> targets, const Bases& bases) {
   // The form is clear where it is not the one that was asked for.
-  if (has_hunks(answer) && !has_hunks(shown)) return rewrite_hunks(answer, targets, bases);
+  if (has_hunks(answer) && !has_hunks(shown)) return rewrite_hunks(answer, targets, bases, {});
   const TargetLines& base = *bases.front();
   Checked<CodeLines> code = read_whole_code(answer, base.lines);
   if (auto* refusal = std::get_if<Refusal>(&code)) return std::move(*refusal);
@@ -89,8 +105,8 @@ Checked<Rewritten> rewrite_whole(std::string_view answer, std::string_view shown
   }
   Checked<LinesEdit> edit = fit_whole(base, lines);
   if (auto* refusal = std::get_if<Refusal>(&edit)) return std::move(*refusal);
-  Rewritten rewritten(bases.size());
-  rewritten.front().push_back(std::get<LinesEdit>(std::move(edit)));
+  Rewritten rewritten{std::vector<std::vector<LinesEdit>>(bases.size())};
+  rewritten.targets.front().push_back(std::get<LinesEdit>(std::move(edit)));
   return rewritten;
 }
 
@@ -106,13 +122,15 @@ std::string edited(std::string_view text, std::span<const TextEdit> edits) {
   return result.append(text.substr(at));
 }
 
-std::string_view form_wording(AnswerForm form) {
-  return form == AnswerForm::whole_code ? whole_code_wording : hunks_wording;
+std::string form_wording(AnswerForm form, bool new_files) {
+  if (form == AnswerForm::whole_code) return std::string(whole_code_wording);
+  return std::string(hunks_wording).append(new_files ? new_file_wording : "");
 }
 
 Checked<std::vector<FileEdit>> assemble(AnswerForm form, std::string_view answer, bool finished,
                                         std::span<const Target> targets,
-                                        const FindSnapshot& find_snapshot) {
+                                        const FindSnapshot& find_snapshot,
+                                        std::string_view new_files_in) {
   using Kind = Refusal::Kind;
   if (!finished) return Refusal{Kind::unfinished, "the answer was cut before its end"};
   if (targets.empty()) return Refusal{Kind::no_code, "there is no code that it could be about"};
@@ -131,13 +149,13 @@ Checked<std::vector<FileEdit>> assemble(AnswerForm form, std::string_view answer
   if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
   Checked<Rewritten> rewritten = form == AnswerForm::whole_code
                                      ? rewrite_whole(text, code, targets, bases)
-                                     : rewrite_hunks(text, targets, bases);
+                                     : rewrite_hunks(text, targets, bases, new_files_in);
   if (auto* refusal = std::get_if<Refusal>(&rewritten)) return std::move(*refusal);
 
-  std::vector<FileEdit> files;
+  std::vector<FileEdit> files = std::get<Rewritten>(rewritten).new_files;
   Refusal unchanged{Kind::unchanged, "the answer is the code as it is: nothing to change"};
   for (std::size_t i = 0; i < targets.size(); ++i) {
-    const std::vector<LinesEdit>& edits = std::get<Rewritten>(rewritten)[i];
+    const std::vector<LinesEdit>& edits = std::get<Rewritten>(rewritten).targets[i];
     if (edits.empty()) continue;
     const std::string name = display_path(targets[i].uri, {});
     const SnapshotPtr now = find_snapshot(targets[i].uri);

@@ -28,7 +28,8 @@ enum class AnswerForm : std::uint8_t {
 };
 
 // The sentences that ask for a form. They end a wording, and may hold its variable {unit}.
-std::string_view form_wording(AnswerForm form);
+// `new_files`: of hunks, which may be whole files that are not there yet.
+std::string form_wording(AnswerForm form, bool new_files = false);
 
 // The newest snapshot of a document; null: it is not open.
 using FindSnapshot = std::function<SnapshotPtr(const std::string& uri)>;
@@ -41,9 +42,13 @@ using FindSnapshot = std::function<SnapshotPtr(const std::string& uri)>;
 // about, dedented or not. For the whole code it must have been shown in full: what was left out of
 // the prompt would be taken for deleted. Targets of one document must not overlap. What has changed
 // in the documents since is merged; changes of the same lines are refused.
+//
+// `new_files_in`: the URI of the folder that files may be proposed for, by paths relative to it;
+// empty: none may. They come first. What is on the disk is the caller's to look at.
 Checked<std::vector<FileEdit>> assemble(AnswerForm form, std::string_view answer, bool finished,
                                         std::span<const Target> targets,
-                                        const FindSnapshot& find_snapshot);
+                                        const FindSnapshot& find_snapshot,
+                                        std::string_view new_files_in = {});
 
 // What edits do to a document's syntax.
 struct SyntaxCheck {

@@ -22,6 +22,7 @@ struct FileEdit {
   std::string uri;
   std::int64_t version = 0;
   std::vector<TextEdit> edits;
+  bool creates = false;  // the file, which is not there: its one edit is all of its text
   bool operator==(const FileEdit&) const = default;
 };
 

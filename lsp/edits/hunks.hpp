@@ -20,6 +20,9 @@ struct HunkTarget {
   std::string_view path;  // of its document, with '/'
 };
 
+// The targets that a model's path may mean: those whose path ends with it.
+std::vector<std::size_t> targets_named(std::string_view path, std::span<const HunkTarget> targets);
+
 // For each target what the hunks make of it, in the order of its lines. Each hunk's SEARCH lines
 // must be in the code exactly once: as they are, else but for blanks at lines' ends, else but for
 // an indentation that they have in common.

@@ -131,21 +131,8 @@ class Placer {
   // The targets that a path may mean: all for none.
   std::optional<Refusal> named_targets(std::string_view path,
                                        std::vector<std::size_t>& found) const {
-    const auto find = [&](std::string name) {
-      std::ranges::replace(name, '\\', '/');
-      while (name.starts_with("./")) name.erase(0, 2);
-      while (name.starts_with("/")) name.erase(0, 1);
-      for (std::size_t i = 0; i < targets_.size(); ++i) {
-        const std::string_view whole = targets_[i].path;
-        if (!name.empty() && whole.ends_with(name) &&
-            (whole.size() == name.size() || whole[whole.size() - name.size() - 1] == '/')) {
-          found.push_back(i);
-        }
-      }
-    };
-    find(std::string(path));
+    found = targets_named(path, targets_);
     const std::size_t blank = path.rfind(' ');
-    if (found.empty() && blank != path.npos) find(std::string(path.substr(blank + 1)));
     if (found.empty() && !path.empty() && blank == path.npos) {
       return Refusal{
           Refusal::Kind::no_match,
@@ -295,6 +282,26 @@ class Placer {
 };
 
 }  // namespace
+
+std::vector<std::size_t> targets_named(std::string_view path, std::span<const HunkTarget> targets) {
+  std::vector<std::size_t> found;
+  const auto find = [&](std::string name) {
+    std::ranges::replace(name, '\\', '/');
+    while (name.starts_with("./")) name.erase(0, 2);
+    while (name.starts_with("/")) name.erase(0, 1);
+    for (std::size_t i = 0; i < targets.size(); ++i) {
+      const std::string_view whole = targets[i].path;
+      if (!name.empty() && whole.ends_with(name) &&
+          (whole.size() == name.size() || whole[whole.size() - name.size() - 1] == '/')) {
+        found.push_back(i);
+      }
+    }
+  };
+  find(std::string(path));
+  const std::size_t blank = path.rfind(' ');
+  if (found.empty() && blank != path.npos) find(std::string(path.substr(blank + 1)));
+  return found;
+}
 
 Checked<std::vector<std::vector<LinesEdit>>> place_hunks(std::span<const AnswerHunk> hunks,
                                                          std::span<const HunkTarget> targets) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -18,6 +19,7 @@ struct SentEdit {
   std::string removed;   // what it takes the place of
   std::string inserted;  // what it puts there
   std::string after;     // behind it: the beginning of what stands there
+  bool creates = false;  // the file, of which `inserted` is all
   bool operator==(const SentEdit&) const = default;
 };
 
@@ -30,7 +32,10 @@ enum class Fate : std::uint8_t {
   not_made,  // what they were made for stands there, once
   unknown,   // neither is certain
 };
-// `text`: the file now.
+// `text`: the file now. One that is to be created and is not there was not made.
 Fate fate_of(const SentEdit& edit, std::string_view text);
+// Of edits that were sent together. `find` has the files as they are now; null: it is not there.
+Fate fate_of(std::span<const SentEdit> edits,
+             const std::function<SnapshotPtr(const std::string& uri)>& find);
 
 }  // namespace hearth::lsp

@@ -36,6 +36,8 @@ struct Request {
   Prompt prompt;
   GenerateOptions options;
   std::vector<Target> targets;
+  // The URI of the folder that the answer may propose new files in; empty: none.
+  std::string new_files_in = {};
   std::optional<AnswerForm> form = {};  // in which code was asked for; empty: the answer is text
   std::vector<ContextPiece> left_out = {};  // of the prompt, for people who look at it
   bool repairs = false;                     // asks once more, as an answer before could not be used
@@ -65,6 +67,7 @@ struct Job {
   bool waits_for_editor = false;  // that has its document open: it has no prompt and no session
   GenerationProgress progress;
   std::string text;                          // the answer so far
+  std::string thought = {};                  // before it, so far: for people who look at it alone
   FinishReason finish = FinishReason::stop;  // of an answer that is whole
   bool thought_cut = false;                  // as the Answer says
   // The tokens of thought and answer so far, as on_tokens has them; once the answer is whole, as

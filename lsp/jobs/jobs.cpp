@@ -79,7 +79,7 @@ void Jobs::submit(JobId id, Request request) {
   if (entry == nullptr || ended(entry->job.state) || entry->generation != 0) return;
   entry->job.request = std::move(request);
   entry->job.request.place.clear();
-  store_.change(id, {request_text(entry->job.request)}, noting({}));
+  store_.change(id, {request_text(entry->job.request)}, at_once({}));
   if (runs(entry->job.state)) generate(*entry);
 }
 
@@ -104,6 +104,9 @@ void Jobs::generate(Entry& entry) {
       lifetime_.guard([this, id](const GenerationProgress& progress) { progressed(id, progress); });
   events.on_tokens = lifetime_.guard(
       [this, id](std::vector<std::int32_t> tokens) { wrote_tokens(id, std::move(tokens)); });
+  events.on_thought =
+      lifetime_.guard([this, id](std::string text) { thought(id, std::move(text)); });
+  entry.thinks_anew = true;
   events.on_text = lifetime_.guard([this, id](std::string text) { wrote(id, std::move(text)); });
   events.on_done =
       lifetime_.guard([this, id](Result<Answer> result) { finished(id, std::move(result)); });
@@ -199,18 +202,27 @@ bool Jobs::retry(JobId id) {
   Job& job = entry->job;
   if (job.state != JobState::failed && job.state != JobState::cancelled) return false;
   job.text.clear();
+  job.thought.clear();
   job.generated.clear();
   job.error.clear();
   job.progress = {};
   job.thought_cut = false;
   job.settled.reset();
+  job.sent.clear();
+  job.offer.clear();
   job.shown = false;
   job.state = JobState::queued;
   job.changed = host_.time();
-  store_.change(id, {std::nullopt, standing_text(job), job.text, job.generated}, noting({}));
-  if (job.request.has_prompt()) generate(*entry);
+  store_.change(id, {std::nullopt, standing_text(job), job.text, job.generated}, at_once({}));
+  const bool planned = job.request.has_prompt();
+  if (planned) generate(*entry);
   tell(id, {});
-  tell_adopters();
+  // Its owner gave up making a prompt: whoever takes the job makes one.
+  if (planned) {
+    tell_adopters();
+  } else {
+    disown(id);
+  }
   return true;
 }
 
@@ -371,6 +383,14 @@ void Jobs::wrote_tokens(JobId id, std::vector<std::int32_t> tokens) {
   entry->unwritten = std::move(tokens);
 }
 
+// Nobody is told: the progress that goes with it follows.
+void Jobs::thought(JobId id, std::string text) {
+  Entry* const entry = running(id);
+  if (entry == nullptr) return;
+  if (std::exchange(entry->thinks_anew, false)) entry->job.thought.clear();
+  entry->job.thought += valid_utf8(std::move(text));
+}
+
 void Jobs::wrote(JobId id, std::string text) {
   Entry* const entry = running(id);
   if (entry == nullptr) return;
@@ -408,10 +428,11 @@ void Jobs::finished(JobId id, Result<Answer> result) {
   job.finish = answer.finish;
   job.thought_cut = answer.thought_cut;
   job.text = valid_utf8(answer.text);
+  job.thought = valid_utf8(answer.thought);
   job.generated = answer.generated;
   job.prompt_time = answer.prompt_time;
   job.answer_time = answer.answer_time;
-  store_.change(id, {std::nullopt, std::nullopt, job.text, job.generated}, noting({}));
+  store_.change(id, {std::nullopt, std::nullopt, job.text, job.generated}, at_once({}));
   if (job.request.form) {
     progress.eta.reset();
     change_state(*entry, JobState::waiting);

@@ -101,8 +101,6 @@ class Jobs {
   std::vector<const Job*> all() const;  // by id; the last 100 ended ones are kept
   // Removes jobs and what is written of them; those under way are cancelled. How many.
   std::size_t forget(const std::function<bool(const Job&)>& which);
-  // Why changes cannot be written down now; empty: they can.
-  const std::string& journal_fault() const { return journal_fault_; }
 
  private:
   struct Entry {
@@ -113,6 +111,7 @@ class Jobs {
     // What follows where the computation is stopped.
     enum class Then : std::uint8_t { cancelled, paused, resumed } then = Then::cancelled;
     std::vector<std::int32_t> unwritten = {};  // tokens whose text may follow
+    bool thinks_anew = false;                  // its thought is told again from its beginning
   };
   struct Watch {
     JobId job;
@@ -129,6 +128,7 @@ class Jobs {
   // What the model calls back about a job, as long as the job runs.
   void progressed(JobId id, const GenerationProgress& progress);
   void wrote_tokens(JobId id, std::vector<std::int32_t> tokens);
+  void thought(JobId id, std::string text);
   void wrote(JobId id, std::string text);
   void finished(JobId id, Result<Answer> result);
 
@@ -136,7 +136,7 @@ class Jobs {
   void end(Entry& entry, JobState state);
   void write_down(const Job& job, JobStore::Done done = {});
   void append(Entry& entry, std::string text);
-  JobStore::Done noting(JobStore::Done done);
+  JobStore::Done at_once(JobStore::Done done);
   void tell(JobId id, std::string_view delta);
   void tell_adopters();
   void forget_oldest();
@@ -155,7 +155,6 @@ class Jobs {
     std::function<void()> told;
   };
   std::map<const void*, Adopter> adopters_;
-  std::string journal_fault_;
   Lifetime lifetime_;
 };
 

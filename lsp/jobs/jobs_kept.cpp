@@ -44,8 +44,9 @@ void Jobs::restore() {
 void Jobs::begin_anew(Entry& entry) {
   Job& job = entry.job;
   job.text.clear();
+  job.thought.clear();
   job.generated.clear();
-  store_.change(job.id, {std::nullopt, std::nullopt, job.text, job.generated}, noting({}));
+  store_.change(job.id, {std::nullopt, std::nullopt, job.text, job.generated}, at_once({}));
 }
 
 std::size_t Jobs::forget(const std::function<bool(const Job&)>& which) {
@@ -69,7 +70,7 @@ std::size_t Jobs::forget(const std::function<bool(const Job&)>& which) {
   // With those that nobody lists any more.
   std::vector<JobId> gone = std::exchange(forgotten_, {});
   gone.insert(gone.end(), ids.begin(), ids.end());
-  if (!gone.empty()) store_.remove(std::move(gone), noting({}));
+  if (!gone.empty()) store_.remove(std::move(gone), at_once({}));
   return ids.size();
 }
 
@@ -80,23 +81,16 @@ void Jobs::append(Entry& entry, std::string text) {
 }
 
 void Jobs::when_written(JobId id, JobStore::Done done) {
-  store_.change(id, {}, noting(std::move(done)));
+  store_.change(id, {}, at_once(std::move(done)));
 }
 
 void Jobs::write_down(const Job& job, JobStore::Done done) {
-  store_.change(job.id, {std::nullopt, standing_text(job)}, noting(std::move(done)));
+  store_.change(job.id, {std::nullopt, standing_text(job)}, at_once(std::move(done)));
 }
 
-// Takes note of a store that cannot write, and says so once.
-JobStore::Done Jobs::noting(JobStore::Done done) {
-  return lifetime_.guard([this, done = std::move(done)](const std::string& failure) {
-    if (!failure.empty() && failure != journal_fault_) {
-      host_.log(LogLevel::error,
-                "jobs cannot be written down, and will not survive the end of "
-                "this process: " +
-                    failure);
-    }
-    journal_fault_ = failure;
+// What is to be called is what has the store write at once.
+JobStore::Done Jobs::at_once(JobStore::Done done) {
+  return lifetime_.guard([done = std::move(done)](const std::string& failure) {
     if (done) done(failure);
   });
 }
@@ -116,7 +110,7 @@ void Jobs::forget_oldest() {
     --count;
   }
   if (forgotten_.size() >= removed_at_once)
-    store_.remove(std::exchange(forgotten_, {}), noting({}));
+    store_.remove(std::exchange(forgotten_, {}), at_once({}));
 }
 
 }  // namespace hearth::lsp

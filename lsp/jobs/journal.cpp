@@ -46,7 +46,7 @@ GenerateOptions read_options(const Json& json) {
   GenerateOptions options;
   options.priority = enum_member<Priority>(priorities, json, "priority");
   options.max_tokens = integer_member(json, "maxTokens");
-  options.thinking = flag(json, {"thinking"});
+  if (find(json, "thinking") != nullptr) options.thinking = flag(json, {"thinking"});
   options.thinking_budget = integer_member(json, "thinkingBudget");
   options.sampling = enum_member<Sampling>(samplings, json, "sampling");
   options.action = string_member(json, "action");
@@ -59,16 +59,14 @@ GenerateOptions read_options(const Json& json) {
 }
 
 Json sent_json(const SentEdit& edit) {
-  return {{"uri", edit.uri},
-          {"before", edit.before},
-          {"removed", edit.removed},
-          {"inserted", edit.inserted},
-          {"after", edit.after}};
+  return {{"uri", edit.uri},           {"before", edit.before}, {"removed", edit.removed},
+          {"inserted", edit.inserted}, {"after", edit.after},   {"creates", edit.creates}};
 }
 
 SentEdit read_sent(const Json& json) {
-  return {string_member(json, "uri"), string_member(json, "before"), string_member(json, "removed"),
-          string_member(json, "inserted"), string_member(json, "after")};
+  return {string_member(json, "uri"),     string_member(json, "before"),
+          string_member(json, "removed"), string_member(json, "inserted"),
+          string_member(json, "after"),   flag(json, {"creates"})};
 }
 
 std::int64_t milliseconds_of(std::chrono::system_clock::time_point time) {
@@ -92,7 +90,6 @@ void to_json(Json& json, const Request& request) {
           {"options",
            {{"priority", enum_name(priorities, request.options.priority)},
             {"maxTokens", request.options.max_tokens},
-            {"thinking", request.options.thinking},
             {"thinkingBudget", request.options.thinking_budget},
             {"sampling", enum_name(samplings, request.options.sampling)},
             {"action", request.options.action},
@@ -101,7 +98,9 @@ void to_json(Json& json, const Request& request) {
           {"targets", Json::array()},
           {"repairs", request.repairs},
           {"review", request.review}};
+  if (request.options.thinking) json["options"]["thinking"] = *request.options.thinking;
   if (!request.place.empty()) json["place"] = request.place;
+  if (!request.new_files_in.empty()) json["newFilesIn"] = request.new_files_in;
   if (request.batch) {
     json["batch"] = {
         {"id", request.batch->id}, {"title", request.batch->title}, {"size", request.batch->size}};
@@ -116,6 +115,7 @@ void from_json(const Json& json, Request& request) {
   request.action = string_member(json, "action");
   request.title = string_member(json, "title");
   if (find(json, "place") != nullptr) request.place = string_member(json, "place");
+  if (find(json, "newFilesIn") != nullptr) request.new_files_in = string_member(json, "newFilesIn");
   request.prompt = member(json, "prompt").get<Prompt>();
   request.options = read_options(member(json, "options"));
   for (const Json& target : array_member(json, "targets")) {
@@ -152,6 +152,7 @@ std::string standing_text(const Job& job) {
             {"error", job.error},
             {"sent", Json::array()},
             {"shown", job.shown}};
+  if (!job.thought.empty()) json["thought"] = job.thought;
   for (const SentEdit& edit : job.sent) json["sent"].push_back(sent_json(edit));
   if (job.settled) json["settled"] = {{"read", job.settled->text.has_value()}};
   if (job.settled && job.settled->text) json["settled"]["text"] = *job.settled->text;
@@ -185,6 +186,7 @@ Job read_record(JobRecord record) {
   progress.answer_tokens = integer_member(json, "answerTokens");
   job.finish = enum_member<FinishReason>(endings, json, "finish");
   job.thought_cut = flag(json, {"thoughtCut"});
+  if (find(json, "thought") != nullptr) job.thought = string_member(json, "thought");
   job.prompt_time = time_member(json, "promptMs");
   job.answer_time = time_member(json, "answerMs");
   job.error = string_member(json, "error");

@@ -25,6 +25,7 @@ class MemoryJobStore : public JobStore {
   void change(JobId id, JobChange change, Done done) override;
   void append(JobId id, std::string text, std::vector<std::int32_t> tokens) override;
   void remove(std::vector<JobId> ids, Done done) override;
+  std::string failure() const override { return failure_; }
   std::vector<JobRecord> load() override { return records(); }
 
   std::vector<JobRecord> records() const;                            // by id

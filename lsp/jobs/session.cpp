@@ -2,25 +2,15 @@
 #include "lsp/jobs/session.hpp"
 
 #include <algorithm>
+#include <utility>
+
+#include "lsp/protocol/source_path.hpp"
 
 namespace hearth::lsp {
-namespace {
-
-bool is_below(const std::string& uri, const std::string& folder) {
-  return uri.starts_with(folder.ends_with('/') ? folder : folder + "/");
-}
-
-}  // namespace
-
-// The innermost of its folders.
 Origin origin_of(const Session& session, const std::string& uri) {
   Origin origin{uri, session.client.editor};
-  std::size_t longest = 0;
-  for (const std::string& folder : session.folders) {
-    if (folder.size() <= longest || !is_below(uri, folder)) continue;
-    longest = folder.size();
-    origin.workspace = folder;
-  }
+  if (std::string folder = folder_of(uri, session.folders); !folder.empty())
+    origin.workspace = std::move(folder);
   if (uri.empty() && !session.folders.empty()) origin.workspace = session.folders.front();
   return origin;
 }

@@ -33,11 +33,15 @@ struct Session {
   const ServerOptions& options;
   const Client& client;
   const Documents& documents;
-  const std::vector<std::string>& folders;  // URIs of the workspace's
-  const std::shared_ptr<Syntax> syntax;     // work on other threads keeps it alive
-  const std::shared_ptr<const WorkspaceIndex> index;
+  const std::vector<std::string>& folders;      // URIs of the workspace's
+  const std::shared_ptr<Syntax> syntax;         // work on other threads keeps it alive
+  std::shared_ptr<const WorkspaceIndex> index;  // of its folders, which others may have too
   const RecentEdits& recent_edits;
   const std::shared_ptr<TokenCounts> token_counts = std::make_shared<TokenCounts>(model);
+  // Of inline completions; may be the same as the ones above.
+  Model& completion_model = options.completion_model == nullptr ? model : *options.completion_model;
+  const std::shared_ptr<TokenCounts> completion_counts =
+      &completion_model == &model ? token_counts : std::make_shared<TokenCounts>(completion_model);
   ModelState model_state = ModelState::loading;
   Settings settings = {};
   std::vector<std::string> pinned = {};  // URIs of files that the model is always shown

@@ -48,6 +48,8 @@ class JobStore {
   // never a text without its tokens or tokens without their text.
   virtual void append(JobId id, std::string text, std::vector<std::int32_t> tokens) = 0;
   virtual void remove(std::vector<JobId> ids, Done done) = 0;
+  // Why nothing can be written at present, a sentence for people; empty: it can. Any thread.
+  virtual std::string failure() const = 0;
   // All records, by id. To be called once, before any change.
   virtual std::vector<JobRecord> load() = 0;
 };

@@ -112,6 +112,10 @@ std::string ending_note(const Job& job) {
   return note + ".";
 }
 
+std::string thought_words(const Job& job) {
+  return "Thought for " + tokens(job.progress.thought_tokens);
+}
+
 std::string message_of(const Job& job) {
   if (job.state == JobState::done) {
     const std::string but = shortcomings(job);

@@ -21,6 +21,8 @@ std::string time_left(const Job& job);
 std::string loading_message(const LoadingProgress& progress);
 // What keeps an ended job's text from being the whole answer, as a sentence; empty: nothing.
 std::string ending_note(const Job& job);
+// "Thought for 12 tokens"
+std::string thought_words(const Job& job);
 // 0 … 100. Prefill is the first half and generation the second, whatever they cost; a thought takes
 // half of the second.
 std::int64_t percentage_of(const Job& job);

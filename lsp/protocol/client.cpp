@@ -76,6 +76,14 @@ bool adds_line_endings(const Json& params) {
   return text_at(params, {"clientInfo", "name"}) == "Neovim";
 }
 
+// Neovim empties a file that is there, whatever CreateFile says.
+bool creates_files(const Json& params) {
+  return contains(find_path(params,
+                            {"capabilities", "workspace", "workspaceEdit", "resourceOperations"}),
+                  Json("create")) &&
+         text_at(params, {"clientInfo", "name"}) != "Neovim";
+}
+
 // Tells one running editor from another, as long as it runs.
 std::string editor_of(const Json& params) {
   const Json* process = find(params, "processId");
@@ -135,6 +143,7 @@ Client read_client(const Json& params) {
   client.change_annotations =
       client.document_changes &&
       find_path(capabilities, {"workspace", "workspaceEdit", "changeAnnotationSupport"}) != nullptr;
+  client.creates_files = client.document_changes && creates_files(params);
   client.edit_metadata = flag(capabilities, {"workspace", "workspaceEdit", "metadataSupport"});
   client.folders = read_folders(params);
   client.editor = editor_of(params);

@@ -36,6 +36,7 @@ struct Client {
   bool apply_edit = false;            // takes workspace/applyEdit
   bool document_changes = false;      // with the version that an edit is for
   bool change_annotations = false;    // asks before it applies one
+  bool creates_files = false;         // takes CreateFile, which overwrites nothing
   bool edit_metadata = false;         // is told that an edit is a refactoring
   std::string editor;                 // its process and name; empty: it names none
   std::vector<std::string> folders;   // URIs of the workspace's, at its start

@@ -76,6 +76,7 @@ void to_json(Json& json, const JobStateParams& value) {
     json["batch"] = {
         {"id", value.batch->id}, {"title", value.batch->title}, {"size", value.batch->size}};
   }
+  put(json, "thought", value.thought);
   put(json, "text", value.text);
   put(json, "error", value.error);
 }
@@ -103,8 +104,17 @@ void from_json(const Json& json, JobStateParams& value) {
   value.answer_tokens = integer_member(json, "answerTokens");
   value.prompt_ms = maybe<std::int64_t>(json, "promptMs");
   value.answer_ms = maybe<std::int64_t>(json, "answerMs");
+  value.thought = maybe<std::string>(json, "thought");
   value.text = maybe<std::string>(json, "text");
   value.error = maybe<std::string>(json, "error");
+}
+
+void to_json(Json& json, const ThoughtDelta& value) {
+  json = {{"id", value.id}, {"text", value.text}};
+}
+
+void from_json(const Json& json, ThoughtDelta& value) {
+  value = {id_member(json), string_member(json, "text")};
 }
 
 void to_json(Json& json, const TextDelta& value) {

@@ -66,7 +66,11 @@ inline constexpr std::string_view feature_jobs = "jobs";
 inline constexpr std::string_view feature_inline_completion = "inlineCompletion";
 // The client gets the notification hearth/status when the model's state or the notices change.
 inline constexpr std::string_view feature_status = "status";
-inline constexpr std::array all_features{feature_jobs, feature_inline_completion, feature_status};
+// A client with "jobs" shows the thoughts of a thinking model too, apart from its answers: it gets
+// hearth/thoughtDelta, and "thought" of hearth/jobState.
+inline constexpr std::string_view feature_thoughts = "thoughts";
+inline constexpr std::array all_features{feature_jobs, feature_inline_completion, feature_status,
+                                         feature_thoughts};
 
 // ── Choosing an action ───────────────────────────────────────────────────────────────────────────
 // textDocument/codeAction answers, for a selection that is not blank:
@@ -89,10 +93,17 @@ inline constexpr std::array all_features{feature_jobs, feature_inline_completion
 // shown, or the lines of them that a range touches. An action that changes code may change them as
 // well, whole, whatever their range: open or not, together with its own and in one edit.
 //
+// "prompt": {"name": "house-rules", "title": "House rules"} is there where the menu lists an action
+// of the team's own, which is "ask" or "edit" in the words of .hearth/prompts/house-rules.md
+// (lsp/actions/team_prompts.hpp).
+//
 // Two are about no document. "hearth.server.commit-message" has {"diff": "diff --git …"}, and
 // "hearth.server.chat", with which a conversation begins, {"instruction": "What does it do?"}.
 //
-// executeCommand is answered with null once the job is written down. Then, in this order, a client
+// Where a person is asked first, as for a file of secrets, and says no, executeCommand is answered
+// with {"declined": "… was not shown to the model"}, and there is no job.
+//
+// Else it is answered with null once the job is written down. Then, in this order, a client
 // with "jobs" gets
 //   hearth/jobState  {"id": 7, "state": "queued", …}    straight after the reply
 //   hearth/jobState  {"id": 7, "state": "prefilling", …}   as it goes on, at most four a second
@@ -117,11 +128,13 @@ inline constexpr std::array all_features{feature_jobs, feature_inline_completion
 //    "promptMs": 900, "answerMs": 4100,   with "done": the time that each part took
 //    "edits": true,               where the job changes code
 //    "batch": {"id": 6, "title": "Edit: add types", "size": 40},   that it is one of
+//    "thought": "…",              with "thoughts": all that is thought so far, in place of the
+//                                 pieces; absent: what the pieces made of it holds
 //    "text": "…",                 with "done": the whole answer, in Markdown; with "waiting": the
 //                                 change; else all that is written so far, in place of the pieces
 //    "error": "…"}                with "failed": why; window/showMessage has said it too
 // All times count from the message on. A job that waits for others is told anew when they change.
-// "thinking": a thinking model writes its thought, whose text is not shown; the answer follows.
+// "thinking": a thinking model writes its thought, which is no part of "text"; the answer follows.
 // With "done", the message also says what was cut: "done, but the answer was cut after 512 tokens
 // (answer.max_tokens)".
 // A job with "edits" writes code on its way into a workspace/applyEdit, and "text" comes at its end
@@ -159,8 +172,17 @@ struct JobStateParams {
     std::int64_t size = 0;
   };
   std::optional<Batch> batch = {};
+  std::optional<std::string> thought = {};
   std::optional<std::string> text;
   std::optional<std::string> error;
+};
+
+// hearth/thoughtDelta, notification from the server: {"id": 7, "text": "The loop "}, more of the
+// thought before the answer, at most four a second.
+struct ThoughtDelta {
+  static constexpr std::string_view method = "hearth/thoughtDelta";
+  std::uint64_t id = 0;
+  std::string text;
 };
 
 // hearth/textDelta, notification from the server: {"id": 7, "text": "Adds "}
@@ -252,6 +274,8 @@ struct CompletionDetail {
 
 void to_json(nlohmann::json& json, const JobStateParams& value);
 void from_json(const nlohmann::json& json, JobStateParams& value);
+void to_json(nlohmann::json& json, const ThoughtDelta& value);
+void from_json(const nlohmann::json& json, ThoughtDelta& value);
 void to_json(nlohmann::json& json, const TextDelta& value);
 void from_json(const nlohmann::json& json, TextDelta& value);
 void to_json(nlohmann::json& json, const CancelJobParams& value);

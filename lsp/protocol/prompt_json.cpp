@@ -1,5 +1,5 @@
 // Prompts as JSON: {"kind": "chat", "messages": [{"role", "segments"}]}, an assistant's message
-// with "generated": [tokens] where they are known, or
+// with "generated": [tokens] where they are known and "thinking" where that was said for it, or
 // {"kind": "fill_in_the_middle", "prefix": […], "suffix": […]}, or {"kind": "text", "prefix": […]};
 // a segment is {"text", "provenance"} with "boundary": true where one lies, and "why" where it is
 // known.
@@ -63,6 +63,7 @@ void to_json(Json& json, const Prompt& prompt) {
     messages.push_back(
         {{"role", name(message.role)}, {"segments", segments_json(message.segments)}});
     if (!message.generated.empty()) messages.back()["generated"] = message.generated;
+    if (message.thinking) messages.back()["thinking"] = *message.thinking;
   }
 }
 
@@ -80,6 +81,8 @@ void from_json(const Json& json, Prompt& prompt) {
         {enum_member<Role>(roles, message, "role"), segments_member(message, "segments")});
     if (const Json* generated = find(message, "generated"))
       generated->get_to(prompt.messages.back().generated);
+    if (find(message, "thinking") != nullptr)
+      prompt.messages.back().thinking = flag(message, {"thinking"});
   }
 }
 

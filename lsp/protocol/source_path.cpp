@@ -53,6 +53,16 @@ constexpr std::string_view copy_endings[] = {
     ".temp", ".swp", ".swo",    ".swn",    ".new",  ".rej",  ".git",   "-bak",    "_bak",
     "-old",  "_old", "-backup", "_backup", "-copy", "_copy", " copy",  " (copy)", "#"};
 
+constexpr std::string_view repository_names[] = {".git", "git~1", ".hg", ".svn"};
+constexpr std::string_view off_limits[] = {
+    ".gitmodules",   ".gitattributes", ".vscode",       ".idea",  ".vs",      ".fleet",
+    ".zed",          ".helix",         ".nvim",         ".vim",   ".emacs.d", ".hearth",
+    ".nvim.lua",     ".nvimrc",        ".exrc",         ".vimrc", ".emacs",   ".dir-locals.el",
+    ".envrc",        ".bashrc",        ".bash_profile", ".zshrc", ".zshenv",  ".profile",
+    ".devcontainer", ".editorconfig"};
+constexpr std::string_view off_limits_endings[] = {".code-workspace", ".sublime-project",
+                                                   ".sublime-workspace"};
+
 bool contains(Names names, std::string_view name) {
   return std::ranges::find(names, name) != names.end();
 }
@@ -156,6 +166,18 @@ bool is_secret_path(std::string path) {
   return false;
 }
 
+// How long the innermost of `folders` that a path is below is, with its slash; 0: it is in none.
+std::size_t innermost_size(std::string_view path, std::span<const std::string> folders) {
+  std::size_t innermost = 0;
+  for (const std::string& root : folders) {
+    std::string folder = path_of(root);
+    if (folder.empty()) continue;
+    if (folder.back() != '/') folder += '/';
+    if (path.starts_with(folder)) innermost = std::max(innermost, folder.size());
+  }
+  return innermost;
+}
+
 }  // namespace
 
 std::string path_of(std::string_view uri) {
@@ -167,20 +189,42 @@ std::string path_of(std::string_view uri) {
 
 std::string display_path(std::string_view uri, std::span<const std::string> folders) {
   const std::string path = path_of(uri);
-  std::string shown(name_of(path));
-  std::size_t innermost = 0;
-  for (const std::string& root : folders) {
-    std::string folder = path_of(root);
-    if (folder.empty()) continue;
-    if (folder.back() != '/') folder += '/';
-    if (!path.starts_with(folder) || folder.size() <= innermost) continue;
-    innermost = folder.size();
-    shown = path.substr(innermost);
-  }
+  const std::size_t innermost = innermost_size(path, folders);
+  std::string shown(innermost == 0 ? name_of(path) : path.substr(innermost));
   // It is on a line of its own, and a name may hold anything.
   std::ranges::replace_if(
       shown, [](unsigned char c) { return std::iscntrl(c) != 0; }, '?');
   return shown;
+}
+
+std::string folder_of(std::string_view uri, std::span<const std::string> folders) {
+  std::string innermost;
+  for (const std::string& folder : folders) {
+    const bool below = uri.size() > folder.size() && uri.starts_with(folder) &&
+                       (folder.ends_with('/') || uri[folder.size()] == '/');
+    if (below && folder.size() > innermost.size()) innermost = folder;
+  }
+  return innermost;
+}
+
+bool is_off_limits(std::string_view uri, std::span<const std::string> folders) {
+  std::string path = path_of(uri);
+  const std::size_t innermost = innermost_size(path, folders);
+  std::ranges::transform(path, path.begin(), [](unsigned char c) {
+    return c == '\\' ? '/' : static_cast<char>(std::tolower(c));
+  });
+  for (std::size_t begin = 0; begin < path.size();) {
+    const std::size_t end = std::min(path.find('/', begin), path.size());
+    std::string_view name(path.data() + begin, end - begin);
+    while (name.ends_with('.') || name.ends_with(' ')) name.remove_suffix(1);
+    const auto ends = [name](std::string_view ending) { return name.ends_with(ending); };
+    if (contains(repository_names, name)) return true;
+    if (begin >= innermost &&
+        (contains(off_limits, name) || std::ranges::any_of(off_limits_endings, ends)))
+      return true;
+    begin = end + 1;
+  }
+  return false;
 }
 
 bool is_secret(std::string_view uri) {

@@ -14,6 +14,16 @@ std::string path_of(std::string_view uri);
 // else the file's own name: the folders above may say who the user is.
 std::string display_path(std::string_view uri, std::span<const std::string> folders);
 
+// The innermost of `folders` (URIs) that a document is below; empty: none.
+std::string folder_of(std::string_view uri, std::span<const std::string> folders);
+
+// What hearth neither changes nor makes: files of the repository itself, an editor's configuration,
+// and what is run or obeyed unasked. Names below the innermost of `folders` (the workspace's, as
+// URIs) count, as a person may have opened their editor's configuration to work on it; the
+// repository's own count wherever they are. Without regard to case, and to what some disks leave
+// out of a name (".git.", "git~1"). Takes a URI or a path.
+bool is_off_limits(std::string_view uri, std::span<const std::string> folders);
+
 // Whether a document's name says that it holds credentials. Only names are judged, without regard
 // to case, whatever the scheme; a copy or backup (.env~, .env.bak, #.env#, .id_rsa.swp, "id_rsa
 // (1)") is what its original is:

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 #include <system_error>
 
@@ -70,6 +71,12 @@ std::optional<std::string> real_path(const std::string& path) {
   const std::filesystem::path real = std::filesystem::canonical(path, error);
   if (error) return std::nullopt;
   return real.string();
+}
+
+bool is_there(const std::string& path) {
+  struct stat status {};
+  // What cannot be looked at may be there.
+  return ::lstat(path.c_str(), &status) == 0 || (errno != ENOENT && errno != ENOTDIR);
 }
 
 }  // namespace hearth::lsp::disk

@@ -14,5 +14,6 @@ namespace hearth::lsp::disk {
 std::vector<DirectoryEntry> list_directory(const std::string& path);
 std::optional<std::string> read_file(const std::string& path, std::size_t max_bytes);
 std::optional<std::string> real_path(const std::string& path);
+bool is_there(const std::string& path);
 
 }  // namespace hearth::lsp::disk

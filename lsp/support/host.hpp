@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace hearth::lsp {
@@ -30,6 +31,12 @@ class Host {
   // Runs `work` on another thread (parsing, context), then `then` as by post. Callable from any
   // thread.
   virtual void background(std::function<void()> work, std::function<void()> then) = 0;
+  // As background(), for what nobody waits for: one after the other, on a thread that only gets
+  // what others leave of the processor and the disk. It may stand still in the middle of its work
+  // for seconds: what it locks, it locks for moments.
+  virtual void when_idle(std::function<void()> work, std::function<void()> then) {
+    background(std::move(work), std::move(then));
+  }
   virtual TimerId after(std::chrono::milliseconds delay, std::function<void()> task) = 0;
   virtual void cancel_timer(TimerId id) = 0;  // unknown or fired ids are ignored
   virtual std::chrono::steady_clock::time_point now() const = 0;
@@ -60,6 +67,8 @@ class Host {
   virtual std::optional<std::string> real_path(const std::string& /*path*/) const {
     return std::nullopt;
   }
+  // Whether there is anything of that name, a link that leads nowhere too.
+  virtual bool is_there(const std::string& /*path*/) const { return false; }
 
   // What a client's message holds, document text above all, only ever at LogLevel::trace.
   virtual void log(LogLevel level, std::string_view message) = 0;

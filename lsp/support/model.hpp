@@ -3,7 +3,7 @@
 //
 // Every call returns at once; its answer comes later through a callback on the thread that the
 // Host's post() runs on, or an error does. A callback is called exactly once, except on_progress,
-// on_tokens and on_text, and never after on_done.
+// on_tokens, on_text and on_thought, and never after on_done.
 #pragma once
 
 #include <chrono>
@@ -56,7 +56,7 @@ struct ModelProfile {
   // Tokens a second at which completions' prompts are read here; empty: not measured yet.
   std::optional<double> completion_speed;
   bool surroundings = true;  // imports and outline belong beside a selection
-  bool thinking = false;     // writes a thought, which is not shown, before its answer
+  bool thinking = false;     // may write a thought, which is no part of its answer, before that
 };
 
 // What a model can do. Heed it: a remote one cannot all that the local engine can.
@@ -96,12 +96,20 @@ struct SamplingChoice {
   std::optional<float> top_p = {};        // from the likeliest of this total probability
 };
 
+// When a model that can think does: as each action is worth it, always, or never.
+enum class ThinkingMode : std::uint8_t { automatic, on, off };
+// `wish`: where that is left open; empty: as the model does where nothing is said.
+constexpr std::optional<bool> thinking_asked(ThinkingMode mode, std::optional<bool> wish) {
+  return mode == ThinkingMode::automatic ? wish : mode == ThinkingMode::on;
+}
+
 struct GenerateOptions {
   Priority priority = Priority::explicit_request;
   std::int64_t max_tokens = 256;  // of the answer
   std::vector<std::string> stop_strings;
-  bool thinking = true;                 // a thinking model may think before it answers
-  std::int64_t thinking_budget = 2048;  // most tokens of its thought
+  // Whether a model that can think does before it answers; empty: as it does where nothing is said.
+  std::optional<bool> thinking = {};
+  std::int64_t thinking_budget = 2048;  // most tokens of its thought; 0: none
   Sampling sampling = Sampling::greedy;
   std::uint64_t seed = 0;  // of drawn answers: the same prompt and seed give the same answer
   // Who asks: requests of one priority take turns by their clients. 0: nobody in particular.
@@ -111,6 +119,11 @@ struct GenerateOptions {
   // and ends as it would have without the break.
   std::vector<std::int32_t> written = {};
   SamplingChoice sampling_choice = {};
+
+  // As `thinking`, with the budget heeded.
+  std::optional<bool> asks_to_think() const {
+    return thinking_budget <= 0 ? std::optional(false) : thinking;
+  }
 };
 
 // Between these it will be, in four of five cases.
@@ -148,6 +161,7 @@ struct Answer {
   std::chrono::milliseconds answer_time{0};  // the thought's too
   // As Message::generated, for the prompt that goes on from here; empty: the model cannot say.
   std::vector<std::int32_t> generated = {};
+  std::string thought = {};  // all of it; equals the on_thought pieces joined
 };
 
 struct Estimate {
@@ -172,6 +186,9 @@ struct GenerationEvents {
   // What was written behind GenerateOptions::written, the thought's tokens too; comes straight
   // before the text of the same tokens. May be empty, and a model that has no tokens never calls.
   std::function<void(std::vector<std::int32_t>)> on_tokens = {};
+  // More of the thought, from its beginning on: also what GenerateOptions::written has of it. May
+  // be empty.
+  std::function<void(std::string)> on_thought = {};
 };
 
 using GenerationId = std::uint64_t;  // from 1
@@ -187,8 +204,9 @@ class Model {
   virtual void count_tokens(std::vector<std::string> texts,
                             Callback<std::vector<std::int64_t>> done) = 0;
   virtual void estimate(Prompt prompt, Callback<Estimate> done) = 0;
-  // All that the model is shown, in order.
-  virtual void inspect(Prompt prompt, Callback<std::vector<PromptPiece>> done) = 0;
+  // All that the model is shown, in order, for an answer with these options.
+  virtual void inspect(Prompt prompt, const GenerateOptions& options,
+                       Callback<std::vector<PromptPiece>> done) = 0;
   // At once: how long a prompt of so many tokens and its answer take when nothing of it is known
   // and nothing else runs, by measured speeds and by how long answers to this kind of prompt are.
   // Empty: nothing was measured yet.

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -56,6 +57,8 @@ struct Message {
   // had them. The turn is rendered from these, so that what was computed for it stays in use; the
   // segments are what people see of it. Opaque, and empty where they are not known.
   std::vector<std::int32_t> generated = {};
+  // GenerateOptions::asks_to_think() of that turn: what stands before those tokens depends on it.
+  std::optional<bool> thinking = {};
 };
 
 struct Prompt {

@@ -149,8 +149,9 @@ struct Shape {
 class Weights {
  public:
   // `offset`: bytes from a multiple of 64 to the first matrix. `share`: as in model_codes.
-  Weights(Backend& backend, DType type, Shape shape, std::size_t offset = 0, double share = -1)
-      : type_(type), shape_(shape), offset_(offset) {
+  Weights(Backend& backend, DType type, Shape shape, std::size_t offset = 0, double share = -1,
+          ScaleForm scale_form = ScaleForm::blocks)
+      : type_(type), shape_(shape), scale_form_(scale_form), offset_(offset) {
     copies_ = std::max<std::size_t>(1, working_set / bytes());
     codes_ = backend.allocate(copies_ * bytes() + offset_);
     const std::vector<std::byte> codes = model_codes(type, share);
@@ -160,8 +161,8 @@ class Weights {
     const std::span<std::byte> all = backend.map(codes_).value().subspan(offset);
     for (std::size_t at = 0; at < all.size(); at += codes.size())
       std::memcpy(all.data() + at, codes.data(), std::min(codes.size(), all.size() - at));
-    const auto blocks = [](std::int64_t n) { return static_cast<std::size_t>((n + 127) / 128); };
-    scales_ = backend.allocate(blocks(shape.rows) * blocks(shape.cols) * sizeof(float));
+    const auto scales = static_cast<std::size_t>(scale_count(scale_form, shape.rows, shape.cols));
+    scales_ = backend.allocate(scales * sizeof(float));
     backend.write(slice(scales_), std::vector<float>(scales_.bytes() / sizeof(float), 0.5f));
   }
 
@@ -171,13 +172,14 @@ class Weights {
   double subnormal_share() const { return subnormal_; }  // of F8 codes
   Matrix next() {
     const std::size_t at = offset_ + turn_++ % copies_ * bytes();
-    return {codes_,      at,          type_,
-            shape_.rows, shape_.cols, type_ == DType::f8_e4m3 ? slice(scales_) : Slice{}};
+    const Slice scales = type_ == DType::f8_e4m3 ? slice(scales_) : Slice{};
+    return {codes_, at, type_, shape_.rows, shape_.cols, scales, scale_form_};
   }
 
  private:
   DType type_;
   Shape shape_;
+  ScaleForm scale_form_;
   std::size_t offset_;
   double subnormal_ = 0;
   std::size_t copies_ = 0;
@@ -201,6 +203,7 @@ struct Case {
   int group = 1;  // products in one call
   std::size_t offset = 0;
   double subnormal = -1;  // share of F8's codes; negative: as a model's are
+  ScaleForm scale_form = ScaleForm::blocks;
 };
 
 struct Measured {
@@ -210,7 +213,7 @@ struct Measured {
 };
 
 Measured measure(Backend& backend, const Case& c, Reading& reading) {
-  Weights weights(backend, c.type, c.shape, c.offset, c.subnormal);
+  Weights weights(backend, c.type, c.shape, c.offset, c.subnormal, c.scale_form);
   const Buffer x = values(backend, c.rows * c.shape.cols);
   const Buffer y = values(backend, c.rows * c.shape.rows * c.group);
   const auto size = static_cast<std::size_t>(c.rows * c.shape.rows);
@@ -258,6 +261,15 @@ std::vector<Case> cases(Isa isa) {
   result.push_back({.type = DType::f8_e4m3, .shape = {512, 2048}, .group = 20});
   result.push_back({.type = DType::f8_e4m3, .shape = {512, 2048}, .group = 20, .offset = 8});
   result.push_back({.type = DType::f8_e4m3, .shape = {2048, 512}, .group = 10});
+  // A scale a row, each behind the same with scales of blocks.
+  for (const Shape shape : {Shape{512, 2048}, Shape{2048, 512}})
+    for (const int rows : {1, 4})
+      for (const ScaleForm form : {ScaleForm::blocks, ScaleForm::rows})
+        result.push_back({.type = DType::f8_e4m3,
+                          .shape = shape,
+                          .rows = rows,
+                          .group = 20,
+                          .scale_form = form});
   for (const Case& c : subnormal_cases()) result.push_back(c);
   return result;
 }
@@ -272,6 +284,7 @@ void print_cases(Backend& backend, const std::vector<Case>& all, Reading& readin
     std::printf("  B best %5.1f  median %5.1f  share %3.0f, %3.0f %%", m.reading.best,
                 m.reading.median, 100 * m.product.best / m.reading.best,
                 100 * m.product.median / m.reading.median);
+    if (c.scale_form == ScaleForm::rows) std::printf("  a scale a row");
     if (c.type == DType::f8_e4m3) std::printf("  subnormal %5.3f %%", 100 * m.subnormal);
     std::printf("\n");
   }

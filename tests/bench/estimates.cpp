@@ -1,6 +1,7 @@
 // How far the estimates that people are shown can be trusted on this machine: the local model with
-// a small dummy checkpoint, and requests of several editors that queue, are parked and share what
-// their prompts begin with. Prints the shares; asserts nothing.
+// a small dummy checkpoint, or one that was made before (of the real shapes, say), and requests of
+// several editors that queue, are parked and share what their prompts begin with. Prints the
+// shares; asserts nothing.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -36,6 +37,7 @@ struct Options {
   std::uint64_t shortest = 200;
   std::uint64_t hidden = 256;  // size of the dummy model
   std::uint64_t answer = 96;   // most tokens of an answer
+  std::string model;           // a checkpoint's directory; empty: a tiny dummy is made
 };
 
 struct Told {
@@ -202,14 +204,18 @@ Options read(int count, char** arguments) {
                                                              {"--hidden", &options.hidden},
                                                              {"--answer", &options.answer}};
   for (int i = 1; i < count; i += 2) {
-    const auto* found = std::ranges::find(all, std::string_view(arguments[i]),
-                                          [](const auto& each) { return each.first; });
-    if (found == std::end(all) || i + 1 == count) {
+    const std::string_view name = arguments[i];
+    const auto* found = std::ranges::find(all, name, [](const auto& each) { return each.first; });
+    if ((found == std::end(all) && name != "--model") || i + 1 == count) {
       throw std::runtime_error(
           "usage: estimates [--jobs 200] [--shortest 200] [--longest 4000] [--hidden 256] "
-          "[--answer 96]");
+          "[--answer 96] [--model DIRECTORY]");
     }
-    *found->second = std::stoull(arguments[i + 1]);
+    if (found == std::end(all)) {
+      options.model = arguments[i + 1];
+    } else {
+      *found->second = std::stoull(arguments[i + 1]);
+    }
   }
   if (options.shortest > options.longest || options.longest > 7000)
     throw std::runtime_error("prompts have --shortest to --longest tokens, at most 7000");
@@ -221,13 +227,16 @@ Options read(int count, char** arguments) {
 int main(int count, char** arguments) try {
   const Options options = read(count, arguments);
   const tests::TemporaryDirectory directory;
-  engine::DummyOptions dummy;
-  dummy.out = directory.path() / "dummy";
-  dummy.config = engine::tiny_config(static_cast<int>(options.hidden), 4, 16);
-  dummy.tokenizer = HEARTH_SOURCE_DIR "/engine/ember";
-  if (!engine::write_dummy(dummy)) return 1;
   engine::EngineOptions engine;
-  engine.model = dummy.out;
+  engine.model = options.model;
+  if (options.model.empty()) {
+    engine::DummyOptions dummy;
+    dummy.out = directory.path() / "dummy";
+    dummy.config = engine::tiny_config(static_cast<int>(options.hidden), 4, 16);
+    dummy.tokenizer = HEARTH_SOURCE_DIR "/engine/ember";
+    if (!engine::write_dummy(dummy)) return 1;
+    engine.model = dummy.out;
+  }
   engine.prefix_ram_bytes = std::uint64_t{1} << 28;
   Editors editors(options, std::move(engine));
   editors.work();

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -22,7 +23,8 @@ using namespace hearth::tests;
 namespace {
 
 constexpr std::chrono::minutes max_wait{5};
-constexpr std::int64_t answer = 1'500;  // tokens; random weights do not stop before
+constexpr std::int64_t most = 1'500;   // tokens of an answer
+constexpr std::int64_t usual = 1'000;  // random weights rarely stop before
 
 struct Killed {
   std::int64_t before = 0;  // tokens of the answer when the daemon was killed
@@ -57,27 +59,36 @@ TEST_CASE("an answer of seconds whose daemon is killed goes on from inside it") 
   REQUIRE(
       home.hearth("dummy --hidden 512 --layers 8 --tokenizer ember --out '" + model + "'").code ==
       0);
-  home.configure(fmt::format("[model]\npath = \"{}\"\n[answer]\nmax_tokens = {}\n", model, answer));
+  home.configure(fmt::format("[model]\npath = \"{}\"\n[answer]\nmax_tokens = {}\n", model, most));
   KilledEditor editor(home);
   Watcher watcher(home);
   std::vector<Killed> all;
-  for (std::size_t kill = 0; kill < kills; ++kill) {
-    const std::string uri = fmt::format("{}/stats{}.py", KilledEditor::folder, kill);
+  std::size_t jobs = 0;
+  while (all.size() < kills) {
+    REQUIRE(jobs < 3 * kills);
+    const std::string uri = fmt::format("{}/stats{}.py", KilledEditor::folder, ++jobs);
     editor.open(uri, average);
     const std::uint64_t job = editor.choose("explain", uri, Json::object());
     Killed killed;
-    const std::int64_t wanted = 200 + static_cast<std::int64_t>(random() % (answer - 400));
+    const std::int64_t wanted = 200 + static_cast<std::int64_t>(random() % (usual - 200));
+    bool over = false;  // before it could be killed
     const auto has_written = [&] {
       const auto told = watcher.job(job);
       killed.before = told ? (*told)["answerTokens"].get<std::int64_t>() : 0;
-      return killed.before >= wanted;
+      over = told && (*told)["state"] == "done";
+      return over || killed.before >= wanted;
     };
     REQUIRE(editor.until(has_written, max_wait));
+    if (over) continue;
     killed.speed = home.status()["model"]["decodeTokensPerSecond"];
     has_written();
+    if (over) continue;
     REQUIRE(kill_daemon(home));
     REQUIRE(editor.until([&] { return editor.shown(job)->state == "done"; }, max_wait));
-    CHECK((*watcher.job(job))["answerTokens"] == answer);
+    std::optional<Json> told;  // by the next daemon, to which it has to connect
+    REQUIRE(editor.until([&] { return (told = watcher.job(job)).has_value(); }, max_wait));
+    const auto answer = (*told)["answerTokens"].get<std::int64_t>();
+    CHECK(answer >= killed.before);
     const Json counts = home.status()["model"];
     const std::int64_t known = answer - counts["answerTokens"].get<std::int64_t>();
     const auto replayed = counts["replayedTokens"].get<std::int64_t>();
@@ -95,7 +106,7 @@ TEST_CASE("an answer of seconds whose daemon is killed goes on from inside it") 
     tokens.push_back(each.again);
     seconds.push_back(each.seconds());
   }
-  MESSAGE(kills << " kills inside answers of " << answer << " tokens at "
+  MESSAGE(kills << " kills inside answers of up to " << most << " tokens at "
                 << fmt::format("{:.0f}", all.back().speed) << " tokens/s; computed again, at most: "
                 << range(tokens) << " tokens, " << range(seconds) << " s");
 }

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "daemon/engine_options.hpp"
 #include "daemon/platform/byte_count.hpp"
 #include "daemon/platform/error.hpp"
 #include "daemon/platform/files.hpp"
@@ -72,6 +73,10 @@ hold = "2500ms"
 max_tokens = 32
 [answer]
 max_tokens = 900
+[thinking]
+mode = "off"
+effort = "xhigh"
+history = "drop"
 [daemon]
 idle_exit = "30m"
 [log]
@@ -97,6 +102,10 @@ level = "debug"
   CHECK(config.inline_hold == milliseconds(2500));
   CHECK(config.inline_max_tokens == 32);
   CHECK(config.answer_max_tokens == 900);
+  CHECK(config.thinking_mode == lsp::ThinkingMode::off);
+  CHECK(engine_options(config, "/models/coder", {}).thoughts.effort ==
+        hearth::engine::Effort::xhigh);
+  CHECK_FALSE(engine_options(config, "/models/coder", {}).thoughts.keep);
   CHECK(config.idle_exit == milliseconds(1'800'000));
   CHECK(config.log_level == lsp::LogLevel::debug);
 }

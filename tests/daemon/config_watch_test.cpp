@@ -61,7 +61,13 @@ TEST_CASE("keys that differ are named; those of the engine wait for a restart") 
   const Config running = applied(before, after);
   CHECK(changed_keys(running, after) == std::vector<std::string>{"model.threads"});
   CHECK(applies_at_once("log.level"));
+  CHECK(applies_at_once("thinking.mode"));
+  CHECK(applies_at_once("thinking.budget"));
+  CHECK_FALSE(applies_at_once("thinking.effort"));
+  CHECK_FALSE(applies_at_once("thinking.history"));
   CHECK_FALSE(applies_at_once("prefix_cache.ram"));
+  CHECK(applies_at_once("inline.max_tokens"));
+  CHECK_FALSE(applies_at_once("inline.model"));
   CHECK(contains(describe_config(after), "keep = \"2d\""));
 }
 

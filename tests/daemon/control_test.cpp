@@ -33,6 +33,7 @@ struct Stage {
   int used = 0;
   std::vector<json> said;
   Control control{
+      host,
       model,
       jobs,
       {.status = [] { return json(17); }, .stop = {}, .used = [this] { ++used; }, .forget = {}}};

@@ -75,11 +75,15 @@ TEST_CASE("nothing of a forgotten workspace is found in the state directory") {
   CHECK_FALSE(fs::exists(home.paths().jobs()));
 
   SUBCASE("while the daemon runs") {
+    fs::create_directories(home.paths().state);
+    fs::permissions(home.paths().state, fs::perms::owner_all);
+    write_file(home.paths().trusted_prompts(), R"({"/code/zanzibar": "0123"})");
     explain_into_a_file(home, code);
     CHECK(is_remembered(home));
     const std::string kept = home.hearth("forget").out;
     CHECK(contains(kept, "1 job of /stats.py"));
     CHECK(contains(kept, "1 answer's file"));
+    CHECK(contains(kept, "1 folder whose team's prompts you confirmed"));
     CHECK(contains(home.hearth("forget --workspace /elsewhere").out, "job") == false);
     CHECK(home.status()["jobs"].size() == 1);
     CHECK(is_remembered(home));
@@ -97,6 +101,7 @@ TEST_CASE("nothing of a forgotten workspace is found in the state directory") {
     CHECK(home.hearth("stop").code == 0);
     CHECK(prompt_states(home) > 0);
     write_file(home.paths().chat_history(), "\"zanzibar\"\n");
+    write_file(home.paths().trusted_prompts(), R"({"/code/zanzibar": "0123"})");
     write_file(home.paths().jobs().string() + ".damaged", "zanzibar");
     const std::string kept = home.hearth("forget").out;
     CHECK(contains(kept, "1 job of /stats.py"));

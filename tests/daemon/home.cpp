@@ -11,6 +11,7 @@
 #include "daemon/platform/error.hpp"
 #include "daemon/platform/files.hpp"
 #include "daemon/platform/lock.hpp"
+#include "tests/logs_of_case.hpp"
 
 namespace hearth::tests {
 
@@ -27,6 +28,7 @@ Home::Home() {
   paths_.runtime = root / "run/hearth";
   paths_.state = root / "state/hearth";
   paths_.config = root / "config/hearth/config.toml";
+  logs_of_case().insert(paths_.log().string());
 }
 
 Home::~Home() {
@@ -35,6 +37,7 @@ Home::~Home() {
   } catch (const daemon::Error& error) {
     MESSAGE("the daemon did not stop: " << error.what());
   }
+  logs_of_case().erase(paths_.log().string());
 }
 
 void Home::configure(const std::string& toml) {

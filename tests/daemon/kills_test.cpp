@@ -16,10 +16,11 @@ using namespace hearth::tests;
 
 namespace {
 
-// Chunks of 64 tokens, each with a checkpoint that goes to disk.
+// Chunks of 64 tokens, each with a checkpoint that goes to disk, however quick this machine is.
 std::string configuration(bool is_long) {
   return std::string(
              "[prefix_cache]\ninterval = 64\nmin_recompute_time = \"0ms\"\n"
+             "daily_write_limit = \"500G\"\n"
              "[memory]\nscratch = \"1M\"\n"
              "[answer]\nmax_tokens = ") +
          (is_long ? "2000" : "512") + "\n";

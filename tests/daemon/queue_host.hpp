@@ -40,7 +40,15 @@ class QueueHost : public lsp::Host {
     throw std::runtime_error("no answers here");
   }
   std::string answers_kept_until() const override { return {}; }
-  void log(lsp::LogLevel, std::string_view) override {}
+  void log(lsp::LogLevel, std::string_view line) override {
+    const std::scoped_lock lock(mutex_);
+    log_ += std::string(line) + "\n";
+  }
+  // Of all threads, so far.
+  std::string logged() {
+    const std::scoped_lock lock(mutex_);
+    return log_;
+  }
 
   void run_until(const std::function<bool()>& met) {
     while (!met()) {
@@ -71,6 +79,7 @@ class QueueHost : public lsp::Host {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<std::function<void()>> tasks_;
+  std::string log_;
   const std::thread::id owner_ = std::this_thread::get_id();
   std::size_t posted_ = 0;
   std::size_t run_ = 0;

@@ -189,8 +189,9 @@ TEST_CASE("a thought that outlasts its budget is closed, and an answer follows")
     CHECK(generation.thinking());
     const std::string text = run(generation);
     CHECK_FALSE(generation.thinking());
-    CHECK(generation.thought_cut());
+    CHECK(generation.thought_cut() == (budget > 0));
     CHECK(thought_of(generation).ends_with("</think>\n\n"));
+    CHECK(thought_of(generation).starts_with(generation.take_thought() + "</think>"));
     const auto closing = end_of_thought(ember()->engine().tokenizer(), true).size();
     const auto thought = static_cast<std::int64_t>(generation.thought_tokens());
     CHECK(thought > budget);

@@ -60,7 +60,8 @@ TEST_CASE("AMX's products give the reference's results for every prompt of every
     return;
   }
   for (const char* name :
-       {"fp8", "fp8-odd-bf16-scales", "fp8-mtp-f16-scales", "bf16-mtp-single", "bf16-tied"})
+       {"fp8", "fp8-odd-bf16-scales", "fp8-mtp-f16-scales", "bf16-mtp-single", "bf16-tied",
+        "q35moe-fp8", "q35moe-bf16-fused", "q35moe-text", "q35moe-channel", "q35-tied", "q35-fp8"})
     check(golden / name, golden / name / "golden.safetensors", {});
   check(source / "engine/ember", golden / "ember.safetensors", {});
 }

@@ -193,6 +193,41 @@ TEST_CASE("tokens that were decoded together are taken back to any of them, to t
   CHECK_THROWS_AS(session.keep_decoded(2), Error);
 }
 
+TEST_CASE("tokens that were decoded on one by one are taken back to any of them, to the bit") {
+  const auto runtime = load();
+  const std::vector<TokenId> prompt = some_tokens(40);
+  const std::vector<TokenId> rows = some_tokens(6, 9);
+  for (std::size_t kept = 1; kept <= rows.size(); ++kept) {
+    CAPTURE(kept);
+    Session session(runtime);
+    prefill(session, prompt);
+    REQUIRE(session.decode(std::span(rows).first(2), nullptr) == Progress::done);
+    const std::atomic<bool> interrupt = true;
+    for (std::size_t i = 2; i < rows.size(); ++i) {
+      CHECK(session.decode_on(rows[i], &interrupt) == Progress::interrupted);
+      REQUIRE(session.decode_on(rows[i], nullptr) == Progress::done);
+      CHECK(session.decoded_tokens() == i + 1);
+    }
+    Session together(runtime);
+    prefill(together, prompt);
+    REQUIRE(together.decode(rows, nullptr) == Progress::done);
+    for (std::size_t i = 0; i < rows.size(); ++i)
+      CHECK(std::ranges::equal(session.decoded_logits(i), together.decoded_logits(i)));
+    for (Session* each : {&session, &together}) {
+      each->keep_decoded(kept);
+      CHECK(each->decoded_tokens() == 1);
+      // And on from there, where the tokens before can be taken back no more.
+      REQUIRE(each->decode_on(rows[0], nullptr) == Progress::done);
+      CHECK(each->decoded_tokens() == 2);
+    }
+    CHECK(session.tokens() == together.tokens());
+    CHECK(logits_of(session) == logits_of(together));
+    CHECK(session.draft(3, 2) == together.draft(3, 2));
+  }
+  Session empty(runtime);
+  CHECK_THROWS_AS(empty.decode_on(1, nullptr), Error);
+}
+
 TEST_CASE("an interrupted prefill goes on where it was, to the same bits") {
   const auto runtime = load();
   const std::vector<TokenId> tokens = some_tokens(400);

@@ -17,6 +17,7 @@
 #include "engine/engine.hpp"
 #include "engine/experts/cache.hpp"
 #include "engine/forward/executor.hpp"
+#include "tests/short_run.hpp"
 #include "tests/temporary_directory.hpp"
 
 namespace hearth::tests {
@@ -278,7 +279,10 @@ TEST_CASE("long use leaks nothing, pins nothing, keeps every budget and changes 
   const std::uint64_t seed = given != nullptr ? std::strtoull(given, nullptr, 10) : 1;
   CAPTURE(seed);
   const bool is_long = std::getenv("HEARTH_LONG") != nullptr;
-  const std::size_t requests = is_long ? 10'000 : HEARTH_SANITIZED ? 60 : 300;
+  const std::size_t requests = is_long            ? 10'000
+                               : HEARTH_SANITIZED ? 60
+                               : is_short_run()   ? 100
+                                                  : 300;
   Soak soak(seed);
   soak.run(requests / 3);
   const std::int64_t warm = resident_bytes();

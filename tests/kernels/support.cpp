@@ -85,6 +85,18 @@ Slice TestDevice::room(std::int64_t count) {
   return result;
 }
 
+std::size_t scale_index(ScaleForm form, std::int64_t cols, std::int64_t row, std::int64_t col) {
+  switch (form) {
+    case ScaleForm::blocks:
+      return static_cast<std::size_t>(row / 128 * ((cols + 127) / 128) + col / 128);
+    case ScaleForm::rows:
+      return static_cast<std::size_t>(row);
+    case ScaleForm::whole:
+      break;
+  }
+  return 0;
+}
+
 Values TestDevice::get(Slice slice) {
   Values result(slice.size());
   backend_.read(slice, result);
@@ -92,12 +104,13 @@ Values TestDevice::get(Slice slice) {
 }
 
 Matrix TestDevice::matrix(DType type, std::int64_t rows, std::int64_t cols,
-                          const std::vector<std::byte>& codes, const Values& scales) {
+                          const std::vector<std::byte>& codes, const Values& scales,
+                          ScaleForm scale_form) {
   const Slice scale_window = scales.empty() ? Slice{} : put(scales);
   const auto shift = static_cast<std::size_t>(shift_);
   buffers_.push_back(backend_.allocate(codes.size() + shift));
   backend_.write(buffers_.back(), shift, codes);
-  return {buffers_.back(), shift, type, rows, cols, scale_window};
+  return {buffers_.back(), shift, type, rows, cols, scale_window, scale_form};
 }
 
 KvCache TestDevice::kv(DType type, std::int64_t capacity, int heads, int head_dim) {

@@ -18,6 +18,8 @@ using Exact = std::vector<double>;
 
 // Uniform in [-scale, scale); the same for the same seed.
 Values made_up(std::int64_t count, float scale, std::uint32_t seed);
+// The index of a weight's scale among those of its matrix.
+std::size_t scale_index(ScaleForm form, std::int64_t cols, std::int64_t row, std::int64_t col);
 // Codes of a format without NaN and infinities.
 std::vector<std::byte> made_up_codes(DType type, std::int64_t count, std::uint32_t seed);
 
@@ -37,7 +39,8 @@ class TestDevice {
   Values get(Slice slice);
   // The codes begin `shift` bytes into their buffer.
   Matrix matrix(DType type, std::int64_t rows, std::int64_t cols,
-                const std::vector<std::byte>& codes, const Values& scales = {});
+                const std::vector<std::byte>& codes, const Values& scales = {},
+                ScaleForm scale_form = ScaleForm::blocks);
   KvCache kv(DType type, std::int64_t capacity, int heads, int head_dim);
 
  private:

@@ -34,6 +34,7 @@ constexpr std::string_view room_of_main = "daemon/commands";
 // What the daemon sees of the engine.
 constexpr std::array engine_faces{
     "engine/engine.hpp"sv,
+    "engine/draft_session.hpp"sv,
     "engine/dummy/dummy.hpp"sv,
     "engine/hardware.hpp"sv,
     "engine/options.hpp"sv,

@@ -1,3 +1,5 @@
 // The program lsp_test.
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
+
+#include "tests/case_limit.hpp"

@@ -52,7 +52,8 @@ void ScriptedModel::estimate(Prompt, Callback<Estimate> done) {
   host_.post([done = std::move(done)] { done(Estimate{prompt_tokens, prompt_tokens, {}}); });
 }
 
-void ScriptedModel::inspect(Prompt prompt, Callback<std::vector<PromptPiece>> done) {
+void ScriptedModel::inspect(Prompt prompt, const GenerateOptions&,
+                            Callback<std::vector<PromptPiece>> done) {
   std::vector<PromptPiece> pieces;
   for (const Message& message : prompt.messages) {
     pieces.push_back({"<" + std::string(name(message.role)) + ">\n", 2, std::nullopt});
@@ -86,6 +87,7 @@ GenerationId ScriptedModel::generate(Prompt prompt, GenerateOptions wanted,
   running.written = wanted.written.size() - static_cast<std::size_t>(running.thought);
   running.tokens = wanted.written;
   for (std::size_t i = 0; i < running.written; ++i) running.text += running.script.pieces.at(i);
+  think(running);
   prompts.push_back(std::move(prompt));
   options.push_back(std::move(wanted));
   schedule(id);
@@ -119,6 +121,7 @@ void ScriptedModel::step(GenerationId id) {
   }
   if (running.thought < running.script.thought && !running.thought_cut) {
     ++running.thought;
+    think(running);
     write(running, 1'000 + running.thought);
     report(running);
     running.thought_cut = running.thought == running.options.thinking_budget &&
@@ -150,7 +153,18 @@ void ScriptedModel::step(GenerationId id) {
                     .answer_tokens = written,
                     .prompt_time = step_time * 2,
                     .answer_time = step_time * (running.thought + written),
-                    .generated = generated.empty() ? running.tokens : generated});
+                    .generated = generated.empty() ? running.tokens : generated,
+                    .thought = running.thought_text});
+}
+
+// Says what of the thought was not said yet.
+void ScriptedModel::think(Running& running) {
+  std::string text;
+  while (running.thought_said < running.thought)
+    text += "Step " + std::to_string(++running.thought_said) + ". ";
+  running.thought_text += text;
+  if (text.empty() || !running.events.on_thought) return;
+  host_.post([on_thought = running.events.on_thought, text] { on_thought(text); });
 }
 
 void ScriptedModel::write(Running& running, std::int32_t token) {

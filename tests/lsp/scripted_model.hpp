@@ -33,7 +33,7 @@ class ScriptedModel : public Model {
     answers_.push_back({std::move(pieces), {}, std::exchange(thought_, 0)});
   }
   void fail(std::string why) { answers_.push_back({{}, std::move(why), 0}); }
-  // The generation that is given its answer next thinks so many tokens before.
+  // The generation that is given its answer next thinks so many tokens before: "Step 1. Step 2. ".
   void think(int tokens) { thought_ = tokens; }
 
   void describe(Callback<ModelDescription> done) override;
@@ -41,7 +41,8 @@ class ScriptedModel : public Model {
   void count_tokens(std::vector<std::string> texts,
                     Callback<std::vector<std::int64_t>> done) override;
   void estimate(Prompt prompt, Callback<Estimate> done) override;
-  void inspect(Prompt prompt, Callback<std::vector<PromptPiece>> done) override;
+  void inspect(Prompt prompt, const GenerateOptions& options,
+               Callback<std::vector<PromptPiece>> done) override;
   std::optional<std::chrono::milliseconds> usual_time(Prompt::Kind, std::int64_t,
                                                       const GenerateOptions&) const override {
     return usual;
@@ -77,6 +78,8 @@ class ScriptedModel : public Model {
     Script script;
     int read = 0;
     int thought = 0;
+    int thought_said = 0;  // of its tokens
+    std::string thought_text;
     bool thought_cut = false;
     std::size_t written = 0;
     std::string text;
@@ -85,6 +88,7 @@ class ScriptedModel : public Model {
   void answer_describe(const Callback<ModelDescription>& done);
   void schedule(GenerationId id);
   void step(GenerationId id);
+  void think(Running& running);
   void write(Running& running, std::int32_t token);
   void report(const Running& running) const;
   void finish(GenerationId id, Result<Answer> result);

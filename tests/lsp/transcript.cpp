@@ -144,6 +144,7 @@ class Player {
 
   void start_server(ServerOptions options) {
     options.version = "1.2.3";
+    options.inline_debounce = inline_debounce_;
     options.inline_counts = &counts_;
     server_.emplace(host_, daemon_->model, *daemon_->jobs, std::move(options),
                     [this](const Json& message) { sent_.push_back(message); });
@@ -269,6 +270,7 @@ class Player {
   std::vector<std::unique_ptr<Daemon>> dead_;  // timers may know them
   std::deque<Json> sent_;
   InlineCounts counts_;
+  std::chrono::milliseconds inline_debounce_{0};
   std::optional<Server> server_;
   std::string uri_;
   int version_ = 0;
@@ -308,6 +310,11 @@ class Player {
        }},
       {"model thinks ",
        [this](const auto& rest, const auto&) { daemon_->model.think(std::stoi(rest)); }},
+      {"inline debounce ",
+       [this](const auto& rest, const auto&) {
+         inline_debounce_ = duration(rest);
+         start_server({});
+       }},
       {"thinking budget ",
        [this](const auto& rest, const auto&) {
          ServerOptions options;

@@ -15,6 +15,11 @@ void VirtualHost::background(std::function<void()> work, std::function<void()> t
   });
 }
 
+void VirtualHost::when_idle(std::function<void()> work, std::function<void()> then) {
+  ++idle_work;
+  background(std::move(work), std::move(then));
+}
+
 Host::TimerId VirtualHost::after(std::chrono::milliseconds delay, std::function<void()> task) {
   timers_.emplace(Due{now_ + delay, ++last_timer_}, std::move(task));
   return last_timer_;
@@ -48,6 +53,10 @@ std::optional<std::string> VirtualHost::read_file(const std::string& path,
 
 std::optional<std::string> VirtualHost::real_path(const std::string& path) const {
   return is_file(path) ? disk::real_path(path) : std::nullopt;
+}
+
+bool VirtualHost::is_there(const std::string& path) const {
+  return is_file(path) && disk::is_there(path);
 }
 
 void VirtualHost::log(LogLevel, std::string_view message) {

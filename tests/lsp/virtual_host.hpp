@@ -19,6 +19,8 @@ class VirtualHost : public Host {
   void post(std::function<void()> task) override { tasks_.push_back(std::move(task)); }
   // The work runs when its turn comes in run(), so that nothing happens inside of the call.
   void background(std::function<void()> work, std::function<void()> then) override;
+  // As background(), and counted.
+  void when_idle(std::function<void()> work, std::function<void()> then) override;
   TimerId after(std::chrono::milliseconds delay, std::function<void()> task) override;
   void cancel_timer(TimerId id) override;
   std::chrono::steady_clock::time_point now() const override { return now_; }
@@ -32,6 +34,7 @@ class VirtualHost : public Host {
   std::optional<std::string> read_file(const std::string& path,
                                        std::size_t max_bytes) const override;
   std::optional<std::string> real_path(const std::string& path) const override;
+  bool is_there(const std::string& path) const override;
   void log(LogLevel level, std::string_view message) override;
 
   // Runs what is posted, until nothing is.
@@ -45,6 +48,7 @@ class VirtualHost : public Host {
   std::string files;  // a folder of the disk; what is not below it is not there. Empty: no files
   std::map<std::string, std::string> answers;  // by name
   int answers_written = 0;
+  int idle_work = 0;
   std::vector<std::string> logged;
   mutable std::vector<std::string> files_read;  // their paths, in order
 

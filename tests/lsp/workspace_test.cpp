@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "lsp/context/indexer.hpp"
+#include "lsp/context/index_pool.hpp"
 #include "lsp/jobs/jobs.hpp"
 #include "lsp/jobs/memory_store.hpp"
 #include "lsp/protocol/uri.hpp"
@@ -130,6 +130,33 @@ TEST_CASE("folders that come are read, and those that go are forgotten") {
   CHECK(holds(world.explain("work/app.py"), "# stats.py\ndef mean(values)\n"));
   folders("removed");
   CHECK_FALSE(holds(world.explain("work/app.py"), "mean(values)"));
+}
+
+TEST_CASE("sessions that the process gives its indexes share one by their folders") {
+  World world;
+  IndexPool indexes(world.host);
+  world.file("work/stats.py", "def mean(values):\n    pass\n");
+  world.file("work/app.py", app);
+  world.file("more/app.py", app);
+  ServerOptions options;
+  options.indexes = &indexes;
+  const auto window = [&](const char* folder) {
+    world.server =
+        std::make_unique<Server>(world.host, world.model, world.jobs, options, [](const json&) {});
+    world.connect(folder);
+    return std::move(world.server);
+  };
+  const auto first = window("work");
+  const auto other = window("more");
+  world.server = window("work");
+  world.open("work/app.py", app);
+  CHECK(holds(world.explain("work/app.py"), "# stats.py\ndef mean(values)\n"));
+  CHECK(std::ranges::count(world.host.files_read, (world.root / "work/stats.py").string()) == 1);
+  CHECK(indexes.indexes() == 2);
+  world.server = window("more");
+  world.open("more/app.py", app);
+  CHECK_FALSE(holds(world.explain("more/app.py"), "mean(values)"));
+  world.server.reset();  // before its indexes
 }
 
 TEST_CASE("folders are not read while a job runs or a person types") {

@@ -40,7 +40,7 @@ end, {
   nargs = '*',
   complete = function(beginning, line)
     if line:match('HearthAction%s+%S+%s') then
-      return {} -- the person's own words
+      return require('hearth.attached').complete(beginning)
     end
     return vim.tbl_filter(function(name)
       return vim.startswith(name, beginning)

@@ -5,6 +5,7 @@ import * as vscode from 'vscode';
 import type { Answers } from './answers.ts';
 import { messageOf, type Connection } from './connection.ts';
 import type { Attached } from './conversations.ts';
+import { Declined } from './pendingJobs.ts';
 import { actionCommand, actionOf, type Range } from './protocol.ts';
 
 // What changes code; any other action answers in words.
@@ -43,6 +44,7 @@ interface Argument {
   asks?: string;
   review?: boolean;
   attached?: { uri: string }[];
+  prompt?: { name: string; title: string }; // of an action of the team's own
 }
 
 interface Offered {
@@ -92,7 +94,9 @@ export class Actions {
     }
     if (action in editing) return this.change(action, rest);
     const attached = this.named(rest);
-    const question = rest.instruction ?? `${titles[action] ?? action} ${attached.name}`;
+    const question = rest.prompt
+      ? `${rest.prompt.title}: ${rest.instruction ?? attached.name}`
+      : (rest.instruction ?? `${titles[action] ?? action} ${attached.name}`);
     await this.answers.ask({ question, attached: [attached] }, () =>
       this.connection.action(action, rest),
     );
@@ -103,6 +107,8 @@ export class Actions {
     try {
       await this.connection.action(action, previews ? { ...argument, review: true } : argument);
     } catch (error) {
+      // A person knows what they have declined.
+      if (error instanceof Declined) return;
       void vscode.window.showErrorMessage(`hearth: ${messageOf(error)}`);
     }
   }

@@ -15,6 +15,8 @@ import {
   type ShownTurn,
   type ToPage,
 } from './pageMessages.ts';
+import { thoughtTitle } from './statusText.ts';
+import { isInTeamWords } from './teamPromptsText.ts';
 
 const savedAs = 'hearth.conversations';
 const frame = 16; // milliseconds between two pictures of a growing answer
@@ -71,15 +73,19 @@ export class Answers implements vscode.WebviewViewProvider, vscode.Disposable {
     return this.shown;
   }
 
-  // The question is there at once; its answer is what `begin` resolves to. `goOn`: in this
-  // conversation instead of a new one.
+  // The answer is what `begin` resolves to. `goOn`: in this conversation instead of a new one.
   async ask(turn: Turn, begin: () => Promise<number>, goOn?: Conversation): Promise<void> {
+    // It is asked, and the status bar says so, before the window has the view to show, which takes it
+    // longer. The bar's items are sent by timers, so that one more is behind them.
+    const begun = new Promise<number>((resolve) => resolve(begin()));
+    begun.catch(() => undefined);
+    await new Promise((resolve) => setTimeout(resolve, 0));
     const conversation = goOn ?? this.conversations.begin(turn);
     if (goOn) this.conversations.add(goOn, turn);
     this.open(conversation);
     this.reveal(true);
     try {
-      turn.job = await begin();
+      turn.job = await begun;
       this.delegate.fetchText(turn.job);
     } catch (error) {
       turn.error = messageOf(error);
@@ -290,12 +296,15 @@ export class Answers implements vscode.WebviewViewProvider, vscode.Disposable {
     const job = turn.job === undefined ? undefined : this.connection.jobs.find(turn.job);
     const state = job?.state.state ?? (turn.job === undefined ? 'asked' : 'unknown');
     const asked = turn.error ?? (turn.job === undefined ? 'asked' : '');
-    const { message = asked, percentage = 0, error } = job?.state ?? {};
+    const { message: said = asked, percentage = 0, error, title = '' } = job?.state ?? {};
+    const message = isInTeamWords(title) ? `${said} · asked in the team’s words` : said;
     return {
       key,
       question: turn.question,
       attached: turn.attached.map(({ name }) => name),
       job: turn.job ?? 0,
+      thought: job?.thought.trim() ?? '',
+      thoughtTitle: job ? thoughtTitle(job.state) : '',
       html: render(job?.text ?? ''),
       state: turn.error === undefined ? state : 'failed',
       message: error === undefined ? message : `${message}: ${error}`,

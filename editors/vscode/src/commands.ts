@@ -15,6 +15,7 @@ import type { BlockVerb, JobVerb } from './pageMessages.ts';
 import type { Verb } from './protocol.ts';
 import { lastEditor, type Review } from './review.ts';
 import type { StatusBar } from './statusBar.ts';
+import type { TeamPrompts } from './teamPrompts.ts';
 import { ask, askJson } from './tool.ts';
 
 export interface Parts {
@@ -24,6 +25,7 @@ export interface Parts {
   review: Review;
   status: StatusBar;
   inline: Inline;
+  team: TeamPrompts;
 }
 
 export const walkthrough = 'hearth.hearth#hearth.start';
@@ -52,6 +54,7 @@ export class Commands {
       },
       'hearth.editFiles': () => actions.editFiles(),
       'hearth.runOnMatchingFiles': () => actions.runOnFiles(),
+      'hearth.applyTeamPrompts': () => this.parts.team.apply(),
       'hearth.pinFile': (uri) => this.pin(uri, true),
       'hearth.unpinFile': (uri) => this.pin(uri, false),
       'hearth.snooze': () => this.snooze(),

@@ -26,6 +26,7 @@ import {
   type ModelStatus,
   type Status,
   type TextDelta,
+  type ThoughtDelta,
 } from './protocol.ts';
 import { serverSettings } from './serverSettings.ts';
 import type { Connection as ConnectionState } from './statusText.ts';
@@ -187,6 +188,9 @@ export class Connection implements vscode.Disposable {
     client.registerFeature(withoutDoubles);
     client.onNotification(method.jobState, (state: JobStateParams) => this.jobs.heardState(state));
     client.onNotification(method.textDelta, (delta: TextDelta) => this.jobs.heardDelta(delta));
+    client.onNotification(method.thoughtDelta, (delta: ThoughtDelta) =>
+      this.jobs.heardThought(delta),
+    );
     client.onNotification(method.status, (status: Status) => this.heardStatus(status));
     client.onNotification(method.inlineCompletionReady, (ready: InlineCompletionReady) =>
       this.ready.fire(ready),

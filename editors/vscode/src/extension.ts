@@ -5,12 +5,14 @@ import { Answers, type AnswersDelegate } from './answers.ts';
 import { Commands, complain, walkthrough } from './commands.ts';
 import { Connection } from './connection.ts';
 import { askAgain, Inline } from './inline.ts';
-import { hasEnded } from './jobs.ts';
+import { inOrder } from './inOrder.ts';
+import { isUnmade } from './jobs.ts';
 import { JobsView } from './jobsView.ts';
 import { notifyOfEnds } from './notify.ts';
 import { markRunning } from './marks.ts';
 import { followEditors, Review } from './review.ts';
 import { StatusBar } from './statusBar.ts';
+import { TeamPrompts } from './teamPrompts.ts';
 
 const toldMissing = 'hearth.toldMissing';
 let connection: Connection | undefined;
@@ -18,6 +20,7 @@ let connection: Connection | undefined;
 export function activate(extension: vscode.ExtensionContext): void {
   const inline = new Inline();
   const made = new Connection(extension, {
+    ...inOrder(),
     provideInlineCompletionItems: inline.provide,
     executeCommand: async (command, args, next) => {
       if (await actions.executed(command, args)) return null;
@@ -42,15 +45,12 @@ export function activate(extension: vscode.ExtensionContext): void {
   const actions = new Actions(made, answers);
   const status = new StatusBar(made);
   inline.begun = () => status.completing();
-  const commands = new Commands({ connection: made, actions, answers, review, status, inline });
+  const team = new TeamPrompts(made);
+  const commands = new Commands({ connection: made, actions, answers, review, status, inline, team });
 
   // A change that could not be made says why, in words.
-  const unmade = made.jobs.onChange(({ job, before, delta }) => {
-    if (delta !== undefined || before === undefined || before === job.state.state) return;
-    const { state, edits, batch } = job.state;
-    if (edits && !batch && hasEnded(state) && state === 'done' && job.text !== '' && !job.partial) {
-      answers.openJob(job.id, job.state.title);
-    }
+  const unmade = made.jobs.onChange((change) => {
+    if (isUnmade(change)) answers.openJob(change.job.id, change.job.state.title);
   });
 
   extension.subscriptions.push(
@@ -58,6 +58,7 @@ export function activate(extension: vscode.ExtensionContext): void {
     review,
     answers,
     status,
+    team,
     new JobsView(made),
     notifyOfEnds(made),
     markRunning(made),

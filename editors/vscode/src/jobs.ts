@@ -1,11 +1,21 @@
 // The jobs that the server tells of, with their texts as they grow: what hearth/jobState,
-// hearth/textDelta and hearth/status say, added up. Shows nothing. Imports nothing of VS Code.
-import type { JobState, JobStateParams, ModelStatus, Status, TextDelta, Verb } from './protocol.ts';
+// hearth/textDelta, hearth/thoughtDelta and hearth/status say, added up. Shows nothing. Imports nothing
+// of VS Code.
+import type {
+  JobState,
+  JobStateParams,
+  ModelStatus,
+  Status,
+  TextDelta,
+  ThoughtDelta,
+  Verb,
+} from './protocol.ts';
 
 export interface Job {
   id: number;
   state: JobStateParams;
   text: string; // the answer so far, or the change of a waiting job
+  thought: string; // before the answer, so far; never a part of it
   begun: number; // when this window first heard of it, in milliseconds
   // Its text is not (all) here: it was another session's, or this window's before it was loaded.
   partial: boolean;
@@ -39,6 +49,18 @@ export function applies(verb: Verb, state: JobState): boolean {
     case 'dismiss':
       return state === 'waiting';
   }
+}
+
+// How the text of a change begins that a person has dropped: in whatever window, or with `hearth jobs`.
+const droppedWords = 'Nothing was changed: it was not wanted.';
+
+// Whether a change ended without being made for a reason that a person is to read: not where it is
+// that they dropped it.
+export function isUnmade({ job, before, delta }: Change): boolean {
+  const { state, edits, batch } = job.state;
+  if (delta !== undefined || before === undefined || before === state) return false;
+  if (edits !== true || batch || state !== 'done' || job.partial) return false;
+  return job.text !== '' && !job.text.startsWith(droppedWords);
 }
 
 export type Change = { job: Job; before: JobState | undefined; delta: string | undefined };
@@ -95,6 +117,7 @@ export class Jobs {
       id: state.id,
       state,
       text: '',
+      thought: '',
       begun: this.now(),
       partial: false,
       beginsAnew: false,
@@ -103,6 +126,7 @@ export class Jobs {
     job.heard = true;
     job.state = { ...state, ...keptRange(known, state) };
     job.text = state.text ?? (keeps ? job.text : '');
+    job.thought = state.thought ?? (triedAgain ? '' : job.thought);
     job.partial = job.partial && !whole;
     job.beginsAnew = false;
     if (triedAgain) job.begun = this.now();
@@ -115,6 +139,13 @@ export class Jobs {
     if (!job) return;
     job.text += delta.text;
     this.tell({ job, before: job.state.state, delta: delta.text });
+  }
+
+  heardThought(delta: ThoughtDelta): void {
+    const job = this.byId.get(delta.id);
+    if (!job) return;
+    job.thought += delta.text;
+    this.tell({ job, before: job.state.state, delta: undefined });
   }
 
   // Jobs that are known from hearth/status alone come without their text.
@@ -159,6 +190,7 @@ export class Jobs {
     const job = this.byId.get(id);
     if (!job?.partial) return;
     job.text = text;
+    job.thought = typeof told['thought'] === 'string' ? told['thought'] : '';
     job.partial = false;
     this.tell({ job, before: job.state.state, delta: undefined });
   }
@@ -168,6 +200,7 @@ export class Jobs {
       id: state.id,
       state,
       text: '',
+      thought: '',
       begun: this.now(),
       partial: true,
       beginsAnew: true,
@@ -222,6 +255,17 @@ export interface GroupNode {
   kind: 'group';
   name: GroupName;
   children: (JobNode | BatchNode)[];
+}
+
+// For screen readers: what a row shows by icons, indentation and in grey.
+export function spokenOf(node: GroupNode | BatchNode | JobNode): string {
+  if (node.kind === 'job') return `${node.job.state.title}, ${node.job.state.message}`;
+  if (node.kind === 'group') {
+    const jobs = node.children.reduce((sum, each) => sum + (each.kind === 'batch' ? each.jobs.length : 1), 0);
+    return `${groupTitles[node.name]}, ${jobs === 1 ? '1 job' : `${jobs} jobs`}`;
+  }
+  const state = groupTitles[groupOf(node.jobs[0]?.state.state ?? 'queued')].toLowerCase();
+  return `${node.title}, a batch: ${node.jobs.length} of ${node.size} files ${state}`;
 }
 
 // Groups that are not empty, in the order in which a person looks for them; in each the youngest

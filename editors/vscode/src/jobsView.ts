@@ -1,7 +1,7 @@
 // The tree of jobs: running, queued, waiting for review, paused, done; a batch's jobs below it.
 import * as vscode from 'vscode';
 import type { Connection } from './connection.ts';
-import { groupTitles, runs, tree, type BatchNode, type GroupNode, type JobNode } from './jobs.ts';
+import { groupTitles, runs, spokenOf, tree, type BatchNode, type GroupNode, type JobNode } from './jobs.ts';
 import type { JobState } from './protocol.ts';
 
 export type Node = GroupNode | BatchNode | JobNode;
@@ -66,6 +66,7 @@ export class JobsView implements vscode.TreeDataProvider<Node>, vscode.Disposabl
       const item = new vscode.TreeItem(groupTitles[node.name], open);
       item.id = node.name;
       item.contextValue = `group.${node.name}`;
+      item.accessibilityInformation = { label: spokenOf(node), role: 'treeitem' };
       return item;
     }
     if (node.kind === 'batch') {
@@ -75,19 +76,22 @@ export class JobsView implements vscode.TreeDataProvider<Node>, vscode.Disposabl
       item.description = `${node.jobs.length} of ${node.size} files`;
       item.contextValue = `batch.${runs(first) ? 'running' : first}`;
       item.iconPath = new vscode.ThemeIcon('files');
+      item.accessibilityInformation = { label: spokenOf(node), role: 'treeitem' };
+      item.tooltip = `${node.title}\nA batch of ${node.size} files: what is said of it is said of all its jobs in this state.`;
       return item;
     }
     return this.item(node);
   }
 
-  private item({ job }: JobNode): vscode.TreeItem {
+  private item(node: JobNode): vscode.TreeItem {
+    const { job } = node;
     const { state, title, message, error, promptTokens, answerTokens } = job.state;
     const item = new vscode.TreeItem(title);
     item.id = `job ${job.id}`;
     item.description = message;
     item.contextValue = `job.${runs(state) ? 'running' : state}`;
     item.iconPath = new vscode.ThemeIcon(icons[state]);
-    item.accessibilityInformation = { label: `${title}, ${message}` };
+    item.accessibilityInformation = { label: spokenOf(node), role: 'treeitem' };
     // As a text and not as Markdown: the model wrote it.
     const lines = [`Job ${job.id}: ${title}`, message];
     if (error !== undefined) lines.push(error);
@@ -97,7 +101,8 @@ export class JobsView implements vscode.TreeDataProvider<Node>, vscode.Disposabl
     item.command = {
       command: state === 'waiting' ? 'hearth.previewJob' : 'hearth.followJob',
       title: 'Open',
-      arguments: [node(job.id)],
+      // The job's number: the node may be another object by then.
+      arguments: [job.id],
     };
     return item;
   }
@@ -109,6 +114,3 @@ export class JobsView implements vscode.TreeDataProvider<Node>, vscode.Disposabl
     this.changed.dispose();
   }
 }
-
-// Commands of items get the job's number: the node may be another object by then.
-const node = (id: number): number => id;

@@ -6,6 +6,8 @@ export interface ShownTurn {
   question: string;
   attached: string[];
   job: number; // 0: none yet
+  thought: string; // before the answer, so far: text, no HTML; empty: none
+  thoughtTitle: string;
   html: string; // of the answer so far, safe
   state: string;
   message: string; // for people

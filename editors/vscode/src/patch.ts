@@ -9,17 +9,24 @@ export interface Hunk {
 }
 export interface FilePatch {
   path: string; // as display_path() has it: relative to its folder
+  isNew: boolean; // there is no such file yet
   hunks: Hunk[];
 }
 
 // Whether a path of a patch, relative to some folder, can be that file's.
 export const isPathOf = (path: string, file: string): boolean => file.endsWith(`/${path}`);
 
+// Whether a file of a patch is the one that was asked about, `own`. The only one is, by whatever path.
+export const isOwnFile = ({ path, isNew }: FilePatch, files: readonly FilePatch[], own: string): boolean =>
+  !isNew && (files.length === 1 || isPathOf(path, own));
+
+const newPattern = /^diff --git a\/(.*) b\/\1$/;
 const headPattern = /^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@/;
 
 export function parsePatch(text: string): FilePatch[] {
   const files: FilePatch[] = [];
   let hunk: Hunk | undefined;
+  let named = ''; // by the line before "new file mode": of an empty file nothing else is there
   let oldLeft = 0;
   let newLeft = 0;
   for (const line of text.split('\n')) {
@@ -45,9 +52,16 @@ export function parsePatch(text: string): FilePatch[] {
       // Of no lines, the number is that of the line before them.
       hunk = { line: oldLeft === 0 ? Number(begin) : Number(begin) - 1, before: [], after: [] };
       files.at(-1)?.hunks.push(hunk);
+    } else if (line.startsWith('diff --git ')) {
+      named = newPattern.exec(line)?.[1] ?? '';
+    } else if (line.startsWith('new file mode ')) {
+      hunk = undefined;
+      files.push({ path: named, isNew: true, hunks: [] });
     } else if (line.startsWith('+++ ')) {
       hunk = undefined;
-      files.push({ path: line.slice(line.startsWith('+++ b/') ? 6 : 4), hunks: [] });
+      const path = line.slice(line.startsWith('+++ b/') ? 6 : 4);
+      const last = files.at(-1);
+      if (last?.isNew !== true || last.path !== path) files.push({ path, isNew: false, hunks: [] });
     }
   }
   return files;

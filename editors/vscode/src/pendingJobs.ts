@@ -1,5 +1,5 @@
 // Which job a command has begun: the server answers the command with null and then tells of the
-// job. Imports nothing of VS Code.
+// job, or says that a person has declined. Imports nothing of VS Code.
 import type { JobStateParams } from './protocol.ts';
 
 interface Pending {
@@ -8,19 +8,30 @@ interface Pending {
   stopped: boolean;
 }
 
+// A person was asked something first, and said no.
+export class Declined extends Error {}
+
+function declinedIn(answer: unknown): string | undefined {
+  const said = (answer as { declined?: unknown } | null)?.declined;
+  return typeof said === 'string' ? said : undefined;
+}
+
 export class PendingJobs {
   private all: Pending[] = [];
 
   // The number of the first new job of this action after now; fails where `answer` does.
   begin(action: string, answer: Promise<unknown>): Promise<number> {
     return new Promise<number>((resolve, reject) => {
-      // An older one that is still there asked a person something, who said no.
       const pending: Pending = { action, resolve, stopped: false };
       this.all.push(pending);
-      answer.catch((error: unknown) => {
+      const fail = (error: unknown): void => {
         this.all = this.all.filter((each) => each !== pending);
         reject(error instanceof Error ? error : new Error(String(error)));
-      });
+      };
+      answer.then((said) => {
+        const declined = declinedIn(said);
+        if (declined !== undefined) fail(new Declined(`Declined: ${declined}.`));
+      }, fail);
     });
   }
 

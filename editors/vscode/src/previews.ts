@@ -1,13 +1,14 @@
 // Changes that wait for a person, each beside the file as it is now: the editor of differences, and
 // what accepting or discarding one does. Follows the file while a person types on in it.
-import * as path from 'node:path';
 import * as vscode from 'vscode';
 import { replacement } from './patch.ts';
+import { Settled } from './settled.ts';
 
 export interface Proposal {
   key: string; // one preview each
   title: string;
   target: vscode.Uri;
+  isNew: boolean; // there is no such file yet: it is shown beside nothing
   // What the file would be; undefined: the change does not fit it any more.
   proposed(now: string): string | undefined;
   accept(): Promise<void>;
@@ -15,11 +16,12 @@ export interface Proposal {
 }
 
 const scheme = 'hearth-preview';
+const settledAfter = 1500; // milliseconds without a keystroke
 
 export class Previews implements vscode.TextDocumentContentProvider, vscode.Disposable {
   private readonly proposals = new Map<string, Proposal>();
   private readonly changed = new vscode.EventEmitter<vscode.Uri>();
-  private readonly said = new Set<string>(); // that it does not fit
+  private readonly unfit = new Settled(settledAfter, sayUnfit);
   private readonly together = new Map<string, string>(); // key → title of the editor of several
   private readonly stops: vscode.Disposable[];
   private timer: NodeJS.Timeout | undefined;
@@ -41,6 +43,7 @@ export class Previews implements vscode.TextDocumentContentProvider, vscode.Disp
 
   dispose(): void {
     clearTimeout(this.timer);
+    this.unfit.dispose();
     for (const each of this.stops) each.dispose();
   }
 
@@ -49,7 +52,7 @@ export class Previews implements vscode.TextDocumentContentProvider, vscode.Disp
     this.tellContext();
     const uri = uriOf(proposal);
     this.changed.fire(uri);
-    await vscode.commands.executeCommand('vscode.diff', proposal.target, uri, proposal.title, {
+    await vscode.commands.executeCommand('vscode.diff', sideBefore(proposal), uri, proposal.title, {
       preserveFocus,
       preview: true,
       ...(preserveFocus && vscode.window.activeTextEditor
@@ -63,7 +66,11 @@ export class Previews implements vscode.TextDocumentContentProvider, vscode.Disp
     for (const { key } of proposals) this.together.set(key, title);
     for (const proposal of proposals) this.proposals.set(proposal.key, proposal);
     this.tellContext();
-    const resources = proposals.map((each) => [each.target, each.target, uriOf(each)]);
+    const resources = proposals.map((each) => [
+      each.target,
+      each.isNew ? undefined : each.target,
+      uriOf(each),
+    ]);
     await vscode.commands.executeCommand('vscode.changes', title, resources);
   }
 
@@ -102,18 +109,11 @@ export class Previews implements vscode.TextDocumentContentProvider, vscode.Disp
   async provideTextDocumentContent(uri: vscode.Uri): Promise<string> {
     const proposal = this.proposals.get(keyIn(uri));
     if (!proposal) return '';
-    const document = await vscode.workspace.openTextDocument(proposal.target);
-    const now = document.getText();
+    const now = proposal.isNew
+      ? ''
+      : (await vscode.workspace.openTextDocument(proposal.target)).getText();
     const proposed = proposal.proposed(now);
-    if (proposed === undefined && !this.said.has(proposal.key)) {
-      this.said.add(proposal.key);
-      void vscode.window.setStatusBarMessage(
-        'hearth: the change does not fit the text as it is now; applying it merges it',
-        10_000,
-      );
-    } else if (proposed !== undefined) {
-      this.said.delete(proposal.key);
-    }
+    this.unfit.set(proposal.key, proposed === undefined);
     return proposed ?? now;
   }
 
@@ -133,7 +133,7 @@ export class Previews implements vscode.TextDocumentContentProvider, vscode.Disp
 
   private forget(key: string): void {
     this.proposals.delete(key);
-    this.said.delete(key);
+    this.unfit.forget(key);
     this.tellContext();
   }
 
@@ -143,12 +143,22 @@ export class Previews implements vscode.TextDocumentContentProvider, vscode.Disp
   }
 }
 
-// The name at its end tells the editor the language.
-function uriOf(proposal: Proposal): vscode.Uri {
-  const name = path.posix.basename(proposal.target.path);
-  return vscode.Uri.from({ scheme, path: `/${encodeURIComponent(proposal.key)}/${name}` });
+function sayUnfit(): void {
+  void vscode.window.setStatusBarMessage(
+    'hearth: the change does not fit the text as it is now; applying it merges it',
+    10_000,
+  );
 }
-const keyIn = (uri: vscode.Uri): string => decodeURIComponent(uri.path.split('/')[1] ?? '');
+
+// The path of the file itself: another one would look like a new name for it.
+function uriOf({ target, key }: Proposal): vscode.Uri {
+  return target.with({ scheme, query: key, fragment: '' });
+}
+const keyIn = (uri: vscode.Uri): string => uri.query;
+
+// Without a key there is no proposal, and no text.
+const sideBefore = (proposal: Proposal): vscode.Uri =>
+  proposal.isNew ? uriOf({ ...proposal, key: '' }) : proposal.target;
 
 function keyOf(tab: vscode.Tab | undefined): string | undefined {
   const input = tab?.input;

@@ -2,7 +2,7 @@
 // commands. Imports nothing of VS Code.
 
 export const protocolVersion = 3;
-export const features = ['jobs', 'inlineCompletion', 'status'] as const;
+export const features = ['jobs', 'inlineCompletion', 'status', 'thoughts'] as const;
 
 export type JobState =
   | 'queued'
@@ -44,11 +44,17 @@ export interface JobStateParams {
   answerMs?: number;
   edits?: boolean;
   batch?: { id: number; title: string; size: number };
+  thought?: string;
   text?: string;
   error?: string;
 }
 
 export interface TextDelta {
+  id: number;
+  text: string;
+}
+
+export interface ThoughtDelta {
   id: number;
   text: string;
 }
@@ -77,6 +83,7 @@ export interface InlineCompletionReady {
 export const method = {
   jobState: 'hearth/jobState',
   textDelta: 'hearth/textDelta',
+  thoughtDelta: 'hearth/thoughtDelta',
   status: 'hearth/status',
   inlineCompletionReady: 'hearth/inlineCompletionReady',
 } as const;

@@ -4,7 +4,7 @@ import * as vscode from 'vscode';
 import type { Connection } from './connection.ts';
 import type { Job } from './jobs.ts';
 import { diffIn } from './markdown.ts';
-import { applyPatch, fitted, isPathOf, parsePatch, placeOf } from './patch.ts';
+import { applyPatch, fitted, isOwnFile, parsePatch, placeOf } from './patch.ts';
 import { Previews, replaceText, type Proposal } from './previews.ts';
 
 interface Asked {
@@ -62,11 +62,12 @@ export class Review implements vscode.Disposable {
     if (diff === undefined || job.state.uri === '') return [];
     const own = this.connection.codeUri(job.state.uri);
     const files = parsePatch(diff);
-    return files.map(({ path, hunks }, index) => ({
+    return files.map((file, index) => ({
       key: `${keyOf(job.id)}.${index}`,
       title: `${job.state.title} (hearth)`,
-      target: files.length === 1 || isPathOf(path, own.path) ? own : uriOfPath(path, own),
-      proposed: (now) => applyPatch(now, hunks),
+      target: isOwnFile(file, files, own.path) ? own : uriOfPath(file.path, own),
+      isNew: file.isNew,
+      proposed: (now) => applyPatch(now, file.hunks),
       accept: async () => {
         await this.connection.session('apply', { job: job.id });
       },
@@ -105,6 +106,7 @@ export class Review implements vscode.Disposable {
         key,
         title: `${job?.state.title ?? 'Answer'} (hearth)`,
         target,
+        isNew: false,
         proposed,
         accept: async () => {
           const after = proposed(document.getText());

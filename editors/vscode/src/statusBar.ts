@@ -44,13 +44,16 @@ export class StatusBar implements vscode.Disposable {
   }
 
   update(): void {
-    const line = this.line();
+    this.draw(this.line());
     const { asking, jobs } = this.connection;
     const busy = this.completing_ > 0 || asking || jobs.running().length > 0;
-    if (busy !== this.busy) {
-      this.busy = busy;
-      void vscode.commands.executeCommand('setContext', 'hearth.busy', busy);
-    }
+    if (busy === this.busy) return;
+    this.busy = busy;
+    // Behind the item, which VS Code sends by a timer: a person looks at that first.
+    setTimeout(() => void vscode.commands.executeCommand('setContext', 'hearth.busy', busy), 0);
+  }
+
+  private draw(line: StatusLine): void {
     const key = JSON.stringify(line);
     if (key === this.shown) return;
     this.shown = key;

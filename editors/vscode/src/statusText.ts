@@ -2,7 +2,7 @@
 // left, paused, a change that waits, offline. Imports nothing of VS Code.
 import type { Job } from './jobs.ts';
 import { runs } from './jobs.ts';
-import type { ModelStatus } from './protocol.ts';
+import type { JobStateParams, ModelStatus } from './protocol.ts';
 
 export type Connection = 'missing' | 'starting' | 'running' | 'offline';
 
@@ -43,6 +43,12 @@ function line(
 
 const many = (count: number, one: string, more: string): string =>
   count === 1 ? `1 ${one}` : `${count} ${more}`;
+
+// What the fold with a job's thought is called.
+export function thoughtTitle({ state, thoughtTokens }: JobStateParams): string {
+  const tokens = many(thoughtTokens, 'token', 'tokens');
+  return state === 'thinking' ? `Thinking, ${tokens}` : `Thought for ${tokens}`;
+}
 
 function ofJob(job: Job, others: number): StatusLine {
   const { state, percentage, etaMs, firstTokenMs, title, message } = job.state;
@@ -85,7 +91,7 @@ export function statusLine(input: StatusInput): StatusLine {
   const among = shown.length > 0 ? shown : running;
   const first = among.find((job) => job.state.state !== 'queued') ?? among.at(-1);
   if (first) return ofJob(first, running.length - 1);
-  if (input.asking) return line('loading~spin', 'asked', 'It was asked for. Escape stops it.');
+  if (input.asking) return line('loading~spin', 'asking', 'hearth is being asked. Escape stops it.');
   if (input.completing > 0) {
     return line('loading~spin', 'completing', 'A completion is being written. Escape stops it.');
   }

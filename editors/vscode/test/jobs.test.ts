@@ -1,7 +1,7 @@
 // Jobs as they are told of: texts, ends, other daemons, the tree.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { applies, Jobs, tree } from '../src/jobs.ts';
+import { applies, isUnmade, Jobs, spokenOf, tree } from '../src/jobs.ts';
 import { state } from './making.ts';
 
 test('a text grows by its pieces, and the whole of it replaces them', () => {
@@ -19,6 +19,23 @@ test('a piece of a job that nobody told of is nothing', () => {
   const jobs = new Jobs();
   jobs.heardDelta({ id: 3, text: 'x' });
   assert.deepEqual(jobs.all(), []);
+});
+
+test('a thought grows beside the text, and is none of it', () => {
+  const jobs = new Jobs();
+  jobs.heardState(state());
+  jobs.heardThought({ id: 7, text: 'Step 1. ' });
+  jobs.heardThought({ id: 7, text: 'Step 2. ' });
+  jobs.heardThought({ id: 8, text: 'x' });
+  jobs.heardState(state({ state: 'done', text: 'Adds.' }));
+  assert.equal(jobs.find(7)?.thought, 'Step 1. Step 2. ');
+  assert.equal(jobs.find(7)?.text, 'Adds.');
+  assert.equal(jobs.find(8), undefined);
+  jobs.heardState(state({ state: 'thinking', thought: 'Other' }));
+  assert.equal(jobs.find(7)?.thought, 'Other');
+  jobs.heardState(state({ state: 'cancelled' }));
+  jobs.heardState(state());
+  assert.equal(jobs.find(7)?.thought, '');
 });
 
 test('what was written stays when a job is stopped', () => {
@@ -144,4 +161,34 @@ test('the tree groups by what a person can do, the youngest first, batches toget
     ['done', [5, 1]],
   ]);
   assert.equal(tree(jobs.all(), 1).at(-1)?.children.length, 1);
+});
+
+test('a screen reader hears what a row shows by its place, its icon and in grey', () => {
+  const jobs = new Jobs();
+  const batch = { id: 6, title: 'Document 12 files', size: 12 };
+  jobs.heardState(state({ id: 1, state: 'generating', title: 'Explain f', message: 'generating' }));
+  jobs.heardState(state({ id: 2, state: 'waiting', batch }));
+  jobs.heardState(state({ id: 3, state: 'waiting', batch }));
+  const [running, waiting] = tree(jobs.all());
+  assert.ok(running && waiting);
+  assert.equal(spokenOf(running), 'Running, 1 job');
+  assert.equal(spokenOf(running.children[0]!), 'Explain f, generating');
+  assert.equal(spokenOf(waiting), 'Waiting for review, 2 jobs');
+  assert.equal(spokenOf(waiting.children[0]!), 'Document 12 files, a batch: 2 of 12 files waiting for review');
+});
+
+test('a change that could not be made is told of; one that was made or dropped is not', () => {
+  const told = (text: string, more: Parameters<typeof state>[0] = {}): boolean => {
+    const jobs = new Jobs();
+    let unmade = false;
+    jobs.onChange((change) => (unmade ||= isUnmade(change)));
+    jobs.heardState(state({ edits: true, state: 'waiting', text: 'the change' }));
+    jobs.heardState(state({ edits: true, state: 'done', text, ...more }));
+    return unmade;
+  };
+  assert.equal(told('Nothing was changed: the code has changed. This is the change:\n\n…'), true);
+  assert.equal(told(''), false);
+  assert.equal(told('Nothing was changed: it was not wanted.\n\n…'), false);
+  assert.equal(told('Words.', { edits: false }), false);
+  assert.equal(told('Words.', { batch: { id: 6, title: 'Edit', size: 2 } }), false);
 });

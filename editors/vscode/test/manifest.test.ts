@@ -49,8 +49,24 @@ test('what the views, settings and files are called holds together', () => {
   assert.deepEqual(views.hearth.map(({ id }: { id: string }) => id), ['hearth.answers', 'hearth.jobs']);
   for (const name of Object.keys(configuration.properties)) assert.match(name, /^hearth\.[\w.]+$/);
   for (const step of walkthroughs[0].steps) {
-    assert.ok(fs.existsSync(new URL(step.media.markdown, root)), step.media.markdown);
+    const { markdown, image } = step.media;
+    for (const file of image ? Object.values<string>(image) : [markdown]) {
+      assert.ok(fs.existsSync(new URL(file, root)), file);
+    }
   }
+});
+
+test('the walkthrough is in the words that VS Code renders there, and its pictures are small', () => {
+  for (const { title, description, media } of walkthroughs[0].steps) {
+    // ``code``, **bold**, __italic__ and [links](command:…) alone.
+    const rest = description.replaceAll(/``[^`]+``|\*\*[^*]+\*\*/g, '');
+    assert.doesNotMatch(rest, /[`*]/, title);
+    if (media.image) assert.ok(media.altText.length > 0, title);
+  }
+  const folder = new URL('media/', root);
+  const pictures = fs.readdirSync(folder).filter((file) => file.endsWith('.png'));
+  const bytes = pictures.reduce((sum, file) => sum + fs.statSync(new URL(file, folder)).size, 0);
+  assert.ok(bytes <= 500_000, `${bytes} bytes of pictures`);
 });
 
 test('it works where VS Code expects it: remote, and in workspaces that are not trusted', () => {

@@ -1,7 +1,7 @@
 // Changes against the text as it is now.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { applyPatch, fitted, isPathOf, parsePatch, placeOf, replacement } from '../src/patch.ts';
+import { applyPatch, fitted, isOwnFile, isPathOf, parsePatch, placeOf, replacement } from '../src/patch.ts';
 
 const diff = `--- a/stats.py
 +++ b/stats.py
@@ -81,4 +81,29 @@ test('only what differs is replaced', () => {
   assert.deepEqual(replacement('abcd', 'abXd'), { start: 2, end: 3, text: 'X' });
   assert.deepEqual(replacement('aa', 'aaa'), { start: 2, end: 2, text: 'a' });
   assert.deepEqual(replacement('same', 'same'), { start: 4, end: 4, text: '' });
+});
+
+test('new files are told from others, also where nothing is in them', () => {
+  const added = 'diff --git a/lib/util.py b/lib/util.py\nnew file mode 100644\n--- /dev/null\n+++ b/lib/util.py\n@@ -0,0 +1,2 @@\n+def f():\n+    return 1\n';
+  const empty = 'diff --git a/lib/__init__.py b/lib/__init__.py\nnew file mode 100644\n';
+  const files = parsePatch(`${diff}${empty}${added}`);
+  assert.deepEqual(files.map(({ path, isNew }) => [path, isNew]), [
+    ['stats.py', false],
+    ['lib/__init__.py', true],
+    ['lib/util.py', true],
+  ]);
+  assert.deepEqual(files.map((file) => applyPatch(file.isNew ? '' : before, file.hunks)).slice(1), [
+    '',
+    'def f():\n    return 1\n',
+  ]);
+});
+
+test('the only file of a change is the one that was asked about, unless it is new', () => {
+  const file = (path: string, isNew = false) => ({ path, isNew, hunks: [] });
+  const own = '/p/stats.py';
+  const [stats, other, made] = [file('stats.py'), file('other.py'), file('p/stats.py', true)];
+  assert.equal(isOwnFile(other, [other], own), true);
+  assert.equal(isOwnFile(made, [made], own), false);
+  assert.equal(isOwnFile(stats, [stats, other], own), true);
+  assert.equal(isOwnFile(other, [stats, other], own), false);
 });

@@ -6,8 +6,10 @@ import * as os from 'node:os';
 import * as path from 'node:path';
 import { after, before, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
+import { isUnmade, type Job } from '../src/jobs.ts';
 import { diffIn } from '../src/markdown.ts';
 import { applyPatch, parsePatch } from '../src/patch.ts';
+import type { JobState } from '../src/protocol.ts';
 import { askJson } from '../src/tool.ts';
 import { made, Peer, program } from './peer.ts';
 
@@ -51,7 +53,7 @@ async function unread(): Promise<string> {
 }
 
 test('the server grants what the extension needs', { skip }, () => {
-  assert.deepEqual(peer.granted, ['inlineCompletion', 'jobs', 'status']);
+  assert.deepEqual(peer.granted, ['inlineCompletion', 'jobs', 'status', 'thoughts']);
   const commands = peer.capabilities.executeCommandProvider?.commands ?? [];
   for (const name of ['explain', 'ask', 'edit', 'review', 'document', 'fix', 'tests', 'commit-message', 'chat']) {
     assert.ok(commands.includes(`hearth.server.${name}`), name);
@@ -63,28 +65,38 @@ test('the server grants what the extension needs', { skip }, () => {
 
 test('an explanation streams, and the pieces are the whole', { skip }, async () => {
   const pieces: string[] = [];
-  const stop = peer.jobs.onChange(({ delta }) => delta !== undefined && pieces.push(delta));
-  const id = await peer.action('explain', { uri, range: all });
-  const job = await peer.job(id, 'done');
-  stop();
-  assert.ok(job.text.length > 20 && pieces.length > 1, job.text);
-  assert.equal(pieces.join(''), job.text);
-  assert.match(job.state.title, /average/);
+  // On a busy machine all of it may come at once: then it is asked for again.
+  while (pieces.length < 2) {
+    pieces.length = 0;
+    const stop = peer.jobs.onChange(({ delta }) => delta !== undefined && pieces.push(delta));
+    const id = await peer.action('explain', { uri, range: all });
+    const job = await peer.job(id, 'done');
+    stop();
+    assert.ok(job.text.length > 20, job.text);
+    assert.equal(pieces.join(''), job.text);
+    assert.match(job.state.title, /average/);
+  }
 });
 
+// A job that `verb` came to at `moment` (or right behind it); again where it was over before.
+async function told(verb: 'cancel' | 'pause', moment: JobState[], state: JobState): Promise<Job> {
+  for (;;) {
+    const id = await peer.action('explain', { uri: await unread(), range: whole });
+    await peer.job(id, ...moment, 'done');
+    await peer.execute(`hearth.session.${verb}`, { job: id }).catch(() => undefined);
+    const job = await peer.job(id, state, 'done');
+    if (job.state.state === state) return job;
+  }
+}
+
 test('a job that is stopped keeps its text, and can be asked again', { skip }, async () => {
-  const id = await peer.action('explain', { uri: await unread(), range: whole });
-  await peer.job(id, 'generating');
-  await peer.execute('hearth.session.cancel', { job: id });
-  const { text } = await peer.job(id, 'cancelled');
+  const { id, text } = await told('cancel', ['generating'], 'cancelled');
   await peer.execute('hearth.session.retry', { job: id });
   assert.ok((await peer.job(id, 'done')).text.startsWith(text));
 });
 
 test('a paused job goes on', { skip }, async () => {
-  const id = await peer.action('explain', { uri: await unread(), range: whole });
-  await peer.execute('hearth.session.pause', { job: id });
-  await peer.job(id, 'paused');
+  const { id } = await told('pause', ['queued', 'prefilling', 'generating'], 'paused');
   await peer.execute('hearth.session.resume', { job: id });
   assert.notEqual((await peer.job(id, 'done')).text, '');
 });
@@ -104,6 +116,18 @@ test('a change waits, shows against the text as it is now, and is made for it', 
   assert.equal(change?.textDocument.version, 2);
   assert.equal(made(now, change?.edits ?? []), shown);
   await peer.change(uri, stats, 3);
+});
+
+test('a change that is dropped is known for one by its words', { skip }, async () => {
+  const count = peer.applied.length;
+  let unmade = 0;
+  const stop = peer.jobs.onChange((change) => (unmade += isUnmade(change) ? 1 : 0));
+  const id = await peer.action('document', { uri, range: all, review: true });
+  await peer.job(id, 'waiting');
+  await peer.execute('hearth.session.dismiss', { job: id });
+  assert.notEqual((await peer.job(id, 'done')).text, '');
+  stop();
+  assert.deepEqual([unmade, peer.applied.length - count], [0, 0]);
 });
 
 test('a conversation begins without a document, with what is attached, and goes on', { skip }, async () => {

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { Conversations, titleOf, type Conversation } from '../src/conversations.ts';
 import { Jobs } from '../src/jobs.ts';
 import { isNotable } from '../src/notable.ts';
-import { PendingJobs } from '../src/pendingJobs.ts';
+import { Declined, PendingJobs } from '../src/pendingJobs.ts';
 import type { JobState } from '../src/protocol.ts';
 import { serverSettings } from '../src/serverSettings.ts';
 import { state } from './making.ts';
@@ -54,6 +54,20 @@ test('a command’s job is the first new one of its action', async () => {
   assert.ok(pending.began(state({ id: 6 })), 'it was stopped before it was there');
   assert.equal(await unwanted, 6);
   await assert.rejects(pending.begin('ask', Promise.reject(new Error('no'))), /no/);
+});
+
+test('a command that a person declined has no job, and the next one has its own', async () => {
+  const pending = new PendingJobs();
+  const declined = { declined: '.env was not shown to the model' };
+  await assert.rejects(pending.begin('explain', Promise.resolve(declined)), (error: unknown) => {
+    assert.ok(error instanceof Declined);
+    assert.equal(error.message, 'Declined: .env was not shown to the model.');
+    return true;
+  });
+  assert.equal(pending.any, false);
+  const next = pending.begin('explain', Promise.resolve(null));
+  pending.began(state({ id: 7 }));
+  assert.equal(await next, 7);
 });
 
 test('a person elsewhere is told of the end of what took long', () => {

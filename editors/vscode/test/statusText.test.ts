@@ -56,7 +56,7 @@ test('what a person waits for goes before a batch, and another window’s job is
   const status = { version: '0', protocol: 3, model: { state: 'ready' as const } };
   jobs.heardStatus({ ...status, jobs: [state({ state: 'generating' })] });
   assert.equal(words({ jobs: jobs.all() }), '$(flame) hearth');
-  assert.equal(words({ asking: true }), '$(loading~spin) hearth: asked');
+  assert.equal(words({ asking: true }), '$(loading~spin) hearth: asking');
 });
 
 test('what waits for a person, in the order of its urgency', () => {

@@ -179,7 +179,8 @@ inline __attribute__((always_inline)) void each(const Todo& todo) {
 // activations in 4, 5 and 6, which stay for all weights in 7; 7 loads for 12.
 template <int G, int W>
 [[gnu::noinline]] void block_of_tiles(Tiles& tiles, const char* x, const WeightRows& weights,
-                                      Index columns, float scale, bool fresh, float* totals) {
+                                      Index columns, const float* scales, bool fresh,
+                                      float* totals) {
   static_assert((G == 2 && W == 2) || (G == 1 && W == 4));
   alignas(64) float sums[G * W][side][side];
   const auto load_weights = [&]<int to>(Index c, int w) __attribute__((always_inline)) {
@@ -206,14 +207,14 @@ template <int G, int W>
   }
   each<G * W>([&]<int i>() { tiles.store<i>(sums[i][0], sizeof sums[i][0]); });
 
-  const Floats factor = set(scale);
   for (int g = 0; g < G; ++g)
     for (int w = 0; w < W; ++w)
 #pragma GCC unroll 16
       for (int row = 0; row < side; ++row) {
         float* const total = totals + (w * side + row) * gemm_rows + g * side;
         const Floats sum = load_floats(sums[g * W + w][row]);
-        store_floats(total, fma(sum, factor, fresh ? zero() : load_floats(total)));
+        store_floats(total,
+                     fma(sum, set(scales[w * side + row]), fresh ? zero() : load_floats(total)));
       }
 }
 
@@ -245,7 +246,8 @@ void product_in_parts(const GemmArguments& p) {
   const Index groups = (p.rows + side - 1) / side;
   go_through_panels<Format>(
       p, packed_parts.bytes,
-      [&](const Source& source, Index begin, Index columns, float scale, Totals& totals) {
+      [&](const Source& source, Index begin, Index columns, const PanelScales& scales,
+          Totals& totals) {
         const WeightRows weights = weight_rows<Format>(source, panel);
         const auto* x = reinterpret_cast<const char*>(p.x + begin / gemm_columns * p.x_stride);
         const bool fresh = begin == 0;
@@ -254,9 +256,9 @@ void product_in_parts(const GemmArguments& p) {
           for (Index w = 0; w < source.rows; w += 2 * side)
             block_of_tiles<2, 2>(tiles, x + group * group_bytes,
                                  {weights.data + w * weights.row_bytes, weights.row_bytes}, columns,
-                                 scale, fresh, totals + w * gemm_rows + group * side);
+                                 scales + w, fresh, totals + w * gemm_rows + group * side);
         if (group < groups)
-          block_of_tiles<1, 4>(tiles, x + group * group_bytes, weights, columns, scale, fresh,
+          block_of_tiles<1, 4>(tiles, x + group * group_bytes, weights, columns, scales, fresh,
                                totals + group * side);
       },
       [&](const Totals& totals, Index first, Index count) {

@@ -165,13 +165,29 @@ constexpr Index panels_at_once = 4;
 // chooses.
 using Totals = float[gemm_rows * panel_rows];
 
-// A product. multiply(source, begin, columns, scale, totals) adds what is to be had of a panel's
+// The scales that a panel's rows have in a block of columns; behind the last row it again.
+using PanelScales = float[panel_rows];
+
+inline void load_scales(const Weights& w, Index first, Index rows, Index begin, PanelScales& to) {
+  const Index column = begin / scale_block * w.scale_step;
+  if (w.scale_shift > 0) {  // a panel is in one block
+    const float scale = row_scales(w, first)[column];
+    for (float& one : to) one = scale;
+    return;
+  }
+  for (Index row = 0; row < panel_rows; ++row)
+    to[row] = row_scales(w, first + (row < rows ? row : rows - 1))[column];
+}
+
+// A product. multiply(source, begin, columns, scales, totals) adds what is to be had of a panel's
 // codes in the block of columns that begins at `begin`; finish(totals, first, count) puts away the
 // results of the weight rows from `first` on.
 template <class Format, class Multiply, class Finish>
 inline void go_through_panels(const GemmArguments& p, Index packed_row_bytes, Multiply multiply,
                               Finish finish) {
   alignas(64) Totals totals[panels_at_once];
+  alignas(64) PanelScales scales;
+  for (float& one : scales) one = 1;
   const Weights& w = p.weights;
   const char* const data = static_cast<const char*>(w.data);
   const Index step = p.rows < many_rows ? panel_rows : panels_at_once * panel_rows;
@@ -189,10 +205,8 @@ inline void go_through_panels(const GemmArguments& p, Index packed_row_bytes, Mu
                             .row_bytes = w.stride * Format::size,
                             .rows = end - first < panel_rows ? end - first : panel_rows,
                             .bytes = columns * Format::size};
-        float scale = 1;
-        if constexpr (Format::size == 1)
-          scale = w.scales[first / scale_block * w.scale_stride + begin / scale_block];
-        multiply(source, begin, columns, scale, totals[(first - group) / panel_rows]);
+        if constexpr (Format::size == 1) load_scales(w, first, source.rows, begin, scales);
+        multiply(source, begin, columns, scales, totals[(first - group) / panel_rows]);
       }
     }
     for (Index first = group; first < end; first += panel_rows)

@@ -50,9 +50,8 @@ void product(const GemmArguments& p) {
         float sum = 0;
         for (std::int64_t c = begin; c < end; ++c)
           sum = std::fma(weight<format>(w, row, c), packed(p, r, c), sum);
-        const float scale = format == format_f8
-                                ? w.scales[row / scale_block * w.scale_stride + begin / scale_block]
-                                : 1.0f;
+        const float scale =
+            format == format_f8 ? row_scales(w, row)[begin / scale_block * w.scale_step] : 1.0f;
         total = std::fma(sum, scale, total);
       }
       p.y[r * p.y_stride + row] = total;

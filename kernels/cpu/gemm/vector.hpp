@@ -8,7 +8,7 @@ namespace {
 
 // The sums of R activation rows and V vectors of weight rows over one block of columns.
 template <bool paired, int R, int V>
-[[gnu::noinline]] void tile(const char* panel, const float* x, Index columns, float scale,
+[[gnu::noinline]] void tile(const char* panel, const float* x, Index columns, const float* scales,
                             bool fresh, float* totals) {
   Floats sums[R][V];
 #pragma GCC unroll 12
@@ -48,39 +48,41 @@ template <bool paired, int R, int V>
     for (int v = 0; v < V; ++v) w[v] = lower_half(unit + v * width * 4);
     add(w, c);
   }
-  const Floats factor = set(scale);
-#pragma GCC unroll 12
-  for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
-    for (int v = 0; v < V; ++v) {
+  for (int v = 0; v < V; ++v) {
+    const Floats factors = load_floats(scales + v * width);
+#pragma GCC unroll 12
+    for (int r = 0; r < R; ++r) {
       float* const total = totals + r * panel_rows + v * width;
-      store_floats(total, fma(sums[r][v], factor, fresh ? zero() : load_floats(total)));
+      store_floats(total, fma(sums[r][v], factors, fresh ? zero() : load_floats(total)));
     }
+  }
 }
 
 // All of a panel for `rows` = R activation rows.
 template <bool paired, int R>
-inline void tiles_of(int rows, const char* panel, const float* x, Index columns, float scale,
-                     bool fresh, float* totals) {
+inline void tiles_of(int rows, const char* panel, const float* x, Index columns,
+                     const float* scales, bool fresh, float* totals) {
   if (rows < R) {
-    if constexpr (R > 1) tiles_of<paired, R - 1>(rows, panel, x, columns, scale, fresh, totals);
+    if constexpr (R > 1) tiles_of<paired, R - 1>(rows, panel, x, columns, scales, fresh, totals);
     return;
   }
   constexpr int together = tile_vectors(R);
   for (int v = 0; v < vectors; v += together)
-    tile<paired, R, together>(panel + v * width * 4, x, columns, scale, fresh, totals + v * width);
+    tile<paired, R, together>(panel + v * width * 4, x, columns, scales + v * width, fresh,
+                              totals + v * width);
 }
 
 // A panel for all rows, in tiles of almost equal height.
 template <bool paired>
 inline void multiply_panel(const GemmArguments& p, const Panel& panel, Index begin, Index columns,
-                           float scale, Totals& totals) {
+                           const PanelScales& scales, Totals& totals) {
   const float* const x = reinterpret_cast<const float*>(p.x + begin / gemm_columns * p.x_stride);
   const Index tiles = (p.rows + tile_rows - 1) / tile_rows;
   for (Index t = 0; t < tiles; ++t) {
     const Index row = t * p.rows / tiles;
     const int height = static_cast<int>((t + 1) * p.rows / tiles - row);
-    tiles_of<paired, tile_rows>(height, panel.units, x + row * gemm_columns, columns, scale,
+    tiles_of<paired, tile_rows>(height, panel.units, x + row * gemm_columns, columns, scales,
                                 begin == 0, totals + row * panel_rows);
   }
 }
@@ -90,9 +92,10 @@ void gemm_product(const GemmArguments& p) {
   Panel panel;
   go_through_panels<Format>(
       p, packed_bytes,
-      [&](const Source& source, Index begin, Index columns, float scale, Totals& totals) {
+      [&](const Source& source, Index begin, Index columns, const PanelScales& scales,
+          Totals& totals) {
         unpack<Format>(source, columns, panel);
-        multiply_panel<Format::paired>(p, panel, begin, columns, scale, totals);
+        multiply_panel<Format::paired>(p, panel, begin, columns, scales, totals);
       },
       [&](const Totals& totals, Index first, Index count) {
         store_totals(p, totals, first, count);

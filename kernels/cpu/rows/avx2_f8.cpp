@@ -119,7 +119,7 @@ inline void multiply(const Product& p, Index first, Index row, Index count) {
 #pragma GCC unroll 2
   for (int w = 0; w < W; ++w) {
     rows[w] = static_cast<const char*>(weights.data) + (first + w) * weights.stride;
-    scales[w] = weights.scales + (first + w) / scale_block * weights.scale_stride;
+    scales[w] = row_scales(weights, first + w);
   }
   NanCodes nan[W];
   __m256 totals[rows_at_once][quarters][W];
@@ -135,7 +135,8 @@ inline void multiply(const Product& p, Index first, Index row, Index count) {
 #pragma GCC unroll 2
     for (int w = 0; w < W; ++w) {
       block.codes[w] = block_codes(rows[w] + begin, weights.cols - begin, padded[w]);
-      block.scales[w] = _mm256_set1_ps(scales[w][begin / scale_block] * f8_sum_up);
+      block.scales[w] =
+          _mm256_set1_ps(scales[w][begin / scale_block * weights.scale_step] * f8_sum_up);
 #pragma GCC unroll 4
       for (int run = 0; run < runs; ++run) nan[w].look(load_run(block.codes[w], run));
     }
@@ -174,7 +175,7 @@ inline __m256i upper_halves(__m256i codes) {
 inline void multiply_one(const Product& p, Index w, Index row) {
   const Weights& weights = p.weights;
   const char* const codes = static_cast<const char*>(weights.data) + w * weights.stride;
-  const float* const scales = weights.scales + w / scale_block * weights.scale_stride;
+  const float* const scales = row_scales(weights, w);
   const float* const x = p.x + row * p.x_stride;
   const __m256i odd_half = _mm256_set1_epi32(static_cast<int>(0xffff0000u));
   NanCodes nan;
@@ -202,7 +203,8 @@ inline void multiply_one(const Product& p, Index w, Index row) {
                                         run == 0 ? _mm256_setzero_ps() : sums[quarter]);
       }
     }
-    const __m256 scale = _mm256_set1_ps(scales[begin / scale_block] * f8_sum_up);
+    const __m256 scale =
+        _mm256_set1_ps(scales[begin / scale_block * weights.scale_step] * f8_sum_up);
 #pragma GCC unroll 4
     for (int quarter = 0; quarter < quarters; ++quarter)
       totals[quarter] = _mm256_fmadd_ps(sums[quarter], scale, totals[quarter]);

@@ -123,7 +123,7 @@ inline void prefetch(const char* codes) {
 // Adds the columns [begin, cols) of one weight row to the totals of R rows of x.
 template <int R>
 inline void add_blocks(Lanes (&totals)[R], const Widen& widen, const char* row, const float* scales,
-                       Index begin, Index cols, const float* x, Index x_stride) {
+                       Index scale_step, Index begin, Index cols, const float* x, Index x_stride) {
   for (; begin < cols; begin += scale_block) {
     const Index end = begin + scale_block < cols ? begin + scale_block : cols;
     Lanes sums[R];
@@ -138,7 +138,8 @@ inline void add_blocks(Lanes (&totals)[R], const Widen& widen, const char* row, 
       multiply<R>(sums, widen(&some), x + c, x_stride);
     }
 #pragma GCC unroll 4
-    for (int r = 0; r < R; ++r) add_scaled(totals[r], sums[r], scales[begin / scale_block]);
+    for (int r = 0; r < R; ++r)
+      add_scaled(totals[r], sums[r], scales[begin / scale_block * scale_step]);
   }
 }
 
@@ -149,10 +150,10 @@ void several_rows(const Product& p, Index row) {
   const Weights& weights = p.weights;
   for (Index w = p.first; w < p.last; ++w) {
     const char* const codes = static_cast<const char*>(weights.data) + w * weights.stride;
-    const float* const scales = weights.scales + w / scale_block * weights.scale_stride;
+    const float* const scales = row_scales(weights, w);
     Lanes totals[R];
-    add_blocks<R>(totals, widen, codes, scales, 0, weights.cols, p.x + row * p.x_stride,
-                  p.x_stride);
+    add_blocks<R>(totals, widen, codes, scales, weights.scale_step, 0, weights.cols,
+                  p.x + row * p.x_stride, p.x_stride);
 #pragma GCC unroll 4
     for (int r = 0; r < R; ++r) p.y[(row + r) * p.y_stride + w] = fold(totals[r]);
   }
@@ -173,7 +174,7 @@ void one_row(const Product& p, Index row) {
     for (int i = 0; i < 4; ++i) next[i] = widen(codes + i * step);
   for (Index w = p.first; w < p.last; ++w) {
     const char* const next_row = w + 1 < p.last ? codes + weights.stride : codes;
-    const float* const scales = weights.scales + w / scale_block * weights.scale_stride;
+    const float* const scales = row_scales(weights, w);
     Lanes totals[1];
     for (Index c = 0; c < staged; c += stage) {
       const char* const ahead = c + stage < staged ? codes + c + stage : next_row;
@@ -187,10 +188,10 @@ void one_row(const Product& p, Index row) {
       next[1] = widen(ahead + step);
       multiply(two, next[3], x + c + 3 * step);
       next[3] = widen(ahead + 3 * step);
-      add_scaled(totals[0], one, scales[c / scale_block]);
-      add_scaled(totals[0], two, scales[c / scale_block + 1]);
+      add_scaled(totals[0], one, scales[c / scale_block * weights.scale_step]);
+      add_scaled(totals[0], two, scales[(c / scale_block + 1) * weights.scale_step]);
     }
-    add_blocks<1>(totals, widen, codes, scales, staged, weights.cols, x, 0);
+    add_blocks<1>(totals, widen, codes, scales, weights.scale_step, staged, weights.cols, x, 0);
     y[w] = fold(totals[0]);
     codes = next_row;
   }

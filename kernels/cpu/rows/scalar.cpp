@@ -106,14 +106,14 @@ float dot(const Weights& w, std::int64_t row, const float* x) {
 // Every block of 128 columns has its own sums, which its scale then takes to the totals.
 template <>
 float dot<F8>(const Weights& w, std::int64_t row, const float* x) {
-  const float* const scales = w.scales + row / scale_block * w.scale_stride;
+  const float* const scales = row_scales(w, row);
   Lanes totals{};
   for (std::int64_t begin = 0; begin < w.cols; begin += scale_block) {
     const std::int64_t end = begin + scale_block < w.cols ? begin + scale_block : w.cols;
     Lanes sums{};
     for (std::int64_t c = begin; c < end; ++c)
       sums[c % lanes] = std::fma(at<F8>(w.data, row * w.stride + c), x[c], sums[c % lanes]);
-    const float scale = scales[begin / scale_block];
+    const float scale = scales[begin / scale_block * w.scale_step];
     for (int i = 0; i < lanes; ++i) totals[i] = std::fma(sums[i], scale, totals[i]);
   }
   return fold_sum(totals);

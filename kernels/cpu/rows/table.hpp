@@ -43,10 +43,19 @@ constexpr int key_span = 4 * key_block;
 struct Weights {
   const void* data = nullptr;
   std::int64_t cols = 0;
-  std::int64_t stride = 0;        // elements from one row to the next
-  const float* scales = nullptr;  // f8_e4m3: [ceil(rows/128)][scale_stride]
-  std::int64_t scale_stride = 0;
+  std::int64_t stride = 0;  // elements from one row to the next
+  // f8_e4m3. As blocks of 128 × 128 have them: [ceil(rows/128)][scale_stride]; the strides make one
+  // scale a row, or one for all, of the same.
+  const float* scales = nullptr;
+  std::int64_t scale_stride = 0;  // from the scales of 2^scale_shift rows to the next ones
+  int scale_shift = 7;
+  int scale_step = 1;  // from a block of columns to the next; 0: they share one
 };
+
+// The scales of a weight row; that of the block of columns around c is at c / 128 · scale_step.
+constexpr const float* row_scales(const Weights& weights, std::int64_t row) {
+  return weights.scales + (row >> weights.scale_shift) * weights.scale_stride;
+}
 
 // Values that a packed row of activations takes.
 constexpr std::int64_t packed_size(std::int64_t cols) {

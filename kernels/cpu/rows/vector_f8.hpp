@@ -73,7 +73,7 @@ void scaled_product_rows(const Product& p, Index row) {
   const float* const x = p.x + row * p.x_stride;
   for (Index w = p.first; w < p.last; ++w) {
     const char* const codes = static_cast<const char*>(weights.data) + w * weights.stride;
-    const float* const scales = weights.scales + w / scale_block * weights.scale_stride;
+    const float* const scales = row_scales(weights, w);
     NanCodes nan;
     Lanes totals[R];
 #pragma GCC unroll 8
@@ -84,8 +84,9 @@ void scaled_product_rows(const Product& p, Index row) {
       for (; begin + 2 * scale_block <= weights.cols; begin += 2 * scale_block) {
         Lanes one[1] = {zero()}, two[1] = {zero()};
         multiply_blocks(one, two, codes + begin, x + begin, look);
-        totals[0] = fma(one[0], set(scales[begin / scale_block]), totals[0]);
-        totals[0] = fma(two[0], set(scales[begin / scale_block + 1]), totals[0]);
+        totals[0] = fma(one[0], set(scales[begin / scale_block * weights.scale_step]), totals[0]);
+        totals[0] =
+            fma(two[0], set(scales[(begin / scale_block + 1) * weights.scale_step]), totals[0]);
       }
     }
     for (; begin < weights.cols; begin += scale_block) {
@@ -94,7 +95,7 @@ void scaled_product_rows(const Product& p, Index row) {
 #pragma GCC unroll 8
       for (int r = 0; r < R; ++r) sums[r] = zero();
       multiply_columns(sums, codes, x, p.x_stride, begin, end, look);
-      const Lanes scale = set(scales[begin / scale_block]);
+      const Lanes scale = set(scales[begin / scale_block * weights.scale_step]);
 #pragma GCC unroll 8
       for (int r = 0; r < R; ++r) totals[r] = fma(sums[r], scale, totals[r]);
     }

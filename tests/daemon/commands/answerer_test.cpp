@@ -190,7 +190,7 @@ TEST_CASE("a conversation with the daemon beyond the context leaves its oldest t
   }
   check_same_text(home, {{"chat --max-tokens 32", messages}});
   CHECK(contains(home.hearth("chat --max-tokens 32", messages).err,
-                 "the context of 256 tokens: its oldest turn is left out"));
+                 "the context of 256 tokens: its 3 oldest turns are left out from here on, and"));
   std::string longest = "Explain";
   for (int i = 0; i < 300; ++i) longest += " value";
   const Finished too_long = home.hearth("chat --max-tokens 8", longest + "\nExplain a loop.\n");
@@ -240,6 +240,59 @@ TEST_CASE("--local, --trace and another model load one of their own, and say wha
   CHECK_FALSE(
       says_cost(home.hearth(few + "--model '" + (directory.path() / "name").string() + "'")));
   CHECK(requests(home) == 1);
+}
+
+TEST_CASE("--draft has a small model draft in this process, and the text stays what it is") {
+  Home home;
+  const hearth::tests::TemporaryDirectory directory;
+  const std::string small = (directory.path() / "small").string();
+  REQUIRE(home.hearth("dummy --hidden 128 --layers 4 --tokenizer ember --out " + small).code == 0);
+  home.configure("[decode]\nspeculate = \"off\"\n");  // what the command line says goes first
+  const std::string call = "generate --max-tokens 40 --temperature 0.9 --seed 4 --draft ";
+  const Finished plain = home.hearth("generate --max-tokens 40 --temperature 0.9 --seed 4", code);
+  for (const std::string& draft : {small, ember.string()}) {
+    CAPTURE(draft);
+    const Finished finished = home.hearth(call + draft, code);
+    CAPTURE(finished.err);
+    CHECK(finished.code == 0);
+    CHECK(finished.out == plain.out);
+    CHECK(contains(finished.err, "draft tokens right"));
+    CHECK_FALSE(contains(finished.err, ", 0 of 0 draft"));
+    CHECK_FALSE(contains(finished.err, "in this process"));  // there is no daemon
+  }
+  CHECK_FALSE(contains(plain.err, "draft"));
+
+  home.hearth("daemon");
+  Finished beside = home.hearth(call + small, code);
+  std::ranges::replace(beside.err, '\n', ' ');
+  CHECK(beside.out == plain.out);
+  CHECK(beside.err.starts_with("--draft drafts in this process: loading "));
+  CHECK(contains(beside.err, "; for its drafts " + small + ", up to "));
+  CHECK(requests(home) == 0);
+}
+
+TEST_CASE("a small model with other tokens, or without, is refused before anything is loaded") {
+  const Home home;
+  const hearth::tests::TemporaryDirectory directory;
+  const std::string small = (directory.path() / "small").string();
+  REQUIRE(home.hearth("dummy --hidden 128 --layers 4 --tokenizer ember --out " + small).code == 0);
+  Json tokenizer = Json::parse(read_file(small + "/tokenizer.json", 1 << 26));
+  std::swap(tokenizer["model"]["merges"][3], tokenizer["model"]["merges"][4]);
+  write_file(small + "/tokenizer.json", tokenizer.dump());
+  for (const std::string command : {"generate -p x", "bench"}) {
+    CAPTURE(command);
+    const Finished other = home.hearth(command + " --draft " + small);
+    CHECK(other.code == 1);
+    CHECK(contains(other.err, "its merges are not the other's"));
+    CHECK_FALSE(contains(other.out, "tokens/s"));
+  }
+  std::filesystem::remove(small + "/tokenizer.json");
+  const Finished without = home.hearth("generate -p x --draft " + small);
+  CHECK(without.code == 1);
+  CHECK(contains(without.err, "has no tokenizer.json"));
+  const Finished absent = home.hearth("generate -p x --draft " + small + "-absent");
+  CHECK(absent.code == 1);
+  CHECK(contains(absent.err, "(from --draft)"));
 }
 
 TEST_CASE("the daemon's model that cannot be loaded is no reason to load another one") {

@@ -143,7 +143,8 @@ TEST_CASE("a conversation beyond the context leaves its oldest turns out and say
   }
   const Finished finished = home.hearth("chat --max-tokens 32", messages);
   CHECK(finished.code == 0);
-  CHECK(contains(finished.err, "the context of 256 tokens: its oldest turn is left out"));
+  CHECK(contains(finished.err,
+                 "the context of 256 tokens: its 3 oldest turns are left out from here on, and"));
   CHECK_FALSE(contains(finished.err, "the prompt has"));
   // One message that is longer than the context is an error of that message alone.
   std::string longest = "Explain";

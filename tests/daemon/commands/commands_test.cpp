@@ -79,7 +79,10 @@ TEST_CASE("a wrong call is told in one line, with exit code 2") {
                                 "tokenize --pieces --ids 5",
                                 "tokenize --ids 999999999",
                                 "chat --seed -1",
+                                "chat --thinking maybe",
                                 "bench --copy --prompts 5",
+                                "bench --copy --draft ember",
+                                "bench --draft ember --tokens 5",
                                 "bench --experts-memory 5",
                                 "bench --scratch 1e30G"}) {
     CAPTURE(arguments);
@@ -117,6 +120,50 @@ TEST_CASE("a benchmark says from the beginning what it does, within 80 columns")
   for (std::string line; std::getline(lines, line);) {
     CAPTURE(line);
     CHECK(line.size() <= 80);
+  }
+}
+
+TEST_CASE("a benchmark of drafts compares three ways to write and says what to do") {
+  const Home home;
+  const hearth::tests::TemporaryDirectory directory;
+  const std::string small = (directory.path() / "small").string();
+  REQUIRE(home.hearth("dummy --hidden 128 --layers 4 --tokenizer ember --out " + small).code == 0);
+  const Finished finished = home.hearth("bench --json --draft " + small);
+  CAPTURE(finished.err);
+  REQUIRE(finished.code == 0);
+  const Json result = Json::parse(finished.out);
+  CHECK(result["draft"] == small);
+  REQUIRE(result["runs"].size() == 3);
+  const Json& none = result["runs"][0];
+  const Json& copied = result["runs"][1];
+  const Json& model = result["runs"][2];
+  CHECK(none["drafts"] == "none");
+  CHECK(none["drafted"] == 0);
+  CHECK(none["tokens"] == none["passes"]);
+  CHECK(copied["drafts"] == "copied");
+  CHECK(model["drafts"] == "model");
+  CHECK(model["drafted"] > 0);
+  CHECK(model["readingSeconds"] > 0);
+  for (const Json& run : result["runs"]) {
+    CHECK(run["tokens"] == none["tokens"]);
+    CHECK(run["passes"].get<int>() + run["accepted"].get<int>() == run["tokens"].get<int>());
+    CHECK(run["tokensPerSecond"] > 0);
+  }
+  CHECK(result["pays"] == (result["gain"].get<double>() >= 1.05));
+
+  Terminal terminal({program(), "bench", "--draft", small}, home.environment());
+  const std::string shown = plain(terminal.until("small model "));
+  CHECK(terminal.finish() == 0);
+  const std::string all = shown + plain(terminal.rest());
+  CHECK(contains(all, "one by one"));
+  CHECK(contains(all, "copied drafts"));
+  CHECK(contains(all, "the small model's, too"));
+  CHECK((contains(all, "The small model pays here: ") ||
+         contains(all, "The small model does not pay here: ")));
+  std::istringstream lines(all);
+  for (std::string line; std::getline(lines, line);) {
+    CAPTURE(line);
+    CHECK((line.size() <= 80 || contains(line, small)));
   }
 }
 
@@ -245,6 +292,17 @@ TEST_CASE("generate and its figures say what was cut, the thought too") {
                              "What is a list?\n")
                      .err,
                  "the thought cut (thinking.budget)"));
+
+  // Off in the configuration, which a request may override; there its thought is none.
+  write_file(home.paths().config, "[thinking]\nmode = \"off\"\nbudget = 10\n");
+  for (const char* asked : {"", "--thinking on ", "--thinking off "}) {
+    const Finished answer = home.hearth(
+        "generate --max-tokens 8 " + std::string(asked) + "--model '" + model.path().string() + "'",
+        explain_prompt);
+    CAPTURE(asked);
+    CHECK(answer.code == 0);
+    CHECK(contains(answer.err, "the thought cut") == contains(asked, "on "));
+  }
 }
 
 TEST_CASE("a daemon with another model is not taken for the one that was asked for") {

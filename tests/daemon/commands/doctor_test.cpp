@@ -54,8 +54,9 @@ TEST_CASE("doctor sees nothing wrong with a new user's hearth, and leaves nothin
   const Finished seen = home.hearth("doctor --verify");
   CAPTURE(seen.out);
   CHECK(seen.code == 0);
-  for (const char* part : {"program", "processor", "model", "context", "memory", "experts fit",
-                           "disk", "every tensor was read", "state", "none runs", "editors"}) {
+  for (const char* part :
+       {"program", "processor", "model", "context", "template", "memory", "experts fit", "disk",
+        "every tensor was read", "state", "none runs", "editors"}) {
     CAPTURE(part);
     CHECK(contains(unbroken(seen.out), part));
   }
@@ -99,6 +100,30 @@ TEST_CASE("doctor names what is wrong with a checkpoint") {
 
   fs::remove(shard);
   CHECK(home.hearth(arguments).code == 1);
+}
+
+TEST_CASE("doctor says which chat template a checkpoint has") {
+  const Home home;
+  const TemporaryDirectory directory;
+  const fs::path model = copy_of_ember(directory);
+  const auto seen = [&](const std::string& text) {
+    hearth::daemon::write_file(model / "chat_template.jinja", text);
+    const Json findings =
+        Json::parse(home.hearth("doctor --json --model '" + model.string() + "'").out);
+    for (const Json& finding : findings) {
+      if (finding["subject"] == "template")
+        return finding["level"].get<std::string>() + ": " + finding["seen"].get<std::string>();
+    }
+    return std::string();
+  };
+  const std::string tools = "<function= {%- if add_generation_prompt %}";
+  const std::string thinks = "{%- if enable_thinking is defined and enable_thinking is false %}";
+  CHECK(seen("{%- if add_generation_prompt %}") == "ok: ChatML's chat template");
+  CHECK(seen(tools + "{%- if enable_thinking is defined and enable_thinking is true %}") ==
+        "ok: Qwen3.5 (small)'s chat template; thinks where it is told to");
+  CHECK(seen(tools + "preserve_thinking reasoning_effort" + thinks) ==
+        "ok: Qwen3.8's chat template; thinks unless it is told not to; takes an effort");
+  CHECK(contains(seen(thinks), "warning: one with a switch for thinking that is not known"));
 }
 
 TEST_CASE("doctor tells a checkpoint from another by its fingerprint") {
@@ -153,4 +178,21 @@ TEST_CASE("doctor names a wrong configuration, and a daemon whose model cannot b
   CAPTURE(findings.dump(1));
   CHECK(level_of(findings, "model") == "problem");
   CHECK(level_of(findings, "daemon") == "problem");
+}
+
+TEST_CASE("doctor looks at the second model as at the first, and at what it leaves") {
+  Home home;
+  home.configure("[inline]\nmodel = \"" + ember.string() + "\"\n");
+  const Finished seen = home.hearth("doctor --json");
+  CAPTURE(seen.out);
+  CHECK(seen.code == 0);
+  CHECK(level_of(Json::parse(seen.out), "inline") == "ok");
+  CHECK(contains(seen.out, ember.string() + ": 8 layers"));
+  CHECK(contains(seen.out, "it takes "));
+
+  home.configure("[inline]\nmodel = \"/nowhere/at-all\"\n");
+  const Finished missing = home.hearth("doctor --json");
+  CHECK(missing.code == 1);
+  CHECK(level_of(Json::parse(missing.out), "inline") == "problem");
+  CHECK(level_of(Json::parse(missing.out), "model") == "ok");
 }

@@ -52,19 +52,35 @@ TEST_CASE("editors shows those that are on the PATH, and says so where there is 
   CHECK_FALSE(contains(all.out, "is not on the PATH"));
 }
 
+TEST_CASE("editors names the VS Code that is there, and the extension's package") {
+  const Home home;
+  const TemporaryDirectory folder;
+  const std::string path = folder.path().string();
+  add_program(folder.path() / "codium");
+  const Finished found = run(home, "", path);
+  CHECK(contains(found.out, "VS Code, with the extension"));
+  const std::string version = home.hearth("--version").out;  // "hearth 0.1.0+…"
+  const std::string package =
+      "hearth-" + version.substr(7, version.find_first_of("+\n") - 7) + ".vsix\n";
+  CHECK(contains(found.out, "    codium --install-extension build/vscode/" + package));
+  add_program(folder.path() / "code");
+  CHECK(contains(run(home, "", path).out, "    code --install-extension "));
+}
+
 TEST_CASE("editors NAME prints what editors/README.md has") {
   const Home home;
+  const TemporaryDirectory folder;  // no editor is there
   const std::string readme =
       hearth::daemon::read_file(HEARTH_SOURCE_DIR "/editors/README.md", 1 << 20);
-  for (const char* const name : {"neovim", "eglot", "lsp-mode", "ale", "yegappan", "coc", "helix",
-                                 "kakoune", "kate", "sublime", "jetbrains", "zed"}) {
+  for (const char* const name : {"neovim", "vscode", "eglot", "lsp-mode", "ale", "yegappan", "coc",
+                                 "helix", "kakoune", "kate", "sublime", "jetbrains", "zed"}) {
     CAPTURE(name);
-    const Finished printed = home.hearth(std::string("editors ") + name);
+    const Finished printed = run(home, name, folder.path().string());
     CHECK(printed.code == 0);
     CHECK(printed.out.size() > 20);
     CHECK(contains(readme, printed.out));
   }
   const Finished unknown = home.hearth("editors ed");
   CHECK(unknown.code == 2);
-  CHECK(contains(unknown.err, "hearth knows no editor \"ed\", but: neovim, eglot, "));
+  CHECK(contains(unknown.err, "hearth knows no editor \"ed\", but: neovim, vscode, eglot, "));
 }

@@ -11,6 +11,14 @@ using hearth::tests::Home;
 
 namespace {
 
+// With the lines joined that were broken for the terminal's width.
+std::string joined(std::string out) {
+  for (std::size_t at = 0; (at = out.find("\n    ", at)) != std::string::npos;) {
+    out.replace(at, 5, " ");
+  }
+  return out;
+}
+
 constexpr const char* described = "plan --memory 50G/s --disk 3.5G/s --arithmetic 500G/s ";
 
 }  // namespace
@@ -46,7 +54,7 @@ TEST_CASE("checkpoints that come to the same share their rows") {
 
 TEST_CASE("what does not fit has an exit code of its own") {
   const Home home;
-  const Finished none = home.hearth(described + std::string("--ram 2G"));
+  const Finished none = home.hearth(described + std::string("--ram 1G"));
   CAPTURE(none.out);
   CHECK(none.code == 3);
   CHECK(contains(none.out, "does not fit"));
@@ -87,4 +95,38 @@ TEST_CASE("sizes and speeds without a unit, or beyond what can be meant, are ref
   for (const char* rate : {"3.5G/s", "1M/s", "500G/s", "12.25T/s"}) {
     CHECK(show_rate(std::stod(number(to_rate, rate))) == rate);
   }
+}
+
+TEST_CASE("a dense checkpoint has a plan without experts") {
+  const Home home;
+  const Finished plan =
+      home.hearth(described + std::string("--ram 8G " HEARTH_SOURCE_DIR "/tests/golden/q35-fp8"));
+  CAPTURE(plan.out);
+  CHECK(plan.code == 0);
+  CHECK(contains(plan.out, "always in memory, the MTP head included; it has no experts"));
+  CHECK_FALSE(contains(plan.out, "hit rate"));
+}
+
+TEST_CASE("a plan of two says what both take, and what the second costs the first") {
+  const Home home;
+  const Finished plan = home.hearth(
+      described + std::string("--ram 8G " HEARTH_SOURCE_DIR
+                              "/engine/ember --inline " HEARTH_SOURCE_DIR "/tests/golden/q35-fp8"));
+  CAPTURE(plan.out);
+  CHECK(plan.code == 0);
+  CHECK(contains(joined(plan.out), "/tests/golden/q35-fp8 for completions: "));
+  CHECK(contains(joined(plan.out), "100 % of the experts in memory"));
+  CHECK_FALSE(contains(plan.out, "Recommended"));
+  const Finished alone =
+      home.hearth(described + std::string("--ram 8G " HEARTH_SOURCE_DIR "/engine/ember"));
+  CHECK_FALSE(contains(alone.out, "for completions"));
+}
+
+TEST_CASE("of the published checkpoints a pair is recommended where one fits") {
+  const Home home;
+  const std::string out = home.hearth(described + std::string("--ram 28G")).out;
+  CAPTURE(out);
+  CHECK(contains(out, "with Qwen3.5-0.8B for completions: "));
+  CHECK(contains(out, "Recommended here: Qwen3.6-35B-A3B-FP8"));
+  CHECK_FALSE(contains(home.hearth(described + std::string("--ram 3G")).out, "Recommended"));
 }

@@ -193,9 +193,9 @@ TEST_CASE("a full disk stops nothing, and what waited is written when there is r
   Place place;
   {
     std::vector<std::string> heard;
-    const auto store = std::make_unique<SqliteJobStore>(
-        place.host, place.file, place.last_job,
-        [&](const std::string& failure) { heard.push_back(failure); });
+    std::unique_ptr<SqliteJobStore> store;
+    store = std::make_unique<SqliteJobStore>(place.host, place.file, place.last_job,
+                                             [&] { heard.push_back(store->failure()); });
     store->create(record(1));
     CHECK(changed(place.host, *store, 1, standing("running")).empty());
     CHECK(heard.empty());

@@ -23,8 +23,13 @@ std::optional<Json> Watcher::status() {
   return asked("status", 0);
 }
 
+bool Watcher::is_denied(std::uint64_t id) {
+  return !job(id) && refusal_.starts_with("there is no job");
+}
+
 std::optional<Json> Watcher::asked(const char* request, std::uint64_t job) {
   constexpr std::chrono::milliseconds soon{2'000};
+  refusal_.clear();
   try {
     if (!control_) control_ = daemon::connect(home_.paths(), daemon::ConnectionKind::control, soon);
     if (!control_) return std::nullopt;
@@ -34,7 +39,8 @@ std::optional<Json> Watcher::asked(const char* request, std::uint64_t job) {
   try {
     return job == 0 ? daemon::ask(*control_, request, soon)
                     : daemon::ask(*control_, request, job, soon);
-  } catch (const std::exception&) {
+  } catch (const std::exception& refusal) {
+    refusal_ = refusal.what();
     control_.reset();
     return std::nullopt;
   }

@@ -23,12 +23,15 @@ class Watcher {
   // Empty where no daemon answers, or it has no such job.
   std::optional<Json> job(std::uint64_t id);
   std::optional<Json> status();
+  // A daemon has said that it has no such job.
+  bool is_denied(std::uint64_t id);
 
  private:
   std::optional<Json> asked(const char* request, std::uint64_t job);
 
   const Home& home_;
   std::optional<daemon::Connected> control_;
+  std::string refusal_;  // of the last request, or why it has no answer
 };
 
 // Writes to files of a directory whose names begin as said.

@@ -214,8 +214,8 @@ void Round::count_again() {
     now = look(jobs_.back());
     if (!now.name.empty() && now.name != "queued") break;
     // What has outlived one daemon is written down.
-    if (now.name.empty() && daemon_kills_ == 1 && before_.name == "queued" && watcher_.status() &&
-        !watcher_.job(jobs_.back())) {
+    if (now.name.empty() && daemon_kills_ == 1 && before_.name == "queued" &&
+        watcher_.is_denied(jobs_.back())) {
       unwritten_ = true;
       ++tallies_[static_cast<std::size_t>(last_)].unwritten;
       return;
@@ -271,7 +271,7 @@ void Round::check(std::size_t number, Tally& tally) {
   const auto told = watcher_.job(job);
   const auto& document = editor_.documents().at(task.uri);
   const auto is_seen = [&] { return editor_.shown(job)->state == "done"; };
-  const bool seen = editor_.until(is_seen, seconds(5));
+  const bool seen = editor_.until(is_seen, seconds(30));
   CAPTURE(task.action);
   CAPTURE(moment_names[static_cast<std::size_t>(last_)]);
   CAPTURE((told ? told->dump() : "no such job"));

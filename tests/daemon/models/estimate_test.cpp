@@ -89,6 +89,18 @@ TEST_CASE("a pass is timed with its checkpoints, and only if it was seen whole")
   CHECK_FALSE(others.first_token({256, 0}));
 }
 
+TEST_CASE("a pass is timed with the parts of its layers behind which nothing more is read") {
+  Estimates estimates;
+  PassTimer timer;
+  timer.add(estimates, {0, 0, 0, 64, 1});
+  timer.add(estimates, {0, 0, 64, 64, 2});
+  timer.add(estimates, {0, 0, 64, 128, 1});
+  timer.add(estimates, {0, 256, 128, 256, 1});
+  timer.add(estimates, {256, 256, 256, 256, 3});  // its checkpoint
+  timer.end(estimates);
+  CHECK(estimates.first_token({256, 0})->mean == doctest::Approx(8).epsilon(0.01));
+}
+
 TEST_CASE("answers are expected to be as long as those of their action were") {
   Lengths lengths;
   CHECK(lengths.left(up_to(512)).to() == 512);

@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -69,6 +70,7 @@ class Typing {
     lsp::ServerOptions server;
     server.inline_max_tokens = max_tokens;
     server.answer_max_tokens = max_tokens;
+    server.inline_debounce = std::chrono::milliseconds(0);  // this host has no timers
     server_.emplace(host_, model_, jobs_, server, [this](const Json& message) { take(message); });
     request("initialize",
             {{"clientInfo", {{"name", "Visual Studio Code"}}}, {"capabilities", Json::object()}});

@@ -31,6 +31,13 @@ TEST_CASE("options, progress and an answer come out as they went in") {
   CHECK(to_json(read) == to_json(options));
   CHECK(read.sampling_choice.temperature == 0.3F);
   CHECK(read.sampling_choice.top_k == 0);
+  CHECK_FALSE(read.thinking);
+  for (const bool thinking : {true, false}) {
+    options.thinking = thinking;
+    CHECK(read_options(sent(to_json(options))).thinking == thinking);
+  }
+  CHECK_THROWS_WITH_AS(read_options({{"thinking", "on"}}), "\"thinking\" is neither true nor false",
+                       lsp::InvalidParams);
   CHECK(to_json(read_options(json::object())) == to_json(lsp::GenerateOptions()));
 
   lsp::GenerationProgress progress;

@@ -96,25 +96,6 @@ function M.choose_from_menus(nvim, ...)
   ]], ...)
 end
 
--- Types `keys`, which start a job, and executes `command` as soon as `condition` holds for the running job.
-function M.type_then(nvim, keys, condition, command)
-  nvim:lua([[
-    local condition, command = ...
-    local is_time = assert(loadstring('local job = ... return ' .. condition))
-    local jobs = require('hearth.jobs')
-    local done = false
-    jobs.on_change(function(job)
-      if not done and jobs.runs(job) and is_time(job) then
-        done = true
-        vim.cmd(command)
-      end
-    end)
-  ]], condition, command)
-  vim.fn.rpcnotify(nvim.channel, 'nvim_input', keys) -- there may be nobody left to answer
-end
-M.is_writing = "job.text ~= ''"
-M.is_computing = "job.state.state ~= 'queued'"
-
 function M.youngest(nvim)
   return nvim:lua([[
     local job = require('hearth.jobs').youngest(function() return true end)
@@ -128,13 +109,89 @@ function M.wait_for_state(nvim, state)
   end)
 end
 
+-- The daemon's process, once the model is ready.
+function M.daemon()
+  local status
+  child.wait('the model is ready', function()
+    local said = vim.fn.system({ vim.env.HEARTH_UNDER_TEST, 'status', '--json' })
+    status = vim.v.shell_error == 0 and vim.fn.json_decode(said)
+    return status and status.model.state == 'ready'
+  end)
+  return status.pid
+end
+
+-- run(proceed, step) while the daemon stands still: proceed() lets it go on, which it does at the end in
+-- any case, step() for a moment.
+function M.while_it_stands(run)
+  local pid = M.daemon()
+  local function signal(name)
+    return function()
+      vim.loop.kill(pid, name)
+    end
+  end
+  local stop, proceed = signal('sigstop'), signal('sigcont')
+  local function step()
+    proceed()
+    vim.loop.sleep(5)
+    stop()
+  end
+  stop()
+  local ok, problem = pcall(run, proceed, step)
+  proceed()
+  assert(ok, problem)
+end
+
+-- Moments of a job that runs.
+M.is_writing = "job.text ~= ''"
+M.is_computing = "job.state.state ~= 'queued'"
+
+-- Types `keys`, which start a job, and calls act() at that moment of it. The daemon runs for moments only
+-- until then, and stands still meanwhile: on no machine is the moment over before it is seen. Where a
+-- moment was enough for all of the job, nothing is done, and that is false.
+function M.act_at(nvim, keys, moment, act)
+  local before = M.youngest(nvim).id
+  local seen
+  local function look()
+    seen = nvim:lua([[
+      local before, moment = ...
+      local jobs = require('hearth.jobs')
+      local job = jobs.youngest(function() return true end)
+      if not job or job.id == before then
+        return 'nothing'
+      end
+      local is_time = assert(loadstring('local job = ... return ' .. moment))
+      return jobs.runs(job) and (is_time(job) and 'now' or 'not yet') or 'over'
+    ]], before or vim.NIL, moment)
+    return seen == 'now' or seen == 'over'
+  end
+  M.while_it_stands(function(_, step)
+    nvim:type(keys)
+    child.wait('it is time', function()
+      step()
+      return vim.wait(100, look, 10)
+    end)
+    if seen == 'now' then
+      act()
+    end
+  end)
+  return seen == 'now'
+end
+
+-- Keys that execute a command in the code's window, which another one may have taken the place of.
+function M.in_code(command)
+  return "<Esc>:silent! call win_gotoid(bufwinid('stats.py'))<CR>:silent! only<CR>:" .. command .. '<CR>'
+end
+M.explain_keys = M.in_code('1,5Hearth explain')
+
 -- Asks for an explanation and executes `command` at that moment; again where the answer was whole
 -- before that had any effect. The job that is `state` now.
 function M.explain_until(nvim, state, moment, command)
   local job = {}
   repeat
     local before = job.id
-    M.type_then(nvim, ':silent! only<CR>:1,5Hearth explain<CR>', moment, command)
+    M.act_at(nvim, M.explain_keys, moment, function()
+      nvim:lua('vim.cmd(...)', command)
+    end)
     child.wait('the job is done or ' .. state, function()
       job = M.youngest(nvim)
       return job.id ~= before and (job.state == state or job.state == 'done')

@@ -5,7 +5,6 @@ local suite = require('suite')
 
 local case = suite.case
 local expect = suite.expect
-local native = suite.native
 local settings = suite.settings
 local at_hole = suite.at_hole
 local with_hole_filled = suite.with_hole_filled
@@ -57,12 +56,8 @@ case('mappings of one\'s own accept ghost text, all of it, a word or a line', fu
   nvim:type('<C-k>')
   wait_for_lines(nvim, 'a word is accepted', with_hole_filled('json'))
   nvim:wait_for_row(14, '        ' .. ghost)
-  child.wait('the line is accepted', function() -- Neovim's own asks anew after a word
-    nvim:type('<C-l>')
-    return vim.wait(1000, function()
-      return vim.deep_equal(nvim:lines(), with_hole_filled(ghost))
-    end, 20)
-  end)
+  nvim:type('<C-l>')
+  wait_for_lines(nvim, 'the line is accepted', with_hole_filled(ghost))
 end, settings)
 
 case('while the completion popup is open the keys are its own', function(nvim)
@@ -71,9 +66,7 @@ case('while the completion popup is open the keys are its own', function(nvim)
     return nvim:lua('return vim.fn.pumvisible() == 1')
   end)
   expect(nvim:lua("return vim.fn.maparg('<Tab>', 'i', false, true).desc"), 'hearth: accept', 'who has the key')
-  if not native then
-    expect(nvim:lua("return require('hearth.ghost').visible()"), false, 'ghost text beside the popup')
-  end
+  expect(nvim:lua("return require('hearth.ghost').visible()"), false, 'ghost text beside the popup')
   nvim:type('<C-y>')
   wait_for_lines(nvim, 'the popup\'s word is there', with_hole_filled('remove_config'))
 end, settings)

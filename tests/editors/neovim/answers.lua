@@ -40,15 +40,29 @@ case(':HearthExplain streams the explanation into a Markdown window', function(n
       if #job.text ~= growth[#growth] then table.insert(growth, #job.text) end
     end)
   ]])
-  nvim:type(':1,5HearthExplain<CR>')
-  child.wait('the job is done', function()
-    return nvim:lua([[return growth[1] ~= nil and require('hearth.jobs').running() == nil]])
-  end)
+  -- The daemon runs for moments only, and is asked again where one was enough: on a busy machine all of its
+  -- words may come at once.
+  local growth
+  for _ = 1, 10 do
+    nvim:lua('growth = {}')
+    suite.while_it_stands(function(_, step)
+      nvim:type(suite.in_code('1,5HearthExplain'))
+      child.wait('the job is done', function()
+        step()
+        return vim.wait(50, function()
+          return nvim:lua([[return growth[1] ~= nil and require('hearth.jobs').running() == nil]])
+        end, 10)
+      end)
+    end)
+    growth = nvim:lua('return growth')
+    if #growth > 3 then
+      break
+    end
+  end
   expect(nvim:answer().text, explanation, 'the answer')
   expect(nvim:answer().filetype, 'markdown', 'its file type')
   nvim:wait_for_screen('Computes the average of the values: it adds them up')
   nvim:wait_for_screen('Explain') -- the window's bar
-  local growth = nvim:lua('return growth')
   expect(#growth > 3, true, 'it came in pieces')
   expect(nvim:lines(), average, 'the file, untouched')
 end)
@@ -58,21 +72,60 @@ for i = 1, 60 do
   table.insert(long_function, ('    total += values[%d] * %d'):format(i, i * i))
 end
 
-case(':HearthCancel stops the computation', function(nvim)
-  nvim:lua([[
-    require('hearth.jobs').on_change(function(job)
-      last = job.state.state
-      if not asked_to_stop then
-        asked_to_stop = true
-        vim.cmd('HearthCancel')
-      end
-    end)
-  ]])
-  nvim:type(':%HearthExplain<CR>')
-  child.wait('the job has ended', function()
-    return nvim:lua("return last == 'cancelled' or last == 'done' or last == 'failed'")
+case('a thought is folded above its answer, and stays open once a person opened it', function(nvim)
+  local function told(method, params)
+    nvim:lua(
+      [[
+        local method, params = ...
+        local client = require('hearth.client').any()
+        client.handlers[method](nil, params, { client_id = client.id })
+      ]],
+      method,
+      params
+    )
+  end
+  local function state(name, tokens, text)
+    local params = { id = 77, action = 'explain', title = 'Explain average', uri = 'file:///p/a.py' }
+    params.state, params.message, params.percentage, params.thoughtTokens, params.text = name, name, 50, tokens, text
+    told('hearth/jobState', params)
+  end
+  child.wait('the model is ready', function() -- whose hearth/status knows no such job
+    return nvim:lua("return require('hearth').statusline()") == 'hearth: ember'
   end)
-  expect(nvim:lua('return last'), 'cancelled', 'how the job ended')
+  state('queued', 0)
+  nvim:lua("require('hearth.answer').open(require('hearth.jobs').find(77))")
+  state('thinking', 2)
+  told('hearth/thoughtDelta', { id = 77, text = 'Step 1.\n' })
+  told('hearth/thoughtDelta', { id = 77, text = 'Step 2.\n' })
+  nvim:wait_for_screen('▸ Thought (zo opens it)')
+  expect(nvim:lua('return { vim.fn.foldclosed(1), vim.fn.foldclosedend(1) }'), { 1, 3 }, 'the fold')
+  state('generating', 2)
+  told('hearth/textDelta', { id = 77, text = 'Adds ' })
+  nvim:wait_for_screen('Adds')
+  expect(nvim:answer().text, 'Thought:\nStep 1.\nStep 2.\n\nAdds ', 'all of it')
+  expect(nvim:lua('return { vim.fn.foldclosed(1), vim.fn.foldclosed(5) }'), { 1, -1 }, 'what is folded')
+  nvim:type('ggzo')
+  nvim:wait_for_screen('Step 1.')
+  told('hearth/textDelta', { id = 77, text = 'the values.' })
+  child.wait('the answer has grown', function()
+    return nvim:answer().text:find('Adds the values.', 1, true) ~= nil
+  end)
+  expect(nvim:lua('return vim.fn.foldclosed(1)'), -1, 'it stays open')
+  state('done', 2, 'Adds the values.')
+  expect(nvim:lua('return vim.fn.foldclosed(1)'), -1, 'to the end')
+end)
+
+case(':HearthCancel stops the computation', function(nvim)
+  local job
+  repeat
+    suite.act_at(nvim, suite.in_code('%HearthExplain'), 'true', function()
+      nvim:lua("vim.cmd('HearthCancel')")
+    end)
+    child.wait('the job has ended', function()
+      job = suite.youngest(nvim)
+      return job.state == 'cancelled' or job.state == 'done' -- which was on its way
+    end)
+  until job.state == 'cancelled'
   expect(nvim:lines(), long_function, 'the file, untouched')
 end, long_function)
 

@@ -7,7 +7,6 @@ local expect = suite.expect
 local case = suite.case
 local expect_said = suite.expect_said
 local choose_from_menus = suite.choose_from_menus
-local type_then = suite.type_then
 local is_computing = suite.is_computing
 local wait_for_state = suite.wait_for_state
 
@@ -21,14 +20,15 @@ local function leave_a_change(nvim)
     end, jobs) == 1
   end
   local leaving = nvim
-  while true do
-    type_then(leaving, ':1,5Hearth document<CR>', is_computing, 'qall!')
-    expect(vim.fn.jobwait({ leaving.job }, 120000)[1], 0, 'how the first editor ended')
+  repeat
+    suite.act_at(leaving, ':1,5Hearth document<CR>', is_computing, function()
+      vim.fn.rpcnotify(leaving.channel, 'nvim_command', 'qall!')
+      expect(vim.fn.jobwait({ leaving.job }, 120000)[1], 0, 'how the first editor ended')
+    end)
+    leaving:close() -- where the change was made before
     leaving = child.edit(nil, nil, { beside = nvim })
-    if is_left() then
-      return leaving
-    end
-  end
+  until is_left()
+  return leaving
 end
 
 case('a change whose editor went is offered by the next one: made with a key, undone in one step', function(nvim)
@@ -159,4 +159,35 @@ case('with `!` a change of one\'s own waits for a look at it', function(nvim)
       :find('"""', 1, true)
   end)
   wait_for_state(nvim, 'done')
+  expect(suite.youngest(nvim).text:find('not wanted', 1, true), nil, 'what the daemon says of a change that was made')
+  local words = nvim:lua([[
+    local jobs = require('hearth.jobs')
+    return jobs.describe(jobs.youngest(function() return true end))
+  ]])
+  expect(words, 'Document average: done, 1 of 1 hunks made', 'how the job ended')
+end)
+
+case('a change offered while a person types on is shown at the text as it is, or as stale', function(nvim)
+  local function type_meanwhile()
+    nvim:type('ggO# new<Esc>')
+    child.wait('it is typed', function()
+      return nvim:lines()[1] == '# new'
+    end)
+  end
+  while not suite.act_at(nvim, suite.in_code('1,5Hearth! document'), is_computing, type_meanwhile) do
+    wait_for_state(nvim, 'waiting')
+    nvim:type(':Hearth dismiss<CR>')
+    wait_for_state(nvim, 'done')
+  end
+  wait_for_state(nvim, 'waiting')
+  nvim:wait_for_screen('# new')
+  nvim:wait_for_screen(' @@  line 3')
+  nvim:type(':1wincmd w<CR>:2,$d<CR>ogone = 1<Esc>')
+  nvim:wait_for_screen(' @@  does not fit any more: the code has changed there')
+  nvim:type(':Hearth apply<CR>')
+  wait_for_state(nvim, 'done')
+  expect(suite.youngest(nvim).text:find('Nothing was changed', 1, true) ~= nil, true,
+    'what is said of it, in ' .. suite.youngest(nvim).text)
+  local lines = nvim:lua("return vim.api.nvim_buf_get_lines(vim.fn.bufnr('stats.py'), 0, 2, false)")
+  expect(lines, { '# new', 'gone = 1' }, 'the file')
 end)

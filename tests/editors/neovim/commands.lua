@@ -14,9 +14,15 @@ case(':Hearth completes what there is and what applies', function(nvim)
     return nvim:lua("return vim.fn.getcompletion(..., 'cmdline')", line)
   end
   for _, name in ipairs({ 'explain', 'ask', 'edit', 'fix', 'jobs', 'job', 'pause', 'resume', 'cancel', 'retry', 'apply',
-    'dismiss', 'status', 'prompt', 'pin', 'snooze', 'files', 'log', 'document' }) do
+    'dismiss', 'status', 'prompt', 'pin', 'snooze', 'files', 'log', 'team', 'document' }) do
     expect(vim.tbl_contains(complete('Hearth '), name), true, name .. ' is completed')
   end
+  local all = complete('Hearth ')
+  expect(vim.fn.uniq(vim.deepcopy(all)), all, 'nothing is completed twice')
+  expect(vim.tbl_contains(all, 'accepted'), false, 'what no person says is completed')
+  expect(complete('Hearth! '), complete('Hearth '), 'what is completed behind a bang')
+  expect(complete('1,5Hearth! expl'), { 'explain' }, 'what is completed behind a range and a bang')
+  expect(complete('Hearth! pin '), { 'off' }, 'what pin takes, behind a bang')
   expect(complete('Hearth pin '), { 'off' }, 'what pin takes')
   expect(complete('Hearth job '), {}, 'the jobs, before there is one')
   nvim:type(':1,5Hearth explain<CR>')
@@ -76,4 +82,37 @@ case(':Hearth pin, snooze, prompt, log and status', function(nvim)
       return window.text:find('model: ember', 1, true)
     end, nvim:windows())[1]
   end)
+end)
+
+case(':Hearth edit takes files that go with it, and completes their names', function(nvim)
+  local folder = vim.fn.fnamemodify(nvim.path, ':h')
+  vim.fn.writefile({ 'def helper():', '    return 41' }, folder .. '/helper.py')
+  vim.fn.writefile({ 'x = 1' }, folder .. '/with space.py')
+  nvim:lua('vim.api.nvim_set_current_dir(...)', folder)
+  local function complete(line)
+    return nvim:lua("return vim.fn.getcompletion(..., 'cmdline')", line)
+  end
+  expect(complete('Hearth edit +hel'), { '+helper.py' }, 'a name')
+  expect(complete('1,5Hearth! edit +helper.py +with'), { '+with\\ space.py' }, 'a second name, with a space')
+  expect(complete('HearthAction edit +hel'), { '+helper.py' }, 'a name behind :HearthAction')
+  expect(complete('Hearth edit hel'), {}, 'the person\'s own words')
+  nvim:lua([[
+    local client = require('hearth.client')
+    local request = client.request
+    client.request = function(connection, method, params, ...)
+      if params.command == 'hearth.server.edit' then sent = params.arguments[1] end
+      return request(connection, method, params, ...)
+    end
+  ]])
+  nvim:type(':1,5Hearth edit +helper.py +with\\ space.py rename the function to `mean`<CR>')
+  child.wait('the job has ended', function()
+    return youngest(nvim).state == 'done'
+  end)
+  local uris = vim.tbl_map(vim.uri_from_fname, { folder .. '/helper.py', folder .. '/with space.py' })
+  expect(nvim:lua('return { sent.instruction, sent.attached[1].uri, sent.attached[2].uri }'),
+    { 'rename the function to `mean`', uris[1], uris[2] }, 'what the daemon is told')
+  local prompt = vim.fn.system({ vim.env.HEARTH_UNDER_TEST, 'jobs', 'show', tostring(youngest(nvim).id), '--prompt' })
+  expect(prompt:find('return 41', 1, true) ~= nil, true, 'that the model was shown it, in ' .. prompt)
+  expect_said(nvim, ':1,5Hearth edit +none.py shorten it<CR>',
+    'hearth: there is no file none.py (a first word with + is a file that goes with it)')
 end)

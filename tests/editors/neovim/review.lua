@@ -19,7 +19,7 @@ local change = table.concat({
   '+line_25 += "five"', ' line_26 = 26', ' line_27 = 27', ' line_28 = 28', '```', '',
 }, '\n')
 
-local function offer(nvim, id)
+local function offer(nvim, id, text)
   child.wait('the model is ready', function() -- until then the daemon tells of its jobs again and again
     return nvim:lua("return require('hearth').statusline()") == 'hearth: ember'
   end)
@@ -32,7 +32,7 @@ local function offer(nvim, id)
       edits = true, text = text, uri = vim.uri_from_bufnr(vim.fn.bufnr('stats.py')),
     }, { client_id = client.id })
     require('hearth.command').run('job', tostring(id))
-  ]], id, change)
+  ]], id, text or change)
   nvim:wait_for_screen('`y` makes it, `n` leaves it out')
 end
 
@@ -64,12 +64,36 @@ case('of a change that waits one hunk is made and one left out, and the change w
   expect(nvim:lua('return told'), vim.NIL, 'what the daemon was told, while one is left')
   nvim:type('G[cn')
   child.wait('all is decided', function()
-    return nvim:lua('return told') == 'dismiss 801'
+    return nvim:lua('return told') == 'apply 801'
   end)
   nvim:wait_for_screen('Edit: 1 of 2 hunks made')
+  expect(nvim:lua([[
+    local client = require('hearth.client').any()
+    local uri = vim.uri_from_bufnr(vim.fn.bufnr('stats.py'))
+    local left_out = { label = 'Edit', edit = { changes = { [uri] = { {
+      range = { start = { line = 24, character = 0 }, ['end'] = { line = 25, character = 0 } }, newText = 'twenty',
+    } } } } }
+    local function answer() return client.handlers['workspace/applyEdit'](nil, left_out, { client_id = client.id }) end
+    local first = answer().applied
+    client.handlers['hearth/jobState'](nil, {
+      id = 801, action = 'edit', title = 'Edit', state = 'done', message = 'done', edits = true,
+    }, { client_id = client.id })
+    return { first, require('hearth.jobs').describe(require('hearth.jobs').find(801)) }
+  ]]), { true, 'Edit: done, 1 of 2 hunks made' }, 'what the daemon is answered, and how the job ended')
   expect(file(nvim), with({ [5] = 'line_5 = "five"' }), 'the file')
   nvim:type('<C-w>pu')
   wait_for_file(nvim, 'it is undone in one step', code)
+end, code)
+
+case('a change of which every hunk is left out is dropped', function(nvim)
+  offer(nvim, 805)
+  nvim:type('/five<CR>n')
+  nvim:wait_for_screen('@@ -2,7 +2,7 @@  left out')
+  nvim:type('G[cn')
+  child.wait('all is decided', function()
+    return nvim:lua('return told') == 'dismiss 805'
+  end)
+  expect(file(nvim), code, 'the file')
 end, code)
 
 case('a hunk is shown and made where its code is now, and says so where it fits no more', function(nvim)
@@ -132,3 +156,25 @@ case('hunks are read and placed, with empty lines, deletions and insertions', fu
     3, { 1, { '' }, { 'a', '' } }, { 0, {}, {} }, { 5, { '-- y' }, {} }, { 0, {}, {} }, { 2, { '-- y' }, {} }, { 0, {}, {} },
   }, 'where they are')
 end)
+
+case('a hunk of another file is placed and made there', function(nvim)
+  local other = vim.fn.fnamemodify(nvim.path, ':h') .. '/other.py'
+  vim.fn.writefile({ 'x = 1', 'y = 2' }, other)
+  local hunk = '--- a/other.py\n+++ b/other.py\n@@ -1,2 +1,2 @@\n x = 1\n-y = 2\n+y = 3\n```\n'
+  offer(nvim, 806, (change:gsub('```\n$', hunk)))
+  nvim:type('G')
+  nvim:wait_for_screen('@@ -1,2 +1,2 @@  line 2')
+  nvim:type('y')
+  child.wait('it is made there', function()
+    local lines = nvim:lua('return vim.api.nvim_buf_get_lines(vim.fn.bufnr(...), 0, -1, false)', other)
+    return vim.deep_equal(lines, { 'x = 1', 'y = 3' })
+  end)
+  expect(file(nvim), code, 'the file that was asked about')
+  nvim:type(':Hearth changes<CR>')
+  child.wait('the list names it', function()
+    return nvim:lua([[
+      local third = vim.fn.getqflist()[3]
+      return third and third.bufnr == vim.fn.bufnr(...)
+    ]], other)
+  end)
+end, code)

@@ -101,7 +101,7 @@ case(':checkhealth hearth tells what is there and what is wrong', function(nvim)
   end
   local report = health()
   expect(report:find('ERROR') or report:find('WARNING'), nil, 'a complaint in:\n' .. report)
-  for _, words in ipairs({ 'the options of setup() are in order', 'attached: ', 'stats.py', vim.env.HEARTH_UNDER_TEST,
+  for _, words in ipairs({ 'the options of setup() are in order', 'serves: ', 'stats.py', vim.env.HEARTH_UNDER_TEST,
     'its configuration can be read', 'it runs: process', 'model: ember', 'its log: ', 'Neovim 0.' }) do
     expect_in(report, words)
   end

@@ -64,6 +64,8 @@ export function makeProject(folder) {
     'stats.py': average,
     'totals.py': totals,
     'frozen.py': average,
+    'values.py': average,
+    '.env': 'KEY=1\n',
   };
   for (const name of batch) files[name] = average;
   for (const [name, text] of Object.entries(files)) {
@@ -76,5 +78,13 @@ export function makeProject(folder) {
   git(folder, 'commit', '--quiet', '--message', 'The beginning');
   return folder;
 }
+
+// Prompts of the team's, in words that the embedded checkpoint knows.
+export function writePrompts(folder, prompts) {
+  const place = path.join(folder, '.hearth', 'prompts');
+  fs.mkdirSync(place, { recursive: true });
+  for (const [name, text] of Object.entries(prompts)) fs.writeFileSync(path.join(place, name), text);
+}
+export const explainWords = 'Explain what this code does.\n';
 
 export const stage = (folder, name) => git(folder, 'add', name);

@@ -321,6 +321,12 @@ export class Workbench {
     return items.map((item) => plain(item).trim()).filter((item) => item !== '').join(' | ');
   }
 
+  // Notes every text that the status bar has from now on. The result returns them.
+  async watchStatusBar() {
+    await this.page.evaluate(startWatchingStatusBar);
+    return () => this.page.evaluate(() => [...window.hearthStatusBar]);
+  }
+
   // The text of hearth's own entry in the status bar.
   async status() {
     const item = this.page.locator('.statusbar-item[id*="hearth"]').first();
@@ -337,6 +343,11 @@ export class Workbench {
     await this.until(`a notification: ${words}`, async () =>
       (await this.notifications()).some((text) => text.includes(words)),
     );
+  }
+
+  async pressInNotification(words, label) {
+    const toast = this.page.locator('.notifications-toasts .notification-list-item', { hasText: words });
+    await toast.last().locator('.monaco-button', { hasText: label }).click();
   }
 
   async clearNotifications() {
@@ -395,6 +406,12 @@ export class Workbench {
       if (Date.now() > end) throw new Error(`waited in vain for ${what}`);
       await this.page.waitForTimeout(50);
     }
+  }
+
+  // The same of a part of the window, for the walkthrough.
+  async part(name, clip) {
+    await this.page.waitForTimeout(500);
+    await this.page.screenshot({ path: path.join(this.screenshots, `${name}.png`), clip });
   }
 
   // A picture for people; animations have come to their end in it.
@@ -457,6 +474,15 @@ function startWatching(number) {
 function stopWatching() {
   window.hearthWatch.on = false;
   return window.hearthWatch.sights;
+}
+
+function startWatchingStatusBar() {
+  window.hearthStatusBar = new Set();
+  const bar = document.querySelector('.part.statusbar');
+  const look = () => window.hearthStatusBar.add(bar.innerText.replaceAll('\u00a0', ' '));
+  window.hearthStatusBarObserver?.disconnect();
+  window.hearthStatusBarObserver = new MutationObserver(look);
+  window.hearthStatusBarObserver.observe(bar, { subtree: true, childList: true, characterData: true });
 }
 
 function startWatchingStatus() {

@@ -171,6 +171,7 @@ TEST_CASE("a directory that is not there is named") {
 TEST_CASE("generation defaults come from generation_config.json") {
   const GenerationDefaults greedy = read_generation_defaults(source / "engine/ember");
   CHECK_FALSE(greedy.do_sample);
+  CHECK(greedy.says_sampling);
   CHECK(greedy.eos == std::vector<TokenId>{4072, 4070});
 
   const ScratchDirectory directory;
@@ -185,6 +186,10 @@ TEST_CASE("generation defaults come from generation_config.json") {
   CHECK(sampled.min_p == 0.05f);
   CHECK(sampled.repetition_penalty == 1.0f);
   CHECK(sampled.eos == std::vector<TokenId>{7});
+  CHECK(sampled.says_sampling);
+
+  directory.write("generation_config.json", R"({"eos_token_id": 7, "max_new_tokens": 9})");
+  CHECK_FALSE(read_generation_defaults(directory.path()).says_sampling);
 }
 
 TEST_CASE("without generation_config.json the end is config.json's") {

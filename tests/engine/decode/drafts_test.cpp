@@ -109,7 +109,8 @@ struct Model {
 
 TEST_CASE("drafts cost next to nothing where they do not pay, and pay where they can") {
   constexpr double tokens = 2000;
-  for (const Source source : {Source::short_match, Source::long_match, Source::mtp}) {
+  for (const Source source :
+       {Source::short_match, Source::long_match, Source::mtp, Source::small_model}) {
     for (const double right : {0.0, 0.3, 0.6, 0.9}) {
       for (const double row : {0.05, 0.3, 0.75, 1.0, 1.75}) {
         CAPTURE(right);
@@ -142,6 +143,25 @@ TEST_CASE("what pays is noticed when it changes, also where every pass has draft
   CHECK(wrong.write(length, Source::mtp, 2000) < 1.08 * 2000);
   cheap.write(length, Source::mtp, 1000);
   CHECK(cheap.write(length, Source::mtp, 2000) < 2000 / 2.5);
+}
+
+TEST_CASE("a fixed length holds for its source alone, whatever is recorded") {
+  DraftLength length = DraftLength::fixed(Source::small_model, 3);
+  for (int i = 0; i < 50; ++i) {
+    CHECK(length.choose(Source::small_model) == 3);
+    CHECK(length.choose(Source::long_match) == 0);
+    length.record(Source::small_model, 3, 0, 1.0);
+  }
+}
+
+TEST_CASE("what a draft token costs is known once it was measured beside a pass without") {
+  DraftLength length(8);
+  CHECK_FALSE(length.cost(Source::small_model));
+  length.record(Source::small_model, 2, 1, 3.0);
+  CHECK_FALSE(length.cost(Source::small_model));
+  length.record(Source::small_model, 0, 0, 2.0);
+  length.record(Source::small_model, 2, 1, 3.0);
+  CHECK(*length.cost(Source::small_model) == doctest::Approx(0.25));
 }
 
 TEST_CASE("what a draft of one source costs is not laid on another") {

@@ -190,10 +190,32 @@ TEST_CASE("a checkpoint that does not sample is greedy") {
   GenerationDefaults defaults;
   defaults.temperature = 0.7f;
   defaults.top_k = 20;
-  CHECK(from(defaults).temperature == 0);
-  defaults.do_sample = true;
-  CHECK(from(defaults).temperature == 0.7f);
-  CHECK(from(defaults).top_k == 20);
+  defaults.says_sampling = true;
+  for (const ChatTemplate family : {ChatTemplate::chatml, ChatTemplate::qwen3_8}) {
+    defaults.do_sample = false;
+    CHECK(recommended(defaults, family, true).temperature == 0);
+    defaults.do_sample = true;
+    CHECK(recommended(defaults, family, false).temperature == 0.7f);
+    CHECK(recommended(defaults, family, true).top_k == 20);
+  }
+}
+
+TEST_CASE("where a checkpoint says nothing, what is published for its family counts") {
+  const GenerationDefaults silent;
+  CHECK(recommended(silent, ChatTemplate::chatml, true).temperature == 0);
+  for (const ChatTemplate family : {ChatTemplate::qwen3_5, ChatTemplate::qwen3_5_small,
+                                    ChatTemplate::qwen3_6, ChatTemplate::qwen3_8}) {
+    const SamplingParams thinks = recommended(silent, family, true);
+    CHECK(thinks.temperature == 1.0f);
+    CHECK(thinks.top_p == 0.95f);
+    CHECK(thinks.top_k == 20);
+    CHECK(thinks.presence_penalty == 0);
+    const SamplingParams answers = recommended(silent, family, false);
+    CHECK(answers.temperature == 0.7f);
+    CHECK(answers.top_p == 0.8f);
+    CHECK(answers.top_k == 20);
+    CHECK(answers.presence_penalty == 1.5f);
+  }
 }
 
 // --- Stop strings ---

@@ -20,6 +20,7 @@
 #include "engine/support/json_tree.hpp"
 #include "kernels/numeric.hpp"
 #include "tests/engine/files.hpp"
+#include "tests/short_run.hpp"
 
 namespace hearth::engine {
 namespace {
@@ -158,6 +159,61 @@ TEST_CASE("the published shapes give the published number of tensors and bytes")
   std::uint64_t bytes = 0;
   for (const DummyTensor& tensor : tensors) bytes += tensor.bytes;
   CHECK(static_cast<double>(bytes) / (1 << 30) == doctest::Approx(76.42).epsilon(0.001));
+}
+
+TEST_CASE("the second family's shapes give its published number of tensors and bytes") {
+  const auto model = [](std::string_view name) {
+    return *std::ranges::find(published_models(), name, &PublishedModel::name);
+  };
+  const auto gigabytes = [](const std::vector<DummyTensor>& tensors) {
+    double bytes = 0;
+    for (const DummyTensor& tensor : tensors) bytes += static_cast<double>(tensor.bytes);
+    return bytes * 1e-9;
+  };
+  const PublishedModel large = model("qwen3.6-35b-a3b");
+  const std::vector<DummyTensor> tensors = list_tensors(large.config, true, large.form);
+  constexpr std::size_t vision_tower = 333;
+  CHECK(tensors.size() + vision_tower == 64'196);
+  CHECK(gigabytes(tensors) == doctest::Approx(36.6).epsilon(0.02));  // and 0.9 of the tower
+
+  const PublishedModel rows = model("ornith-1.5-35b-a3b");
+  CHECK(gigabytes(list_tensors(rows.config, true, rows.form)) ==
+        doctest::Approx(38.5).epsilon(0.02));
+  const PublishedModel small = model("qwen3.5-0.8b");
+  CHECK(gigabytes(list_tensors(small.config, false, small.form)) ==
+        doctest::Approx(1.5).epsilon(0.02));
+}
+
+TEST_CASE("a dummy of each published model loads and decodes, few of its layers and experts") {
+  const ScratchDirectory scratch;
+  for (const PublishedModel& model : published_models()) {
+    if (tests::is_short_run() && model.name != published_models().front().name) continue;
+    CAPTURE(std::string(model.name));
+    DummyOptions options;
+    options.out = scratch.path() / model.name;
+    options.form = model.form;
+    options.mtp = model.mtp;
+    options.config = with_layers(
+        model, 4, model.config.is_dense() ? std::optional<int>{} : std::optional<int>{3});
+    options.config.vocab_size = 640;
+    options.config.hidden_size = 256;
+    options.config.intermediate_size =
+        std::min<std::int64_t>(options.config.intermediate_size, 300);
+    const auto summary = write_dummy(options);
+    REQUIRE(summary);
+    const auto runtime = load(options.out, model.mtp);
+    CHECK(runtime->engine().model().unused.empty());
+    CHECK(runtime->engine().model().mtp.has_value() == model.mtp);
+    Session session(runtime);
+    CHECK(session.decode(5, nullptr) == Progress::done);
+    CHECK(std::ranges::all_of(session.logits(), [](float value) { return std::isfinite(value); }));
+  }
+  CHECK(contains(error_of([] {
+                   with_layers(
+                       *std::ranges::find(published_models(), "qwen3.6-27b", &PublishedModel::name),
+                       4, 8);
+                 }),
+                 "qwen3.6-27b has no experts"));
 }
 
 TEST_CASE("a shard's tensors lie by falling size of type, then by name, without gaps") {

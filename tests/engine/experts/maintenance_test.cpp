@@ -71,6 +71,10 @@ struct Stage {
       const std::scoped_lock lock(mutex);
       notes.push_back(note);
     };
+    made.looked = [this](const MemoryLook& look) {
+      const std::scoped_lock lock(mutex);
+      seen.push_back(look);
+    };
     return made;
   }
 
@@ -93,6 +97,7 @@ struct Stage {
   std::unique_ptr<ExpertCache> cache;
   std::mutex mutex;
   std::vector<std::string> notes;
+  std::vector<MemoryLook> seen;
 };
 
 // Longer than it takes to look once while experts are used.
@@ -116,8 +121,21 @@ TEST_CASE("memory is given back on pressure, taken again with use, and not looke
   CHECK(maintenance.looks() == 1);
   CHECK(stage.cache->status().slots == ExpertCache::min_slots);
 
+  {
+    const std::scoped_lock lock(stage.mutex);
+    REQUIRE(stage.seen.size() == 1);
+    CHECK(stage.seen.front().is_short);
+    CHECK(stage.seen.front().experts < stage.seen.front().all_experts);
+    CHECK(stage.seen.front().view.available == 102'400'000);
+  }
+
   stage.use(3);
   REQUIRE(soon([&] { return stage.cache->status().slots == 12; }));
+  {
+    const std::scoped_lock lock(stage.mutex);
+    CHECK_FALSE(stage.seen.back().is_short);
+    CHECK(stage.seen.back().experts == stage.seen.back().all_experts);
+  }
   std::uint64_t before = 0;  // it sleeps again once nothing is used
   CHECK(soon([&] {
     before = maintenance.looks();

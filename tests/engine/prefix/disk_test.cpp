@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <fstream>
 #include <random>
 #include <thread>
@@ -15,6 +16,7 @@
 #include "engine/support/atomic_file.hpp"
 #include "tests/engine/files.hpp"
 #include "tests/engine/prefix/model.hpp"
+#include "tests/short_run.hpp"
 
 namespace hearth::tests {
 namespace {
@@ -351,7 +353,8 @@ TEST_CASE("kill -9 at any moment: what is found is right, and nothing half writt
   std::mt19937 random(3);
   std::size_t found = 0;
   constexpr int prompts = 24;
-  constexpr int rounds = HEARTH_SANITIZED ? 20 : 200;
+  const bool is_short = HEARTH_SANITIZED || is_short_run();
+  const int rounds = is_short ? 20 : 200;
   for (int round = 0; round < rounds; ++round) {
     PrefixOptions options = place.options();
     options.disk_bytes = 1'500'000;  // files come and go

@@ -19,6 +19,7 @@
 #include "engine/engine.hpp"
 #include "engine/prefix/cache.hpp"
 #include "tests/engine/files.hpp"
+#include "tests/short_run.hpp"
 
 namespace {
 
@@ -160,7 +161,8 @@ bool close(const std::vector<std::vector<float>>& a, const std::vector<std::vect
 std::int64_t after(std::int64_t n) {
   static const bool is_long = std::getenv("HEARTH_LONG") != nullptr;
   if (is_long) return n + 1;
-  return n + 1 + n / (HEARTH_SANITIZED ? 12 : 40);
+  static const bool is_short = HEARTH_SANITIZED || is_short_run();
+  return n + 1 + n / (is_short ? 12 : 40);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <random>
 
 #include "engine/checkpoint/safetensors.hpp"
@@ -138,6 +139,70 @@ TEST_CASE("a thinking model's prompt opens the thought") {
         ember_tokenizer().encode_with_special(
             "<|im_start|>user\nhello<|im_end|>\n<|im_start|>assistant\n<think>\n"));
   CHECK_FALSE(has(ember_tokenizer().encode(render_fim(profile, "a", "b").pieces), id("<think>")));
+}
+
+TEST_CASE("a completion as a chat turn has the code on both sides, and goes on where it is cut") {
+  Profile profile = ember();
+  profile.fim_order = FimOrder::chat;
+  const std::string prefix = "import os\n\ndef average(values):\n    tot";
+  const std::string suffix = "\n\ndef other():\n    pass\n";
+  const auto shown = [&](const std::string& before) {
+    return ember_tokenizer().decode(
+        tokenize(ember_tokenizer(), render_fim(profile, before, suffix)).tokens, true);
+  };
+  const std::string text = shown(prefix);
+  CHECK(contains(text, "<|im_start|>system\n" + profile.system_fim + "<|im_end|>\n"));
+  CHECK(contains(text, "Before it:\n```\n" + prefix + "\n```\n\nAfter it:\n```\n" + suffix +
+                           "\n```<|im_end|>\n"));
+  CHECK(text.ends_with("<|im_start|>assistant\n```\n    tot"));
+  CHECK_FALSE(contains(text, "<|fim_"));
+
+  // A thought is closed at once, where the template has one.
+  profile.chat_template = ChatTemplate::qwen3_6;
+  profile.thinking = true;
+  CHECK(shown(prefix).ends_with("<|im_start|>assistant\n<think>\n\n</think>\n\n```\n    tot"));
+
+  // Of an enormous line the end is enough, whole characters of it.
+  std::string line = "x = '";
+  for (int i = 0; i < 1000; ++i) line += "\u00e9";
+  const std::string end = shown(line).substr(shown(line).rfind("```\n") + 4);
+  CHECK(end.size() <= 200);
+  CHECK(end.size() > 190);
+  CHECK(line.ends_with(end));
+  CHECK(end.starts_with("\u00e9"));
+}
+
+TEST_CASE("text typed at the end of a prefix leaves the tokens before its line, also in a chat") {
+  Profile profile = ember();
+  profile.fim_order = FimOrder::chat;
+  const std::string prefix = "import os\n\ndef average(values):\n    tot";
+  const TokenPrompt before = tokenize(ember_tokenizer(), render_fim(profile, prefix, "\n"));
+  const TokenPrompt after =
+      tokenize(ember_tokenizer(), render_fim(profile, prefix + "al = 0", "\n"));
+  REQUIRE(before.boundaries.size() == 4);  // system line, lines above, prefix, suffix
+  const auto shared = static_cast<std::ptrdiff_t>(before.boundaries[1]);
+  CHECK(std::equal(before.tokens.begin(), before.tokens.begin() + shared, after.tokens.begin()));
+  CHECK(ember_tokenizer()
+            .decode(std::span(before.tokens).first(before.boundaries[1]), true)
+            .ends_with("def average(values):\n"));
+}
+
+TEST_CASE("a vocabulary without the tokens completes as a chat, and no other order can be wanted") {
+  const ScratchDirectory directory;
+  auto document = nlohmann::json::parse(read_text(ember_directory / "tokenizer.json", 1 << 24));
+  for (nlohmann::json& token : document["added_tokens"]) {
+    if (token["content"] == "<|fim_middle|>") token["content"] = "<|other|>";
+  }
+  const Tokenizer without = Tokenizer::parse(document.dump(), "", "tokenizer.json");
+  const auto read = [&] {
+    return read_profile(directory.path(), read_config(ember_directory), without, {});
+  };
+  CHECK(read().fim_order == FimOrder::chat);
+  directory.write("hearth.json", R"({"fim_order": "prefix_first"})");
+  CHECK(contains(error_of(read), "no added token <|fim_middle|>, which hearth.json's fim_order"));
+  directory.write("hearth.json", R"({"fim_order": "chat"})");
+  CHECK(read().fim_order == FimOrder::chat);
+  CHECK(profile_of(directory.path()).fim_order == FimOrder::chat);
 }
 
 TEST_CASE("text added behind a mark leaves the tokens before it as they are") {
@@ -277,6 +342,30 @@ TEST_CASE("a thought is hidden, however it arrives") {
     CHECK(shown(false, parts) == answer);
   }
   CHECK(shown(true, {"never closed </thin"}).empty());
+}
+
+TEST_CASE("the thought is there for who asks for it, whole however it arrives") {
+  for (const std::string end : {"</think>", "</think>\n\nThe answer", "", "</thin"}) {
+    const std::string thought = "Let me <b>think</ thin";
+    const std::string all = thought + end;
+    const bool closed = end.starts_with(end_of_thought_tag);
+    for (std::size_t step = 1; step <= all.size(); ++step) {
+      ThinkingFilter filter(true);
+      std::string taken;
+      for (std::size_t at = 0; at < all.size(); at += step) {
+        filter.push(all.substr(at, step));
+        taken += filter.take_thought();
+        CHECK(all.starts_with(taken));
+      }
+      filter.finish();
+      taken += filter.take_thought();
+      CHECK(taken == (closed ? thought : all));
+    }
+  }
+  ThinkingFilter other(false);
+  other.push("a</think>b");
+  other.finish();
+  CHECK(other.take_thought().empty());
 }
 
 TEST_CASE("the filter says when the thought is over") {

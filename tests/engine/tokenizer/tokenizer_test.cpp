@@ -1,5 +1,5 @@
 // The tokenizer on ember's file and on small ones made here: both ways in, the way back, and
-// damaged files. The published tokenizer is tested by tokenizer-cases.
+// damaged files. The published tokenizers are tested by tokenizer-cases.
 #include "engine/tokenizer/tokenizer.hpp"
 
 #include <doctest/doctest.h>
@@ -8,6 +8,7 @@
 #include <array>
 #include <nlohmann/json.hpp>
 #include <random>
+#include <sstream>
 #include <thread>
 
 #include "engine/support/utf8.hpp"
@@ -250,6 +251,35 @@ TEST_CASE("spaces are those of Unicode") {
   CHECK(parse(file).encode("b\u2003") == Ids{'b', 0xE2, 0x80, 0x83});
 }
 
+TEST_CASE("marks are part of a word where the file's pattern says so") {
+  const std::filesystem::path file = source / "tests/tokenizer/tokenizer-q35.json";
+  json changed = json::parse(read_text(file, 1'000'000));
+  const Tokenizer with_marks = Tokenizer::parse(changed.dump(), "", file.string());
+  auto& pattern = changed["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"];
+  pattern = R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+)"
+            R"([\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+  const Tokenizer without = Tokenizer::parse(changed.dump(), "", file.string());
+  std::istringstream cases(read_text(source / "tests/tokenizer/cases-q35.jsonl", 10'000'000));
+  std::size_t differ = 0;
+  for (std::string line; std::getline(cases, line);) {
+    const json entry = json::parse(line);
+    const auto text = entry["text"].get<std::string>();
+    CHECK(with_marks.encode(text) == entry["plain"].get<Ids>());
+    if (without.encode(text) != entry["plain"].get<Ids>()) ++differ;
+  }
+  CHECK(differ == 265);
+  for (const char* content : {"<|im_start|>", "<|im_end|>", "<think>", "</think>", "<tool_call>",
+                              "<tool_response>", "<|fim_prefix|>"}) {
+    const TokenId id = with_marks.special(content).value();
+    CHECK(with_marks.encode_with_special(content) == Ids{id});
+    CHECK_FALSE(with_marks.encode(content) == Ids{id});
+  }
+  pattern = "\\p{L}+|\\p{Nothing}";
+  const std::string message = refusal(changed);
+  CHECK(contains(message, "DIR/tokenizer.json: pre_tokenizer: the pattern does not compile"));
+  CHECK(contains(message, R"("\p{L}+|\p{Nothing}")"));
+}
+
 TEST_CASE("the longest added token wins, and text around it is split on its own") {
   json file = bytes_only();
   file["added_tokens"] = {{{"id", 300}, {"content", "<a>"}},
@@ -359,6 +389,34 @@ TEST_CASE("a tokenizer serves many threads") {
   }
   for (std::thread& thread : threads) thread.join();
   CHECK(same == std::array{true, true, true, true});
+}
+
+TEST_CASE("tokenizers with one hash have one vocabulary, merges and special tokens") {
+  const json file = with_merges({{"a", "b"}, {"b", "c"}});
+  const auto differs = [&](json other) {
+    const Tokenizer one = parse(file);
+    const Tokenizer two = parse(other);
+    CHECK(one.hash() != two.hash());
+    CHECK_FALSE(two.difference(one).empty());
+    return one.difference(two);
+  };
+  CHECK(parse(file).hash() == parse(file).hash());
+  CHECK(parse(file).difference(parse(file)).empty());
+
+  json other = with_merges({{"a", "b"}, {"b", "c"}, {"c", "d"}});
+  CHECK(differs(other) == "its vocabulary has 258 tokens, the other's 259");
+  other = with_merges({{"a", "b"}, {"b", "d"}});
+  CHECK(differs(other) == R"(its token 257 is "bc", the other's "bd")");
+  other = file;
+  std::swap(other["model"]["merges"][0], other["model"]["merges"][1]);
+  CHECK(differs(other) == "its merges are not the other's");
+
+  json added = file;
+  added["added_tokens"] = {{{"id", 258}, {"content", "<a>"}, {"special", true}}};
+  json shown = added;
+  shown["added_tokens"][0]["special"] = false;
+  CHECK(parse(added).difference(parse(shown)) ==
+        R"(its token 258, "<a>", is special where the other's is not, or the other way round)");
 }
 
 TEST_CASE("a stream hands on whole characters only") {

@@ -183,6 +183,17 @@ TEST_CASE("packed rows end in zeros behind the last column, and groups behind th
       }
 }
 
+TEST_CASE("a product in parts whose rows, or all of it, share a scale has its definition's bits") {
+  for (const GemmShape shape : awkward_shapes)
+    for (const ScaleForm form : {ScaleForm::rows, ScaleForm::whole}) {
+      CAPTURE(shape.rows);
+      CAPTURE(shape.cols);
+      const GemmCase operands(DType::f8_e4m3, shape.rows, shape.cols, shape.activations, 1, form);
+      const Values y = everywhere_in_parts([&](TestDevice& d) { return operands.product(d); });
+      CHECK(difference(y, defined(operands)) == "");
+    }
+}
+
 TEST_CASE("a product in parts has its definition's bits and is as near as that promises") {
   for (const GemmShape shape : awkward_shapes)
     for (const DType type : types_in_parts) {

@@ -20,15 +20,16 @@ constexpr GemmShape awkward_shapes[] = {
 // A weight matrix and activations for it.
 struct GemmCase {
   GemmCase(DType weight_type, std::int64_t weight_rows, std::int64_t width, int activation_rows,
-           std::uint32_t seed = 1)
+           std::uint32_t seed = 1, ScaleForm form_of_scales = ScaleForm::blocks)
       : type(weight_type),
         rows(weight_rows),
         cols(width),
         activations(activation_rows),
+        scale_form(form_of_scales),
         codes(made_up_codes(type, rows * cols, seed)),
         x(made_up(activations * cols, 1, seed + 1)) {
-    const std::int64_t blocks = ((rows + 127) / 128) * ((cols + 127) / 128);
-    if (type == DType::f8_e4m3) scales = made_up(blocks, 0.05f, seed + 2);
+    if (type == DType::f8_e4m3)
+      scales = made_up(scale_count(scale_form, rows, cols), 0.05f, seed + 2);
   }
 
   double weight(std::int64_t row, std::int64_t col) const {
@@ -36,14 +37,14 @@ struct GemmCase {
   }
   double scale(std::int64_t row, std::int64_t col) const {
     if (type != DType::f8_e4m3) return 1;
-    return double{scales[static_cast<std::size_t>(row / 128 * ((cols + 127) / 128) + col / 128)]};
+    return double{scales[scale_index(scale_form, cols, row, col)]};
   }
 
   // The rows [first, first + count) of x alone.
   Values product(TestDevice& d, int first, int count) const {
     const auto width = static_cast<std::size_t>(cols);
     const Slice y = d.room(count * rows);
-    d->matmul(d.matrix(type, rows, cols, codes, scales),
+    d->matmul(d.matrix(type, rows, cols, codes, scales, scale_form),
               d.put(x).sub(static_cast<std::size_t>(first) * width,
                            static_cast<std::size_t>(count) * width),
               y, count, ProductForm::gemm);
@@ -70,6 +71,7 @@ struct GemmCase {
   std::int64_t rows;
   std::int64_t cols;
   int activations;
+  ScaleForm scale_form;
   std::vector<std::byte> codes;
   Values x;
   Values scales;

@@ -26,6 +26,18 @@ TEST_CASE("a GEMM of any shape and format has the definition's bits on every ISA
     }
 }
 
+TEST_CASE("a GEMM whose rows, or all of it, share a scale has the definition's bits too") {
+  for (const GemmShape shape : awkward_shapes)
+    for (const ScaleForm form : {ScaleForm::rows, ScaleForm::whole}) {
+      CAPTURE(shape.rows);
+      CAPTURE(shape.cols);
+      CAPTURE(shape.activations);
+      const GemmCase operands(DType::f8_e4m3, shape.rows, shape.cols, shape.activations, 1, form);
+      const Values y = everywhere([&](TestDevice& d) { return operands.product(d); });
+      CHECK(deviation(y, operands.exact(), 1e-5, 1e-4 * std::sqrt(double(shape.cols))) == "");
+    }
+}
+
 TEST_CASE("a row's bits in a GEMM are the same alone and beside any others") {
   for (const DType type : types) {
     const GemmCase operands(type, 130, 300, 29);

@@ -76,8 +76,8 @@ struct RowTiles {
 // long as a multiplication, beside which it runs.
 template <int R, int W>
 [[gnu::noinline]] void block_of_tiles(Tiles& tiles, const RowTiles& rows, Index tile, const char* x,
-                                      const char* panel, Index columns, float scale, bool fresh,
-                                      float* totals) {
+                                      const char* panel, Index columns, const float* scales,
+                                      bool fresh, float* totals) {
   static_assert(R * W == 4);
   alignas(64) float sums[R * W][side][side];
   const char* activations[R];
@@ -96,7 +96,6 @@ template <int R, int W>
     });
   each<R * W>([&]<int i>() { tiles.store<i>(sums[i][0], sizeof sums[i][0]); });
 
-  const Floats factor = set(scale);
   for (int r = 0; r < R; ++r) {
     const Index begin = rows.begin(tile + r);
     for (Index row = (tile + r) * side; row < begin + rows.height; ++row)
@@ -104,7 +103,8 @@ template <int R, int W>
       for (int w = 0; w < W; ++w) {
         float* const total = totals + row * panel_rows + w * side;
         const Floats sum = load_floats(sums[r * W + w][row - begin]);
-        store_floats(total, fma(sum, factor, fresh ? zero() : load_floats(total)));
+        store_floats(total,
+                     fma(sum, load_floats(scales + w * side), fresh ? zero() : load_floats(total)));
       }
   }
 }
@@ -118,17 +118,18 @@ void product(const GemmArguments& p) {
   Tiles tiles(static_cast<int>(rows.height));
   go_through_panels<Format>(
       p, packed_bytes,
-      [&](const Source& source, Index begin, Index columns, float scale, Totals& totals) {
+      [&](const Source& source, Index begin, Index columns, const PanelScales& scales,
+          Totals& totals) {
         unpack<Format>(source, columns, panel);
         const auto* x = reinterpret_cast<const char*>(p.x + begin / gemm_columns * p.x_stride);
         const bool fresh = begin == 0;
         Index tile = 0;
         for (; tile + 2 <= rows.count; tile += 2)
           for (int w = 0; w < panel_rows; w += 2 * side)
-            block_of_tiles<2, 2>(tiles, rows, tile, x, panel.units + w * 4, columns, scale, fresh,
-                                 totals + w);
+            block_of_tiles<2, 2>(tiles, rows, tile, x, panel.units + w * 4, columns, scales + w,
+                                 fresh, totals + w);
         if (tile < rows.count)
-          block_of_tiles<1, 4>(tiles, rows, tile, x, panel.units, columns, scale, fresh, totals);
+          block_of_tiles<1, 4>(tiles, rows, tile, x, panel.units, columns, scales, fresh, totals);
       },
       [&](const Totals& totals, Index first, Index count) {
         store_totals(p, totals, first, count);

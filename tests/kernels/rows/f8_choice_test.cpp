@@ -48,8 +48,8 @@ Values in_both_forms(const GemmCase& of) {
         cpu::make_backend(table, {&cpu::scalar_gemm, "f32", "f32"}, 1 << 19, 1, "");
     TestDevice d(*backend, 1);
     const Slice y = d.room(of.activations * of.rows);
-    d->matmul(d.matrix(of.type, of.rows, of.cols, of.codes, of.scales), d.put(of.x), y,
-              of.activations);
+    d->matmul(d.matrix(of.type, of.rows, of.cols, of.codes, of.scales, of.scale_form), d.put(of.x),
+              y, of.activations);
     return d.get(y);
   };
   const Values expected = product(cpu::scalar_table);
@@ -84,6 +84,14 @@ TEST_CASE("every F8 code times the edges of activations has the definition's bit
         operands.x = {x};
         in_both_forms(operands);
       }
+}
+
+TEST_CASE("scales by rows, or one for all, have the definition's bits in both forms") {
+  if (!host_has(Isa::avx2)) return;
+  for (const ScaleForm form : {ScaleForm::rows, ScaleForm::whole})
+    for (const std::int64_t columns : {31, 256, 1000})
+      for (const int activations : {1, 2, 9})
+        in_both_forms(GemmCase(DType::f8_e4m3, 131, columns, activations, 1, form));
 }
 
 TEST_CASE("sums of all F8 codes beside edges have the definition's bits in both forms") {

@@ -19,25 +19,25 @@ struct Shape {
 };
 
 struct Operands {
-  Operands(DType weight_type, Shape shape_of_all)
+  Operands(DType weight_type, Shape shape_of_all, ScaleForm form_of_scales = ScaleForm::blocks)
       : type(weight_type),
         shape(shape_of_all),
+        scale_form(form_of_scales),
         codes(made_up_codes(type, shape.rows * shape.cols, 1)),
         x(made_up(shape.activations * shape.cols, 1, 2)) {
-    const std::int64_t blocks = ((shape.rows + 127) / 128) * ((shape.cols + 127) / 128);
-    if (type == DType::f8_e4m3) scales = made_up(blocks, 0.05f, 3);
+    if (type == DType::f8_e4m3)
+      scales = made_up(scale_count(scale_form, shape.rows, shape.cols), 0.05f, 3);
   }
 
   double weight(std::int64_t row, std::int64_t col) const {
     const double value = decoded(type, codes, row * shape.cols + col);
     if (type != DType::f8_e4m3) return value;
-    const std::int64_t block = row / 128 * ((shape.cols + 127) / 128) + col / 128;
-    return value * double{scales[static_cast<std::size_t>(block)]};
+    return value * double{scales[scale_index(scale_form, shape.cols, row, col)]};
   }
 
   // The rows [first, first + count) of x alone.
   Values product(TestDevice& d, int first, int count) const {
-    const Matrix w = d.matrix(type, shape.rows, shape.cols, codes, scales);
+    const Matrix w = d.matrix(type, shape.rows, shape.cols, codes, scales, scale_form);
     const Slice all = d.put(x);
     const Slice y = d.room(count * shape.rows);
     const auto width = static_cast<std::size_t>(shape.cols);
@@ -49,8 +49,22 @@ struct Operands {
   }
   Values product(TestDevice& d) const { return product(d, 0, shape.activations); }
 
+  // In double.
+  Exact exact() const {
+    Exact result;
+    for (int r = 0; r < shape.activations; ++r)
+      for (std::int64_t row = 0; row < shape.rows; ++row) {
+        double sum = 0;
+        for (std::int64_t c = 0; c < shape.cols; ++c)
+          sum += weight(row, c) * double{x[static_cast<std::size_t>(r * shape.cols + c)]};
+        result.push_back(sum);
+      }
+    return result;
+  }
+
   DType type;
   Shape shape;
+  ScaleForm scale_form;
   std::vector<std::byte> codes;
   Values x;
   Values scales;
@@ -70,19 +84,29 @@ TEST_CASE("a product of any shape and format has the definition's bits on every 
       const Operands operands(type, shape);
       const Values y = everywhere([&](TestDevice& d) { return operands.product(d); });
 
-      Exact expected;
-      for (int r = 0; r < shape.activations; ++r)
-        for (std::int64_t row = 0; row < shape.rows; ++row) {
-          double sum = 0;
-          for (std::int64_t c = 0; c < shape.cols; ++c)
-            sum += operands.weight(row, c) *
-                   double{operands.x[static_cast<std::size_t>(r * shape.cols + c)]};
-          expected.push_back(sum);
-        }
       const double size = type == DType::f8_e4m3 ? 100 : 1;
-      CHECK(deviation(y, expected, 1e-5, 1e-6 * size * std::sqrt(double(shape.cols))) == "");
+      CHECK(deviation(y, operands.exact(), 1e-5, 1e-6 * size * std::sqrt(double(shape.cols))) ==
+            "");
     }
   }
+}
+
+TEST_CASE("a product whose rows, or all of it, share a scale has the definition's bits too") {
+  for (const Shape shape : {Shape{1, 1, 1}, Shape{5, 127, 8}, Shape{129, 300, 2}, Shape{7, 256, 70},
+                            Shape{131, 512, 1}, Shape{33, 1024, 5}, Shape{3, 1000, 1}})
+    for (const ScaleForm form : {ScaleForm::rows, ScaleForm::whole}) {
+      CAPTURE(shape.rows);
+      CAPTURE(shape.cols);
+      CAPTURE(shape.activations);
+      const Operands operands(DType::f8_e4m3, shape, form);
+      const Values y = everywhere([&](TestDevice& d) { return operands.product(d); });
+      CHECK(deviation(y, operands.exact(), 1e-5, 1e-4 * std::sqrt(double(shape.cols))) == "");
+      if (form != ScaleForm::whole) continue;
+      // As if each block had that scale.
+      Operands blocks(DType::f8_e4m3, shape);
+      std::fill(blocks.scales.begin(), blocks.scales.end(), operands.scales.front());
+      CHECK(difference(best([&](TestDevice& d) { return blocks.product(d); }), y) == "");
+    }
 }
 
 TEST_CASE("a product larger than the caches has the definition's bits") {
@@ -211,8 +235,16 @@ TEST_CASE("each of the 256 codes of F8 is widened exactly, by every product that
 
 TEST_CASE("without AVX512_VBMI the products of F8 have the definition's bits too") {
   if (!host_has(Isa::avx512)) return;
-  for (const Shape shape : {Shape{130, 385, 9}, Shape{7, 1000, 1}, Shape{33, 512, 5}}) {
-    const Operands operands(DType::f8_e4m3, shape);
+  struct Tried {
+    Shape shape;
+    ScaleForm form;
+  };
+  for (const auto& [shape, form] :
+       {Tried{{130, 385, 9}, ScaleForm::blocks}, Tried{{7, 1000, 1}, ScaleForm::blocks},
+        Tried{{33, 512, 5}, ScaleForm::blocks}, Tried{{131, 512, 1}, ScaleForm::rows},
+        Tried{{33, 385, 5}, ScaleForm::rows}}) {
+    const Operands operands(DType::f8_e4m3, shape, form);
+    const bool by_rows = form == ScaleForm::rows;
     const std::int64_t stride = cpu::packed_size(shape.cols);
     Values results[2];
     for (const cpu::Table* table : {&cpu::scalar_table, &cpu::avx512_table}) {
@@ -223,18 +255,21 @@ TEST_CASE("without AVX512_VBMI the products of F8 have the definition's bits too
             &packed[static_cast<std::size_t>(r * stride)], shape.cols);
       Values& y = results[table == &cpu::scalar_table ? 0 : 1];
       y.resize(static_cast<std::size_t>(shape.activations * shape.rows));
-      table->product[cpu::format_f8]({.weights = {.data = operands.codes.data(),
-                                                  .cols = shape.cols,
-                                                  .stride = shape.cols,
-                                                  .scales = operands.scales.data(),
-                                                  .scale_stride = (shape.cols + 127) / 128},
-                                      .first = 0,
-                                      .last = shape.rows,
-                                      .x = packed.data(),
-                                      .x_stride = stride,
-                                      .y = y.data(),
-                                      .y_stride = shape.rows,
-                                      .rows = shape.activations});
+      table->product[cpu::format_f8](
+          {.weights = {.data = operands.codes.data(),
+                       .cols = shape.cols,
+                       .stride = shape.cols,
+                       .scales = operands.scales.data(),
+                       .scale_stride = by_rows ? 1 : (shape.cols + 127) / 128,
+                       .scale_shift = by_rows ? 0 : 7,
+                       .scale_step = by_rows ? 0 : 1},
+           .first = 0,
+           .last = shape.rows,
+           .x = packed.data(),
+           .x_stride = stride,
+           .y = y.data(),
+           .y_stride = shape.rows,
+           .rows = shape.activations});
     }
     CHECK(difference(results[1], results[0]) == "");
   }

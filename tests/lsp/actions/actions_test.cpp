@@ -158,6 +158,26 @@ TEST_CASE("every listed action can be chosen and asks the model something of its
   CHECK(editor.model.prompts.size() == actions().size() - 2);
 }
 
+TEST_CASE("who may think is the action's own, unless all are to or none") {
+  for (const ThinkingMode mode : {ThinkingMode::automatic, ThinkingMode::on, ThinkingMode::off}) {
+    ServerOptions options;
+    options.thinking_mode = mode;
+    Editor editor;
+    editor.server.configure(options);
+    for (const json& each : editor.listed()) {
+      const Action& action = *action_with_command(each["command"]["command"].get<std::string>());
+      CAPTURE(action.id);
+      editor.choose(each);
+      CHECK(editor.model.options.back().thinking ==
+            (mode == ThinkingMode::automatic ? action.thinks : mode == ThinkingMode::on));
+    }
+  }
+  for (const char* quick : {"rename", "commit-message"}) CHECK_FALSE(action_with_id(quick)->thinks);
+  for (const char* hard : {"fix", "simplify", "extract", "review"})
+    CHECK(action_with_id(hard)->thinks);
+  CHECK(thinking_asked(ThinkingMode::automatic, {}) == std::nullopt);
+}
+
 TEST_CASE("code is asked for in a form that can be checked, and at a length that holds it") {
   Editor editor;
   for (const json& each : editor.listed()) {
@@ -262,6 +282,7 @@ TEST_CASE("a question that follows goes on from the whole conversation") {
   for (std::size_t i = 0; i < before.messages.size(); ++i)
     CHECK(text_of(after.messages[i].segments) == text_of(before.messages[i].segments));
   CHECK(after.messages[2].generated == std::vector<std::int32_t>{5, 6, 7});
+  CHECK(after.messages[2].thinking == true);  // an explanation may be thought about
   CHECK(text_of(after.messages[2].segments) == "It adds.");
   CHECK(text_of(after.messages[3].segments) == "And then?");
   editor.host.advance(std::chrono::seconds(1));
@@ -363,6 +384,7 @@ TEST_CASE("nothing is completed unasked behind a job of a model that does not st
                     {{"textDocument", {{"uri", uri}}},
                      {"position", {{"line", 1}, {"character", 36}}},
                      {"context", {{"triggerKind", trigger}}}}}});
+      editor.host.advance(editor.options().inline_debounce);
       return editor.model.prompts.size() > before;
     };
     editor.model.say({"It", " adds", " them."});

@@ -82,7 +82,8 @@ TEST_CASE("an editor without versions gets no edits") {
 }
 
 TEST_CASE("the repository itself and what editors run are never changed") {
-  for (const char* off_limits : {"file:///p/.git/config", "file:///p/.vscode/tasks.json"}) {
+  for (const char* off_limits : {"file:///p/.git/config", "file:///p/.vscode/tasks.json",
+                                 "file:///p/.editorconfig", "file:///p/.gitattributes"}) {
     Editor editor(everything);
     editor.session.documents.open(
         {{"textDocument",

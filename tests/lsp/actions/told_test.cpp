@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "lsp/jobs/jobs.hpp"
-#include "lsp/jobs/memory_store.hpp"
 #include "lsp/server.hpp"
 #include "tests/lsp/scripted_model.hpp"
+#include "tests/lsp/slow_store.hpp"
 #include "tests/lsp/virtual_host.hpp"
 
 namespace hearth::lsp::test {
@@ -21,27 +21,6 @@ namespace {
 
 using namespace std::chrono_literals;
 using nlohmann::json;
-
-// A disk that takes as long as a test wants.
-class SlowStore : public MemoryJobStore {
- public:
-  using MemoryJobStore::MemoryJobStore;
-  void change(JobId id, JobChange change, Done done) override {
-    if (slow && done) {
-      held_.push_back(std::move(done));
-      done = {};
-    }
-    MemoryJobStore::change(id, std::move(change), std::move(done));
-  }
-  void sync() {
-    slow = false;
-    for (const Done& done : std::exchange(held_, {})) done({});
-  }
-  bool slow = false;
-
- private:
-  std::vector<Done> held_;
-};
 
 struct Editor {
   Editor(VirtualHost& host, Model& model, Jobs& jobs, const json& options = json::object())

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "lsp/context/indexer.hpp"
@@ -254,6 +255,50 @@ TEST_CASE("reading stands still while somebody waits") {
   world.waits = false;
   world.host.advance(Indexer::retry_interval);
   CHECK(world.where("a") == "a.py ");
+}
+
+TEST_CASE("folders are read in idle time, and what a person did is not") {
+  World world;
+  world.file("a.py", "def a():\n    pass\n");
+  world.read();
+  CHECK(world.where("a") == "a.py ");
+  const int idle_work = world.host.idle_work;
+  CHECK(idle_work > 0);
+  world.file("a.py", "def b():\n    pass\n");
+  world.indexer.changed(world.uri("a.py"));
+  world.settle();
+  CHECK(world.where("b") == "a.py ");
+  CHECK(world.host.idle_work == idle_work);
+}
+
+TEST_CASE("reading in idle time makes way for what a person did after the file that it is at") {
+  // Saves z.py while the first file is parsed, and lets the time pass until that is to be read.
+  struct Saving : ParseGuard {
+    World* world = nullptr;
+    Indexer* indexer = nullptr;
+    bool begin(const std::string&) override {
+      if (Indexer* const first = std::exchange(indexer, nullptr)) {
+        first->changed(world->uri("z.py"));
+        world->settle();
+      }
+      return true;
+    }
+    void end(const std::string&) override {}
+    bool is_news(const std::string&) override { return false; }
+  };
+  World world;
+  for (const char* name : {"a.py", "b.py", "z.py"}) world.file(name, "def f():\n    pass\n");
+  Saving guard;
+  Indexer indexer(world.host, std::make_shared<const Syntax>(timeout, &guard),
+                  {[] { return false; }, [](const std::string&) { return nullptr; }});
+  guard.world = &world;
+  guard.indexer = &indexer;
+  indexer.set_folders({file_uri(world.root.string())});
+  world.host.run();
+  std::vector<std::string> names;
+  for (const std::string& path : world.host.files_read)
+    names.push_back(fs::path(path).filename().string());
+  CHECK(names == std::vector<std::string>{"a.py", "z.py", "b.py"});
 }
 
 TEST_CASE("limits leave out what is farthest from the top, and are known") {

@@ -113,6 +113,18 @@ TEST_CASE("a text is counted once, however often and how many times in one reque
   CHECK(count.model.count_calls == 2);  // nothing to ask
 }
 
+TEST_CASE("what one model counted is not taken for another's count") {
+  Counter count;
+  count.counts->counted_by("one");
+  count({"a line\n"});
+  count.counts->counted_by("one");
+  count({"a line\n"});
+  CHECK(count.model.texts_counted == 1);
+  count.counts->counted_by("another");
+  count({"a line\n"});
+  CHECK(count.model.texts_counted == 2);
+}
+
 TEST_CASE("counts are kept within a bound, those in use longest") {
   Counter count;
   const std::string used = "used in every request\n";

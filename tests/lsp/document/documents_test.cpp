@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "lsp/document/piece_list.hpp"
+#include "lsp/document/piece_tree.hpp"
 
 namespace hearth::lsp::test {
 namespace {
@@ -42,7 +42,7 @@ std::string random_text(std::mt19937& random, std::size_t characters) {
 void check_same_edits(std::mt19937& random, Text text, int edits, std::size_t max_characters) {
   const Encoding encoding = all_encodings[random() % all_encodings.size()];
   const Text base = text;
-  PieceList pieces(base, encoding);
+  PieceTree pieces(base, encoding);
   for (int i = 0; i < edits; ++i) {
     const auto place = [&] {
       return Position{static_cast<std::uint32_t>(random() % (text.lines() + 1)),
@@ -87,7 +87,7 @@ TEST_CASE("a list of pieces becomes the text that edits one after another make")
   }
   SUBCASE("down to nothing and up again") {
     const Text nothing("");
-    PieceList pieces(nothing, Encoding::utf16);
+    PieceTree pieces(nothing, Encoding::utf16);
     pieces.replace({{0, 0}, {0, 0}}, "a\r");
     pieces.replace({{1, 0}, {1, 0}}, "\nb\xFF");
     CHECK(pieces.flattened().str() == "a\r\nb\uFFFD");

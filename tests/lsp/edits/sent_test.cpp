@@ -57,6 +57,14 @@ TEST_CASE("several edits of a file are one, and what is between them stays") {
   CHECK(fate_of(sent, half) == Fate::unknown);
 }
 
+TEST_CASE("a new file was made where all of its text is there, and nothing else") {
+  const SentEdit sent = sent_edit("", {"file:///b.py", 0, {{{}, "x = 1\n"}}, true});
+  CHECK(fate_of(sent, "x = 1\n") == Fate::made);
+  CHECK(fate_of(sent, "x = 1\ny = 2\n") == Fate::unknown);
+  CHECK(fate_of(sent, "") == Fate::unknown);
+  CHECK(fate_of(sent_edit("", {"file:///b.py", 0, {{{}, ""}}, true}), "") == Fate::made);
+}
+
 TEST_CASE("what stands there twice, or not at all, tells nothing") {
   const SentEdit sent{"file:///a.py", "x = ", "1", "2", "\n"};
   CHECK(fate_of(sent, "x = 1\n") == Fate::not_made);

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <string>
 #include <vector>
 
 namespace hearth::lsp::test {
@@ -182,6 +183,28 @@ TEST_CASE("other files are no secrets") {
     CHECK_FALSE(is_secret("git:/home/ada/" + name + "?{\"ref\":\"~\"}"));
     CHECK_FALSE(is_secret(name));
   }
+}
+
+TEST_CASE("the repository itself, editors' configuration and what is run unasked are off limits") {
+  const std::vector<std::string> none;
+  for (const char* path : {"/p/.git/config", "/p/.GIT", "p/.git./hooks/x", "/p/git~1/config",
+                           "file:///p/.vscode/tasks.json", "file:///c%3A/p/.VSCode/tasks.json",
+                           "c:\\p\\.idea\\x.xml", "/p/.editorconfig", "/p/.nvim.lua",
+                           "/p/a.code-workspace", ".bashrc", "lib/.envrc", ".gitmodules"}) {
+    CAPTURE(path);
+    CHECK(is_off_limits(path, none));
+  }
+  for (const char* path : {"/p/a.py", "/p/.gitignore", "/p/.github/labels.yml", "/p/git/config",
+                           "/p/vscode/tasks.json", "untitled:Untitled-1", ""}) {
+    CAPTURE(path);
+    CHECK_FALSE(is_off_limits(path, none));
+  }
+  // Who opened such a folder means what is in it; the repository's own folder is none to work in.
+  const std::vector<std::string> folders{"file:///home/ada/.emacs.d", "file:///p/.git"};
+  CHECK_FALSE(is_off_limits("file:///home/ada/.emacs.d/init.el", folders));
+  CHECK(is_off_limits("file:///home/ada/.emacs.d/.dir-locals.el", folders));
+  CHECK(is_off_limits("file:///home/ada/.vim/vimrc", folders));
+  CHECK(is_off_limits("file:///p/.git/config", folders));
 }
 
 }  // namespace hearth::lsp::test

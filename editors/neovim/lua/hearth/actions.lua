@@ -2,11 +2,13 @@
 -- it. Which actions there are is the server's affair; the answer comes as a job.
 local client = require('hearth.client')
 local config = require('hearth.config')
+local progress = require('hearth.progress')
 local position = require('hearth.position')
 
 local M = {}
 
 local prefix = 'hearth.server.' -- of the commands of all actions
+local no_action = 'hearth.server.accepted' -- what is sent when ghost text was accepted
 
 local function say(message)
   vim.notify('hearth: ' .. message, vim.log.levels.WARN)
@@ -27,20 +29,27 @@ local function lsp_range(buffer, first, last, encoding)
   }
 end
 
--- refused(message), if it is.
+-- refused(message), if it is. That it was asked for is seen until the daemon tells of the job, which it
+-- does straight after its reply.
 local function execute(connection, buffer, command, argument, refused)
   local params = { command = command, arguments = { argument } }
-  client.request(connection, 'workspace/executeCommand', params, buffer, function(failure)
+  local answered = progress.ask(buffer, argument.range.start.line, command:sub(#prefix + 1))
+  local id = client.request(connection, 'workspace/executeCommand', params, buffer, function(failure)
+    answered()
     if failure then
       refused(failure.message)
     end
   end)
+  if not id then
+    answered()
+  end
 end
 
--- An action that the server listed. Some need to be told in words what to do.
-local function choose(connection, buffer, action, review)
+-- An action that the server listed. Some need to be told in words what to do. `place`: as M.place() with
+-- what is to go with every action, review and attached.
+local function choose(connection, buffer, action, place)
   local argument = action.command.arguments[1]
-  argument.review = review
+  argument.review, argument.attached = place.review, place.attached
   if not argument.asks then
     return execute(connection, buffer, action.command.command, argument, say)
   end
@@ -85,7 +94,7 @@ function M.names()
   local provider = connection and connection.server_capabilities.executeCommandProvider
   local names = {}
   for _, command in ipairs(type(provider) == 'table' and provider.commands or {}) do
-    if vim.startswith(command, prefix) then
+    if vim.startswith(command, prefix) and command ~= no_action then
       table.insert(names, command:sub(#prefix + 1))
     end
   end
@@ -105,7 +114,7 @@ local function run_named(connection, buffer, name, place)
     list(connection, buffer, place, function(offered)
       for _, action in ipairs(offered) do
         if action.command.command == command and action.command.arguments[1].asks then
-          return choose(connection, buffer, action, place.review)
+          return choose(connection, buffer, action, place)
         end
       end
       say(why_not)
@@ -125,16 +134,22 @@ function M.place(first, last)
 end
 
 -- The action `name` for whole lines of the current buffer (nil: the function around the cursor), or one
--- that is chosen from a menu. `words`: what the person wants of it, for the actions that need to be told;
--- may be nil. `review`: a change of code waits for them to look at it.
+-- that is chosen from a menu. `words`: what the person wants of it, for the actions that need to be told,
+-- behind files that go with it (hearth.attached), which a change may change, too; may be nil. `review`: a change of
+-- code waits for them to look at it.
 function M.run(first, last, name, words, review)
   local buffer = vim.api.nvim_get_current_buf()
   local connection = client.of(buffer)
   if not connection then
     return say(client.why_not(buffer))
   end
+  local attached, rest = require('hearth.attached').read(words or '')
+  if not attached then
+    return say(rest)
+  end
   local place = M.place(first, last)
-  place.instruction = words
+  place.instruction = rest ~= '' and rest or nil
+  place.attached = #attached > 0 and attached or nil
   place.review = review or config.current.edits.review or nil
   if name then
     return run_named(connection, buffer, name, place)
@@ -150,7 +165,7 @@ function M.run(first, last, name, words, review)
       end,
     }, function(action)
       if action then
-        choose(connection, buffer, action, place.review)
+        choose(connection, buffer, action, place)
       end
     end)
   end)

@@ -5,6 +5,7 @@
 local config = require('hearth.config')
 local jobs = require('hearth.jobs')
 local review = require('hearth.review')
+local thought = require('hearth.thought')
 
 local M = {}
 
@@ -82,6 +83,7 @@ local function open(job)
   for option, value in pairs({ wrap = true, linebreak = true, number = false, relativenumber = false }) do
     vim.api.nvim_win_set_option(window, option, value)
   end
+  thought.fold(window)
 end
 
 -- Replaces what differs only, so that reading and marks are not disturbed while it grows.
@@ -139,7 +141,7 @@ local function update(job)
   if jobs.waits(job) then
     write_offer(job, buffer)
   else
-    write(buffer, job.text)
+    write(buffer, thought.text(job, buffer, 1))
   end
   review.map(job, buffer)
   review.mark(job, buffer)

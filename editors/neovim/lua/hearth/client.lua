@@ -10,12 +10,19 @@ local clients = {} -- id → true, for all of ours, whoever started them
 local ended = {} -- project folder → how its last client ended, where it was not asked to
 local refusal = 'setup() was not called' -- why nothing is attached at all; nil once it may be
 local handlers = {} -- method → function(client_id, params)
+local taken = {} -- client id → title of a change of which a person has made here what they want
 local attach_listeners = {}
 local exit_listeners = {}
 
 -- Features call this at load: notifications of `method` go to `handler`.
 function M.on(method, handler)
   handlers[method] = handler
+end
+
+-- Of the change `title` that the server is about to send a person has made here the parts that they
+-- want: it is answered as made, as that of a client which asks before each part. Nil: no longer.
+function M.has_taken(client_id, title)
+  taken[client_id] = title
 end
 
 -- function(client_id, buffer), called when a buffer is attached.
@@ -74,6 +81,11 @@ local function client_config(root)
   -- Annotated, Neovim ≥ 0.12 would ask before each change and tell of it in several lines, which want a
   -- key; `:Hearth!` is there for who wants to look first.
   wrapped['workspace/applyEdit'] = function(err, params, ctx, options)
+    local chosen = taken[ctx.client_id]
+    if chosen and params and params.label == chosen then
+      taken[ctx.client_id] = nil
+      return { applied = true }
+    end
     local edit = params and params.edit or {}
     edit.changeAnnotations = nil
     for _, change in ipairs(edit.documentChanges or {}) do
@@ -96,7 +108,7 @@ local function client_config(root)
       clients[client.id] = true
     end,
     init_options = {
-      hearth = { protocol = 3, features = { 'jobs', 'inlineCompletion', 'status' } },
+      hearth = { protocol = 3, features = { 'jobs', 'inlineCompletion', 'status', 'thoughts' } },
     },
     get_language_id = function(_, filetype)
       return language_ids[filetype] or filetype

@@ -244,6 +244,11 @@ local subcommands = {
   snooze = { run = snooze },
   files = { run = run_on_files },
   changes = { run = list_changes },
+  team = {
+    run = function()
+      require('hearth.team').run()
+    end,
+  },
   log = { run = show_log },
 }
 
@@ -289,7 +294,7 @@ end
 -- change of code waits for a look at it.
 function M.run(name, words, first, last, review)
   if name == 'chat' then
-    return require('hearth.chat').open(require('hearth.actions').place(first, last), words ~= '' and words or nil)
+    return require('hearth.chat').open(first, last, words)
   end
   local subcommand = subcommands[name]
   if subcommand then
@@ -303,15 +308,19 @@ function M.run(name, words, first, last, review)
 end
 
 function M.complete(beginning, line)
-  local name, rest = line:match('Hearth%s+(%S+)%s+(.*)$')
+  local name, rest = line:match('Hearth!?%s+(%S+)%s+(.*)$')
   local candidates
   if not name then
-    candidates = action_names()
+    candidates = vim.tbl_filter(function(action)
+      return action ~= 'chat' -- which is a subcommand here
+    end, action_names())
     table.insert(candidates, 'chat')
     vim.list_extend(candidates, vim.tbl_keys(subcommands))
     table.sort(candidates)
   elseif rest == beginning and subcommands[name] and subcommands[name].complete then
     candidates = vim.tbl_map(tostring, subcommands[name].complete())
+  elseif not subcommands[name] then
+    return require('hearth.attached').complete(beginning)
   end
   return vim.tbl_filter(function(candidate)
     return vim.startswith(candidate, beginning)

@@ -15,7 +15,7 @@ M.defaults = {
   root_markers = { '.git' },
   inline = {
     enabled = true,
-    -- How long the keyboard rests before a completion is asked for (Neovim ≥ 0.12 has its own 200).
+    -- How long the keyboard rests before a completion is asked for.
     debounce_ms = 150,
   },
   answer = {

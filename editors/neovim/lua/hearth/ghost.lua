@@ -1,19 +1,27 @@
--- Inline completion for Neovim before 0.12: asks after a pause, shows the answer as ghost text,
--- keeps it while it is typed along, accepts it whole or in part. One at a time, in the buffer and
--- window that have the cursor. Drawing is hearth.ghost_text's.
+-- Inline completion: asks after a pause, shows the answer as ghost text, keeps it while it is typed
+-- along, accepts it whole or in part. One at a time, in the buffer and window that have the cursor.
+-- Drawing is hearth.ghost_text's.
 local client = require('hearth.client')
 local config = require('hearth.config')
 local ghost_text = require('hearth.ghost_text')
+local jobs = require('hearth.jobs')
 local position = require('hearth.position')
 
 local M = {}
 
 -- What is on the screen:
 --   buffer, client_id, text (the whole item), row and column where it begins (from 0),
---   tail (bytes of the line after the item's range), command
+--   tail (bytes of the line after the item's range), command, drawn (the state of the buffer and the
+--   cursor that it was drawn for; nil: it is not)
 local shown = nil
 local asked = nil -- the request under way: { client, id }
 local timer = vim.loop.new_timer()
+
+-- That one is asked for is seen at the end of the line, unless the text is there before the eye is.
+local unseen_ms = 40
+local mark_timer = vim.loop.new_timer()
+local waiting = vim.api.nvim_create_namespace('hearth_completing')
+local marked = nil -- the buffer that has the mark
 
 local function cursor()
   local at = vim.api.nvim_win_get_cursor(0)
@@ -24,11 +32,32 @@ local function inserting()
   return vim.api.nvim_get_mode().mode:sub(1, 1) == 'i'
 end
 
+local function mark_request(buffer, row)
+  jobs.completing(true)
+  mark_timer:start(unseen_ms, 0, vim.schedule_wrap(function()
+    if asked and vim.api.nvim_buf_is_valid(buffer) and row < vim.api.nvim_buf_line_count(buffer) then
+      marked = buffer
+      vim.api.nvim_buf_set_extmark(buffer, waiting, row, 0, { virt_text = { { '…', 'HearthProgress' } } })
+    end
+  end))
+end
+
+-- It is answered, or nobody waits for it any more.
+local function end_request()
+  asked = nil
+  mark_timer:stop()
+  jobs.completing(false)
+  if marked and vim.api.nvim_buf_is_valid(marked) then
+    vim.api.nvim_buf_clear_namespace(marked, waiting, 0, -1)
+  end
+  marked = nil
+end
+
 local function forget_request()
   timer:stop()
   if asked then
     client.cancel(asked.client, asked.id)
-    asked = nil
+    end_request()
   end
 end
 
@@ -48,7 +77,8 @@ end
 -- cursor went elsewhere.
 local function remaining()
   local row, column = cursor()
-  if not shown or shown.buffer ~= vim.api.nvim_get_current_buf() or row < shown.row then
+  local elsewhere = not shown or shown.buffer ~= vim.api.nvim_get_current_buf() or row < shown.row
+  if elsewhere or not vim.bo.modifiable then
     return nil
   end
   local lines = vim.api.nvim_buf_get_lines(shown.buffer, shown.row, row + 1, false)
@@ -67,6 +97,7 @@ local function remaining()
   return shown.text:sub(#typed + 1)
 end
 
+-- False where there is nothing to draw. Marks that change are a reason to draw anew: what is there stays.
 local function draw()
   local text = remaining()
   if not text then
@@ -74,9 +105,30 @@ local function draw()
     return false
   end
   local row, column = cursor()
-  ghost_text.draw(shown.buffer, row, column, text, shown.tail)
+  local state = ('%d %d %d'):format(vim.api.nvim_buf_get_changedtick(shown.buffer), row, column)
+  if shown.drawn ~= state then
+    shown.drawn = state
+    ghost_text.draw(shown.buffer, row, column, text, shown.tail)
+  end
   return true
 end
+
+-- A menu of completions is there, or about to be drawn.
+local function menu_is_open()
+  return vim.fn.pumvisible() == 1 or vim.api.nvim_get_mode().mode == 'ic'
+end
+
+-- Neovim may draw what was typed before it tells of it: with each redraw goes what belongs to it.
+vim.api.nvim_set_decoration_provider(vim.api.nvim_create_namespace('hearth_ghost_redraw'), {
+  on_start = function()
+    if shown and menu_is_open() then
+      M.hide()
+    elseif shown then
+      draw()
+    end
+    return false
+  end,
+})
 
 -- The first item that goes on from what stands before the cursor.
 local function take(connection, buffer, result)
@@ -122,11 +174,12 @@ function M.request(trigger)
   }
   local this = { client = connection }
   asked = this
+  mark_request(buffer, row)
   this.id = client.request(connection, 'textDocument/inlineCompletion', params, buffer, function(err, result)
     if asked ~= this then
       return -- superseded
     end
-    asked = nil
+    end_request()
     local row_now, column_now = cursor()
     local moved = buffer ~= vim.api.nvim_get_current_buf()
       or tick ~= vim.api.nvim_buf_get_changedtick(buffer)
@@ -137,13 +190,13 @@ function M.request(trigger)
     end
   end)
   if not this.id then
-    asked = nil
+    end_request()
   end
 end
 
 -- After every move or change in insert mode: what was typed along stays, else it is asked anew.
 function M.cursor_moved()
-  if vim.fn.pumvisible() == 1 then
+  if menu_is_open() then
     return M.dismiss() -- one offer at a time
   end
   if draw() then
@@ -234,7 +287,7 @@ client.on_exit(function(client_id)
   if shown and shown.client_id == client_id then
     M.hide()
   end
-  asked = nil
+  end_request()
 end)
 
 return M

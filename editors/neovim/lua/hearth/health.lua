@@ -20,7 +20,7 @@ local function check_setup()
   end
   ok('the options of setup() are in order')
   local attached = client.attached_buffers()
-  info(#attached == 0 and 'no buffer is attached yet' or 'attached: ' .. table.concat(attached, ', '))
+  info(#attached == 0 and 'no file is served yet: open one of a project, and look again' or 'serves: ' .. table.concat(attached, ', '))
 end
 
 -- The build, or nil.
@@ -84,12 +84,10 @@ local function check_neovim()
   ok(('Neovim %d.%d.%d'):format(version.major, version.minor, version.patch))
   if not config.current.inline.enabled then
     info('ghost text: off (inline.enabled of setup())')
-  elseif vim.lsp.inline_completion then
-    info("ghost text: Neovim's own inline completion")
   elseif vim.fn.has('nvim-0.10') == 1 then
-    info("ghost text: the plugin's own")
+    info('ghost text: on')
   else
-    info("ghost text: the plugin's own; in the middle of a line the rest of the line is drawn anew")
+    info('ghost text: on; what belongs into the middle of a line stands at its end')
   end
   info("an answer's state is shown in the window's " .. (vim.fn.exists('+winbar') == 1 and 'bar' or 'status line'))
   for name, key in pairs(config.current.keys) do

@@ -4,15 +4,18 @@ local M = {}
 
 -- The hunks of the diffs in `lines`, each:
 --   line     (of its head, from 1)
+--   path     (of its file, as the diff names it; nil where it does not)
 --   at       (the line of the file, from 1, that it begins at)
 --   old, new (lines, with what stands around the change)
 --   ahead, behind   (how many lines of both are around it)
 function M.read(lines)
   local hunks = {}
+  local path
   local i = 1
   while i <= #lines do
     local at, old_count, new_count = lines[i]:match('^@@ %-(%d+),(%d+) %+%d+,(%d+) @@')
-    local hunk = at and { line = i, at = tonumber(at), old = {}, new = {}, ahead = 0, behind = 0 }
+    path = lines[i]:match('^%+%+%+ b/(.*)$') or path
+    local hunk = at and { line = i, path = path, at = tonumber(at), old = {}, new = {}, ahead = 0, behind = 0 }
     i = i + 1
     while hunk and (#hunk.old < tonumber(old_count) or #hunk.new < tonumber(new_count)) and lines[i] do
       local mark, text = lines[i]:sub(1, 1), lines[i]:sub(2):gsub('\r$', '')

@@ -34,6 +34,7 @@ local function begin()
   require('hearth.highlight')
   require('hearth.answer')
   require('hearth.progress')
+  require('hearth.team')
   local inline = require('hearth.inline')
   for name, key in pairs(config.current.keys) do
     inline.map(name, key)

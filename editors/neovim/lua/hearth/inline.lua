@@ -1,12 +1,17 @@
--- Inline completion under one name for every Neovim: its own since 0.12, hearth.ghost before.
--- Also the keys that accept it.
+-- What a person does with ghost text: accepts it, whole or in part, sends it away, asks for it; and the
+-- keys for that. The text itself is hearth.ghost's, in every Neovim: the inline completion that Neovim has
+-- of its own since 0.12 stays where something else is typed, until the next answer, and beside the popup.
 local client = require('hearth.client')
-local config = require('hearth.config')
+local ghost = require('hearth.ghost')
 
 local M = {}
 
-local native = vim.lsp.inline_completion
-local ghost = not native and require('hearth.ghost') or nil
+-- Two ghosts would be shown where a person has enabled Neovim's own for all servers.
+client.on_attach(function(client_id)
+  if vim.lsp.inline_completion then
+    vim.lsp.inline_completion.enable(false, { client_id = client_id })
+  end
+end)
 
 -- The beginning of `text` up to the end of its first word, and of its first line that is not empty.
 function M.first_word(text)
@@ -14,51 +19,6 @@ function M.first_word(text)
 end
 function M.first_line(text)
   return text:match('^\n*[^\n]+') or text
-end
-
-if native then
-  -- Neovim asks after its own events only.
-  local function ask_now(buffer)
-    if buffer == vim.api.nvim_get_current_buf() and vim.api.nvim_get_mode().mode:sub(1, 1) == 'i' then
-      vim.api.nvim_exec_autocmds('CursorMovedI', { buffer = buffer, modeline = false })
-    end
-  end
-
-  client.on_attach(function(client_id, buffer)
-    local connection = vim.lsp.get_client_by_id(client_id)
-    if config.current.inline.enabled and connection and connection.server_capabilities.inlineCompletionProvider then
-      native.enable(true, { bufnr = buffer })
-      -- A person may be writing already. Neovim itself is ready after what it schedules behind this.
-      vim.schedule(function()
-        vim.schedule(function()
-          ask_now(buffer)
-        end)
-      end)
-    end
-  end)
-
-  client.on('hearth/inlineCompletionReady', function(_, ready)
-    local buffer = vim.api.nvim_get_current_buf()
-    if vim.uri_from_bufnr(buffer) == ready.uri then
-      ask_now(buffer)
-    end
-  end)
-end
-
--- The text of a native item that is not in the buffer yet, and whether more was typed along since
--- the item came: its range ends before the cursor then, and Neovim would insert the typed part twice.
-local function remaining(item)
-  local text = type(item.insert_text) == 'string' and item.insert_text or item.insert_text.value
-  if not item.range then
-    return text, false
-  end
-  local row, column, end_row, end_column = item.range:to_extmark()
-  local at = vim.api.nvim_win_get_cursor(0)
-  local typed = table.concat(vim.api.nvim_buf_get_text(0, row, column, at[1] - 1, at[2], {}), '\n')
-  if not vim.startswith(text, typed) then
-    return '', true
-  end
-  return text:sub(#typed + 1), end_row < at[1] - 1 or end_column < at[2]
 end
 
 -- What is accepted is one step to undo, apart from what was typed before and is typed after.
@@ -73,31 +33,13 @@ local function end_step()
 end
 
 local function accept(pick)
-  if ghost then
-    if not ghost.visible() then
-      return false
-    end
-    begin_step()
-    ghost.accept(pick)
-    end_step()
-    return true
+  if not ghost.visible() then
+    return false
   end
-  return native.get({
-    on_accept = function(item)
-      begin_step()
-      end_step() -- the key is read once all of this has been done
-      local text, typed_along = remaining(item)
-      local piece = pick and pick(text) or text
-      if piece == text and not typed_along then
-        return item
-      end
-      vim.api.nvim_paste(piece, false, -1)
-      local connection = piece == text and item.command and vim.lsp.get_client_by_id(item.client_id)
-      if connection then
-        connection:exec_cmd(item.command, { bufnr = vim.api.nvim_get_current_buf() })
-      end
-    end,
-  })
+  begin_step()
+  ghost.accept(pick)
+  end_step()
+  return true
 end
 
 -- Each accepts (a part of) what is shown; false when nothing is.
@@ -112,11 +54,7 @@ function M.accept_line()
 end
 
 function M.dismiss()
-  if ghost then
-    return ghost.dismiss()
-  end
-  native.enable(false, { bufnr = 0 })
-  native.enable(true, { bufnr = 0 })
+  ghost.dismiss()
 end
 
 -- Asks now, however short the pause was.
@@ -124,10 +62,7 @@ function M.request()
   if not client.of(0) then
     return vim.notify('hearth: ' .. client.why_not(vim.api.nvim_get_current_buf()), vim.log.levels.WARN)
   end
-  if ghost then
-    return ghost.request(1)
-  end
-  vim.api.nvim_exec_autocmds('CursorMovedI', { buffer = 0, modeline = false })
+  ghost.request(1)
 end
 
 -- What the key did before hearth took it, for when there is nothing to accept.
@@ -150,19 +85,22 @@ local function fallback(key)
   end
 end
 
+-- A menu, and a snippet with places left to go to, have their own use for keys.
+local function is_taken()
+  return vim.fn.pumvisible() == 1 or (vim.snippet and vim.snippet.active({ direction = 1 }))
+end
+
 function M.map(name, key)
   if not key then
     return
   end
   local otherwise = fallback(key)
   vim.keymap.set('i', key, function()
-    if vim.fn.pumvisible() == 1 or (ghost and not ghost.visible()) then -- a menu has its own use for keys
+    if is_taken() or not ghost.visible() then
       return otherwise()
     end
-    if ghost then -- text cannot be changed while a mapping is worked out
-      return ('<Cmd>lua require("hearth")[%q]()<CR>'):format(name)
-    end
-    return M[name]() and '' or otherwise()
+    -- Text cannot be changed while a mapping is worked out.
+    return ('<Cmd>lua require("hearth")[%q]()<CR>'):format(name)
   end, { expr = true, desc = 'hearth: ' .. name:gsub('_', ' ') })
 end
 

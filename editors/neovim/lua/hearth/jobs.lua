@@ -7,7 +7,9 @@ local M = {}
 
 -- A job, as long as this Neovim runs:
 --   id, client_id (the last that told of it), state (the last hearth/jobState), text (the answer so
---   far, or the change of a waiting job), dropped (a person here has dismissed its change),
+--   far, or the change of a waiting job), thought (before the answer, so far),
+--   dropped (a person here has dismissed its change),
+--   outcome (what a person here made of its change, hunk by hunk; nil: all of it, or nothing),
 --   claimed (something else than the answer's window shows it),
 --   away (no client here tells of it: its own is gone, or another editor shows it),
 --   begins_anew (its next state brings all of its text)
@@ -15,6 +17,8 @@ local jobs = {} -- by id: no two jobs have the same one, whichever daemon they r
 local models = {} -- client id → `model` of its last hearth/status
 local model = nil -- the last of these
 local listeners = {}
+local asked = 0 -- actions of which no job tells yet
+local completing = false -- an inline completion is asked for
 
 local ended = { done = true, failed = true, cancelled = true }
 local stands = { paused = true, waiting = true } -- until a person says something
@@ -75,7 +79,7 @@ end
 client.on('hearth/jobState', function(client_id, state)
   local job = jobs[state.id]
   local claim = not job and claims[client_id]
-  job = job or { id = state.id, text = '' }
+  job = job or { id = state.id, text = '', thought = '' }
   jobs[state.id] = job
   if claim and claim.action == state.action then
     claims[client_id] = nil
@@ -88,17 +92,21 @@ client.on('hearth/jobState', function(client_id, state)
   local gone = state.edits and (ended[state.state] or state.state == 'waiting')
   local kept = not (tried_again or gone or job.begins_anew) and job.text or ''
   job.client_id, job.state, job.away, job.begins_anew = client_id, state, nil, nil
+  job.outcome = not tried_again and job.outcome or nil
   job.text = state.text or kept
+  job.thought = state.thought or (tried_again and '' or job.thought)
   changed(job)
 end)
 
-client.on('hearth/textDelta', function(_, delta)
-  local job = jobs[delta.id]
-  if job then
-    job.text = job.text .. delta.text
-    changed(job)
-  end
-end)
+for method, part in pairs({ ['hearth/textDelta'] = 'text', ['hearth/thoughtDelta'] = 'thought' }) do
+  client.on(method, function(_, delta)
+    local job = jobs[delta.id]
+    if job then
+      job[part] = job[part] .. delta.text
+      changed(job)
+    end
+  end)
+end
 
 -- What hearth/status says of this client's jobs. Their text comes with hearth/jobState, so does the
 -- change of a waiting one.
@@ -155,6 +163,7 @@ function M.add(state, text)
   local job = jobs[state.id] or { id = state.id }
   jobs[state.id] = job
   job.state, job.text, job.away, job.begins_anew = state, text, true, true
+  job.thought = state.thought or ''
   changed(job)
   return job
 end
@@ -227,17 +236,23 @@ end
 function M.tell(id, verb)
   local connection = M.connection(id)
   if not connection then
-    return vim.notify('hearth: no buffer is attached', vim.log.levels.WARN)
+    return vim.notify('hearth: ' .. client.why_not(vim.api.nvim_get_current_buf()), vim.log.levels.WARN)
   end
-  if jobs[id] then
-    jobs[id].dropped = verb == 'dismiss'
+  local job = jobs[id]
+  if job then
+    job.dropped = verb == 'dismiss'
+  end
+  if job and verb == 'cancel' and M.applies(verb, job) then -- seen at once; the daemon says when it has stopped
+    job.state.message = 'stopping'
+    changed(job)
   end
   M.execute(connection, verb, { job = id })
 end
 
 -- "Explain average: prefilling 120 of 340 tokens, about 12 s left"
 function M.describe(job)
-  return ('%s: %s'):format(job.state.title, job.state.message)
+  local outcome = job.outcome and M.has_ended(job) and ', ' .. job.outcome or ''
+  return ('%s: %s%s'):format(job.state.title, job.state.message, outcome)
 end
 
 -- "17% 12 s", of a job or of the model while it loads.
@@ -254,12 +269,15 @@ local function describe_model(state)
   return state.percentage and state.state .. ' ' .. progress(state) or state.state
 end
 
--- "hearth 17% 12 s", "hearth: a change waits", "hearth: paused", "hearth: ember", "hearth: loading
--- 17% 12 s", or nothing where no buffer is attached.
+-- "hearth 17% 12 s", "hearth: asking", "hearth: completing", "hearth: a change waits", "hearth: paused",
+-- "hearth: ember", "hearth: loading 17% 12 s", or nothing where no buffer is attached.
 function M.statusline()
   local job = M.running()
   if job then
     return 'hearth ' .. progress(job.state)
+  end
+  if asked > 0 or completing then
+    return asked > 0 and 'hearth: asking' or 'hearth: completing'
   end
   if M.youngest_for('apply') then
     return 'hearth: a change waits'
@@ -271,6 +289,24 @@ function M.statusline()
     return ''
   end
   return 'hearth: ' .. describe_model(model)
+end
+
+-- Something was asked for, and nothing is told of it yet: until what it returns is called, once.
+function M.asking()
+  asked = asked + 1
+  vim.cmd('redrawstatus')
+  return function()
+    asked = asked - 1
+    vim.cmd('redrawstatus')
+  end
+end
+
+-- The same of an inline completion.
+function M.completing(is_asked)
+  if completing ~= is_asked then
+    completing = is_asked
+    vim.cmd('redrawstatus')
+  end
 end
 
 -- Asks the daemon for its hearth/status: callback(err, status).
@@ -288,7 +324,7 @@ end
 function M.report(callback)
   local connection = M.connection()
   if not connection then
-    return callback({ 'hearth: no buffer is attached' })
+    return callback({ 'hearth: ' .. client.why_not(vim.api.nvim_get_current_buf()) })
   end
   M.ask(connection, function(failure, status)
     if failure then

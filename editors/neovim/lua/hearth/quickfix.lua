@@ -5,12 +5,11 @@ local jobs = require('hearth.jobs')
 local M = {}
 
 local function entries_of(job)
-  local file = vim.uri_to_fname(job.state.uri)
   local entries = {}
   for i, hunk in ipairs(hunks.read(vim.split(job.text, '\n', { plain = true }))) do
     local line = hunk.new[hunk.ahead + 1] or hunk.old[hunk.ahead + 1] or ''
     entries[i] = {
-      filename = file,
+      filename = vim.uri_to_fname(require('hearth.review').uri_of(job, hunk)),
       lnum = math.max(hunk.at + hunk.ahead, 1),
       text = ('%s (job %d): %s'):format(job.state.title, job.id, vim.trim(line)),
     }

@@ -1,6 +1,7 @@
 -- A change that waits, in its window: its keys, its colours, and what becomes of each of its hunks. What
 -- is made hunk by hunk is made here; all of it at once is the daemon's to make, which merges it with what
 -- was typed.
+local client = require('hearth.client')
 local hunks = require('hearth.hunks')
 local jobs = require('hearth.jobs')
 
@@ -12,6 +13,17 @@ local say_hunk_keys = 'Of the hunk under the cursor: `y` makes it, `n` leaves it
 local colours = vim.api.nvim_create_namespace('hearth_diff')
 local marks = vim.api.nvim_create_namespace('hearth_hunks')
 local decided = {} -- job's id → number of a hunk → 'made' or 'left out'
+
+-- The file of a hunk: a change may be one of several files, which the diff names below the project's folder.
+function M.uri_of(job, hunk)
+  local own = job.state.uri
+  local connection = hunk and hunk.path and vim.lsp.get_client_by_id(job.client_id)
+  local root = connection and connection.config.root_dir
+  if not root or vim.endswith(vim.uri_to_fname(own), '/' .. hunk.path) then
+    return own
+  end
+  return vim.uri_from_fname(root .. '/' .. hunk.path)
+end
 
 -- What the window shows of a change: the keys stand before it.
 function M.text(job)
@@ -36,9 +48,9 @@ function M.colour(buffer, lines)
   end
 end
 
--- The buffer that the change is for, loaded.
-local function code_of(job)
-  local code = vim.uri_to_bufnr(job.state.uri)
+-- The buffer that a hunk is for, loaded; without one that of the code that the change is about.
+local function code_of(job, hunk)
+  local code = vim.uri_to_bufnr(M.uri_of(job, hunk))
   vim.fn.bufload(code)
   return code
 end
@@ -53,12 +65,11 @@ function M.mark(job, buffer)
   if not jobs.waits(job) or not job.state.uri then
     return
   end
-  local lines = vim.api.nvim_buf_get_lines(code_of(job), 0, -1, false)
   local choices = decided[job.id] or {}
   for i, hunk in ipairs(shown_hunks(buffer)) do
     local text, group = choices[i], 'HearthPlace'
     if not text then
-      local at = hunks.place(hunk, lines)
+      local at = hunks.place(hunk, vim.api.nvim_buf_get_lines(code_of(job, hunk), 0, -1, false))
       text = at and ('line %d'):format(at) or 'does not fit any more: the code has changed there'
       group = at and group or 'WarningMsg'
     end
@@ -78,7 +89,7 @@ local function hunk_at_cursor(buffer)
 end
 
 local function make(job, hunk)
-  local code = code_of(job)
+  local code = code_of(job, hunk)
   if not vim.bo[code].modifiable then
     return vim.notify('hearth: the file cannot be changed (nomodifiable)', vim.log.levels.WARN)
   end
@@ -86,6 +97,19 @@ local function make(job, hunk)
     return vim.notify('hearth: this hunk does not fit any more: the code has changed there', vim.log.levels.WARN)
   end
   return true
+end
+
+-- The change ends as made where any of it was. What is made stands in the code, where the daemon finds it;
+-- what it still sends is what was left out.
+local function end_review(job, made, count)
+  job.outcome = ('%d of %d hunks made'):format(made, count)
+  if made == 0 then
+    jobs.tell(job.id, 'dismiss')
+  else
+    client.has_taken(job.client_id, job.state.title)
+    jobs.tell(job.id, 'apply')
+  end
+  vim.notify(('hearth: %s: %s'):format(job.state.title, job.outcome), vim.log.levels.INFO)
 end
 
 -- Once nothing is left to decide, the change waits no longer.
@@ -103,8 +127,7 @@ local function decide(job, buffer, number, what)
     made = made + (choices[i] == 'made' and 1 or 0)
   end
   decided[job.id] = nil
-  jobs.tell(job.id, 'dismiss')
-  vim.notify(('hearth: %s: %d of %d hunks made'):format(job.state.title, made, #all), vim.log.levels.INFO)
+  end_review(job, made, #all)
 end
 
 local function move(buffer, from)
@@ -158,6 +181,12 @@ local function keys_of(job, buffer)
     ['[c'] = { function() move(buffer, -1) end, 'go to the hunk before' },
   }
 end
+
+jobs.on_change(function(job)
+  if job.outcome and not jobs.waits(job) then
+    client.has_taken(job.client_id, nil)
+  end
+end)
 
 -- The keys are there as long as the change waits.
 function M.map(job, buffer)

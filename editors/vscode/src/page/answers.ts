@@ -62,6 +62,20 @@ const verbs: [JobVerb, string, string, (turn: ShownTurn) => boolean][] = [
   ['prompt', 'Prompt', 'Show what the model was shown', (turn) => turn.job > 0],
 ];
 
+// Closed until a person opens it, and as they left it while it grows.
+function thoughtFold(): HTMLDetailsElement {
+  const fold = element('details', 'thought');
+  fold.append(element('summary'), element('div'));
+  return fold;
+}
+
+function showThought(fold: HTMLElement, turn: ShownTurn): void {
+  const [title, text] = [...fold.children] as [HTMLElement, HTMLElement];
+  fold.hidden = turn.thought === '';
+  title.textContent = turn.thoughtTitle;
+  if (text.textContent !== turn.thought) text.textContent = turn.thought;
+}
+
 function showTurn(turn: ShownTurn): void {
   const id = `turn-${turn.key}`;
   let article = document.getElementById(id);
@@ -71,6 +85,7 @@ function showTurn(turn: ShownTurn): void {
     article.append(
       element('h2'),
       element('ul', 'chips'),
+      thoughtFold(),
       element('div', 'answer'),
       element('progress'),
       element('p', 'message'),
@@ -78,8 +93,8 @@ function showTurn(turn: ShownTurn): void {
     );
     turns.append(article);
   }
-  const [heading, chips, answer, progress, message, buttons] = [...article.children] as [
-    HTMLElement, HTMLElement, HTMLElement, HTMLProgressElement, HTMLElement, HTMLElement,
+  const [heading, chips, thought, answer, progress, message, buttons] = [...article.children] as [
+    HTMLElement, HTMLElement, HTMLElement, HTMLElement, HTMLProgressElement, HTMLElement, HTMLElement,
   ];
   article.dataset['job'] = String(turn.job);
   article.dataset['state'] = turn.state;
@@ -87,6 +102,7 @@ function showTurn(turn: ShownTurn): void {
   if (chips.childElementCount !== turn.attached.length) {
     chips.replaceChildren(...turn.attached.map((name) => element('li', '', name)));
   }
+  showThought(thought, turn);
   setHtml(answer, turn.html);
   progress.hidden = !turn.runs;
   progress.max = 100;

@@ -1,0 +1,64 @@
+// Leaves turns out, going through the conversation as it went.
+#include "daemon/models/conversation.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include "daemon/models/render.hpp"
+
+namespace hearth::daemon {
+namespace {
+
+// Where each turn begins: a person's message, with what the model answered.
+std::vector<std::size_t> turns_of(const std::vector<lsp::Message>& messages) {
+  std::vector<std::size_t> begins;
+  for (std::size_t i = 0; i < messages.size(); ++i) {
+    if (messages[i].role == lsp::Role::user) begins.push_back(i);
+  }
+  return begins;
+}
+
+// As much as an answer wants, and a thought before it, each up to a quarter of the context.
+std::int64_t room_for_answer(const engine::Engine& engine, lsp::Prompt::Kind kind,
+                             const lsp::GenerateOptions& options) {
+  const std::int64_t quarter = engine.context() / 4;
+  return std::min(options.max_tokens, quarter) +
+         std::min(most_thought(engine.profile(), kind, options), quarter) + 1;
+}
+
+}  // namespace
+
+FittedPrompt fit_conversation(const engine::Engine& engine, const lsp::Prompt& prompt,
+                              const lsp::GenerateOptions& options) {
+  const std::vector<lsp::Message>& messages = prompt.messages;
+  const std::vector<std::size_t> turns = turns_of(messages);
+  if (prompt.kind != lsp::Prompt::Kind::chat || turns.size() < 2) return {prompt, 0};
+
+  // The prompt of turn `last` when those before `first` are left out.
+  const auto shown = [&](std::size_t first, std::size_t last) {
+    lsp::Prompt part;
+    const auto begin = messages.begin();
+    const auto at = [&](std::size_t turn) {
+      return begin + static_cast<std::ptrdiff_t>(turns[turn]);
+    };
+    part.messages.assign(begin, at(0));  // the system line
+    part.messages.insert(part.messages.end(), at(first), at(last) + 1);
+    return part;
+  };
+  const auto tokens = [&](std::size_t first, std::size_t last) {
+    return static_cast<std::int64_t>(
+        render(engine, shown(first, last), options.asks_to_think()).tokens.size());
+  };
+  const std::int64_t room = engine.context() - room_for_answer(engine, prompt.kind, options);
+  const std::size_t last = turns.size() - 1;
+  if (tokens(0, last) <= room) return {prompt, 0};
+
+  std::size_t first = 0;
+  for (std::size_t turn = 1; turn <= last; ++turn) {
+    if (tokens(first, turn) <= room) continue;
+    while (first < turn && tokens(first, turn) > room / 2) ++first;
+  }
+  return {shown(first, last), first};
+}
+
+}  // namespace hearth::daemon

@@ -1,0 +1,24 @@
+// What of a conversation the context holds: where it is full, the oldest whole turns go.
+#pragma once
+
+#include <cstddef>
+
+#include "engine/engine.hpp"
+#include "lsp/support/model.hpp"
+#include "lsp/support/prompt.hpp"
+
+namespace hearth::daemon {
+
+struct FittedPrompt {
+  lsp::Prompt prompt;
+  std::size_t turns_left_out = 0;  // questions with their answers, from the first on
+};
+
+// The prompt with room for an answer with these options behind it; as it is where that does not
+// help, or where it is no conversation. Half of the room is freed at once, and which turns go is a
+// function of the prompt alone: the prompts that follow begin alike and compute only what is new,
+// until it is full again. Throws engine::Error.
+FittedPrompt fit_conversation(const engine::Engine& engine, const lsp::Prompt& prompt,
+                              const lsp::GenerateOptions& options);
+
+}  // namespace hearth::daemon

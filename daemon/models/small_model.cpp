@@ -1,0 +1,47 @@
+// SmallModel: loading, unloading, and what is said of both.
+#include "daemon/models/small_model.hpp"
+
+#include <utility>
+
+namespace hearth::daemon {
+
+SmallModel::SmallModel(lsp::Host& host, engine::EngineOptions options, std::uint64_t bytes,
+                       LocalModel& large, std::function<void()> changed)
+    : host_(host),
+      options_(std::move(options)),
+      bytes_(bytes),
+      large_(large),
+      changed_(std::move(changed)),
+      model_(std::make_unique<LocalModel>(host, options_, &large)),
+      completions_(*model_, large, [this](const std::string& why) { refuse(why); }) {
+  completions_.describe([](const auto&) {});  // says whether it can serve
+}
+
+void SmallModel::refuse(const std::string& why) {
+  refusal_ = "inline.model cannot be used: " + why + "; completions come from the large model";
+  host_.log(lsp::LogLevel::warn, refusal_);
+  changed_();
+}
+
+void SmallModel::obey(RoomForSmall::Wish wish) {
+  wish == RoomForSmall::Wish::load ? load() : unload();
+}
+
+void SmallModel::unload() {
+  if (!serves()) return;  // it could not be loaded
+  model_->unload("memory is short, and it waits until there is more");
+  completions_.describe([](const auto&) {});
+}
+
+// What the one before it had posted was posted before this.
+void SmallModel::load() {
+  if (serves() || model_->status().state != ModelStatus::State::failed) return;
+  model_ = std::make_unique<LocalModel>(host_, options_, &large_);
+  completions_.use(*model_);
+  refusal_.clear();
+  host_.log(lsp::LogLevel::info, "there is memory again: inline.model is loaded");
+  changed_();
+  completions_.describe([](const auto&) {});
+}
+
+}  // namespace hearth::daemon

@@ -1,0 +1,181 @@
+// Two local engines on the same cores: the embedded checkpoint, and a tiny one that completes.
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "daemon/models/completion_model.hpp"
+#include "daemon/models/small_model.hpp"
+#include "engine/dummy/dummy.hpp"
+#include "tests/daemon/models/local_stage.hpp"
+#include "tests/temporary_directory.hpp"
+
+using namespace hearth;
+using namespace hearth::tests;
+using lsp::Priority;
+
+namespace {
+
+engine::EngineOptions tiny_checkpoint(const std::filesystem::path& directory) {
+  engine::DummyOptions dummy;
+  dummy.out = directory / "tiny";
+  dummy.config = engine::tiny_config(256, 4, 16);
+  dummy.tokenizer = HEARTH_SOURCE_DIR "/engine/ember";
+  REQUIRE(engine::write_dummy(dummy));
+  engine::EngineOptions options = ember();
+  options.model = dummy.out;
+  return options;
+}
+
+lsp::GenerationEvents events_of(Generated& outcome) {
+  lsp::GenerationEvents events;
+  events.on_done = [&outcome](lsp::Result<lsp::Answer> result) {
+    outcome.result = std::move(result);
+  };
+  return events;
+}
+
+lsp::GenerateOptions completing() {
+  return {Priority::inline_completion, 24, {}};
+}
+
+}  // namespace
+
+TEST_CASE("a small model completes in the middle of the large one's answer, which it changes not") {
+  const TemporaryDirectory directory;
+  const engine::EngineOptions options = tiny_checkpoint(directory.path());
+  Generated alone;
+  {
+    LocalStage stage(options);
+    stage.generate(alone, completion_prompt(), Priority::inline_completion, 24);
+    stage.finish(alone);
+  }
+  REQUIRE_FALSE(alone.answer().text.empty());
+
+  LocalStage stage;
+  stage.load();
+  daemon::LocalModel small(stage.host, options, &stage.model);
+  daemon::CompletionModel completions(small, stage.model, [](const std::string&) {});
+  bool described = false;
+  completions.describe([&](const auto&) { described = true; });
+  stage.host.run_until([&] { return described; });
+  CHECK(completions.small_serves());
+
+  Generated job;
+  Generated completion;
+  std::atomic<bool> begun = false;
+  stage.host.keep_in_step(true);
+  stage.host.on_post = [&] {
+    // In the large one's computing thread, with the job's first words on their way. It goes on only
+    // when the small one has asked for the cores.
+    if (stage.model.status().answer_tokens == 0 || begun.exchange(true)) return;
+    completions.generate(completion_prompt(), completing(), events_of(completion));
+    while (stage.model.status().parked == 0) std::this_thread::yield();
+  };
+  stage.generate(job, explain_prompt());
+  stage.finish(completion);
+  CHECK_FALSE(job.result);
+  stage.finish(job);
+  stage.host.keep_in_step(false);
+  stage.host.on_post = {};
+  CHECK(job.answer().text == explanation);
+  CHECK(completion.answer().text == alone.answer().text);
+  CHECK(stage.model.status().parked == 1);
+  CHECK(stage.model.status().requests == 1);
+  CHECK(small.status().requests == 1);
+}
+
+TEST_CASE("a small model that cannot be loaded leaves its completions to the large one") {
+  LocalStage stage;
+  engine::EngineOptions options = ember();
+  options.model = "/nowhere";
+  daemon::LocalModel small(stage.host, options, &stage.model);
+  std::string why;
+  daemon::CompletionModel completions(small, stage.model,
+                                      [&](const std::string& said) { why = said; });
+  bool described = false;
+  completions.describe([&](const auto&) { described = true; });
+  stage.host.run_until([&] { return described; });
+  CHECK(why.find("/nowhere") != std::string::npos);
+  Generated completion;
+  completions.generate(completion_prompt(), completing(), events_of(completion));
+  stage.finish(completion);
+  CHECK(completion.answer().text.starts_with("total += item"));
+}
+
+TEST_CASE(
+    "where memory is short the small model goes, completes again when there is some, and says so") {
+  const TemporaryDirectory directory;
+  LocalStage stage;
+  stage.load();
+  int changes = 0;
+  daemon::SmallModel small(stage.host, tiny_checkpoint(directory.path()), 1, stage.model,
+                           [&] { ++changes; });
+  const auto describe = [&] {
+    std::string name;
+    small.completions().describe([&](const lsp::Result<lsp::ModelDescription>& result) {
+      name = std::get<lsp::ModelDescription>(result).profile.name;
+    });
+    stage.host.run_until([&] { return !name.empty(); });
+    return name;
+  };
+  const std::string own_name = describe();
+  CHECK(small.serves());
+  CHECK(small.refusal().empty());
+  CHECK(changes == 0);
+
+  Generated cut;
+  small.completions().generate(completion_prompt(), {Priority::inline_completion, 100'000, {}},
+                               events_of(cut));
+  small.obey(daemon::RoomForSmall::Wish::unload);
+  stage.finish(cut);
+  CHECK(cut.error().kind == lsp::ModelError::Kind::unavailable);
+  CHECK(describe() == "ember");
+  CHECK_FALSE(small.serves());
+  CHECK(changes == 1);
+  CHECK(small.status().memory.dense == 0);
+  CHECK(small.refusal() ==
+        "inline.model cannot be used: memory is short, and it waits until there "
+        "is more; completions come from the large model");
+  Generated completion;
+  small.completions().generate(completion_prompt(), completing(), events_of(completion));
+  stage.finish(completion);
+  CHECK(completion.answer().text.starts_with("total += item"));
+
+  small.obey(daemon::RoomForSmall::Wish::load);
+  small.obey(daemon::RoomForSmall::Wish::load);
+  CHECK(describe() == own_name);
+  CHECK(small.serves());
+  CHECK(small.refusal().empty());
+  CHECK(changes == 2);
+  Generated again;
+  small.completions().generate(completion_prompt(), completing(), events_of(again));
+  stage.finish(again);
+  CHECK(again.answer().answer_tokens > 0);
+  CHECK(small.status().requests == 1);
+}
+
+TEST_CASE("it goes when half of the experts were not enough, and comes back when all are there") {
+  using Wish = daemon::RoomForSmall::Wish;
+  constexpr std::uint64_t gib = std::uint64_t{1} << 30;
+  const auto look = [](std::uint64_t available, bool is_short, std::uint64_t experts) {
+    engine::MemoryLook found;
+    found.view.available = available;
+    found.is_short = is_short;
+    found.experts = experts;
+    found.all_experts = 10;
+    return found;
+  };
+  daemon::RoomForSmall room(2 * gib);
+  CHECK_FALSE(room.look(look(8 * gib, false, 10)));
+  CHECK_FALSE(room.look(look(gib / 2, true, 6)));
+  CHECK(room.look(look(gib / 2, true, 5)) == Wish::unload);
+  CHECK_FALSE(room.look(look(gib / 2, true, 4)));
+  CHECK_FALSE(room.look(look(8 * gib, false, 8)));   // experts are on their way back
+  CHECK_FALSE(room.look(look(4 * gib, false, 10)));  // it would be short at once
+  CHECK(room.look(look(5 * gib, false, 10)) == Wish::load);
+  CHECK_FALSE(room.look(look(8 * gib, false, 10)));
+}
