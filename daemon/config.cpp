@@ -329,6 +329,11 @@ const std::vector<Key>& keys() {
            "first. It is in memory as a whole, which leaves less to the first one's experts\n"
            "(`hearth plan` says what a pair costs). Empty: none.",
            &Config::inline_model),
+      flag("inline", "drafts",
+           "Whether that one also drafts tokens for the first, which verifies several in one\n"
+           "pass. It changes no answer, and stops where it does not pay: `hearth bench --draft`\n"
+           "shows what it brings here. Both must be of one family.",
+           &Config::inline_drafts),
       duration("inline", "hold",
                "How long an automatic completion may wait for its text, in editors that can wait.",
                &Config::inline_hold),
@@ -499,8 +504,9 @@ std::vector<std::string> changed_keys(const Config& before, const Config& after)
 
 bool applies_at_once(std::string_view key) {
   // What the engine is made of.
-  constexpr std::array loaded{"model.",  "memory.",         "prefix_cache.",    "experts.",
-                              "decode.", "thinking.effort", "thinking.history", "inline.model"};
+  constexpr std::array loaded{"model.",           "memory.",      "prefix_cache.",
+                              "experts.",         "decode.",      "thinking.effort",
+                              "thinking.history", "inline.model", "inline.drafts"};
   return std::ranges::none_of(loaded,
                               [&](const char* section) { return key.starts_with(section); });
 }

@@ -47,6 +47,7 @@ struct Config {
   // [decode]
   Speculation decode_speculate = Speculation::automatic;
   // [inline]
+  bool inline_drafts = false;
   std::string inline_model;  // absolute or ~/…; empty: completions come from the one model
   std::chrono::milliseconds inline_hold{10'000};
   std::chrono::milliseconds inline_debounce{75};

@@ -111,7 +111,8 @@ class Daemon {
                          engine::read_memory())),
         model_(host_, large_options()),
         small_(pair_.small ? std::make_unique<SmallModel>(host_, *pair_.small, pair_.small_bytes,
-                                                          model_, [this] { tell_notices(); })
+                                                          options.config.inline_drafts, model_,
+                                                          [this] { tell_notices(); })
                            : nullptr),
         jobs_(host_, model_, *store_),
         control_(

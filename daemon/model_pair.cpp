@@ -50,7 +50,8 @@ void add_small(ModelPair& pair, const Config& config, const std::filesystem::pat
   SizedModel small{small_options(config, find_inline_model(config), state)};
   if (small.shape.mtp && small.options.mtp != engine::MtpUse::off)
     small.costs = engine::costs_of(small.shape.config, small.shape.form, true);
-  const std::uint64_t bytes = small_memory(small.costs, small.options, small.shape.config, memory);
+  const std::uint64_t bytes =
+      small_memory(small.costs, small.options, small.shape.config, memory, config.inline_drafts);
   const engine::MemoryView rest = less(memory, bytes);
 
   std::optional<SizedModel> large;
@@ -87,11 +88,13 @@ engine::EngineOptions as_small(engine::EngineOptions options, std::int64_t conte
 }
 
 std::uint64_t small_memory(const engine::Costs& costs, const engine::EngineOptions& options,
-                           const engine::ModelConfig& config, const engine::MemoryView& memory) {
+                           const engine::ModelConfig& config, const engine::MemoryView& memory,
+                           bool drafts) {
   engine::MemoryPlan plan = engine::plan_memory(costs, options, config, options.context, memory,
                                                 "the checkpoint in " + options.model.string());
   plan.experts = all_experts(costs);
-  return engine::total(plan);
+  const std::uint64_t sequence = plan.kv + plan.states;  // another one, of the answer it follows
+  return engine::total(plan) + (drafts ? sequence : 0);
 }
 
 engine::MemoryView less(engine::MemoryView memory, std::uint64_t bytes) {

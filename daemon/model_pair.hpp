@@ -30,10 +30,12 @@ ModelPair model_pair(const Config& config, const std::filesystem::path& large,
 // Any engine's options as those of a small one, of a checkpoint that would offer `context` tokens:
 // it keeps little of prompts, nothing of it on the disk, and is never short of an expert.
 engine::EngineOptions as_small(engine::EngineOptions options, std::int64_t context);
-// All that a model takes as a small one with such options. Throws engine::Error where that is more
+// All that a model takes as a small one with such options, and that drafts for the large one if
+// `drafts`. Throws engine::Error where that is more
 // than there is.
 std::uint64_t small_memory(const engine::Costs& costs, const engine::EngineOptions& options,
-                           const engine::ModelConfig& config, const engine::MemoryView& memory);
+                           const engine::ModelConfig& config, const engine::MemoryView& memory,
+                           bool drafts = false);
 // What is left of it.
 engine::MemoryView less(engine::MemoryView memory, std::uint64_t bytes);
 

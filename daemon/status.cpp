@@ -138,8 +138,10 @@ std::string prefix_lines(const json& prefixes) {
 std::string speculation_lines(const json& speculation) {
   if (speculation["maxDraftTokens"].get<std::int64_t>() == 0) return line("drafts", "off");
   const auto passes = speculation["passes"].get<double>();
-  std::string text =
-      speculation["mtp"].get<bool>() ? "from the text and the MTP head" : "from the text";
+  const auto& small = speculation["smallModel"].get_ref<const std::string&>();
+  std::string text = !small.empty()                   ? "from the text and " + small
+                     : speculation["mtp"].get<bool>() ? "from the text and the MTP head"
+                                                      : "from the text";
   if (passes > 0) {
     char per_pass[32];
     std::snprintf(per_pass, sizeof per_pass, "%.2f", speculation["tokens"].get<double>() / passes);
@@ -325,6 +327,7 @@ json to_json(const ModelStatus& status) {
       {"speculation",
        {{"maxDraftTokens", status.drafts},
         {"mtp", status.mtp},
+        {"smallModel", status.drafting},
         {"passes", status.decoded.passes},
         {"tokens", status.decoded.tokens},
         {"drafted", status.decoded.drafted},

@@ -277,8 +277,8 @@ struct GenerationRequest {
   // prompt too, so that it can go on in another process.
   bool checkpoints = false;
   // A small model that drafts what the answer may be; null: none. It belongs to the caller,
-  // outlives the generation and computes on the same thread. It changes no answer. See
-  // DraftSession.
+  // outlives the generation, or its stop_drafts(), and computes on the same thread. It changes no
+  // answer. See DraftSession.
   DraftSession* drafts = nullptr;
 };
 
@@ -306,6 +306,8 @@ class Generation {
   // Keeps the state of an answer that is given up for now where computing it again would take
   // some seconds (EngineOptions::disk_min_seconds).
   void keep();
+  // Goes on without the small model of the request, which may end now. Between two steps.
+  void stop_drafts();
   // Text that became visible since the last call; at first, that of what was written before.
   std::string take_text();
   // The same of the thought, which is no part of that text.

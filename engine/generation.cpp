@@ -322,6 +322,11 @@ Progress Generation::draft(const std::atomic<bool>* interrupt) {
   return Progress::done;
 }
 
+void Generation::stop_drafts() {
+  request_.drafts = nullptr;
+  if (drafts_) drafts_->wanted = 0;
+}
+
 // One pass over the pending token and what may follow it. Every row is sampled as if it were alone;
 // rows behind the first wrong draft token are taken back.
 Progress Generation::decode(const std::atomic<bool>* interrupt) {

@@ -48,6 +48,7 @@ struct AnswerOutcome {
   std::size_t cached_tokens = 0;
   std::size_t thought_tokens = 0;
   bool thought_cut = false;  // at the budget
+  std::string thought;       // what a daemon's answer that was interrupted thought is not known
   std::size_t answer_tokens = 0;
   std::chrono::duration<double> prompt_time{0};
   std::chrono::duration<double> answer_time{0};  // the thought's too

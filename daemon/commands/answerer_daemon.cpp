@@ -91,6 +91,7 @@ class DaemonAnswerer : public Answerer {
     outcome.cached_tokens = static_cast<std::size_t>(answer.cached_tokens);
     outcome.thought_tokens = static_cast<std::size_t>(answer.thought_tokens);
     outcome.thought_cut = answer.thought_cut;
+    outcome.thought = std::move(answer.thought);
     outcome.answer_tokens = static_cast<std::size_t>(answer.answer_tokens);
     outcome.prompt_time = answer.prompt_time;
     outcome.answer_time = answer.answer_time;

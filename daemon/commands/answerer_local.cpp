@@ -57,6 +57,7 @@ class LocalAnswerer : public Answerer {
       progress = generation.step(&interrupt);
       (decoding ? outcome.answer_time : outcome.prompt_time) += Clock::now() - started;
       events.on_progress(progress_of(generation));
+      outcome.thought += generation.take_thought();
       const std::string text = generation.take_text();
       outcome.text += text;
       if (!text.empty()) events.on_text(text);

@@ -40,6 +40,7 @@ struct ChatFlags {
 constexpr const char* help =
     "/help    this list\n"
     "/clear   start a new conversation\n"
+    "/thought show what was thought before the last answer\n"
     "/exit    leave (or Ctrl-D)\n"
     "Alt-Enter, or a backslash at the end of a line, continues the message on the\n"
     "next line; pasted text is one message. Ctrl-C stops an answer, or clears the\n"
@@ -84,6 +85,9 @@ class Chat {
       if (command == "/clear") {
         clear();
         note(style_.dim("A new conversation."));
+      } else if (command == "/thought") {
+        note(thought_.empty() ? "Nothing was thought before the last answer."
+                              : style_.dim(thought_));
       } else if (command == "/help") {
         note(help);
       } else if (command.find_first_of("/ \n", 1) == std::string::npos) {
@@ -109,6 +113,7 @@ class Chat {
     const std::string& system =
         flags_.system.empty() ? answerer_->model().system_chat : flags_.system;
     prompt_.messages = {message(lsp::Role::system, system, lsp::Provenance::system)};
+    thought_.clear();
   }
 
   void remember(const std::string& message) {
@@ -134,6 +139,7 @@ class Chat {
       prompt_.messages.push_back(
           message(lsp::Role::assistant, outcome.text, lsp::Provenance::answer));
       prompt_.messages.back().generated = outcome.generated;
+      thought_ = outcome.thought;
       prompt_.messages.back().thinking = options_.asks_to_think();
       note(style_.dim(show_outcome(outcome)));
     } catch (const std::runtime_error& error) {
@@ -177,7 +183,8 @@ class Chat {
   ChatHistory history_;
   bool history_failed_ = false;
   std::unique_ptr<ChatInput> input_;
-  lsp::Prompt prompt_;  // the system line, then turns
+  lsp::Prompt prompt_;   // the system line, then turns
+  std::string thought_;  // before the last answer of theirs
 };
 
 int run_chat(const ChatFlags& flags) {

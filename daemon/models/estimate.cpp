@@ -232,6 +232,7 @@ Forecast Overtaking::corrected(const Forecast& wait) const {
 
 void Estimates::read(double tokens, double seconds, bool completion) {
   ++changes_;
+  sharing_.computed(seconds);
   const std::chrono::duration<double> time(seconds);
   prefill_.add(tokens, time);
   if (completion) completion_prefill_.add(tokens, time);
@@ -252,8 +253,21 @@ Forecast Estimates::wait(lsp::Priority priority, const Forecast& others) const {
   return overtaking_[static_cast<std::size_t>(priority)].corrected(others);
 }
 
+void Sharing::add(double computed, double parked) {
+  computed_ += computed;
+  parked_ += parked;
+  if (computed_ + parked_ < window) return;
+  computed_ /= 2;
+  parked_ /= 2;
+}
+
 // The first token comes with the prompt's last pass.
 std::optional<Forecast> Estimates::first_token(const Work& work) const {
+  const auto reading = reading_time(work);
+  return reading ? std::optional(reading->scaled(sharing_.stretch())) : std::nullopt;
+}
+
+std::optional<Forecast> Estimates::reading_time(const Work& work) const {
   if (work.unread <= 0) return Forecast{};
   if (auto passes = reading_.seconds(work.unread, work.read)) return passes;
   const auto speed = prefill_.per_second();
@@ -266,7 +280,7 @@ std::optional<Forecast> Estimates::end(const Work& work) const {
   if (!all || !work.answers) return all;
   const auto writing = writing_.seconds(lengths_.left(work.writing));
   if (!writing) return std::nullopt;
-  return *all + *writing;
+  return *all + writing->scaled(sharing_.stretch());
 }
 
 void PassTimer::add(Estimates& estimates, const Piece& piece) {

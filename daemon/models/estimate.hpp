@@ -2,6 +2,7 @@
 // come. Pure: no clock, no thread; times come in and go out as seconds.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -128,6 +129,23 @@ class Overtaking {
   std::deque<double> ratios_;  // the newest last
 };
 
+// How much longer all takes than computing it, since others have the engine's cores now and then.
+class Sharing {
+ public:
+  static constexpr double window = 120;  // seconds of which the older half counts half
+  static constexpr double least = 5;     // seconds of computing that say something
+
+  void computed(double seconds) { add(seconds, 0); }
+  void parked(double seconds) { add(0, seconds); }
+  double stretch() const { return 1 + parked_ / std::max(computed_, least); }
+
+ private:
+  void add(double computed, double parked);
+
+  double computed_ = 0;
+  double parked_ = 0;
+};
+
 // A request, as far as it is known.
 struct Work {
   double unread = 0;  // tokens of its prompt that are not computed
@@ -159,8 +177,11 @@ class Estimates {
   }
   void wrote(double tokens, double seconds) {
     ++changes_;
+    sharing_.computed(seconds);
     writing_.add(tokens, seconds);
   }
+  // Something under way waited so long for another engine; no part of what it took itself.
+  void parked(double seconds) { sharing_.parked(seconds); }
   void answered(const Answered& answer);
   // It began after so many seconds; as many were foretold at first.
   void waited(lsp::Priority priority, double foretold, double seconds);
@@ -170,7 +191,7 @@ class Estimates {
 
   // What others need that are served first, with those who may come.
   Forecast wait(lsp::Priority priority, const Forecast& others) const;
-  // With the engine to itself; empty: nothing was measured yet.
+  // With the engine to itself, but for what it was parked lately; empty: nothing was measured yet.
   std::optional<Forecast> first_token(const Work& work) const;
   std::optional<Forecast> end(const Work& work) const;
   // Tokens a second.
@@ -180,6 +201,8 @@ class Estimates {
 
  private:
   friend struct EstimatesJson;
+  std::optional<Forecast> reading_time(const Work& work) const;
+
   Rate prefill_{1024};
   // Of completions' prompts, in which few tokens are new: a pass over few takes longer for each.
   Rate completion_prefill_{256};
@@ -187,6 +210,7 @@ class Estimates {
   WritingCost writing_;
   Lengths lengths_;
   std::array<Overtaking, 3> overtaking_;  // by priority
+  Sharing sharing_;                       // of this start only
   std::uint64_t changes_ = 0;
 };
 

@@ -76,6 +76,16 @@ GenerationTask::GenerationTask(std::shared_ptr<LocalModel::Shared> shared, lsp::
       options_(std::move(options)),
       events_out_(std::move(events_out)) {}
 
+// A task that has not begun may end on any thread, and drafts were never its.
+GenerationTask::~GenerationTask() {
+  if (generation_ && shared_->drafted == this) shared_->drafted = nullptr;
+}
+
+void GenerationTask::stop_drafts() {
+  generation_->stop_drafts();
+  shared_->drafted = nullptr;
+}
+
 Task::Step GenerationTask::step(const std::atomic<bool>& interrupt) {
   if (!generation_) begin();
   auto& session = lease_->session();
@@ -168,7 +178,10 @@ void GenerationTask::begin() {
   std::vector<engine::TokenId> known = request_->prompt.tokens;
   known.insert(known.end(), request_->written.begin(), request_->written.end());
   lease_.emplace(shared_->sessions->acquire(known));
+  const bool drafted = shared_->drafts && shared_->drafted == nullptr;
+  if (drafted) request_->drafts = shared_->drafts.get();
   generation_.emplace(lease_->session(), std::move(*request_));
+  if (drafted) shared_->drafted = this;
   request_.reset();
   text_ = generation_->take_text();
   delivered_ = options_.written.size();

@@ -16,9 +16,12 @@
 #include "daemon/models/event_coalescer.hpp"
 #include "daemon/models/local.hpp"
 #include "daemon/models/session_pool.hpp"
+#include "engine/draft_session.hpp"
 #include "engine/support/mutex.hpp"
 
 namespace hearth::daemon {
+
+class GenerationTask;
 
 // Shared between the computing thread and those that ask how it goes.
 struct LocalModel::Shared {
@@ -29,6 +32,9 @@ struct LocalModel::Shared {
   // before. The computing thread's, too.
   std::unordered_set<std::uint64_t> coming;
   std::uint64_t last_step = 0;  // counts steps of all tasks; the computing thread's as well
+  // A small model that drafts, for one answer at a time, and that answer. The same thread's.
+  std::unique_ptr<engine::DraftSession> drafts;
+  GenerationTask* drafted = nullptr;
 
   engine::Mutex mutex;
   Estimates estimates HEARTH_GUARDED_BY(mutex);
@@ -39,6 +45,11 @@ class GenerationTask : public Task {
  public:
   GenerationTask(std::shared_ptr<LocalModel::Shared> shared, lsp::Prompt prompt,
                  lsp::GenerateOptions options, std::shared_ptr<EventCoalescer> events_out);
+  ~GenerationTask() override;
+  GenerationTask(const GenerationTask&) = delete;
+  GenerationTask& operator=(const GenerationTask&) = delete;
+
+  void stop_drafts();  // of Shared::drafts; on the computing thread
 
   Step step(const std::atomic<bool>& interrupt) override;
   void abandon(const lsp::ModelError& error) override;

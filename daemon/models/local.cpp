@@ -16,6 +16,7 @@
 #include "daemon/models/generation_task.hpp"
 #include "daemon/models/render.hpp"
 #include "daemon/platform/insist.hpp"
+#include "engine/draft_session.hpp"
 #include "lsp/support/failure.hpp"
 
 namespace hearth::daemon {
@@ -185,6 +186,29 @@ void LocalModel::inspect(lsp::Prompt prompt, const lsp::GenerateOptions& options
   });
 }
 
+void LocalModel::draft_with(std::shared_ptr<engine::Runtime> small) {
+  scheduler_.between_steps([this, small = std::move(small)] {
+    Shared& shared = *shared_;
+    if (shared.drafted != nullptr) shared.drafted->stop_drafts();
+    shared.drafts.reset();
+    std::string drafting;
+    try {
+      if (small) {
+        shared.drafts = std::make_unique<engine::DraftSession>(small, shared.runtime->engine());
+        drafting = small->engine().profile().name;
+      }
+    } catch (const std::exception& failed) {
+      host_.log(lsp::LogLevel::warn, "inline.drafts: " + lsp::failure_text(failed));
+    }
+    const engine::Lock lock(shared.mutex);
+    shared.status.drafting = drafting;
+  });
+}
+
+std::shared_ptr<engine::Runtime> LocalModel::for_drafts() const {
+  return runtime_ ? shared_->runtime : nullptr;
+}
+
 bool LocalModel::forget_prompts(std::function<void()> done) {
   if (!runtime_) return false;
   scheduler_.between_steps([this, done = std::move(done)] {
@@ -277,7 +301,8 @@ void LocalModel::run() {
   }
   compute();
   if (runtime) keep();
-  shared_->sessions.reset();
+  shared_->drafts.reset();
+  scheduler_.alone([this] { shared_->sessions.reset(); });
 }
 
 Measured LocalModel::measured() const {
@@ -344,7 +369,7 @@ void LocalModel::compute() noexcept {
   for (;;) {
     try {
       while (scheduler_.wait()) {
-        forget_parked_time();
+        take_parked_time();
         tell_waits();
         scheduler_.advance();
         keep_sometimes();
@@ -358,11 +383,15 @@ void LocalModel::compute() noexcept {
   }
 }
 
-// What a step waited for while this model was parked is no part of its time.
-void LocalModel::forget_parked_time() {
-  const std::uint64_t parks = scheduler_.parks();
-  if (parks != parks_) ++shared_->last_step;
-  parks_ = parks;
+// What a step waited for while this model was parked is no part of its time, but of the times that
+// are foretold.
+void LocalModel::take_parked_time() {
+  const auto parked = scheduler_.parked_for();
+  if (parked == parked_for_) return;
+  ++shared_->last_step;
+  const engine::Lock lock(shared_->mutex);
+  shared_->estimates.parked((parked - parked_for_).count());
+  parked_for_ = parked;
 }
 
 // When somebody came or went, and a few times a second. What is most urgent waits meanwhile, so

@@ -43,6 +43,7 @@ struct ModelStatus {
   lsp::FimOrder fim_order = lsp::FimOrder::prefix_first;
   std::size_t drafts = 0;  // draft tokens that a pass verifies at most
   bool mtp = false;        // whether the MTP head makes some of them
+  std::string drafting;    // the small model that makes some; empty: none does
   // Counted since the start:
   std::uint64_t requests = 0;
   std::uint64_t cancelled = 0;
@@ -98,6 +99,13 @@ class LocalModel : public lsp::Model {
   // written by then is delivered, and what is kept of an answer's state is not ahead of it.
   void hold();
 
+  // Another model, loaded and in memory, that drafts for this one from now on, in this one's steps:
+  // it is computed nowhere else meanwhile, as this is its `other`. Null: none does. What it cannot
+  // draft for is logged as a warning, and answered without it.
+  void draft_with(std::shared_ptr<engine::Runtime> small);
+  // This model for that; null unless it is loaded.
+  std::shared_ptr<engine::Runtime> for_drafts() const;
+
   // Gives its memory back: every request ends, and all that is asked from then on is answered with
   // `reason`, as if it could not be loaded. Waits for the end of the present step.
   void unload(const std::string& reason);
@@ -113,7 +121,7 @@ class LocalModel : public lsp::Model {
 
   void run();  // the computing thread
   void compute() noexcept;
-  void forget_parked_time();
+  void take_parked_time();
   void tell_waits();
   Measured measured() const;
   void remember();
@@ -144,7 +152,7 @@ class LocalModel : public lsp::Model {
   // The same of what was learnt: when it was written down last, and which of its changes.
   std::optional<std::chrono::steady_clock::time_point> kept_;
   std::uint64_t kept_changes_ = 0;
-  std::uint64_t parks_ = 0;  // likewise: how often it was parked, when that was last looked at
+  std::chrono::duration<double> parked_for_{0};  // as far as that was looked at
 
   std::atomic<bool> stop_{false};
   std::thread thread_;

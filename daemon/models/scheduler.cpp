@@ -83,7 +83,10 @@ void Scheduler::close(const lsp::ModelError& reason) {
 void Scheduler::park() {
   engine::Lock lock(mutex_);
   parked_ = true;
-  if (!entries_.empty()) ++parks_;
+  if (!entries_.empty()) {
+    ++parks_;
+    parked_since_ = std::chrono::steady_clock::now();
+  }
   interrupt_ = true;
   while (running_ != nullptr) step_ended_.wait(lock);
 }
@@ -91,12 +94,19 @@ void Scheduler::park() {
 void Scheduler::unpark() {
   const engine::Lock lock(mutex_);
   parked_ = false;
+  if (parked_since_) parked_for_ += std::chrono::steady_clock::now() - *parked_since_;
+  parked_since_.reset();
   changed_.notify_one();
 }
 
 std::uint64_t Scheduler::parks() const {
   const engine::Lock lock(mutex_);
   return parks_;
+}
+
+std::chrono::duration<double> Scheduler::parked_for() const {
+  const engine::Lock lock(mutex_);
+  return parked_for_;
 }
 
 std::size_t Scheduler::size() const {
@@ -129,9 +139,9 @@ bool Scheduler::wait() {
 
 void Scheduler::advance() {
   engine::Lock lock(mutex_);
+  if (!calls_.empty() || !entries_.empty()) park_other(true);
   run_calls();
   drop_cancelled();
-  if (!entries_.empty()) park_other(true);
   if (parked_) return;
   Entry* entry = next_of(all(), turns_);
   if (entry == nullptr) return;
@@ -167,6 +177,7 @@ bool Scheduler::prepare_next() {
     if (next == nullptr || entry->prepared < next->prepared) next = entry.get();
   }
   if (next == nullptr) return false;
+  if (park_other(true)) return true;  // what is next may be gone
   if (next->prepared == 0) --never;
   next->prepared = ++preparations_;
   const std::uint64_t changes = changes_;
@@ -213,6 +224,16 @@ void Scheduler::tell(Entries waiting, AllTurns& turns) {
 std::uint64_t Scheduler::changes() const {
   const engine::Lock lock(mutex_);
   return changes_;
+}
+
+void Scheduler::alone(const std::function<void()>& call) {
+  engine::Lock lock(mutex_);
+  park_other(true);
+  {
+    const engine::Unlock unlocked(mutex_);
+    call();
+  }
+  park_other(false);
 }
 
 std::uint64_t Scheduler::Turns::of(std::uint64_t client) const {

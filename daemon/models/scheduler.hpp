@@ -6,6 +6,7 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -56,7 +57,8 @@ class Scheduler {
   static constexpr std::size_t max_waiting = 256;
   static constexpr std::size_t max_waiting_of_client = 192;  // client 0 is nobody: any number
 
-  // `other`: is parked as long as this one has something to compute; outlives it.
+  // `other`: is parked as long as this one has something to compute; outlives it. What both engines
+  // share is used in the steps of either and in this one's calls and preparations, never at once.
   explicit Scheduler(Scheduler* other = nullptr) : other_(other) {}
   Scheduler(const Scheduler&) = delete;
   Scheduler& operator=(const Scheduler&) = delete;
@@ -79,6 +81,8 @@ class Scheduler {
   void unpark();
   // How often something was under way that had to wait for unpark().
   std::uint64_t parks() const;
+  // How long it waited so, in all; unpark() counts.
+  std::chrono::duration<double> parked_for() const;
   std::size_t size() const;
   // How many of each priority, by its number; they add up to size().
   std::array<std::size_t, 3> sizes() const;
@@ -94,6 +98,8 @@ class Scheduler {
   void tell_waits();
   // Counts tasks that came, began or went.
   std::uint64_t changes() const;
+  // Calls it while the other one computes nothing.
+  void alone(const std::function<void()>& call);
 
  private:
   struct Entry {
@@ -146,6 +152,9 @@ class Scheduler {
   Entry* running_ HEARTH_GUARDED_BY(mutex_) = nullptr;
   bool parked_ HEARTH_GUARDED_BY(mutex_) = false;
   std::uint64_t parks_ HEARTH_GUARDED_BY(mutex_) = 0;
+  // Since when something under way waits for unpark().
+  std::optional<std::chrono::steady_clock::time_point> parked_since_ HEARTH_GUARDED_BY(mutex_);
+  std::chrono::duration<double> parked_for_ HEARTH_GUARDED_BY(mutex_){0};
   Id last_ HEARTH_GUARDED_BY(mutex_) = 0;
   AllTurns turns_ HEARTH_GUARDED_BY(mutex_);
   std::uint64_t changes_ HEARTH_GUARDED_BY(mutex_) = 0;

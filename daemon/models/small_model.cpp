@@ -6,15 +6,23 @@
 namespace hearth::daemon {
 
 SmallModel::SmallModel(lsp::Host& host, engine::EngineOptions options, std::uint64_t bytes,
-                       LocalModel& large, std::function<void()> changed)
+                       bool drafts, LocalModel& large, std::function<void()> changed)
     : host_(host),
       options_(std::move(options)),
       bytes_(bytes),
+      drafts_(drafts),
       large_(large),
       changed_(std::move(changed)),
       model_(std::make_unique<LocalModel>(host, options_, &large)),
       completions_(*model_, large, [this](const std::string& why) { refuse(why); }) {
-  completions_.describe([](const auto&) {});  // says whether it can serve
+  begin();
+}
+
+// Loading says whether it can serve.
+void SmallModel::begin() {
+  completions_.describe([this](const auto&) {
+    if (drafts_) large_.draft_with(model_->for_drafts());
+  });
 }
 
 void SmallModel::refuse(const std::string& why) {
@@ -29,6 +37,7 @@ void SmallModel::obey(RoomForSmall::Wish wish) {
 
 void SmallModel::unload() {
   if (!serves()) return;  // it could not be loaded
+  if (drafts_) large_.draft_with(nullptr);
   model_->unload("memory is short, and it waits until there is more");
   completions_.describe([](const auto&) {});
 }
@@ -41,7 +50,7 @@ void SmallModel::load() {
   refusal_.clear();
   host_.log(lsp::LogLevel::info, "there is memory again: inline.model is loaded");
   changed_();
-  completions_.describe([](const auto&) {});
+  begin();
 }
 
 }  // namespace hearth::daemon

@@ -17,9 +17,9 @@ namespace hearth::daemon {
 class SmallModel {
  public:
   // Begins to load at once; takes `bytes` in all. Host and `large`, whose cores it takes, outlive
-  // it. `changed`: refusal() says something else.
-  SmallModel(lsp::Host& host, engine::EngineOptions options, std::uint64_t bytes, LocalModel& large,
-             std::function<void()> changed);
+  // it, and for which it drafts if `drafts`. `changed`: refusal() says something else.
+  SmallModel(lsp::Host& host, engine::EngineOptions options, std::uint64_t bytes, bool drafts,
+             LocalModel& large, std::function<void()> changed);
 
   CompletionModel& completions() { return completions_; }
   bool serves() const { return completions_.small_serves(); }
@@ -38,12 +38,14 @@ class SmallModel {
 
  private:
   void refuse(const std::string& why);
+  void begin();
   void unload();
   void load();
 
   lsp::Host& host_;
   const engine::EngineOptions options_;
   const std::uint64_t bytes_;
+  const bool drafts_;
   LocalModel& large_;
   const std::function<void()> changed_;
   std::string refusal_;

@@ -161,6 +161,7 @@ json to_json(const lsp::Answer& answer) {
           {"cachedTokens", answer.cached_tokens},
           {"thoughtTokens", answer.thought_tokens},
           {"thoughtCut", answer.thought_cut},
+          {"thought", answer.thought},
           {"answerTokens", answer.answer_tokens},
           {"promptMs", answer.prompt_time.count()},
           {"answerMs", answer.answer_time.count()},
@@ -174,6 +175,7 @@ lsp::Answer read_answer(const json& given) {
   answer.cached_tokens = lsp::integer_member(given, "cachedTokens");
   answer.thought_tokens = lsp::integer_member(given, "thoughtTokens");
   answer.thought_cut = lsp::flag(given, {"thoughtCut"});
+  answer.thought = lsp::string_member(given, "thought");
   answer.answer_tokens = lsp::integer_member(given, "answerTokens");
   answer.prompt_time = time_at(given, "promptMs");
   answer.answer_time = time_at(given, "answerMs");

@@ -68,6 +68,7 @@ TEST_CASE("keys that differ are named; those of the engine wait for a restart") 
   CHECK_FALSE(applies_at_once("prefix_cache.ram"));
   CHECK(applies_at_once("inline.max_tokens"));
   CHECK_FALSE(applies_at_once("inline.model"));
+  CHECK_FALSE(applies_at_once("inline.drafts"));
   CHECK(contains(describe_config(after), "keep = \"2d\""));
 }
 

@@ -8,6 +8,7 @@
 #include "daemon/commands/chat_history.hpp"
 #include "daemon/platform/files.hpp"
 #include "tests/daemon/home.hpp"
+#include "tests/daemon/models/local_stage.hpp"
 #include "tests/daemon/terminal.hpp"
 #include "tests/temporary_directory.hpp"
 
@@ -109,6 +110,26 @@ TEST_CASE("pasted lines and lines broken with Alt-Enter are one message") {
   CHECK(terminal.finish() == 0);
   CHECK(kept(home) == std::vector<std::string>{"def f():\n    return \xc3\xa9 explain", "one\ntwo",
                                                "three\nfour"});
+}
+
+TEST_CASE("/thought shows what was thought before the last answer, from a daemon and without one") {
+  const hearth::tests::ChangedEmber model = hearth::tests::thinking_ember();
+  Home home;
+  home.configure("[model]\npath = \"" + model.options().model.string() +
+                 "\"\n[thinking]\nbudget = 12\n");
+  for (const char* way : {"", " --local"}) {
+    CAPTURE(way);
+    const Finished finished = home.hearth("chat --max-tokens 8 --thinking on" + std::string(way),
+                                          "/thought\nExplain a loop.\n/thought\n");
+    CHECK(finished.code == 0);
+    const std::size_t answered = finished.err.find(figures);
+    REQUIRE(answered != std::string::npos);
+    CHECK(contains(finished.err.substr(0, answered), "Nothing was thought"));
+    const std::string shown = finished.err.substr(finished.err.find('\n', answered));
+    CHECK_FALSE(contains(shown, "Nothing was thought"));
+    CHECK(shown.size() > 12);
+    CHECK_FALSE(contains(finished.out, shown.substr(1, 12)));
+  }
 }
 
 TEST_CASE("/clear begins anew; an unknown command is told; --no-history keeps nothing") {

@@ -165,6 +165,22 @@ TEST_CASE("names of actions are bounded in number and length") {
   CHECK(lengths.left(up_to(512, "explain")).mean == 300);
 }
 
+TEST_CASE("work takes as much longer as other engines had the cores lately") {
+  Estimates estimates;
+  estimates.read(100, 1, false);
+  estimates.wrote(100, 10);
+  const Work work{.unread = 200, .writing = {"explain", true, {0, 100}, {}}};
+  const double first = estimates.first_token(work)->mean;
+  const double end = estimates.end(work)->mean;
+  CHECK(first == doctest::Approx(2));
+  estimates.parked(11);
+  CHECK(estimates.first_token(work)->mean == doctest::Approx(2 * first));
+  CHECK(estimates.end(work)->mean == doctest::Approx(2 * end));
+  CHECK(*estimates.decode_speed() == doctest::Approx(10));
+  for (int i = 0; i < 200; ++i) estimates.wrote(100, 10);
+  CHECK(estimates.end(work)->mean == doctest::Approx(end).epsilon(0.01));
+}
+
 TEST_CASE("an answer's speed that was not as expected makes the next one's end less certain") {
   Estimates estimates;
   estimates.read(100, 1, false);

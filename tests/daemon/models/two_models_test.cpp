@@ -4,11 +4,14 @@
 #include <atomic>
 #include <filesystem>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "daemon/models/completion_model.hpp"
 #include "daemon/models/small_model.hpp"
+#include "daemon/platform/files.hpp"
 #include "engine/dummy/dummy.hpp"
 #include "tests/daemon/models/local_stage.hpp"
 #include "tests/temporary_directory.hpp"
@@ -88,6 +91,90 @@ TEST_CASE("a small model completes in the middle of the large one's answer, whic
   CHECK(small.status().requests == 1);
 }
 
+// Ember beside itself: what it drafts is right, so that it goes on being asked.
+TEST_CASE("the small model drafts for the large one, and completes between two of its drafts") {
+  Generated alone;
+  {
+    LocalStage stage;
+    stage.generate(alone, completion_prompt(), Priority::inline_completion, 24);
+    stage.finish(alone);
+  }
+  LocalStage stage;
+  stage.load();
+  daemon::SmallModel small(stage.host, ember(), 1, true, stage.model, [] {});
+  // Between two steps of the large one, of which nobody is told.
+  const auto wait_for_drafting_by = [&](const std::string& name) {
+    bool described = false;
+    small.completions().describe([&](const auto&) { described = true; });
+    stage.host.run_until([&] { return described; });
+    while (stage.model.status().drafting != name) std::this_thread::yield();
+  };
+  wait_for_drafting_by("ember");
+  const auto accepted = [&] { return stage.model.status().decoded.accepted; };
+
+  SUBCASE("to the end of the answer, and in the next one") {
+    CHECK(stage.run(explain_prompt()).answer().text == explanation);
+    const std::uint64_t first = accepted();
+    CHECK(first > 0);
+    CHECK(stage.run(explain_prompt()).answer().text == explanation);
+    CHECK(accepted() > first);
+  }
+  SUBCASE("until memory is short in the middle of an answer") {
+    Generated job;
+    Generated completion;
+    bool unloaded = false;
+    stage.generate(job, explain_prompt());
+    while (!job.result) {
+      stage.host.run_until([&] { return job.result || accepted() > 0; });
+      if (!completion.result) {
+        small.completions().generate(completion_prompt(), completing(), events_of(completion));
+        stage.finish(completion);
+      }
+      if (!unloaded) small.obey(daemon::RoomForSmall::Wish::unload);
+      unloaded = true;
+      stage.host.run_until([&] { return job.result.has_value(); });
+    }
+    CHECK(job.answer().text == explanation);
+    CHECK(completion.answer().text == alone.answer().text);
+    wait_for_drafting_by("");
+    const std::uint64_t before = stage.model.status().decoded.drafted;
+    REQUIRE(before > 0);
+    CHECK(stage.run(task_prompt("Name the function.")).answer().answer_tokens > 0);
+    small.obey(daemon::RoomForSmall::Wish::load);
+    wait_for_drafting_by("ember");
+  }
+  SUBCASE("for one answer at a time; the other is written without") {
+    Generated first;
+    Generated urgent;
+    stage.generate(first, explain_prompt(), Priority::background);
+    stage.host.run_until([&] { return first.result || accepted() > 0; });
+    stage.generate(urgent, explain_prompt());
+    stage.finish(urgent);
+    stage.finish(first);
+    CHECK(urgent.answer().text == explanation);
+    CHECK(first.answer().text == explanation);
+  }
+}
+
+TEST_CASE("a small model of other tokens does not draft, and the log says why") {
+  auto tokenizer =
+      nlohmann::json::parse(daemon::read_file(ember().model / "tokenizer.json", 1 << 26));
+  auto& merges = tokenizer["model"]["merges"];
+  std::swap(merges[5], merges[6]);
+  const ChangedEmber other(nlohmann::json::object(), {{"tokenizer.json", tokenizer.dump()}});
+  LocalStage stage;
+  stage.load();
+  daemon::LocalModel small(stage.host, other.options(), &stage.model);
+  bool described = false;
+  small.describe([&](const auto&) { described = true; });
+  stage.host.run_until([&] { return described; });
+  stage.model.draft_with(small.for_drafts());
+  CHECK(stage.run(explain_prompt()).answer().text == explanation);
+  CHECK(stage.model.status().drafting.empty());
+  CHECK(stage.host.logged().find("inline.drafts: ") != std::string::npos);
+  CHECK(stage.host.logged().find("its merges are not the other's") != std::string::npos);
+}
+
 TEST_CASE("a small model that cannot be loaded leaves its completions to the large one") {
   LocalStage stage;
   engine::EngineOptions options = ember();
@@ -112,7 +199,7 @@ TEST_CASE(
   LocalStage stage;
   stage.load();
   int changes = 0;
-  daemon::SmallModel small(stage.host, tiny_checkpoint(directory.path()), 1, stage.model,
+  daemon::SmallModel small(stage.host, tiny_checkpoint(directory.path()), 1, false, stage.model,
                            [&] { ++changes; });
   const auto describe = [&] {
     std::string name;

@@ -55,6 +55,7 @@ TEST_CASE("options, progress and an answer come out as they went in") {
   answer.finish = lsp::FinishReason::context_full;
   answer.prompt_tokens = 5;
   answer.thought_cut = true;
+  answer.thought = "it is a loop";
   answer.answer_time = std::chrono::milliseconds(12);
   answer.generated = {1, 2, 3};
   CHECK(to_json(read_answer(sent(to_json(answer)))) == to_json(answer));
