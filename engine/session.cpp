@@ -1,8 +1,7 @@
-// A sequence's life: synchronising with a new prompt, prefill in stages, decode, drafts.
+// A sequence's life: synchronising with a new prompt, prefill and replay in stages, what is kept.
 #include <algorithm>
 #include <chrono>
 #include <new>
-#include <numeric>
 #include <optional>
 #include <string>
 #include <utility>
@@ -13,6 +12,7 @@
 #include "engine/prefix/cache.hpp"
 #include "engine/prefix/positions.hpp"
 #include "engine/session_access.hpp"
+#include "engine/session_parts.hpp"
 #include "engine/support/out_of_memory.hpp"
 
 namespace hearth::engine {
@@ -45,14 +45,6 @@ std::unique_ptr<State> empty_state(Runtime& runtime) {
   return state;
 }
 
-// Where clear() left none.
-void need_state(Runtime& runtime, State& state) {
-  const ModelConfig& config = runtime.engine().config();
-  const bool some = std::ranges::count(config.layers, LayerKind::linear_attention) > 0;
-  if (some && state.recurrent.conv.empty())
-    state.recurrent = make_recurrent_state(runtime.backend(), config);
-}
-
 std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
@@ -79,34 +71,6 @@ PrefixCache::Checkpoint checkpoint_of(Runtime& runtime, std::span<const kernels:
 }
 
 }  // namespace
-
-// A chunk on its way, then, when it is part of the session, what is still to be kept of it.
-struct Session::Prefill {
-  // Takes as many of the positions as the budget allows.
-  Prefill(PrefixCache& cache, std::vector<CheckpointPosition> wanted, const PositionRange& range)
-      : prefixes(cache),
-        positions(std::move(wanted)),
-        reserved(cache.reserve_states(positions.size())) {
-    limit_positions(positions, reserved, range);
-  }
-  Prefill(const Prefill&) = delete;
-  Prefill& operator=(const Prefill&) = delete;
-  ~Prefill() { prefixes.release_states(reserved); }
-
-  // One more checkpoint, where the chunk and by now the session end, these tokens, if it is due.
-  void keep_end(std::span<const TokenId> tokens);
-  // The next checkpoint, of a session that this is part of by now. False: interrupted.
-  bool keep_next(Session& session, const std::atomic<bool>* interrupt);
-
-  PrefixCache& prefixes;
-  std::vector<CheckpointPosition> positions;
-  std::size_t reserved;  // states of the chunk that count as the cache's memory
-  Chunk chunk;
-  double seconds = 0;  // of computation so far
-  bool computed = false;
-  std::size_t kept = 0;                         // of the positions
-  std::optional<PrefixCache::Checkpoint> next;  // being kept
-};
 
 Session::Session(std::shared_ptr<Runtime> runtime) try
     : runtime_(std::move(runtime)),
@@ -439,50 +403,6 @@ double Session::prefill_done() const {
   return before + share * static_cast<double>(chunk.rows());
 }
 
-Chunk SessionAccess::decode_chunk(Session& session, std::span<const TokenId> tokens) {
-  Runtime& runtime = *session.runtime_;
-  const ModelConfig& config = runtime.engine().config();
-  need_state(runtime, *session.state_);
-  std::vector<std::size_t> checkpoint_rows(tokens.size() - 1);  // a state after each
-  std::iota(checkpoint_rows.begin(), checkpoint_rows.end(), 1);
-  Chunk chunk =
-      make_chunk(runtime.backend(), config, *session.state_, {tokens.begin(), tokens.end()},
-                 session.position(), kernels::DeltaForm::step, std::move(checkpoint_rows));
-  chunk.logit_rows = tokens.size();
-  chunk.top = session.wanted_top_;
-  chunk.always = session.wanted_always_;
-  const std::int64_t end = session.position() + static_cast<std::int64_t>(tokens.size());
-  for (kernels::KvCache& kv : session.state_->kv)
-    reserve(runtime.backend(), kv, session.position(), end);
-  return chunk;
-}
-
-Progress Session::decode(std::span<const TokenId> tokens, const std::atomic<bool>* interrupt) {
-  return run_decode(tokens, false, interrupt);
-}
-
-Progress Session::decode_on(TokenId token, const std::atomic<bool>* interrupt) {
-  if (logits_.empty()) throw Error("decode_on goes on from a decode; call decode first");
-  return run_decode(std::span(&token, 1), true, interrupt);
-}
-
-Progress Session::run_decode(std::span<const TokenId> tokens, bool joins,
-                             const std::atomic<bool>* interrupt) try {
-  if (tokens.empty()) throw Error("decode needs a token");
-  require_current();
-  Chunk chunk = SessionAccess::decode_chunk(*this, tokens);
-  Progress progress = Progress::more;
-  while (progress == Progress::more) progress = advance(chunk, interrupt, joins);
-  if (progress == Progress::done) {
-    parked_.reset();
-  } else {
-    std::ranges::move(chunk.states, std::back_inserter(state_->spares));
-  }
-  return progress;
-} catch (const std::bad_alloc&) {
-  throw out_of_memory("a token's computation");
-}
-
 // The next rows of an answer: those of a decode, without logits and with one state for all.
 std::unique_ptr<Session::Prefill> Session::replay_chunk(std::span<const TokenId> tokens) {
   const auto begin = static_cast<std::size_t>(position());
@@ -510,37 +430,6 @@ Progress Session::replay(std::span<const TokenId> tokens, const std::atomic<bool
   return tokens_.size() == tokens.size() ? Progress::done : Progress::more;
 } catch (const std::bad_alloc&) {
   throw out_of_memory("the computation of what was written before");
-}
-
-void Session::want_logits(int top, std::vector<TokenId> always) {
-  wanted_top_ = top;
-  wanted_always_ = std::move(always);
-}
-
-void Session::keep_decoded(std::size_t count) {
-  std::vector<State::Decoded>& decoded = state_->decoded;
-  if (count == 0 || count > decoded.size() + 1) {
-    throw Error("keep_decoded: the last decode had " + std::to_string(decoded.size() + 1) +
-                " tokens");
-  }
-  state_->spares.reserve(state_->spares.size() + decoded.size());
-  if (count <= decoded.size()) {
-    State::Decoded& last = decoded[count - 1];
-    std::swap(state_->recurrent, last.recurrent);
-    state_->hidden = std::move(last.hidden);
-    tokens_.resize(tokens_.size() - (decoded.size() + 1 - count));
-    logits_.resize(count * vocab());
-  }
-  for (State::Decoded& each : decoded) state_->spares.push_back(std::move(each.recurrent));
-  decoded.clear();
-}
-
-std::span<const float> Session::logits() const {
-  return logits_.empty() ? std::span<const float>() : std::span(logits_).last(vocab());
-}
-
-std::span<const float> Session::decoded_logits(std::size_t index) const {
-  return std::span(logits_).subspan(index * vocab(), vocab());
 }
 
 Progress Session::advance(Chunk& chunk, const std::atomic<bool>* interrupt, bool joins) {
@@ -582,25 +471,6 @@ Progress Session::advance(Chunk& chunk, const std::atomic<bool>* interrupt, bool
   }
   state_->hidden = std::move(chunk.checkpoint_hidden.back());
   return Progress::done;
-}
-
-std::vector<TokenId> Session::draft(TokenId next, int count) try {
-  const Model& model = engine().model();
-  if (!model.mtp || state_->hidden.empty()) return {};
-  reserve(runtime_->backend(), state_->kv.back(), position(), position() + count);
-  std::vector<TokenId> drafted;
-  std::vector<float> hidden = state_->hidden;
-  for (int i = 0; i < count; ++i) {
-    const MtpResult result =
-        *run_mtp(model, runtime_->executor(), engine().config(), state_->kv.back(), hidden,
-                 std::span(&next, 1), position() - 1 + i, 1, kernels::ProductForm::gemv, nullptr);
-    next = static_cast<TokenId>(std::ranges::max_element(result.logits) - result.logits.begin());
-    drafted.push_back(next);
-    hidden = result.normed;
-  }
-  return drafted;
-} catch (const std::bad_alloc&) {
-  throw out_of_memory("the MTP head's draft");
 }
 
 void SessionAccess::run(Session& session, std::span<const TokenId> tokens, kernels::DeltaForm form,

@@ -52,10 +52,10 @@ build_and_test() {
 }
 
 # sanitized SANITIZERS FOLDER [CMAKE-OPTION…]: everything again with the second compiler, its
-# sanitizers watching, assertions on. One test more at a time than before: most of what is left
+# sanitizers watching, assertions on. Two tests more at a time than before: most of what is left
 # waits for daemons, and no screen is looked at meanwhile.
 sanitized() {
-  tests_at_once=3
+  tests_at_once=4
   heading "clang, sanitizers: $1"
   sanitizers=$1
   folder=$2
