@@ -8,6 +8,7 @@ find_package(fmt QUIET)
 find_package(CLI11 QUIET)
 find_package(doctest QUIET)
 find_package(Boost 1.74 QUIET)
+find_package(OpenSSL 3.0 QUIET)
 find_program(HEARTH_NPM npm)
 find_program(HEARTH_PATCH patch)
 find_path(HEARTH_TOMLPLUSPLUS toml++/toml.h)
@@ -27,7 +28,7 @@ foreach(pair "PkgConfig_FOUND:pkg-config" "nlohmann_json_FOUND:nlohmann-json3-de
              "HEARTH_TOMLPLUSPLUS:libtomlplusplus-dev" "PCRE2_FOUND:libpcre2-dev" "UTF8PROC_FOUND:libutf8proc-dev"
              "URING_FOUND:liburing-dev" "fmt_FOUND:libfmt-dev" "EDIT_FOUND:libedit-dev"
              "XXHASH_FOUND:libxxhash-dev" "LIBGIT2_FOUND:libgit2-dev"
-             "SQLITE_FOUND:libsqlite3-dev")
+             "SQLITE_FOUND:libsqlite3-dev" "OPENSSL_FOUND:libssl-dev")
   string(REPLACE ":" ";" pair "${pair}")
   list(GET pair 0 found)
   list(GET pair 1 package)
