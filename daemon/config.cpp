@@ -13,10 +13,12 @@
 #include <type_traits>
 #include <vector>
 
+#include "daemon/hub/library.hpp"
 #include "daemon/platform/byte_count.hpp"
 #include "daemon/platform/error.hpp"
 #include "daemon/platform/files.hpp"
 #include "daemon/platform/installation.hpp"
+#include "daemon/platform/paths.hpp"
 #include "lsp/actions/actions.hpp"
 #include "toml++/toml.h"
 
@@ -58,14 +60,16 @@ bool is_path(std::string_view text) {
   return text.empty() || text.starts_with('/') || text.starts_with("~/");
 }
 
-Key path(const char* section, const char* name, const char* meaning, std::string Config::*field) {
+// A checkpoint: its directory's path, or a name that `hearth models` knows.
+Key model(const char* section, const char* name, const char* meaning, std::string Config::*field) {
   return {section,
           name,
           meaning,
           [field](Config& config, const toml::node& node) {
             const auto* value = node.as_string();
-            if (value == nullptr || !is_path(value->get())) {
-              throw Refused{"must be a path that begins with / or ~/"};
+            if (value == nullptr || (!is_path(value->get()) && !hub::is_model_name(value->get()))) {
+              throw Refused{
+                  "must be a path that begins with / or ~/, or a name that `hearth models` lists"};
             }
             config.*field = value->get();
           },
@@ -254,10 +258,10 @@ void check_action(const std::string& id) {
 
 const std::vector<Key>& keys() {
   static const std::vector<Key> all = {
-      path("model", "path",
-           "The checkpoint's directory. Empty: the environment's HEARTH_MODEL, else the small\n"
-           "checkpoint that comes with hearth.",
-           &Config::model_path),
+      model("model", "path",
+            "The checkpoint: a name that `hearth models` lists, or a directory. Empty: the\n"
+            "environment's HEARTH_MODEL, else the small checkpoint that comes with hearth.",
+            &Config::model_path),
       number("model", "threads", "Threads that compute. 0: one per core.", &Config::model_threads,
              0, 1024),
       choice("model", "isa", "Instruction set of the kernels; \"auto\": the best of this machine.",
@@ -324,11 +328,11 @@ const std::vector<Key>& keys() {
            {"copy", Speculation::copy},
            {"mtp", Speculation::mtp},
            {"off", Speculation::off}}),
-      path("inline", "model",
-           "A second checkpoint's directory: completions come from it, everything else from the\n"
-           "first. It is in memory as a whole, which leaves less to the first one's experts\n"
-           "(`hearth plan` says what a pair costs). Empty: none.",
-           &Config::inline_model),
+      model("inline", "model",
+            "A second checkpoint, by name or directory: completions come from it, everything else\n"
+            "from the first. It is in memory as a whole, which leaves less to the first one's\n"
+            "experts (`hearth plan` says what a pair costs). Empty: none.",
+            &Config::inline_model),
       flag("inline", "drafts",
            "Whether that one also drafts tokens for the first, which verifies several in one\n"
            "pass. It changes no answer, and stops where it does not pay: `hearth bench --draft`\n"
@@ -439,21 +443,29 @@ Error at(const std::string& file, const toml::source_region& source, const std::
   return Error(file + ":" + std::to_string(source.begin.line) + ": " + what);
 }
 
+// What stands for model.path where it is all that is said of the model.
+constexpr std::string_view shorthand_section = "model";
+constexpr std::string_view shorthand_key = "path";
+
+void read_key(Config& config, const std::string& file, const std::string& section,
+              std::string_view name, const toml::source_region& named_at, const toml::node& node) {
+  const std::string full = section + "." + std::string(name);
+  const Key* key = nullptr;
+  for (const auto& each : keys()) {
+    if (each.full() == full) key = &each;
+  }
+  if (key == nullptr) throw at(file, named_at, unknown_key(full));
+  try {
+    key->read(config, node);
+  } catch (const Refused& refused) {
+    throw at(file, node.source(), full + " " + refused.reason);
+  }
+}
+
 void read_section(Config& config, const std::string& file, const std::string& section,
                   const toml::table& table) {
-  for (const auto& [name, node] : table) {
-    const std::string full = section + "." + std::string(name.str());
-    const Key* key = nullptr;
-    for (const auto& each : keys()) {
-      if (each.full() == full) key = &each;
-    }
-    if (key == nullptr) throw at(file, name.source(), unknown_key(full));
-    try {
-      key->read(config, node);
-    } catch (const Refused& refused) {
-      throw at(file, node.source(), full + " " + refused.reason);
-    }
-  }
+  for (const auto& [name, node] : table)
+    read_key(config, file, section, name.str(), name.source(), node);
 }
 
 constexpr std::size_t largest_file = 1 << 20;
@@ -478,6 +490,10 @@ Config parse_config(std::string_view toml, const std::string& name_for_errors) {
         read_section(config, name_for_errors, section, *table);
       }
       throw at(name_for_errors, name.source(), unknown_key(section));
+    }
+    if (section == shorthand_section && node.is_string()) {  // model = "NAME"
+      read_key(config, name_for_errors, section, shorthand_key, node.source(), node);
+      continue;
     }
     if (!node.is_table()) {
       throw at(name_for_errors, node.source(),
@@ -540,21 +556,31 @@ std::string describe_config(const Config& config) {
 
 namespace {
 
-// `chosen` may begin with ~/. Throws Error where it is not there; `said_by` names who said it.
+// `chosen` may begin with ~/, or be a model's name. Throws Error where it is not there; `said_by`
+// names who said it.
 std::filesystem::path checkpoint_directory(std::string chosen, const std::string& said_by) {
   const char* home = std::getenv("HOME");
   if (chosen.starts_with("~/") && home != nullptr) chosen.replace(0, 1, home);
   std::error_code failed;
+  const bool is_name = hub::is_model_name(chosen);
+  if (is_name) {
+    if (const auto named = hub::Library(find_paths().models).find(chosen))
+      return std::filesystem::canonical(*named);
+  }
   if (std::filesystem::is_directory(chosen, failed)) return std::filesystem::canonical(chosen);
+  if (is_name)
+    throw Error("there is no model " + chosen + " (from " + said_by +
+                "): `hearth models` lists those that are here, `hearth pull` downloads others");
   throw Error("there is no model directory " + chosen + " (from " + said_by +
               "): name a directory with config.json, tokenizer.json and *.safetensors");
 }
 
 }  // namespace
 
-std::filesystem::path find_model(const Config& config, const std::string& override) {
+std::filesystem::path find_model(const Config& config, const std::string& override,
+                                 const std::string& said_by) {
   const char* environment = std::getenv("HEARTH_MODEL");
-  if (!override.empty()) return checkpoint_directory(override, "--model");
+  if (!override.empty()) return checkpoint_directory(override, said_by);
   if (!config.model_path.empty())
     return checkpoint_directory(config.model_path, "model.path of the configuration");
   if (environment != nullptr && *environment != '\0')

@@ -25,7 +25,7 @@ enum class Speculation : std::uint8_t {
 
 struct Config {
   // [model]
-  std::string model_path;          // absolute or ~/…; empty: HEARTH_MODEL, else the embedded one
+  std::string model_path;          // a name, or absolute or ~/…; empty: HEARTH_MODEL, else ember
   std::int64_t model_threads = 0;  // 0: one per core
   std::optional<kernels::Isa> model_isa;  // empty: the best of this machine
   engine::KvType model_kv = engine::KvType::f32;
@@ -48,7 +48,7 @@ struct Config {
   Speculation decode_speculate = Speculation::automatic;
   // [inline]
   bool inline_drafts = false;
-  std::string inline_model;  // absolute or ~/…; empty: completions come from the one model
+  std::string inline_model;  // likewise; empty: completions come from the one model
   std::chrono::milliseconds inline_hold{10'000};
   std::chrono::milliseconds inline_debounce{75};
   std::int64_t inline_max_tokens = 64;
@@ -88,10 +88,11 @@ Config applied(const Config& running, const Config& read);
 // A config.toml that says what every key means and holds the given values.
 std::string describe_config(const Config& config);
 
-// The directory of the checkpoint to run: `override` (a command line's), else the configured one,
-// else HEARTH_MODEL, else the embedded checkpoint. Throws Error when it is not there, and says
-// what to do.
-std::filesystem::path find_model(const Config& config, const std::string& override);
+// The directory of the checkpoint to run: `override` (a command line's, by name or directory), else
+// the configured one, else HEARTH_MODEL, else the embedded checkpoint. Throws Error when it is not
+// there, with who said it (`said_by`, of `override`), and what to do.
+std::filesystem::path find_model(const Config& config, const std::string& override,
+                                 const std::string& said_by = "--model");
 // The same of inline.model, which is set.
 std::filesystem::path find_inline_model(const Config& config);
 

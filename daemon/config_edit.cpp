@@ -57,6 +57,10 @@ std::string edited(const std::string& toml, std::string_view section, std::strin
     const std::string gap = toml.empty() ? "" : toml.ends_with('\n') ? end : end + end;
     return toml + gap + "[" + std::string(section) + "]" + end + line;
   }
+  if (node->is_string()) {  // model = "NAME": the one key of the section
+    const std::size_t begin = byte_of(toml, node->source().begin);
+    return std::string(toml).replace(begin, byte_of(toml, node->source().end) - begin, value);
+  }
   if (!node->is_table()) throw Error(std::string(section) + " is no section");
   if (const toml::node* const old = node->as_table()->get(key)) {
     const std::size_t begin = byte_of(toml, old->source().begin);
@@ -78,7 +82,8 @@ std::string set_value(const std::string& toml, std::string_view section, std::st
                       std::string_view value) {
   std::string text = edited(toml, section, key, quoted(value));
   const toml::table root = parse(text);
-  if (root[section][key].value<std::string>() != std::string(value)) {
+  const auto set = root[section].is_string() ? root[section] : root[section][key];
+  if (set.value<std::string>() != std::string(value)) {
     throw Error(std::string(section) + "." + std::string(key) + " cannot be changed in this file");
   }
   return text;

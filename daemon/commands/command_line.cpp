@@ -181,21 +181,18 @@ std::string elsewhere(const std::string& word) {
     const char* word;
     const char* command;
   };
-  constexpr std::array<Pair, 15> pairs{{{"start", "daemon"},
-                                        {"serve", "daemon"},
-                                        {"server", "daemon"},
-                                        {"config", "daemon --print-config"},
-                                        {"quit", "stop"},
-                                        {"kill", "stop"},
-                                        {"run", "generate"},
-                                        {"ask", "generate"},
-                                        {"complete", "generate"},
-                                        {"ps", "jobs"},
-                                        {"benchmark", "bench"},
-                                        {"info", "status"},
-                                        {"log", "logs"},
-                                        {"check", "doctor"},
-                                        {"health", "doctor"}}};
+  constexpr std::array<Pair, 21> pairs{
+      {{"start", "daemon"},      {"serve", "daemon"},
+       {"server", "daemon"},     {"config", "daemon --print-config"},
+       {"quit", "stop"},         {"kill", "stop"},
+       {"run", "generate"},      {"ask", "generate"},
+       {"complete", "generate"}, {"ps", "jobs"},
+       {"benchmark", "bench"},   {"info", "status"},
+       {"log", "logs"},          {"check", "doctor"},
+       {"health", "doctor"},     {"list", "models"},
+       {"ls", "models"},         {"download", "pull"},
+       {"switch", "use"},        {"remove", "rm"},
+       {"delete", "rm"}}};
   for (const Pair& pair : pairs) {
     if (word == pair.word) return pair.command;
   }
@@ -287,6 +284,10 @@ std::unique_ptr<CLI::App> make_command_line(Command& chosen) {
   add_doctor(*app, chosen);
   add_editors(*app, chosen);
   add_daemon(*app, chosen);
+  add_models(*app, chosen);
+  add_pull(*app, chosen);
+  add_use(*app, chosen);
+  add_rm(*app, chosen);
   add_model(*app, chosen);
   add_plan(*app, chosen);
   add_bench(*app, chosen);

@@ -93,8 +93,10 @@ constexpr const char* files =
     "Answers, for editors that show them as files.\n"
     ".TP\n\\fI\\(ti/.local/state/hearth/engine\\fR\n"
     "What makes the next start faster: which experts were used, and checkpoints of prompts.\n"
+    ".TP\n\\fI\\(ti/.local/share/hearth/models\\fR\n"
+    "Models that \\fBhearth pull\\fR downloaded, a folder each.\n"
     ".PP\n"
-    "$XDG_CONFIG_HOME and $XDG_STATE_HOME move them; the daemon's socket is in\n"
+    "$XDG_CONFIG_HOME, $XDG_STATE_HOME and $XDG_DATA_HOME move them; the daemon's socket is in\n"
     "$XDG_RUNTIME_DIR/hearth.\n";
 
 constexpr const char* environment =
@@ -102,6 +104,10 @@ constexpr const char* environment =
     "The checkpoint's folder, if neither \\fB\\-\\-model\\fR nor the configuration names one.\n"
     ".TP\n\\fBHEARTH_ISA\\fR\n"
     "The instruction set to compute with where the configuration names none.\n"
+    ".TP\n\\fBHF_ENDPOINT\\fR, \\fBHF_TOKEN\\fR\n"
+    "The server that \\fBhearth pull\\fR asks instead of https://huggingface.co, and what it is "
+    "shown to\n"
+    "read models whose licence has to be accepted.\n"
     ".TP\n\\fBNO_COLOR\\fR\n"
     "Print without colours.\n";
 

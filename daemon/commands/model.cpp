@@ -1,4 +1,4 @@
-// `hearth model`: which checkpoint is run, and `hearth model use`, which changes that.
+// `hearth model`: which checkpoint is run; `hearth use`, which changes that.
 #include <fmt/format.h>
 
 #include <CLI/App.hpp>
@@ -13,6 +13,7 @@
 #include "daemon/config.hpp"
 #include "daemon/config_edit.hpp"
 #include "daemon/engine_options.hpp"
+#include "daemon/hub/library.hpp"
 #include "daemon/platform/error.hpp"
 #include "daemon/platform/files.hpp"
 #include "daemon/platform/format.hpp"
@@ -30,14 +31,28 @@ std::string describe(const fs::path& model, const engine::CheckpointShape& shape
   return model.string() + ": " + show_checkpoint(shape) + "\n";
 }
 
+struct Examined {
+  engine::CheckpointShape shape;
+  engine::MemoryPlan plan;  // as of now
+};
+
 // What would keep a daemon from running it. Throws Error.
-engine::CheckpointShape examine(const Config& config, const fs::path& model) {
+Examined examine(const Config& config, const fs::path& model) {
   const engine::EngineOptions options = engine_options(config, model, {});
-  engine::CheckpointShape shape = engine::read_shape(options);
+  Examined examined{engine::read_shape(options), {}};
   require_tokenizer(model);
-  engine::plan_memory(engine::costs_of(shape.config, shape.form), options, shape.config,
-                      shape.context, engine::read_memory(), model.string());
-  return shape;
+  const engine::CheckpointShape& shape = examined.shape;
+  examined.plan =
+      engine::plan_memory(engine::costs_of(shape.config, shape.form), options, shape.config,
+                          shape.context, engine::read_memory(), model.string());
+  return examined;
+}
+
+std::string show_memory(const engine::MemoryPlan& plan) {
+  const auto bytes = [](std::uint64_t count) { return show_bytes(static_cast<double>(count)); };
+  return fmt::format("It takes {} of memory: {} of weights that are always there{}.\n",
+                     bytes(engine::total(plan)), bytes(plan.dense + plan.shortlist),
+                     plan.experts == 0 ? "" : ", " + bytes(plan.experts) + " of experts");
 }
 
 int show_model() {
@@ -61,23 +76,32 @@ void tell_daemon(const Paths& paths, const fs::path& model) {
           ": `hearth restart` takes the new one, and cuts off what is being written.\n");
     return;
   }
+  print("The daemon's " + control->welcome.model + " leaves the memory.\n");
   control.reset();
   stop_daemon(paths, false, command_timeout);
   const Connected started = connect_or_start(paths, ConnectionKind::control, {});
   print(fmt::format("The daemon begins anew with it: process {}.\n", started.welcome.pid));
 }
 
-int use_model(const std::string& directory) {
+// As it is to be written: the name of a model that has one, else its directory.
+std::string shown_model(const Paths& paths, const std::string& asked, const fs::path& model) {
+  const auto named = hub::Library(paths.models).find(asked);
+  return named ? named->filename().string() : model.string();
+}
+
+int use_model(const std::string& asked) {
   const Paths paths = find_paths();
   const Config config = read_config(paths.config);
-  const fs::path model = find_model(config, directory);
-  print(describe(model, examine(config, model)));
+  const fs::path model = find_model(config, asked, "the command line");
+  const Examined examined = examine(config, model);
+  print(describe(model, examined.shape));
+  print(show_memory(examined.plan));
 
   // A link stays one: it leads to where a person keeps such files.
   std::error_code none;
   const fs::path file = link_target(paths.config);
   const std::string before = fs::exists(file, none) ? read_file(file, longest_config) : "";
-  const std::string after = set_value(before, "model", "path", model.string());
+  const std::string after = set_value(before, "model", "path", shown_model(paths, asked, model));
   if (after != before) {
     fs::create_directories(file.parent_path());
     write_file(file, after);
@@ -88,25 +112,39 @@ int use_model(const std::string& directory) {
   return 0;
 }
 
+void add_use_options(CLI::App& command, Command& chosen) {
+  auto model = std::make_shared<std::string>();
+  command.add_option("name", *model, "A name that `hearth models` lists, or a directory")
+      ->required()
+      ->type_name("NAME");
+  command.callback([&chosen, model] { chosen = [model] { return use_model(*model); }; });
+}
+
 }  // namespace
 
 void add_model(CLI::App& app, Command& chosen) {
-  auto* command = app.add_subcommand("model", "Shows which checkpoint is run, or changes it");
-  auto* use = command->add_subcommand(
-      "use", "Checks a checkpoint, sets model.path in the configuration and restarts the daemon");
-  auto directory = std::make_shared<std::string>();
-  use->add_option("model", *directory, "Directory of the checkpoint")->required();
-  use->callback([&chosen, directory] { chosen = [directory] { return use_model(*directory); }; });
+  auto* command = app.add_subcommand("model", "Shows which checkpoint is run");
   command->footer(
-      "`hearth model use DIR` changes one line of config.toml, and leaves its comments.\n"
-      "A daemon that is writing an answer goes on with the old one.\n"
+      "`hearth use` changes it, `hearth models` lists others.\n"
       "\n"
       "Examples:\n"
       "  hearth model");
   command->require_subcommand(0, 1);
+  // What `hearth use` was called in 0.1.
+  auto* use = command->add_subcommand("use", "The same as `hearth use`")->group("");
+  add_use_options(*use, chosen);
   command->callback([&chosen, command] {  // after that of its subcommand
     if (command->get_subcommands().empty()) chosen = [] { return show_model(); };
   });
+}
+
+void add_use(CLI::App& app, Command& chosen) {
+  auto* command = app.add_subcommand(
+      "use", "Checks a model, sets model.path in the configuration and restarts the daemon");
+  add_use_options(*command, chosen);
+  command->footer(
+      "One line of config.toml is changed, and its comments stay. A daemon that is\n"
+      "writing an answer goes on with the old model.");
 }
 
 }  // namespace hearth::daemon

@@ -1,21 +1,17 @@
 // `hearth plan`: predicts memory and speed of a checkpoint on this machine or a described one.
 #include <fmt/format.h>
-#include <unistd.h>
-
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <algorithm>
-#include <array>
-#include <cmath>
 #include <cstdio>
-#include <map>
 #include <optional>
 #include <vector>
 
 #include "daemon/commands/arguments.hpp"
 #include "daemon/commands/commands.hpp"
 #include "daemon/commands/local_run.hpp"
+#include "daemon/commands/prediction.hpp"
 #include "daemon/model_pair.hpp"
 #include "daemon/platform/byte_count.hpp"
 #include "daemon/platform/error.hpp"
@@ -34,48 +30,10 @@ constexpr std::string_view small_published = "Qwen3.5-0.8B";
 struct PlanFlags {
   std::string model;
   std::string inline_model;
-  std::optional<std::uint64_t> ram;      // bytes
+  DescribedMachine machine;
   std::optional<std::uint64_t> experts;  // bytes
-  std::optional<double> disk;            // bytes a second
-  std::optional<double> memory;          // bytes a second
-  std::optional<double> arithmetic;      // operations a second
   std::string routing = "text";
   std::int64_t context = 32768;
-};
-
-// The share of a token's experts found in memory where that holds the share `resident` of all, as
-// others measured it on text with this very model; uniform routing finds just its share.
-double hit_rate(double resident, bool text) {
-  if (!text || resident >= 1) return std::min(resident, 1.0);
-  struct Point {
-    double resident;
-    double hits;
-  };
-  constexpr std::array<Point, 6> measured{
-      {{0, 0}, {0.05, 0.55}, {0.19, 0.866}, {0.24, 0.90}, {0.35, 0.966}, {1, 1}}};
-  for (std::size_t i = 1; i < measured.size(); ++i) {
-    if (resident > measured[i].resident) continue;
-    const Point& from = measured[i - 1];
-    const Point& to = measured[i];
-    return from.hits +
-           (to.hits - from.hits) * (resident - from.resident) / (to.resident - from.resident);
-  }
-  return 1;
-}
-
-struct Subject {
-  std::string name;
-  engine::ModelConfig config;
-  engine::WeightForm form = engine::WeightForm::fp8;
-  bool mtp = false;          // whether the checkpoint has the MTP head
-  std::int64_t context = 0;  // tokens of a prompt and its answer
-};
-
-// What the plan is made for.
-struct Machine {
-  engine::MachineSpeed speed;
-  engine::MemoryView memory;
-  std::map<engine::WeightForm, engine::KernelSpeed> kernels;  // on weights of a subject's shapes
 };
 
 // What is known of the machine and where from, in words.
@@ -84,44 +42,14 @@ struct Sources {
   std::vector<std::string> here;
 };
 
-// Memory as the engine would divide it: with the MTP head where all experts fit with its own.
-engine::MemoryPlan divide(const Subject& subject, const engine::EngineOptions& options,
-                          const engine::MemoryView& memory, engine::Costs& costs) {
-  costs = engine::costs_of(subject.config, subject.form, true);
-  if (subject.mtp && options.mtp != engine::MtpUse::off) {
-    const auto plan =
-        engine::plan_memory(costs, options, subject.config, subject.context, memory, subject.name);
-    const bool all = static_cast<double>(plan.experts) >= std::floor(costs.all_expert_bytes());
-    if (all || options.mtp == engine::MtpUse::always) return plan;
-  }
-  costs = engine::costs_of(subject.config, subject.form);
-  return engine::plan_memory(costs, options, subject.config, subject.context, memory, subject.name);
-}
-
 struct Prediction {
   bool fits = false;
   std::string text;  // lines behind the subject's name
 };
 
-// How much of a model is in memory, and what is found there.
-struct Division {
-  engine::Costs costs;
-  engine::MemoryPlan plan;
-  double resident = 0;  // share of the experts
-  double hits = 0;      // share of their uses
-
-  // Throws Error where it does not fit.
-  Division(const Subject& subject, const PlanFlags& flags, const engine::EngineOptions& options,
-           const engine::MemoryView& memory)
-      : plan(divide(subject, options, memory, costs)),
-        resident(engine::resident_share(plan, costs)),
-        hits(hit_rate(resident, flags.routing == "text")) {}
-
-  double decode_speed(const Machine& machine, engine::WeightForm form, double depth = 0) const {
-    return 1 / engine::decode_seconds(costs, machine.speed, machine.kernels.at(form), hits,
-                                      plan.shortlist > 0, depth);
-  }
-};
+bool is_text(const PlanFlags& flags) {
+  return flags.routing == "text";
+}
 
 // A large model with a small one beside it for completions.
 struct PairPrediction {
@@ -138,9 +66,9 @@ PairPrediction predict_pair(const Subject& large, const Subject& small, const Pl
   const std::uint64_t bytes = small_memory(engine::costs_of(small.config, small.form, wants_mtp),
                                            small_one, small.config, machine.memory);
   const engine::MemoryView rest = less(machine.memory, bytes);
-  const Division alone(large, flags, options, machine.memory);
-  const Division beside(large, flags, options, rest);
-  const Division completing(small, flags, small_one, machine.memory);
+  const Division alone(large, is_text(flags), options, machine.memory);
+  const Division beside(large, is_text(flags), options, rest);
+  const Division completing(small, is_text(flags), small_one, machine.memory);
   const double before = alone.decode_speed(machine, large.form);
   PairPrediction pair;
   pair.decode_speed = beside.decode_speed(machine, large.form);
@@ -157,7 +85,7 @@ Prediction predict(const Subject& subject, const PlanFlags& flags,
                    const engine::EngineOptions& options, const Machine& machine) {
   std::optional<Division> division;
   try {
-    division.emplace(subject, flags, options, machine.memory);
+    division.emplace(subject, is_text(flags), options, machine.memory);
   } catch (const engine::Error& error) {
     return {false,
             wrapped(fmt::format("  does not fit: {}\n", error.what()), terminal_columns(), 2)};
@@ -191,18 +119,6 @@ Prediction predict(const Subject& subject, const PlanFlags& flags,
   return {true, text};
 }
 
-// A described machine is taken to reach the same shares of its bandwidth and peak as this one.
-engine::KernelSpeed scaled(engine::KernelSpeed kernels, const engine::MachineSpeed& here,
-                           const engine::MachineSpeed& there) {
-  kernels.products *= there.memory / here.memory;
-  kernels.shortlist *= there.memory / here.memory;
-  const double factor = there.arithmetic / here.arithmetic;
-  for (auto& gemm : kernels.gemm) gemm.flops *= factor;
-  kernels.delta_rule *= factor;
-  kernels.attention *= factor;
-  return kernels;
-}
-
 std::vector<Subject> published(std::int64_t context) {
   std::vector<Subject> subjects;
   for (const engine::PublishedModel& model : engine::published_models())
@@ -216,7 +132,7 @@ std::optional<Subject> small_subject(const PlanFlags& flags) {
   if (!flags.inline_model.empty()) {
     const engine::CheckpointShape shape =
         engine::read_shape(configured_options(flags.inline_model));
-    return Subject{flags.inline_model, shape.config, shape.form, shape.mtp, shape.context};
+    return subject_of(flags.inline_model, shape);
   }
   if (!flags.model.empty()) return std::nullopt;
   const std::vector<Subject> all = published(flags.context);
@@ -226,65 +142,36 @@ std::optional<Subject> small_subject(const PlanFlags& flags) {
 std::vector<Subject> subjects_of(const PlanFlags& flags, const engine::EngineOptions& options) {
   if (flags.model.empty()) return published(flags.context);
   const engine::CheckpointShape shape = engine::read_shape(options);
-  return {{flags.model, shape.config, shape.form, shape.mtp, shape.context}};
+  return {subject_of(flags.model, shape)};
 }
 
-// Takes what the options say into `machine`, and says which figures those were.
-Sources describe(Machine& machine, const PlanFlags& flags) {
+// Which figures of the machine were described, and which are this one's.
+Sources sources_of(const DescribedMachine& described, const Machine& machine) {
   Sources sources;
-  const auto rate = [&](double& speed, std::optional<double> given, const char* what,
-                        std::string measured) {
+  const auto rate = [&](std::optional<double> given, const char* what, std::string measured) {
     if (given) {
-      speed = *given;
       sources.described.push_back(std::string(what) + " " + show_rate(*given));
     } else {
       sources.here.push_back(std::move(measured));
     }
   };
-  if (flags.ram) {
-    machine.memory = {.available = *flags.ram};
-    sources.described.push_back("--ram " + show_byte_count(*flags.ram));
+  if (described.ram) {
+    sources.described.push_back("--ram " + show_byte_count(*described.ram));
   } else {
     sources.here.push_back(show_bytes(static_cast<double>(machine.memory.available)) +
                            " of memory free");
   }
-  rate(machine.speed.memory, flags.memory, "--memory",
+  rate(described.memory, "--memory",
        fmt::format("memory {:.1f} GB/s", machine.speed.memory * 1e-9));
-  if (flags.disk || machine.speed.disk > 0)  // a dense model reads nothing from it
-    rate(machine.speed.disk, flags.disk, "--disk",
-         fmt::format("disk {:.2f} GB/s", machine.speed.disk * 1e-9));
-  rate(machine.speed.arithmetic, flags.arithmetic, "--arithmetic",
+  if (described.disk || machine.speed.disk > 0)  // a dense model reads nothing from it
+    rate(described.disk, "--disk", fmt::format("disk {:.2f} GB/s", machine.speed.disk * 1e-9));
+  rate(described.arithmetic, "--arithmetic",
        fmt::format("arithmetic {:.0f} GFLOP/s", machine.speed.arithmetic * 1e-9));
-  return sources;
-}
-
-bool all_described(const PlanFlags& flags) {
-  return flags.ram && flags.memory && flags.disk && flags.arithmetic;
-}
-
-// Measures what the options do not say.
-Sources measure(Machine& machine, const PlanFlags& flags, const engine::EngineOptions& options,
-                const std::vector<Subject>& subjects) {
-  machine.memory = engine::read_memory();
-  // Any checkpoint tells how fast this machine is; few of its experts do.
-  engine::EngineOptions small = options;
-  small.host().expert_memory = std::uint64_t{512} << 20;
-  small.prefix_ram_bytes = 0;
-  const bool show = ::isatty(STDERR_FILENO) == 1;
-  const auto loaded = load_with_progress(small, show);
-  if (show) std::fputs("measuring this machine, about ten seconds…", stderr);
-  engine::wait_until_warm(*loaded, nullptr);  // small ones are read ahead all the same
-  const engine::MachineSpeed here = engine::measure_machine(*loaded);
-  machine.speed = here;
-  Sources sources = describe(machine, flags);
-  sources.here.emplace_back("and what the kernels make of these");
-  for (const Subject& subject : subjects) {
-    if (machine.kernels.contains(subject.form)) continue;
-    machine.kernels[subject.form] =
-        scaled(engine::measure_kernels(loaded->backend(), subject.config, subject.form), here,
-               machine.speed);
+  if (described.whole()) {
+    sources.described.emplace_back("and what the kernels usually make of these");
+  } else {
+    sources.here.emplace_back("and what the kernels make of these");
   }
-  if (show) std::fputs("\r\x1b[K", stderr);
   return sources;
 }
 
@@ -343,22 +230,14 @@ int run_plan(const PlanFlags& flags) {
   if (flags.experts) options.host().expert_memory = *flags.experts;
   const std::vector<Subject> subjects = subjects_of(flags, options);
   const std::optional<Subject> small = small_subject(flags);
-  Machine machine;
-  Sources sources = describe(machine, flags);
-  if (all_described(flags)) {
-    for (const auto form :
-         {engine::WeightForm::fp8, engine::WeightForm::fp8_rows, engine::WeightForm::bf16}) {
-      machine.kernels[form] = engine::usual_kernels(machine.speed, form);
-    }
-    sources.described.emplace_back("and what the kernels usually make of these");
-  } else {
-    std::vector<Subject> measured = subjects;
-    if (small) measured.push_back(*small);
-    sources = measure(machine, flags, options, measured);
-  }
+  std::vector<Subject> measured = subjects;
+  if (small) measured.push_back(*small);
+  const Machine machine = described_machine(
+      flags.machine, flags.machine.whole() ? Machine() : measure_here(options, measured));
+  const Sources sources = sources_of(flags.machine, machine);
   print_figures("Described:", sources.described);
   print_figures("Measured here:", sources.here);
-  if (flags.model.empty() && !flags.disk) {
+  if (flags.model.empty() && !flags.machine.disk) {
     std::fputs(
         "The disk was measured with the small reads of the embedded checkpoint; an expert of\n"
         "these is 3 MiB and comes faster: name its bandwidth with --disk.\n",
@@ -398,22 +277,11 @@ void add_plan(CLI::App& app, Command& chosen) {
   command->add_option("--inline", flags->inline_model,
                       "Directory of a second one, which completes (inline.model): what both take,\n"
                       "and what it costs the first");
-  const auto size = [&](const char* name, std::optional<std::uint64_t>& bytes,
-                        const char* meaning) {
-    command->add_option(name, bytes, meaning)
-        ->transform(CLI::Validator(to_bytes, ""))
-        ->type_name("SIZE");
-  };
-  const auto rate = [&](const char* name, std::optional<double>& a_second, const char* meaning) {
-    command->add_option(name, a_second, meaning)
-        ->transform(CLI::Validator(to_rate, ""))
-        ->type_name("SPEED");
-  };
-  size("--ram", flags->ram, "Free memory, such as 28G (default: this machine's)");
-  size("--experts-memory", flags->experts, "Memory for experts (default: worked out)");
-  rate("--memory", flags->memory, "Read bandwidth of memory, such as 50G/s");
-  rate("--disk", flags->disk, "Read bandwidth of the disk, such as 3.5G/s");
-  rate("--arithmetic", flags->arithmetic, "F32 operations a second, such as 400G/s");
+  add_machine_options(*command, flags->machine);
+  command
+      ->add_option("--experts-memory", flags->experts, "Memory for experts (default: worked out)")
+      ->transform(CLI::Validator(to_bytes, ""))
+      ->type_name("SIZE");
   command
       ->add_option("--context", flags->context,
                    "Tokens of a prompt and its answer, for the published ones")

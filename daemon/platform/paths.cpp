@@ -45,6 +45,8 @@ Paths find_paths() {
   paths.state = (state ? *state : home() / ".local/state") / "hearth";
   const auto config = absolute_from_environment("XDG_CONFIG_HOME");
   paths.config = (config ? *config : home() / ".config") / "hearth/config.toml";
+  const auto data = absolute_from_environment("XDG_DATA_HOME");
+  paths.models = (data ? *data : home() / ".local/share") / "hearth/models";
   return paths;
 }
 

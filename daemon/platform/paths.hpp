@@ -11,6 +11,8 @@ struct Paths {
   // what is below it.
   std::filesystem::path state;
   std::filesystem::path config;  // the file $XDG_CONFIG_HOME/hearth/config.toml, else ~/.config/…
+  // Models that have a name: $XDG_DATA_HOME/hearth/models, else ~/.local/share/hearth/models.
+  std::filesystem::path models;
 
   std::filesystem::path prompts() const { return config.parent_path() / "prompts"; }
   // Names carry neither build nor model: there is one daemon for a user.

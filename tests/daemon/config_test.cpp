@@ -207,7 +207,8 @@ TEST_CASE("a mistake is told with its file, line and key") {
   for (const char* path : {"1", "\"models/coder\""}) {
     CAPTURE(path);
     CHECK(complaint(std::string("[model]\npath = ") + path + "\n") ==
-          "config.toml:2: model.path must be a path that begins with / or ~/");
+          "config.toml:2: model.path must be a path that begins with / or ~/, or a name that "
+          "`hearth models` lists");
   }
   for (const char* time : {"10", "\"ten\"", "\"10 s\"", "\"10w\"", "\"\"", "\"5\"", "\"h\""}) {
     CAPTURE(time);

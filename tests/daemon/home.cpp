@@ -21,13 +21,14 @@ std::string program() {
 
 Home::Home() {
   const auto& root = directory_.path();
-  for (const char* each : {"run", "state", "config"}) {
+  for (const char* each : {"run", "state", "config", "data"}) {
     std::filesystem::create_directory(root / each);
   }
   std::filesystem::create_directory(root / "config/hearth");
   paths_.runtime = root / "run/hearth";
   paths_.state = root / "state/hearth";
   paths_.config = root / "config/hearth/config.toml";
+  paths_.models = root / "data/hearth/models";
   logs_of_case().insert(paths_.log().string());
 }
 
@@ -49,6 +50,7 @@ std::map<std::string, std::string> Home::environment() const {
   return {{"XDG_RUNTIME_DIR", (root / "run").string()},
           {"XDG_STATE_HOME", (root / "state").string()},
           {"XDG_CONFIG_HOME", (root / "config").string()},
+          {"XDG_DATA_HOME", (root / "data").string()},
           {"HEARTH_MODEL", ""}};
 }
 
@@ -82,7 +84,8 @@ Finished Home::bash(const std::string& line, const std::string& input) const {
   std::filesystem::create_directory(home);
   auto variables = environment();
   variables["HOME"] = home.string();
-  variables["XDG_STATE_HOME"] = variables["XDG_CONFIG_HOME"] = "";  // as most people have them
+  for (const char* name : {"XDG_STATE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"})
+    variables[name] = "";  // as most people have them
   const auto in = directory_.path() / "stdin";
   daemon::write_file(in, input);
   const char* path = std::getenv("PATH");
