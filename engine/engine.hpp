@@ -15,10 +15,13 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/checkpoint/model_config.hpp"
 #include "engine/decode/drafts.hpp"
+#include "engine/decode/json_form.hpp"
+#include "engine/decode/json_mask.hpp"
 #include "engine/decode/sampling.hpp"
 #include "engine/dummy/dummy.hpp"  // part of this face: the daemon includes no other header
 #include "engine/experts/experts.hpp"
@@ -125,6 +128,8 @@ class Runtime {
   kernels::Backend& backend();  // the host's
   // How many of the tokens a checkpoint covers.
   std::size_t cached_prefix(std::span<const TokenId> tokens);
+  // The tokens in the order of their bytes, for answers that are bound to a form.
+  std::shared_ptr<const SortedVocabulary> vocabulary();
   // Removes all that is kept of prompts, from memory and disk, before it returns.
   void forget_prefixes();
   // Throws Error where the checkpoint's files on disk are not those that were loaded.
@@ -146,6 +151,7 @@ class Runtime {
   std::unique_ptr<Executor> executor_;
   std::unique_ptr<CacheMaintenance> maintenance_;
   std::unique_ptr<PrefixCache> prefixes_;
+  std::shared_ptr<const SortedVocabulary> vocabulary_;  // once it was asked for
 };
 
 // One sequence: its tokens and everything computed from them. Movable.
@@ -265,8 +271,9 @@ struct GenerationRequest {
   SamplingParams sampling;
   std::vector<TokenId> stop_ids;
   std::vector<std::string> stop_strings;
-  std::int64_t max_tokens = 256;  // of the answer, without its thought
-  bool thinking = false;          // the answer begins inside <think>: a thought, kept apart
+  std::int64_t max_tokens = 256;    // of the answer, without its thought
+  std::int64_t max_all_tokens = 0;  // of both together; 0: any number
+  bool thinking = false;            // the answer begins inside <think>: a thought, kept apart
   // Most tokens of the thought; then it is closed and the answer follows. Less where the context
   // could not hold both: the answer has up to half of what the prompt leaves.
   std::int64_t thinking_budget = 2048;
@@ -276,6 +283,10 @@ struct GenerationRequest {
   // Its state goes to disk now and then (EngineOptions::answer_checkpoint_seconds), that of its
   // prompt too, so that it can go on in another process.
   bool checkpoints = false;
+  // What the answer is bound to, behind its thought: it ends where that is complete. Null: nothing.
+  std::shared_ptr<const JsonForm> form = {};
+  // How many of the likeliest tokens are told beside each of the answer's; −1: nothing is told.
+  int top_probabilities = -1;
   // A small model that drafts what the answer may be; null: none. It belongs to the caller,
   // outlives the generation, or its stop_drafts(), and computes on the same thread. It changes no
   // answer. See DraftSession.
@@ -312,6 +323,8 @@ class Generation {
   std::string take_text();
   // The same of the thought, which is no part of that text.
   std::string take_thought() { return thinking_.take_thought(); }
+  // Of the answer's tokens, the thought's and those written before left out, since the last call.
+  std::vector<TokenProbability> take_probabilities() { return std::exchange(probabilities_, {}); }
   std::optional<StopReason> reason() const { return reason_; }
 
   std::size_t prompt_tokens() const { return request_.prompt.tokens.size(); }
@@ -350,7 +363,7 @@ class Generation {
   Progress draft(const std::atomic<bool>* interrupt);
   WantedLogits wanted_logits() const;
   Progress decode(const std::atomic<bool>* interrupt);
-  TokenId choose(std::span<const float> logits, std::span<const TokenId> context) const;
+  TokenId choose(std::vector<float> row, std::span<const TokenId> context) const;
   TokenId next(std::span<const float> logits, std::size_t context);
   TokenId take_closing();
   void count(TokenId token);
@@ -384,6 +397,8 @@ class Generation {
   std::deque<TokenId> breaks_;   // that belong to the thought if they follow now
   char last_byte_ = '\n';        // of what was written; a thought begins on a line of its own
   StopStrings stop_strings_;
+  std::optional<JsonMask> mask_;  // of the answer, where it is bound to a form
+  std::vector<TokenProbability> probabilities_;
   std::string visible_;
   std::optional<StopReason> reason_;
 };

@@ -59,6 +59,7 @@ Generation::Generation(Session& session, GenerationRequest request)
   }
   require_in_vocabulary(request_.prompt.tokens, session.engine());
   require_in_vocabulary(request_.written, session.engine());
+  if (request_.form) mask_.emplace(request_.form, session.runtime().vocabulary());
   lookup_.append(request_.prompt.tokens);
   take_written();
   known_ = request_.prompt.tokens;
@@ -179,8 +180,7 @@ Progress Generation::finish() try {
 }
 
 // The token that follows `context`, the prompt and what of the answer there is.
-TokenId Generation::choose(std::span<const float> logits, std::span<const TokenId> context) const {
-  std::vector<float> row(logits.begin(), logits.end());
+TokenId Generation::choose(std::vector<float> row, std::span<const TokenId> context) const {
   return sample(row, request_.sampling, context, prompt_tokens(), context.size());
 }
 
@@ -190,8 +190,12 @@ TokenId Generation::choose(std::span<const float> logits, std::span<const TokenI
 TokenId Generation::next(std::span<const float> logits, std::size_t context) {
   close_at_budget();
   if (closing_.empty()) {
-    const TokenId token = choose(logits, std::span(session_->tokens()).first(context));
+    std::vector<float> row(logits.begin(), logits.end());
+    if (mask_ && !thinking_.thinking()) mask_->mask(row, request_.stop_ids);
+    const TokenId token = choose(std::move(row), std::span(session_->tokens()).first(context));
     if (!thinking_.thinking() || !is_stop(token)) {
+      if (request_.top_probabilities >= 0 && !thinking_.thinking() && !is_stop(token))
+        probabilities_.push_back(probability(logits, token, request_.top_probabilities));
       count(token);
       return token;
     }
@@ -242,6 +246,7 @@ bool Generation::is_stop(TokenId token) const {
 // may push as many others down.
 Generation::WantedLogits Generation::wanted_logits() const {
   constexpr std::size_t max_always = 512;  // more, and all of them cost less
+  if (mask_ || request_.top_probabilities >= 0) return {};
   const SamplingParams& sampling = request_.sampling;
   int top = sampling.temperature == 0 ? 1 : sampling.top_k;
   std::vector<TokenId> always;
@@ -250,7 +255,8 @@ Generation::WantedLogits Generation::wanted_logits() const {
   const auto penalize = [&](std::span<const TokenId> tokens) {
     always.insert(always.end(), tokens.begin(), tokens.end());
   };
-  if (sampling.presence_penalty != 0 || sampling.repetition_penalty != 1) {
+  if (sampling.presence_penalty != 0 || sampling.frequency_penalty != 0 ||
+      sampling.repetition_penalty != 1) {
     penalize(answer_);
     penalize(drafts_->tokens);  // which the rows behind them see
   }
@@ -309,7 +315,7 @@ Progress Generation::draft(const std::atomic<bool>* interrupt) {
   const auto began = Clock::now();
   const auto choose_draft = [this](std::span<const float> logits,
                                    std::span<const TokenId> context) {
-    return choose(logits, context);
+    return choose({logits.begin(), logits.end()}, context);
   };
   WantedLogits wanted = wanted_logits();
   request_.drafts->want_logits(wanted.top, std::move(wanted.always));
@@ -367,6 +373,7 @@ void Generation::accept(TokenId token) {
   lookup_.append(std::span(&token, 1));
   const Tokenizer& tokenizer = session_->engine().tokenizer();
   const std::string_view bytes = tokenizer.bytes(token);
+  if (mask_ && !thinking_.thinking() && !tokenizer.is_special(token)) mask_->accept(bytes);
   if (!tokenizer.is_special(token) || (thinking_.thinking() && bytes == end_of_thought_tag)) {
     if (!bytes.empty()) last_byte_ = bytes.back();
     const bool thought = thinking_.thinking();
@@ -382,7 +389,11 @@ void Generation::accept(TokenId token) {
       return;
     }
   }
+  if (mask_ && mask_->ended()) return end(StopReason::stop_token);
   if (!thinking_.thinking() && static_cast<std::int64_t>(answer_tokens()) >= request_.max_tokens)
+    return end(StopReason::max_tokens);
+  if (request_.max_all_tokens > 0 &&
+      static_cast<std::int64_t>(answer_.size()) >= request_.max_all_tokens)
     return end(StopReason::max_tokens);
   const auto next = static_cast<std::int64_t>(prompt_tokens() + answer_.size());
   if (next >= session_->engine().context()) return end(StopReason::context_full);

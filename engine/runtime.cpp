@@ -273,6 +273,11 @@ ExpertStatus Runtime::experts() const {
 PrefixStatistics Runtime::prefix_statistics() const {
   return prefixes_->statistics();
 }
+std::shared_ptr<const SortedVocabulary> Runtime::vocabulary() {
+  if (!vocabulary_) vocabulary_ = std::make_shared<const SortedVocabulary>(engine_.tokenizer());
+  return vocabulary_;
+}
+
 void Runtime::forget_prefixes() {
   prefixes_->forget_all();
 }

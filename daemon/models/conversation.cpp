@@ -32,7 +32,8 @@ FittedPrompt fit_conversation(const engine::Engine& engine, const lsp::Prompt& p
                               const lsp::GenerateOptions& options) {
   const std::vector<lsp::Message>& messages = prompt.messages;
   const std::vector<std::size_t> turns = turns_of(messages);
-  if (prompt.kind != lsp::Prompt::Kind::chat || turns.size() < 2) return {prompt, 0};
+  if (prompt.kind != lsp::Prompt::Kind::chat || turns.size() < 2 || options.keep_turns)
+    return {prompt, 0};
 
   // The prompt of turn `last` when those before `first` are left out.
   const auto shown = [&](std::size_t first, std::size_t last) {

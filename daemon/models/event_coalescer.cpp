@@ -28,6 +28,15 @@ void EventCoalescer::thought(std::string_view text) {
   wake();
 }
 
+void EventCoalescer::probabilities(std::vector<lsp::TokenProbability> more) {
+  if (more.empty()) return;
+  {
+    const engine::Lock lock(mutex_);
+    for (lsp::TokenProbability& each : more) probabilities_.push_back(std::move(each));
+  }
+  wake();
+}
+
 void EventCoalescer::wrote(std::span<const std::int32_t> tokens, std::string_view text) {
   if (tokens.empty() && text.empty()) return;
   {
@@ -73,11 +82,14 @@ void EventCoalescer::deliver() {
   auto tokens = std::exchange(tokens_, {});
   const auto text = std::exchange(text_, {});
   auto thought = std::exchange(thought_, {});
+  auto probabilities = std::exchange(probabilities_, {});
   const auto progress = std::exchange(progress_, std::nullopt);
   auto done = std::exchange(done_, std::nullopt);
   lock.unlock();
   if (!thought.empty() && events_.on_thought) events_.on_thought(std::move(thought));
   if (progress && events_.on_progress) events_.on_progress(*progress);
+  if (!probabilities.empty() && events_.on_probabilities)
+    events_.on_probabilities(std::move(probabilities));
   if (!tokens.empty() && events_.on_tokens) events_.on_tokens(std::move(tokens));
   if (!text.empty() && events_.on_text) events_.on_text(text);
   if (done) events_.on_done(std::move(*done));

@@ -24,6 +24,8 @@ class EventCoalescer : public std::enable_shared_from_this<EventCoalescer> {
   void progress(const lsp::GenerationProgress& progress);
   // More of the thought: delivered before all else that comes later.
   void thought(std::string_view text);
+  // Of tokens whose text comes later.
+  void probabilities(std::vector<lsp::TokenProbability> more);
   // Tokens and the text that became visible with them: what is delivered at once holds either both
   // or neither.
   void wrote(std::span<const std::int32_t> tokens, std::string_view text);
@@ -42,6 +44,7 @@ class EventCoalescer : public std::enable_shared_from_this<EventCoalescer> {
   bool on_its_way_ HEARTH_GUARDED_BY(mutex_) = false;
   std::vector<std::int32_t> tokens_ HEARTH_GUARDED_BY(mutex_);
   std::string text_ HEARTH_GUARDED_BY(mutex_);
+  std::vector<lsp::TokenProbability> probabilities_ HEARTH_GUARDED_BY(mutex_);
   std::string thought_ HEARTH_GUARDED_BY(mutex_);
   std::optional<lsp::GenerationProgress> progress_ HEARTH_GUARDED_BY(mutex_);
   std::optional<lsp::Result<lsp::Answer>> done_ HEARTH_GUARDED_BY(mutex_);

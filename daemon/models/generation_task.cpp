@@ -142,6 +142,7 @@ Task::Step GenerationTask::step(const std::atomic<bool>& interrupt) {
   const std::string thought = generation_->take_thought();
   thought_ += thought;
   events_out_->thought(thought);
+  tell_probabilities();
   const std::string text = generation_->take_text();
   text_ += text;
   std::span<const engine::TokenId> tokens(generation_->answer());
@@ -154,6 +155,17 @@ Task::Step GenerationTask::step(const std::atomic<bool>& interrupt) {
   }
   events_out_->wrote(tokens, text);
   return Step::more;
+}
+
+void GenerationTask::tell_probabilities() {
+  const engine::Tokenizer& tokenizer = shared_->runtime->engine().tokenizer();
+  std::vector<lsp::TokenProbability> told;
+  for (const engine::TokenProbability& each : generation_->take_probabilities()) {
+    told.push_back({std::string(tokenizer.bytes(each.token)), each.logprob, {}});
+    for (const auto& [token, logprob] : each.top)
+      told.back().top.emplace_back(tokenizer.bytes(token), logprob);
+  }
+  events_out_->probabilities(std::move(told));
 }
 
 // What a step took that ends now; with what was done since the one before it, where that was this
@@ -311,6 +323,7 @@ void GenerationTask::finish(std::span<const engine::TokenId> tokens, std::string
   lsp::Answer answer;
   answer.text = text_;
   answer.finish = finish_reason(*generation_->reason());
+  answer.at_stop_string = *generation_->reason() == engine::StopReason::stop_string;
   answer.prompt_tokens = static_cast<std::int64_t>(generation_->prompt_tokens());
   answer.cached_tokens = static_cast<std::int64_t>(generation_->cached_tokens());
   answer.thought_tokens = static_cast<std::int64_t>(generation_->thought_tokens());

@@ -63,6 +63,7 @@ class GenerationTask : public Task {
   void tell_left_out();
   void expect_cached();
   std::chrono::duration<double> since_last_step(std::chrono::steady_clock::time_point started);
+  void tell_probabilities();
   void report();
   void finish(std::span<const engine::TokenId> tokens, std::string_view text);
   // Else a completion, of which other speeds and lengths are known.

@@ -10,7 +10,6 @@
 #include <numeric>
 #include <utility>
 
-#include "daemon/models/conversation.hpp"
 #include "daemon/models/estimate_file.hpp"
 #include "daemon/models/event_coalescer.hpp"
 #include "daemon/models/generation_task.hpp"
@@ -49,19 +48,6 @@ void save_or_log(lsp::Host& host, const std::filesystem::path& file, const Measu
   } catch (const std::exception& failed) {
     host.log(lsp::LogLevel::info,
              std::string("what was learnt of speeds is not kept: ") + failed.what());
-  }
-}
-
-lsp::Result<std::vector<std::int64_t>> count(const engine::Engine& engine,
-                                             const std::vector<std::string>& texts) {
-  try {
-    std::vector<std::int64_t> counts;
-    for (const auto& text : texts) {
-      counts.push_back(static_cast<std::int64_t>(engine.tokenizer().encode(text).size()));
-    }
-    return counts;
-  } catch (const std::exception& failed) {
-    return lsp::ModelError{lsp::failure_text(failed)};
   }
 }
 
@@ -128,18 +114,6 @@ lsp::LoadingProgress LocalModel::loading() const {
   return progress;
 }
 
-void LocalModel::count_tokens(std::vector<std::string> texts,
-                              lsp::Callback<std::vector<std::int64_t>> done) {
-  when_loaded(
-      [this, texts = std::move(texts), done = std::move(done)](const lsp::ModelError* error) {
-        if (error != nullptr) return done(*error);
-        auto result = std::make_shared<lsp::Result<std::vector<std::int64_t>>>();
-        host_.background(
-            [runtime = runtime_, texts, result] { *result = count(runtime->engine(), texts); },
-            [result, done] { done(std::move(*result)); });
-      });
-}
-
 void LocalModel::estimate(lsp::Prompt prompt, lsp::Callback<lsp::Estimate> done) {
   when_loaded(
       [this, prompt = std::move(prompt), done = std::move(done)](const lsp::ModelError* error) {
@@ -164,26 +138,6 @@ void LocalModel::estimate(lsp::Prompt prompt, lsp::Callback<lsp::Estimate> done)
             throw std::bad_alloc();
         });
       });
-}
-
-void LocalModel::inspect(lsp::Prompt prompt, const lsp::GenerateOptions& options,
-                         lsp::Callback<std::vector<lsp::PromptPiece>> done) {
-  when_loaded([this, prompt = std::move(prompt), options,
-               done = std::move(done)](const lsp::ModelError* error) {
-    if (error != nullptr) return done(*error);
-    auto result = std::make_shared<lsp::Result<std::vector<lsp::PromptPiece>>>();
-    host_.background(
-        [runtime = runtime_, prompt, options, result] {
-          try {
-            const engine::Engine& engine = runtime->engine();
-            *result = daemon::inspect(engine, fit_conversation(engine, prompt, options).prompt,
-                                      options.asks_to_think());
-          } catch (const std::exception& failed) {
-            *result = lsp::ModelError{lsp::failure_text(failed)};
-          }
-        },
-        [result, done] { done(std::move(*result)); });
-  });
 }
 
 void LocalModel::draft_with(std::shared_ptr<engine::Runtime> small) {
@@ -440,6 +394,7 @@ std::shared_ptr<engine::Runtime> LocalModel::load() {
   host_.log(lsp::LogLevel::info,
             "loaded " + engine.profile().name + " in " + seconds + ": " + engine.description());
   for (const auto& note : engine.notes()) host_.log(lsp::LogLevel::info, note);
+  std::string chat_template = engine::read_template(options_.model);
   const engine::Lock lock(shared_->mutex);
   auto& status = shared_->status;
   status.state = ModelStatus::State::ready;
@@ -447,6 +402,7 @@ std::shared_ptr<engine::Runtime> LocalModel::load() {
   status.device = engine.description();
   status.notes = engine.notes();
   status.context = engine.context();
+  status.chat_template = std::move(chat_template);
   status.fim_order = daemon::describe(engine).profile.fim_order;
   status.drafts = engine.options().drafts;
   status.mtp = engine.has_mtp();

@@ -18,6 +18,7 @@
 
 #include "daemon/models/estimate_file.hpp"
 #include "daemon/models/scheduler.hpp"
+#include "daemon/models/token_model.hpp"
 #include "engine/engine.hpp"
 #include "lsp/support/host.hpp"
 #include "lsp/support/model.hpp"
@@ -40,6 +41,7 @@ struct ModelStatus {
   engine::MemoryPlan memory;
   engine::ExpertStatus experts;
   std::int64_t context = 0;
+  std::string chat_template;  // the checkpoint's own text
   lsp::FimOrder fim_order = lsp::FimOrder::prefix_first;
   std::size_t drafts = 0;  // draft tokens that a pass verifies at most
   bool mtp = false;        // whether the MTP head makes some of them
@@ -68,7 +70,7 @@ struct ModelStatus {
 };
 
 // Methods of lsp::Model on the Host's thread. Callbacks are not called once it is destroyed.
-class LocalModel : public lsp::Model {
+class LocalModel : public TokenModel {
  public:
   // Begins to load at once. The host outlives it; host.post's tasks that it left behind must not
   // run after its end. `other`: computes on the same cores, and is parked for as long as this one
@@ -80,6 +82,12 @@ class LocalModel : public lsp::Model {
   lsp::LoadingProgress loading() const override;
   void count_tokens(std::vector<std::string> texts,
                     lsp::Callback<std::vector<std::int64_t>> done) override;
+  void tokenize(std::string text, bool special,
+                lsp::Callback<std::vector<std::int32_t>> done) override;
+  void token_bytes(std::vector<std::int32_t> tokens,
+                   lsp::Callback<std::vector<std::string>> done) override;
+  void measure(lsp::Prompt prompt, lsp::GenerateOptions options,
+               lsp::Callback<std::int64_t> done) override;
   void estimate(lsp::Prompt prompt, lsp::Callback<lsp::Estimate> done) override;
   void inspect(lsp::Prompt prompt, const lsp::GenerateOptions& options,
                lsp::Callback<std::vector<lsp::PromptPiece>> done) override;
@@ -119,6 +127,9 @@ class LocalModel : public lsp::Model {
   // Called once the model is there or failed to load.
   using Loaded = std::function<void(const lsp::ModelError*)>;
 
+  // Looks at the engine in the background, once it is loaded; what that throws is the answer.
+  template <typename T>
+  void look(std::function<T(const engine::Engine&)> work, lsp::Callback<T> done);
   void run();  // the computing thread
   void compute() noexcept;
   void take_parked_time();

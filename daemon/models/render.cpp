@@ -11,8 +11,14 @@ namespace hearth::daemon {
 namespace {
 
 engine::ChatMessage chat_message(const lsp::Message& message) {
-  engine::ChatMessage result{
-      std::string(name(message.role)), {}, {}, message.generated, message.thinking};
+  engine::ChatMessage result{std::string(name(message.role)),
+                             {},
+                             {},
+                             message.generated,
+                             message.thinking,
+                             message.thought};
+  for (const lsp::ToolCall& call : message.tool_calls)
+    result.tool_calls.push_back({call.name, call.arguments});
   for (const auto& segment : message.segments) {
     result.content += segment.text;
     if (segment.boundary) result.boundaries.push_back(result.content.size());
@@ -27,12 +33,13 @@ engine::Rendered render_pieces(const engine::Profile& profile, const lsp::Prompt
     return engine::render_fim(profile, lsp::text_of(prompt.prefix), lsp::text_of(prompt.suffix));
   }
   if (prompt.kind == lsp::Prompt::Kind::text) {
+    if (!prompt.tokens.empty()) return {.pieces = {prompt.tokens}, .boundaries = {}};
     return {.pieces = {lsp::text_of(prompt.prefix)}, .boundaries = {}};
   }
   std::vector<engine::ChatMessage> messages;
   messages.reserve(prompt.messages.size());
   for (const auto& message : prompt.messages) messages.push_back(chat_message(message));
-  return engine::render_chat(profile, messages, {thinking, {}});
+  return engine::render_chat(profile, messages, {thinking, prompt.tools});
 }
 
 // As the template has them.
@@ -117,15 +124,22 @@ engine::GenerationRequest make_request(const engine::Engine& engine, const engin
       engine::tokenize(engine.tokenizer(), render_pieces(profile, prompt, options.asks_to_think()));
   const bool fim_as_chat = fim && profile.fim_order == engine::FimOrder::chat;
   request.stop_ids = fim && !fim_as_chat ? profile.fim_stop : profile.chat_stop;
+  if (prompt.kind == lsp::Prompt::Kind::text) {  // which may be either
+    request.stop_ids.insert(request.stop_ids.end(), profile.fim_stop.begin(),
+                            profile.fim_stop.end());
+  }
   request.stop_strings = options.stop_strings;
   if (fim_as_chat) {
     request.stop_strings.insert(request.stop_strings.end(), engine::fim_chat_stop.begin(),
                                 engine::fim_chat_stop.end());
   }
   request.max_tokens = options.max_tokens;
+  request.max_all_tokens = options.max_all_tokens;
   request.thinking = chat && engine::opens_thought(profile, options.asks_to_think());
   request.thinking_budget = most_thought(profile, prompt.kind, options);
   request.written = options.written;
+  request.top_probabilities = options.top_probabilities;
+  if (!options.json_schema.empty()) request.form = engine::JsonForm::parse(options.json_schema);
   // Whoever asks for a completion asks again as soon as anything is typed.
   request.checkpoints = options.priority != lsp::Priority::inline_completion;
   engine::SamplingParams& sampling = request.sampling;
@@ -137,6 +151,11 @@ engine::GenerationRequest make_request(const engine::Engine& engine, const engin
   if (chosen.temperature) sampling.temperature = *chosen.temperature;
   if (chosen.top_k) sampling.top_k = *chosen.top_k;
   if (chosen.top_p) sampling.top_p = *chosen.top_p;
+  if (chosen.min_p) sampling.min_p = *chosen.min_p;
+  if (chosen.repetition_penalty) sampling.repetition_penalty = *chosen.repetition_penalty;
+  if (chosen.presence_penalty) sampling.presence_penalty = *chosen.presence_penalty;
+  if (chosen.frequency_penalty) sampling.frequency_penalty = *chosen.frequency_penalty;
+  sampling.bias.insert(chosen.bias.begin(), chosen.bias.end());
   sampling.seed = options.seed;
   return request;
 }

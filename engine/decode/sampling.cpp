@@ -49,6 +49,11 @@ void penalize_presence(std::span<float> logits, float penalty, std::span<const T
   for (const TokenId id : distinct(answer)) logit_of(logits, id, "the answer") -= penalty;
 }
 
+void penalize_frequency(std::span<float> logits, float penalty, std::span<const TokenId> answer) {
+  if (penalty == 0) return;
+  for (const TokenId id : answer) logit_of(logits, id, "the answer") -= penalty;
+}
+
 void check_numbers(std::span<const float> logits) {
   for (std::size_t id = 0; id < logits.size(); ++id) {
     if (std::isnan(logits[id]) || logits[id] == INFINITY) {
@@ -156,6 +161,8 @@ void validate(const SamplingParams& params) {
           params.repetition_penalty, "0.01 to 100");
   require(within(params.presence_penalty, -100, 100), "presence_penalty", params.presence_penalty,
           "-100 to 100");
+  require(within(params.frequency_penalty, -100, 100), "frequency_penalty",
+          params.frequency_penalty, "-100 to 100");
   for (const auto& [id, bias] : params.bias) {
     require(id >= 0, "bias: a token", id, "a token's number");
     require(within(bias, -1000, 1000), "bias", bias, "-1000 to 1000");
@@ -166,8 +173,9 @@ TokenId sample(std::span<float> logits, const SamplingParams& params,
                std::span<const TokenId> context, std::size_t answer_begin, std::uint64_t position) {
   if (logits.empty()) throw Error("there are no logits to choose a token from");
   penalize_repetition(logits, params.repetition_penalty, context);
-  penalize_presence(logits, params.presence_penalty,
-                    context.subspan(std::min(answer_begin, context.size())));
+  const auto answer = context.subspan(std::min(answer_begin, context.size()));
+  penalize_presence(logits, params.presence_penalty, answer);
+  penalize_frequency(logits, params.frequency_penalty, answer);
   for (const auto& [id, bias] : params.bias) logit_of(logits, id, "bias") += bias;
   check_numbers(logits);
   const TokenId likeliest = most_likely(logits);
@@ -181,6 +189,21 @@ TokenId sample(std::span<float> logits, const SamplingParams& params,
   keep_top_p(candidates, params.top_p);
   keep_min_p(candidates, params.min_p);
   return draw(candidates, uniform(params.seed, position));
+}
+
+TokenProbability probability(std::span<const float> logits, TokenId token, int top) {
+  const double highest = *std::ranges::max_element(logits);
+  double sum = 0;
+  for (const float logit : logits) sum += std::exp(static_cast<double>(logit) - highest);
+  const auto logarithm = [&](float logit) {
+    return static_cast<float>(static_cast<double>(logit) - highest - std::log(sum));
+  };
+  TokenProbability result{token, logarithm(logits[static_cast<std::size_t>(token)])};
+  if (top == 0) return result;
+  std::vector<Candidate> candidates = ranked(logits, top);
+  candidates.resize(std::min(candidates.size(), static_cast<std::size_t>(top)));
+  for (const Candidate& each : candidates) result.top.emplace_back(each.id, logarithm(each.logit));
+  return result;
 }
 
 // The output of SplitMix64, started from the mixed seed, at `position`.

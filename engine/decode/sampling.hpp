@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "engine/checkpoint/model_config.hpp"
@@ -23,6 +24,7 @@ struct SamplingParams {
   float min_p = 0;        // 0: off
   float repetition_penalty = 1;
   float presence_penalty = 0;
+  float frequency_penalty = 0;
   std::map<TokenId, float> bias;
   std::uint64_t seed = 0;
 };
@@ -32,15 +34,23 @@ SamplingParams recommended(const GenerationDefaults& defaults, ChatTemplate fami
 // Throws Error naming the parameter and its value.
 void validate(const SamplingParams& params);
 
-// Order: repetition penalty, presence penalty, bias, temperature, top-k, top-p, min-p, draw.
+// Order: repetition, presence and frequency penalty, bias, temperature, top-k, top-p, min-p, draw.
 // logits: one row, changed in place. context: every token before `position` (prompt and answer;
-// the repetition penalty looks at all of it, the presence penalty at the answer from
-// `answer_begin`). position: of the token to be chosen, in the sequence. Ties go to the lower id.
+// the repetition penalty looks at all of it, the others at the answer from `answer_begin`).
+// position: of the token to be chosen, in the sequence. Ties go to the lower id.
 TokenId sample(std::span<float> logits, const SamplingParams& params,
                std::span<const TokenId> context, std::size_t answer_begin, std::uint64_t position);
 
 // Uniform in [0, 1): a counter-based function of its arguments.
 double uniform(std::uint64_t seed, std::uint64_t position);
+
+// How likely a token was before anything was done to the logits: natural logarithms.
+struct TokenProbability {
+  TokenId token = 0;
+  float logprob = 0;
+  std::vector<std::pair<TokenId, float>> top = {};  // the likeliest, falling
+};
+TokenProbability probability(std::span<const float> logits, TokenId token, int top);
 
 enum class StopReason : std::uint8_t {
   stop_token,

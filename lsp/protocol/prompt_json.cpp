@@ -1,8 +1,9 @@
 // Prompts as JSON: {"kind": "chat", "messages": [{"role", "segments"}]}, an assistant's message
 // with "generated": [tokens] where they are known and "thinking" where that was said for it, or
-// {"kind": "fill_in_the_middle", "prefix": […], "suffix": […]}, or {"kind": "text", "prefix": […]};
-// a segment is {"text", "provenance"} with "boundary": true where one lies, and "why" where it is
-// known.
+// with "thought" and "toolCalls": [{"name", "arguments"}] where it has them, and "tools": [their
+// declarations] where there are some; or {"kind": "fill_in_the_middle", "prefix": […], "suffix":
+// […]}, or {"kind": "text", "prefix": […]}, with "tokens" where these stand in its place; a segment
+// is {"text", "provenance"} with "boundary": true where one lies, and "why" where it is known.
 #include "lsp/protocol/prompt_json.hpp"
 
 #include <array>
@@ -19,7 +20,8 @@ const std::array provenances{
     name(Provenance::imports),   name(Provenance::signatures),  name(Provenance::file),
     name(Provenance::selection), name(Provenance::attached),    name(Provenance::diagnostics),
     name(Provenance::edits),     name(Provenance::instruction), name(Provenance::answer)};
-const std::array roles{name(Role::system), name(Role::user), name(Role::assistant)};
+const std::array roles{name(Role::system), name(Role::user), name(Role::assistant),
+                       name(Role::tool)};
 constexpr std::array<std::string_view, 3> kinds{"chat", "fill_in_the_middle", "text"};
 
 Json segments_json(const std::vector<Segment>& segments) {
@@ -56,6 +58,7 @@ void to_json(Json& json, const Prompt& prompt) {
     json["prefix"] = segments_json(prompt.prefix);
     if (prompt.kind == Prompt::Kind::fill_in_the_middle)
       json["suffix"] = segments_json(prompt.suffix);
+    if (!prompt.tokens.empty()) json["tokens"] = prompt.tokens;
     return;
   }
   Json& messages = json["messages"] = Json::array();
@@ -64,7 +67,12 @@ void to_json(Json& json, const Prompt& prompt) {
         {{"role", name(message.role)}, {"segments", segments_json(message.segments)}});
     if (!message.generated.empty()) messages.back()["generated"] = message.generated;
     if (message.thinking) messages.back()["thinking"] = *message.thinking;
+    if (message.thought) messages.back()["thought"] = *message.thought;
+    for (const ToolCall& call : message.tool_calls) {
+      messages.back()["toolCalls"].push_back({{"name", call.name}, {"arguments", call.arguments}});
+    }
   }
+  if (!prompt.tools.empty()) json["tools"] = prompt.tools;
 }
 
 void from_json(const Json& json, Prompt& prompt) {
@@ -74,6 +82,7 @@ void from_json(const Json& json, Prompt& prompt) {
     prompt.prefix = segments_member(json, "prefix");
     if (prompt.kind == Prompt::Kind::fill_in_the_middle)
       prompt.suffix = segments_member(json, "suffix");
+    if (const Json* tokens = find(json, "tokens")) tokens->get_to(prompt.tokens);
     return;
   }
   for (const Json& message : array_member(json, "messages")) {
@@ -83,7 +92,15 @@ void from_json(const Json& json, Prompt& prompt) {
       generated->get_to(prompt.messages.back().generated);
     if (find(message, "thinking") != nullptr)
       prompt.messages.back().thinking = flag(message, {"thinking"});
+    if (find(message, "thought") != nullptr)
+      prompt.messages.back().thought = string_member(message, "thought");
+    if (find(message, "toolCalls") == nullptr) continue;
+    for (const Json& call : array_member(message, "toolCalls")) {
+      prompt.messages.back().tool_calls.push_back(
+          {string_member(call, "name"), string_member(call, "arguments")});
+    }
   }
+  if (const Json* tools = find(json, "tools")) tools->get_to(prompt.tools);
 }
 
 void to_json(Json& json, const ContextPiece& piece) {

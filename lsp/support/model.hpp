@@ -12,6 +12,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -94,6 +95,13 @@ struct SamplingChoice {
   std::optional<float> temperature = {};  // 0: the likeliest
   std::optional<int> top_k = {};          // draw from the K likeliest; 0: from all
   std::optional<float> top_p = {};        // from the likeliest of this total probability
+  std::optional<float> min_p = {};        // from those of this share of the likeliest's probability
+  // What was written before is less likely: by factor, prompt included; and by what is taken from
+  // the logit of what the answer has, once or each time that it has it.
+  std::optional<float> repetition_penalty = {};
+  std::optional<float> presence_penalty = {};
+  std::optional<float> frequency_penalty = {};
+  std::map<std::int32_t, float> bias = {};  // of single tokens: added to their logits
 };
 
 // When a model that can think does: as each action is worth it, always, or never.
@@ -119,6 +127,12 @@ struct GenerateOptions {
   // and ends as it would have without the break.
   std::vector<std::int32_t> written = {};
   SamplingChoice sampling_choice = {};
+  // A conversation that the context cannot hold is an error; else its oldest turns are left out.
+  bool keep_turns = false;
+  std::int64_t max_all_tokens = 0;  // of the answer and its thought together; 0: any number
+  // How many of the likeliest tokens are told beside each of the answer's; −1: nothing is told.
+  int top_probabilities = -1;
+  std::string json_schema = {};  // that the answer is bound to, behind its thought; empty: none
 
   // As `thinking`, with the budget heeded.
   std::optional<bool> asks_to_think() const {
@@ -147,11 +161,19 @@ struct GenerationProgress {
   std::optional<TimeRange> end;                  // until done; empty: unknown
 };
 
+// A token of an answer and how likely it was: bytes, and the natural logarithm.
+struct TokenProbability {
+  std::string bytes;
+  float logprob = 0;
+  std::vector<std::pair<std::string, float>> top = {};  // the likeliest, falling
+};
+
 enum class FinishReason : std::uint8_t { stop, length, context_full };
 
 struct Answer {
   std::string text;  // all of it; equals the on_text pieces joined
   FinishReason finish = FinishReason::stop;
+  bool at_stop_string = false;  // of GenerateOptions, which `generated` has and `text` does not
   std::int64_t prompt_tokens = 0;
   std::int64_t cached_tokens = 0;
   std::int64_t thought_tokens = 0;
@@ -189,6 +211,9 @@ struct GenerationEvents {
   // More of the thought, from its beginning on: also what GenerateOptions::written has of it. May
   // be empty.
   std::function<void(std::string)> on_thought = {};
+  // As GenerateOptions::top_probabilities asks; come before the text of the same tokens. May be
+  // empty.
+  std::function<void(std::vector<TokenProbability>)> on_probabilities = {};
 };
 
 using GenerationId = std::uint64_t;  // from 1

@@ -11,6 +11,8 @@ std::string_view name(Role role) {
       return "user";
     case Role::assistant:
       return "assistant";
+    case Role::tool:
+      return "tool";
   }
   return "";
 }

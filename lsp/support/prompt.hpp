@@ -47,8 +47,15 @@ struct ContextPiece {
   std::int64_t tokens = 0;
 };
 
-enum class Role : std::uint8_t { system, user, assistant };
+// tool: what came of a call that the assistant made in the turn before.
+enum class Role : std::uint8_t { system, user, assistant, tool };
 std::string_view name(Role role);
+
+struct ToolCall {
+  std::string name;
+  std::string arguments;  // a JSON object
+  std::string id = {};    // by which a client knows it; the model is not shown it
+};
 
 struct Message {
   Role role = Role::user;
@@ -59,6 +66,9 @@ struct Message {
   std::vector<std::int32_t> generated = {};
   // GenerateOptions::asks_to_think() of that turn: what stands before those tokens depends on it.
   std::optional<bool> thinking = {};
+  // Of an assistant's turn whose tokens are not known: its thought, and the tools that it called.
+  std::optional<std::string> thought = {};
+  std::vector<ToolCall> tool_calls = {};
 };
 
 struct Prompt {
@@ -68,6 +78,10 @@ struct Prompt {
   std::vector<Message> messages;  // chat
   std::vector<Segment> prefix;    // text; fill in the middle: what is before the cursor, in order
   std::vector<Segment> suffix;    // fill in the middle: and after it
+  // text: in place of the prefix, as tokens of this very model. Opaque; empty: none.
+  std::vector<std::int32_t> tokens = {};
+  // chat: the tools that may be called, the declaration of each as a JSON object.
+  std::vector<std::string> tools = {};
 };
 
 std::string text_of(const std::vector<Segment>& segments);

@@ -138,6 +138,7 @@ TEST_CASE("draft tokens and shortlisted logits change no answer; drafts save pas
       request.sampling.temperature = temperature;
       request.sampling.repetition_penalty = seed == 3 ? 1.1F : 1.0F;
       request.sampling.presence_penalty = seed == 1 ? 0.5F : 0.0F;
+      request.sampling.frequency_penalty = seed == 2 ? 0.3F : 0.0F;
       request.sampling.top_k = seed == 2 ? 20 : 3;
       request.sampling.bias = {{7, 1.5F}};
       request.sampling.seed = seed;
@@ -168,6 +169,76 @@ TEST_CASE("draft tokens and shortlisted logits change no answer; drafts save pas
     }
   }
   CHECK(passes < tokens);
+}
+
+TEST_CASE("an answer that is bound to a form is of it, and drafts change nothing of it") {
+  EngineOptions options;
+  options.model = std::filesystem::path(HEARTH_SOURCE_DIR) / "engine/ember";
+  options.drafts = 0;
+  const auto plain = Runtime::load(options);
+  const auto form = JsonForm::parse(
+      R"({"type": "object", "properties": {"even": {"type": "boolean"}, "list": {"type": "array",
+      "items": {"enum": ["value", "total"]}}, "what": {"type": "string"}},
+      "required": ["even", "list", "what"]})");
+  for (const std::uint64_t seed : {0, 1, 2, 3}) {
+    GenerationRequest request = explain_request();
+    request.form = form;
+    request.max_tokens = 200;
+    request.sampling.temperature = seed == 0 ? 0.0F : 1.0F;
+    request.sampling.top_k = seed == 1 ? 5 : 0;
+    request.sampling.seed = seed;
+    Session one(plain);
+    Generation alone(one, request);
+    const std::string text = run(alone);
+    CAPTURE(text);
+    JsonCursor cursor(form);
+    CHECK(cursor.push(text));
+    if (alone.reason() == StopReason::stop_token) CHECK(cursor.ended());
+    Session other(ember());
+    Generation speculative(other, request);
+    CHECK(run(speculative) == text);
+    CHECK(speculative.answer() == alone.answer());
+    // What was written before is of it, too, and goes on to the same end.
+    request.written.assign(alone.answer().begin(), alone.answer().begin() + 5);
+    Session third(ember());
+    Generation resumed(third, request);
+    CHECK(run(resumed) == text);
+  }
+  GenerationRequest request = explain_request();
+  request.form = form;
+  request.written = ember()->engine().tokenizer().encode("Computes");
+  Session session(ember());
+  CHECK_THROWS_WITH_AS(Generation(session, request),
+                       "the answer is not of the JSON form that it is bound to", Error);
+}
+
+TEST_CASE("each token of an answer is told with how likely it was") {
+  GenerationRequest request = explain_request();
+  request.top_probabilities = 3;
+  Session session(ember());
+  Generation generation(session, request);
+  CHECK(run(generation) == explanation);
+  const auto told = generation.take_probabilities();
+  REQUIRE(told.size() == generation.answer().size());
+  for (std::size_t i = 0; i < told.size(); ++i) {
+    CHECK(told[i].token == generation.answer()[i]);
+    REQUIRE(told[i].top.size() == 3);
+    CHECK(told[i].top[0].first == told[i].token);  // the likeliest was taken
+    CHECK(told[i].top[0].second == told[i].logprob);
+    CHECK(told[i].top[1].second <= told[i].logprob);
+    CHECK(told[i].logprob <= 0);
+  }
+}
+
+TEST_CASE("an answer and its thought end at the most tokens of both") {
+  Session session(ember());
+  GenerationRequest request = thinking_request(100);
+  request.max_tokens = 50;
+  request.max_all_tokens = 20;
+  Generation generation(session, request);
+  CHECK(run(generation).empty());
+  CHECK(generation.answer().size() == 20);
+  CHECK(generation.reason() == StopReason::max_tokens);
 }
 
 TEST_CASE("an answer ends at max_tokens") {

@@ -61,6 +61,15 @@ TEST_CASE("a presence penalty looks at the answer only, and once") {
   CHECK(logits == Logits{4.0f, 1.5f, 3.0f});
 }
 
+TEST_CASE("a frequency penalty counts each time that the answer has a token") {
+  SamplingParams params;
+  params.frequency_penalty = 1.5f;
+  Logits logits{4.0f, 6.0f, 3.0f};
+  const Ids context{0, 1, 1};
+  CHECK(sample(logits, params, context, 1, 3) == 0);
+  CHECK(logits == Logits{4.0f, 3.0f, 3.0f});
+}
+
 TEST_CASE("the order is repetition, presence, bias") {
   SamplingParams params;
   params.repetition_penalty = 2;
