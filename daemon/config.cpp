@@ -248,6 +248,28 @@ Key names(const char* section, const char* name, const char* meaning,
           copy_of(field)};
 }
 
+// An address of this machine, at which others may reach it.
+Key address(const char* section, const char* name, const char* meaning,
+            std::string Config::*field) {
+  return {section,
+          name,
+          meaning,
+          [field](Config& config, const toml::node& node) {
+            const auto* value = node.as_string();
+            const auto fits = [](const std::string& text) {
+              return text == "localhost" ||
+                     (!text.empty() &&
+                      text.find_first_not_of("0123456789abcdefABCDEF.:") == std::string::npos &&
+                      text.find_first_of(".:") != std::string::npos);
+            };
+            if (value == nullptr || !fits(value->get()))
+              throw Refused{"must be an address such as \"127.0.0.1\" or \"::1\""};
+            config.*field = value->get();
+          },
+          [field](const Config& config) { return quoted(config.*field); },
+          copy_of(field)};
+}
+
 void check_action(const std::string& id) {
   if (lsp::action_with_id(id) != nullptr) return;
   std::vector<std::string_view> known;
@@ -403,6 +425,30 @@ const std::vector<Key>& keys() {
           "A thinking model thinks for at most this many tokens, then has to answer. Editors show\n"
           "the thought in a fold; it is never part of a change. 0: no thought.",
           &Config::thinking_budget, 0, 1 << 17),
+      flag("serve", "open",
+           "Open the door of `hearth serve` whenever a daemon starts; else that command does.",
+           &Config::serve_open),
+      address("serve", "listen",
+              "The address at which `hearth serve` listens. Any other than a loopback one lets\n"
+              "other machines in.",
+              &Config::serve_listen),
+      number("serve", "port", "Its port. 0: any that is free.", &Config::serve_port, 0, 65535),
+      flag("serve", "plain",
+           "Listen at an address that is no loopback one without TLS: what is sent can be read on\n"
+           "its way.",
+           &Config::serve_plain),
+      names("serve", "origins",
+            "Pages of the web that may ask, in a browser: [\"http://localhost:3000\"].",
+            &Config::serve_origins),
+      names("serve", "aliases",
+            "Other names by which clients may ask for the model: [\"gpt-4o-mini\"].",
+            &Config::serve_aliases),
+      choice("serve", "priority",
+             "How urgent requests of HTTP are: \"background\", so that editors go first, or\n"
+             "\"explicit\", as what a person chose in an editor.",
+             &Config::serve_priority,
+             {{"background", lsp::Priority::background},
+              {"explicit", lsp::Priority::explicit_request}}),
       duration("daemon", "idle_exit",
                "The daemon exits after this long without an editor or a job. \"0s\": never.",
                &Config::idle_exit),

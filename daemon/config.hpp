@@ -68,6 +68,14 @@ struct Config {
   engine::Effort thinking_effort = engine::Effort::medium;
   bool thinking_keep = true;  // thinking.history
   std::int64_t thinking_budget = 2048;
+  // [serve]
+  bool serve_open = false;  // whenever a daemon starts
+  std::string serve_listen = "127.0.0.1";
+  std::int64_t serve_port = 4327;
+  bool serve_plain = false;
+  std::vector<std::string> serve_origins;
+  std::vector<std::string> serve_aliases;
+  lsp::Priority serve_priority = lsp::Priority::background;
   // [daemon]
   std::chrono::milliseconds idle_exit{12 * 3'600'000};  // 0: never
   // [log]

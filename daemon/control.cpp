@@ -202,6 +202,12 @@ std::unique_ptr<ControlWork> Control::handle(const json& message, std::uint64_t 
       calls_.stop();
       reply.result({{"stopping", true}});
       break;
+    case ControlRequest::open_door:
+      reply.result(calls_.door(true));
+      break;
+    case ControlRequest::close_door:
+      reply.result(calls_.door(false));
+      break;
     case ControlRequest::describe:
       describe(model_, reply);
       break;

@@ -54,6 +54,9 @@ struct ControlCalls {
   std::function<void()> used;  // somebody needs the daemon's model now
   // Answers "forget"; throws Error.
   std::function<void(const nlohmann::json& message, const ControlReply& reply)> forget;
+  // Opens or closes the door of `hearth serve`, and says how it is then (Door::status()); throws
+  // Error.
+  std::function<nlohmann::json(bool open)> door = {};
 };
 
 // The requests of all control connections. On the Host's thread; what it is given outlives it, and

@@ -31,6 +31,7 @@
 #include "daemon/platform/version.hpp"
 #include "daemon/prompt_files.hpp"
 #include "daemon/prompt_trust_file.hpp"
+#include "daemon/serve/door.hpp"
 #include "daemon/status.hpp"
 #include "daemon/transport/listener.hpp"
 #include "lsp/context/index_pool.hpp"
@@ -122,9 +123,14 @@ class Daemon {
              [this](const json& message, const ControlReply& reply) {
                const ForgetRequest request = parse_forget(message);
                if (small_ && request.removes()) small_->forget_prompts();
+               if (request.removes()) door_.forget();
                forget_in_daemon(request, options_.paths, jobs_, *store_, model_, trust_, reply);
-             }},
+             },
+             [this](bool open) { return work_door(open); }},
             small_ ? &small_->completions() : nullptr),
+        door_(host_, options.paths, model_,
+              small_ ? static_cast<lsp::Model&>(small_->completions()) : model_,
+              [this] { return model_.status(); }),
         config_(host_, options.paths.config, options.config,
                 {[this] { apply_config(); },
                  [this](const std::string& notice) {
@@ -146,6 +152,7 @@ class Daemon {
     jobs_.restore();
     remove_old_jobs();
     busy_until_ = host_.now();
+    if (options_.config.serve_open) try_door([this] { door_.open(door_options()); });
     watch_idleness();
     look_after_place();  // what went before it was watched
     host_.run();
@@ -240,12 +247,49 @@ class Daemon {
                 {"log", options_.paths.log().string()},
                 {"logError", no_state_.empty() ? log_.refused() : no_state_},
                 {"config", options_.paths.config.string()},
-                {"configNotice", config_.notice()}};
+                {"configNotice", config_.notice()},
+                {"serve", door_.status()},
+                {"serveNotice", door_notice_}};
     if (!options_.config.inline_model.empty())
       status["inlineModel"] = small_ ? inline_model_status(small_->status(), small_->refusal(),
                                                            small_->bytes(), pair_.expert_bytes)
                                      : inline_model_refused(pair_.refusal);
     return status;
+  }
+
+  DoorOptions door_options() const {
+    const Config& config = config_.running();
+    DoorOptions options;
+    options.listen = config.serve_listen;
+    options.port = static_cast<std::uint16_t>(config.serve_port);
+    options.plain = config.serve_plain;
+    options.origins = config.serve_origins;
+    options.api = {config.serve_priority, config.serve_aliases, config.thinking_mode,
+                   config.thinking_budget};
+    return options;
+  }
+
+  // Of `hearth serve`. Throws Error.
+  json work_door(bool open) {
+    if (open)
+      door_.open(door_options());
+    else
+      door_.close();
+    door_notice_.clear();
+    watch_idleness();
+    return door_.status();
+  }
+
+  // Where nobody waits for how it ends: what is wrong is a notice.
+  void try_door(const std::function<void()>& call) {
+    try {
+      call();
+      door_notice_.clear();
+    } catch (const Error& error) {
+      door_notice_ = error.what();
+      log_.warn(door_notice_);
+    }
+    tell_notices();
   }
 
   // Why completions come from the large model all the same.
@@ -273,13 +317,14 @@ class Daemon {
     for (LspPeer* editor : editors_) editor->configure(server_options());
     remove_old_answers();
     remove_old_jobs();
+    try_door([this] { door_.configure(door_options()); });
     watch_idleness();
   }
 
   // What is wrong beside the model, for hearth/status.
   std::vector<std::string> notices() const {
     std::vector<std::string> notices{no_state_, jobs_notice(store_->failure()), config_.notice(),
-                                     small_refusal()};
+                                     small_refusal(), door_notice_};
     std::erase(notices, std::string());
     return notices;
   }
@@ -293,7 +338,7 @@ class Daemon {
   }
 
   bool is_idle() const {
-    return server_.clients().empty() && model_.status().waiting == 0 &&
+    return !door_.is_open() && server_.clients().empty() && model_.status().waiting == 0 &&
            (!small_ || small_->status().waiting == 0);
   }
 
@@ -332,6 +377,7 @@ class Daemon {
       model_.hold();
       if (small_) small_->hold();
       log_.info("stopping: " + reason);
+      door_.close();
       host_.after(shutdown_notice_timeout, [this] { host_.stop(); });
       server_.shut_down([this] { host_.stop(); });
     } catch (const std::exception&) {
@@ -357,6 +403,8 @@ class Daemon {
   const std::unique_ptr<SmallModel> small_;  // of inline.model; null: there is none
   lsp::Jobs jobs_;
   Control control_;
+  Door door_;
+  std::string door_notice_;  // why it is not open
   ConfigWatch config_;
   std::chrono::steady_clock::time_point busy_until_;  // as far as it is known
   lsp::Host::TimerId idle_timer_ = 0;

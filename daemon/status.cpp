@@ -476,6 +476,14 @@ std::string show_status(const json& status, std::size_t columns) {
                          (counts.empty() ? "" : "; completions: " + counts) +
                          (client.contains("index") ? index_text(client["index"]) : ""));
   }
+  if (status.contains("serve") && status["serve"].is_object()) {
+    const json& door = status["serve"];
+    text += line("serves", "at " + door["url"].get<std::string>() + ": " +
+                               show_count(door["connections"].get<std::int64_t>(), "connection") +
+                               ", " + show_count(door["requests"].get<std::int64_t>(), "request"));
+  }
+  if (const auto notice = on_one_line(status.value("serveNotice", "")); !notice.empty())
+    text += line("serves", "not: " + notice);
   text += line("jobs", jobs_text(status["jobs"]));
   if (const auto notice = on_one_line(status.value("jobsNotice", "")); !notice.empty()) {
     text += line("", notice);

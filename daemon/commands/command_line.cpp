@@ -275,6 +275,7 @@ std::unique_ptr<CLI::App> make_command_line(Command& chosen) {
   add_generate(*app, chosen);
   add_commit_message(*app, chosen);
   add_tokenize(*app, chosen);
+  add_serve(*app, chosen);
   add_status(*app, chosen);
   add_jobs(*app, chosen);
   add_forget(*app, chosen);

@@ -26,6 +26,7 @@ void add_restart(CLI::App& app, Command& chosen);
 void add_logs(CLI::App& app, Command& chosen);
 void add_doctor(CLI::App& app, Command& chosen);
 void add_editors(CLI::App& app, Command& chosen);
+void add_serve(CLI::App& app, Command& chosen);
 void add_generate(CLI::App& app, Command& chosen);
 void add_chat(CLI::App& app, Command& chosen);
 void add_commit_message(CLI::App& app, Command& chosen);

@@ -15,10 +15,10 @@ namespace {
 using nlohmann::json;
 
 constexpr std::array<std::string_view, 2> kinds{"lsp", "control"};
-constexpr std::array<std::string_view, 16> requests{
-    "status",    "jobs",      "job",      "prompt",     "followJob", "pauseJob",
-    "resumeJob", "cancelJob", "applyJob", "dismissJob", "retryJob",  "forget",
-    "stop",      "describe",  "estimate", "generate"};
+constexpr std::array<std::string_view, 18> requests{
+    "status",    "jobs",      "job",       "prompt",     "followJob", "pauseJob",
+    "resumeJob", "cancelJob", "applyJob",  "dismissJob", "retryJob",  "forget",
+    "stop",      "openDoor",  "closeDoor", "describe",   "estimate",  "generate"};
 
 // Null where it is no JSON.
 json parsed(std::string_view body) {

@@ -42,6 +42,8 @@ enum class ControlRequest : std::uint8_t {
   retry_job,
   forget,
   stop,
+  open_door,
+  close_door,
   describe,
   estimate,
   generate,

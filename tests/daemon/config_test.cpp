@@ -156,8 +156,8 @@ TEST_CASE("every key that is described sets what it describes, and nothing else"
     CAPTURE(key.section);
     CAPTURE(key.name);
     std::vector<std::string> values = choices_of(key);
-    for (const char* other :
-         {"777", "\"777s\"", "\"777M\"", "true", "false", "\"/other\"", "[\"explain\", \"fix\"]"}) {
+    for (const char* other : {"777", "\"777s\"", "\"777M\"", "true", "false", "\"/other\"",
+                              "[\"explain\", \"fix\"]", "\"::1\""}) {
       values.emplace_back(other);
     }
     int taken = 0;

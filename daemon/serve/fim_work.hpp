@@ -1,0 +1,33 @@
+// A completion in the middle of code, for a client of HTTP: fitted to what the completing model
+// reads, and answered; or only read ahead, where no token is asked for.
+#pragma once
+
+#include <memory>
+
+#include "daemon/serve/answering.hpp"
+#include "daemon/serve/completion_request.hpp"
+
+namespace hearth::daemon {
+
+class FimWork : public HttpWork {
+ public:
+  // What it is given outlives it.
+  FimWork(lsp::Host& host, lsp::Model& model, std::shared_ptr<HttpReply> reply,
+          CompletionRequest request, std::shared_ptr<AnswerFormat> format);
+  ~FimWork() override;
+
+ private:
+  void begin(const lsp::ModelProfile& profile);
+  void warm();
+
+  lsp::Host& host_;
+  lsp::Model& model_;
+  const std::shared_ptr<HttpReply> reply_;
+  CompletionRequest request_;
+  std::shared_ptr<AnswerFormat> format_;
+  std::unique_ptr<Answering> answering_;
+  lsp::GenerationId reading_ = 0;
+  lsp::Lifetime lifetime_;
+};
+
+}  // namespace hearth::daemon
