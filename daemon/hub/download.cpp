@@ -253,7 +253,7 @@ class Work {
     }
 
    private:
-    static constexpr int most_cost = 10;  // of the time at most a tenth
+    static constexpr int most_cost = 3;  // of the time at most a quarter
 
     Work& work_;
     const RemoteFile& file_;

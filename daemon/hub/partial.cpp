@@ -73,6 +73,12 @@ std::map<std::string, Ranges> read_journal(const fs::path& folder, const Manifes
   return there;
 }
 
+// Whether a further line may be written behind it.
+bool is_whole_text(const fs::path& path) {
+  const auto text = engine::read_own_file(path, largest_journal);
+  return text && (text->empty() || text->ends_with('\n'));
+}
+
 Fd open_folder(const fs::path& folder) {
   return Fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
 }
@@ -112,7 +118,11 @@ Partial::Partial(const fs::path& whole) : whole_(whole), path_(whole.string() + 
   manifest_ = read_manifest(path_);
   if (!manifest_) return;
   there_ = read_journal(path_, *manifest_);
-  rewrite_journal();  // without what does not count
+  if (is_whole_text(path_ / journal_name)) {
+    open_journal();
+  } else {
+    rewrite_journal();  // without the line that was cut off
+  }
 }
 
 fs::path Partial::journal() const {
@@ -120,6 +130,7 @@ fs::path Partial::journal() const {
 }
 
 void Partial::set_manifest(const Manifest& manifest) {
+  if (manifest_ && to_text(*manifest_) == to_text(manifest)) return;
   std::map<std::string, Ranges> kept;
   for (const RemoteFile& file : manifest.files) {
     if (!manifest_) break;
@@ -140,6 +151,10 @@ void Partial::rewrite_journal() {
     for (const Range& range : ranges.all()) text += line_of(file, range);
   }
   daemon::write_file(journal(), text);
+  open_journal();
+}
+
+void Partial::open_journal() {
   journal_ = Fd(::open(journal().c_str(), O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC));
   if (!journal_) throw daemon::system_error("cannot write " + journal().string(), errno);
 }

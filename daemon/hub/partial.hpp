@@ -63,6 +63,7 @@ class Partial {
 
  private:
   void rewrite_journal();
+  void open_journal();
   std::filesystem::path journal() const;
 
   std::filesystem::path whole_;
