@@ -25,6 +25,7 @@
 // host          a message of an editor          lsp::Rpc: answers it (-32700, -32602, -32603) or
 //                                               logs it; std::bad_alloc closes the connection
 // host          other bytes of a connection     Connection::received: closes the connection
+// host          a request of HTTP               HttpConnection: answers ApiError, closes for others
 // host          a connection that is accepted   Impl::accepted: logs it, accepts the next
 // host          tasks, timers, signals          AsioHost::run: logs it; std::bad_alloc ends the
 //                                               daemon, as somebody waits for what was not done

@@ -44,6 +44,20 @@ bool is_hexadecimal(std::string_view text) {
       text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
 
+// An address, as opposed to a name that somebody made to lead to it.
+bool is_address(std::string_view host) {
+  return !host.empty() && host.find_first_of(".:") != host.npos &&
+         (host.find_first_not_of("0123456789.") == host.npos ||
+          (host.find(':') != host.npos &&
+           host.find_first_not_of("0123456789abcdef:.") == host.npos));
+}
+
+// Whether a request may name this machine so.
+bool names_this_machine(std::string_view host, std::string_view listen) {
+  if (is_loopback(host) || host == listen) return true;
+  return (listen == "0.0.0.0" || listen == "::") && is_address(host);  // all addresses
+}
+
 // Throws Error.
 std::string new_token() {
   std::array<unsigned char, token_bytes> bytes{};
@@ -75,7 +89,7 @@ HttpAdmission admit(const HttpHead& head, const Access& access) {
     return admission;
   };
   const std::string name = lower(name_of(head.host));
-  if (!is_loopback(name) && name != lower(name_of(access.listen))) {
+  if (!names_this_machine(name, lower(name_of(access.listen)))) {
     return refuse({403,
                    "the Host header does not name this server: ask it as 127.0.0.1, localhost, or "
                    "the address of serve.listen",

@@ -21,9 +21,10 @@ Answering::Answering(lsp::Host& host, Answerers answerers, std::shared_ptr<HttpR
       request_(std::move(request)),
       format_(std::move(format)),
       answered_(std::move(answered)),
-      started_(host.now()) {
+      started_(host.now()),
+      last_(started_) {
   beat_ = host_.after(beat, lifetime_.guard([this] { keep_alive(); }));
-  stop_after(request_.max_prompt_time);
+  if (!only_reads()) stop_after(request_.max_prompt_time);
   prepare();
 }
 
@@ -96,7 +97,26 @@ void Answering::measured(const lsp::Result<std::int64_t>& tokens) {
       }));
 }
 
+// Where no token is asked for, the prompt is read ahead of need.
+void Answering::read_ahead() {
+  id_ = answerers_.model.prefill(
+      request_.prompt, lifetime_.guard([this](const lsp::Result<lsp::Estimate>& result) {
+        id_ = 0;
+        if (over_) return;
+        if (const auto* error = std::get_if<lsp::ModelError>(&result))
+          return fail(api_error(*error));
+        const auto& read = std::get<lsp::Estimate>(result);
+        lsp::Answer nothing;
+        nothing.finish = lsp::FinishReason::length;
+        nothing.prompt_tokens = read.prompt_tokens;
+        nothing.cached_tokens = read.prompt_tokens - read.uncached_tokens;
+        finish(nothing);
+      }));
+  if (over_) id_ = 0;
+}
+
 void Answering::generate() {
+  if (only_reads()) return read_ahead();
   lsp::GenerationEvents events;
   events.on_progress =
       lifetime_.guard([this](const lsp::GenerationProgress& progress) { on_progress(progress); });
@@ -233,18 +253,24 @@ void Answering::begin() {
 
 void Answering::keep_alive() {
   if (over_) return;
-  beat_ = host_.after(beat, lifetime_.guard([this] { keep_alive(); }));
+  const auto silent = host_.now() - last_;
+  if (silent >= beat) give_sign();
+  const auto next = std::chrono::ceil<std::chrono::milliseconds>(last_ + beat - host_.now());
+  beat_ = host_.after(next, lifetime_.guard([this] { keep_alive(); }));
+}
+
+void Answering::give_sign() {
   if (!begun_) {
     begin();
   } else if (!request_.stream) {
     reply_->write(" ");
-  } else if (silent_) {
+  } else {
     const std::string eta =
         now_.eta ? fmt::format(", {} s left", now_.eta->count() / 1000) : std::string();
     reply_->write(now_.ahead > 0 ? fmt::format(": {} requests go before{}\n\n", now_.ahead, eta)
                                  : ": still computing" + eta + "\n\n");
   }
-  silent_ = true;
+  last_ = host_.now();
 }
 
 void Answering::write(const Events& events) {
@@ -252,7 +278,7 @@ void Answering::write(const Events& events) {
 }
 
 void Answering::say(std::string bytes) {
-  silent_ = false;
+  last_ = host_.now();
   reply_->write(std::move(bytes));
 }
 

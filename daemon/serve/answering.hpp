@@ -1,5 +1,5 @@
-// One generation that a client of HTTP waits for: asked, kept alive while nothing comes, and
-// written whole or as a stream of events, in the form of its endpoint.
+// One generation that a client of HTTP waits for, or a prompt that is only read: asked, kept alive
+// while nothing comes, and written whole or as a stream of events, in the form of its endpoint.
 #pragma once
 
 #include <chrono>
@@ -54,7 +54,7 @@ struct AnswerRequest {
   bool stream = false;
   bool progress = false;                 // events that say how far the prompt is read
   std::string prompt_name = "messages";  // the field at fault where the prompt is too long
-  // After these the answer is what there is of it; empty: no limit. From the request on, and from
+  // After these an answer is what there is of it; empty: no limit. From the request on, and from
   // the first text on.
   std::optional<std::chrono::milliseconds> max_prompt_time = {};
   std::optional<std::chrono::milliseconds> max_answer_time = {};
@@ -89,6 +89,8 @@ class Answering : public HttpWork {
   void prepare_begun();
   void measure();
   void measured(const lsp::Result<std::int64_t>& tokens);
+  bool only_reads() const { return request_.options.max_tokens == 0; }
+  void read_ahead();
   void generate();
   void on_progress(const lsp::GenerationProgress& progress);
   void on_text(const std::string& text);
@@ -98,6 +100,7 @@ class Answering : public HttpWork {
   void fail(const ApiError& error);
   void begin();
   void keep_alive();
+  void give_sign();
   void write(const Events& events);
   void say(std::string bytes);
   void stop_after(std::optional<std::chrono::milliseconds> time);
@@ -114,9 +117,9 @@ class Answering : public HttpWork {
   lsp::GenerationId id_ = 0;  // 0: not asked yet, or over
   bool begun_ = false;        // its headers are sent
   bool over_ = false;
-  bool silent_ = true;           // since the last beat
-  lsp::GenerationProgress now_;  // what was told last
-  double told_ = -1;             // tokens of the prompt that progress was told of
+  std::chrono::steady_clock::time_point last_;  // byte that was written, or the request
+  lsp::GenerationProgress now_;                 // what was told last
+  double told_ = -1;                            // tokens of the prompt that progress was told of
   lsp::Answer so_far_;
   lsp::Host::TimerId beat_ = 0;
   lsp::Host::TimerId begin_ = 0;

@@ -253,7 +253,6 @@ std::unique_ptr<HttpWork> Api::fim(const HttpRequest& request, const Reply& repl
 std::unique_ptr<HttpWork> Api::raw_completion(const HttpRequest& request, const Reply& reply) {
   const json body = read_body(request.body);
   CompletionRequest asked = read_infill(body, options_, request.connection, false);
-  if (asked.answer.options.max_tokens < 1) throw bad_member("n_predict", "is not at least 1");
   auto format = std::make_unique<InfillFormat>(status_().name, asked.indent, asked.fields);
   return std::make_unique<Answering>(host_, Answerers{model_, &model_}, reply,
                                      std::move(asked.answer), std::move(format));

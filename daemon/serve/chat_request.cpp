@@ -155,7 +155,6 @@ ChatRequest read_chat(const json& body, const std::string& text, const ApiOption
   AnswerRequest& answer = request.answer;
   answer.options = read_options(body, options, connection);
   request.stops = !answer.options.stop_strings.empty();
-  if (answer.options.max_tokens < 1) throw bad_member("max_completion_tokens", "is not at least 1");
   // Clients count the thought, too.
   answer.options.max_all_tokens = answer.options.max_tokens;
   if (const auto thinking = thinking_of(body)) answer.options.thinking = thinking;

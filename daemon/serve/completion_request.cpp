@@ -88,7 +88,6 @@ CompletionRequest read_completion(const json& body, const ApiOptions& options,
   const bool limited =
       lsp::find(body, "max_tokens") != nullptr || lsp::find(body, "n_predict") != nullptr;
   if (!limited && !fim) answer.options.max_tokens = openai_max_tokens;
-  if (answer.options.max_tokens < 1) throw bad_member("max_tokens", "is not at least 1");
   if (lsp::find(body, "response_format") != nullptr || lsp::find(body, "json_schema") != nullptr)
     throw cannot_serve("response_format", "chats alone are bound to a form");
   if (integer_member(body, "logprobs", 0, 20).value_or(0) > 0)

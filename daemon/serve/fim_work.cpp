@@ -1,7 +1,6 @@
 // The profile first, then the prompt.
 #include "daemon/serve/fim_work.hpp"
 
-#include <nlohmann/json.hpp>
 #include <utility>
 #include <variant>
 
@@ -21,30 +20,10 @@ FimWork::FimWork(lsp::Host& host, lsp::Model& model, std::shared_ptr<HttpReply> 
   }));
 }
 
-FimWork::~FimWork() {
-  if (reading_ != 0) model_.cancel(reading_);
-}
-
 void FimWork::begin(const lsp::ModelProfile& profile) {
   fit_fim(request_.answer.prompt, {profile.fim_prefix_tokens, profile.fim_suffix_tokens});
-  if (request_.answer.options.max_tokens == 0) return warm();
   answering_ = std::make_unique<Answering>(host_, Answerers{model_, nullptr}, reply_,
                                            std::move(request_.answer), std::move(format_));
-}
-
-void FimWork::warm() {
-  reading_ = model_.prefill(request_.answer.prompt,
-                            lifetime_.guard([this](const lsp::Result<lsp::Estimate>& result) {
-                              reading_ = 0;
-                              if (const auto* error = std::get_if<lsp::ModelError>(&result))
-                                return reply_->send(answer(api_error(*error)));
-                              const auto& read = std::get<lsp::Estimate>(result);
-                              lsp::Answer nothing;
-                              nothing.finish = lsp::FinishReason::length;
-                              nothing.prompt_tokens = read.prompt_tokens;
-                              nothing.cached_tokens = read.prompt_tokens - read.uncached_tokens;
-                              reply_->send(answer(format_->whole(nothing)));
-                            }));
 }
 
 }  // namespace hearth::daemon

@@ -1,5 +1,5 @@
 // A completion in the middle of code, for a client of HTTP: fitted to what the completing model
-// reads, and answered; or only read ahead, where no token is asked for.
+// reads, and answered.
 #pragma once
 
 #include <memory>
@@ -14,11 +14,9 @@ class FimWork : public HttpWork {
   // What it is given outlives it.
   FimWork(lsp::Host& host, lsp::Model& model, std::shared_ptr<HttpReply> reply,
           CompletionRequest request, std::shared_ptr<AnswerFormat> format);
-  ~FimWork() override;
 
  private:
   void begin(const lsp::ModelProfile& profile);
-  void warm();
 
   lsp::Host& host_;
   lsp::Model& model_;
@@ -26,7 +24,6 @@ class FimWork : public HttpWork {
   CompletionRequest request_;
   std::shared_ptr<AnswerFormat> format_;
   std::unique_ptr<Answering> answering_;
-  lsp::GenerationId reading_ = 0;
   lsp::Lifetime lifetime_;
 };
 

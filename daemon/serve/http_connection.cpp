@@ -324,19 +324,20 @@ class Connection : public HttpConnection, public std::enable_shared_from_this<Co
     unsent_ -= outgoing_.front().size();
     outgoing_.pop_front();
     if (!outgoing_.empty()) return write_next();
-    if (state_ == State::draining) drain();
+    if (state_ == State::draining) begin_to_drain();
   }
 
   // The present answer: whoever wrote it may be in the middle of a call, and goes later.
   void complete() {
+    if (state_ != State::answering) return;  // its client did not read
     ++request_;
     done_ = std::move(work_);
     host_.post([self = shared_from_this()] { self->done_.reset(); });
     served_ = true;
     if (closes_) {
       state_ = State::draining;
-      limit(limits_.drain, "it does not take its last answer");
-      if (outgoing_.empty()) drain();
+      limit(limits_.body, "it does not take its last answer");
+      if (outgoing_.empty()) begin_to_drain();
       return;
     }
     state_ = State::idle;
@@ -348,9 +349,14 @@ class Connection : public HttpConnection, public std::enable_shared_from_this<Co
     });
   }
 
-  void drain() {
+  void begin_to_drain() {
+    limit(limits_.drain, "it goes on after its last answer");
     error_code ignored;
     socket_.shutdown(Socket::shutdown_send, ignored);
+    drain();
+  }
+
+  void drain() {
     socket_.async_read_some(asio::buffer(rest_),
                             [self = shared_from_this()](const error_code& error, std::size_t) {
                               self->guarded([&] { error ? self->close() : self->drain(); });

@@ -39,6 +39,20 @@ TEST_CASE("a request names this machine") {
   }
 }
 
+TEST_CASE("where all addresses are listened at, any may be named, but no name") {
+  const auto status = [](const char* host) {
+    const HttpAdmission admission =
+        admit({"GET", "/props", host, "", "secret"}, {"0.0.0.0", {}, "secret"});
+    return admission.refusal ? admission.refusal->status : 200;
+  };
+  CHECK(status("192.168.1.7:4327") == 200);
+  CHECK(status("[fe80::1]:4327") == 200);
+  CHECK(status("localhost") == 200);
+  CHECK(status("evil.example") == 403);
+  CHECK(status("abc.de") == 403);
+  CHECK(status("") == 403);
+}
+
 TEST_CASE("a page may ask where its origin is listed, and is told so") {
   CHECK(status_of({"GET", "/health", "localhost", "https://evil.example", ""}) == 403);
   CHECK(status_of({"GET", "/props", "localhost", "null", "secret"}) == 403);

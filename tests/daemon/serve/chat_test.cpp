@@ -173,7 +173,6 @@ TEST_CASE("what cannot be served is refused by its name, before anything is aske
   refused({{"messages", {17}}}, 400, "messages.0", "invalid_value");
   refused(question({{"temperature", -1}}), 400, "temperature", "invalid_value");
   refused(question({{"temperature", "hot"}}), 400, "temperature", "invalid_value");
-  refused(question({{"max_tokens", 0}}), 400, "max_completion_tokens", "invalid_value");
   refused(question({{"seed", 1.5}}), 400, "seed", "invalid_value");
   refused(question({{"stop", {1}}}), 400, "stop", "invalid_value");
   refused(question({{"logit_bias", {{"x", 1}}}}), 400, "logit_bias", "invalid_value");
@@ -255,8 +254,13 @@ TEST_CASE("whoever waits long gets headers, then blanks or comments, and what th
   stage.model.asked.back().events.on_progress(queued);
   CHECK(stream->header("X-Hearth-Queue-Position") == "2");
   CHECK(stream->header("X-Hearth-Eta-Ms") == "40000");
-  stage.host.pass(seconds(30));
-  CHECK(stream->body.find(": 2 requests go before, 40 s left\n\n") != std::string::npos);
+  stage.host.pass(milliseconds(9'999));
+  const std::size_t begun = stream->body.size();
+  stage.host.pass(milliseconds(1));
+  CHECK(stream->body.substr(begun) == ": 2 requests go before, 40 s left\n\n");
+  stage.host.pass(seconds(20));
+  CHECK(stream->body.size() ==
+        begun + 3 * std::string(": 2 requests go before, 40 s left\n\n").size());
   const std::size_t waited = stream->body.size();
   for (int i = 0; i < 40; ++i) {
     stage.model.say("x");
@@ -341,6 +345,15 @@ TEST_CASE("probabilities come with the text of their tokens") {
   told();
   CHECK(stream->events().at(1)["choices"][0]["logprobs"]["content"].size() == 1);
   CHECK(stream->events().at(2)["choices"][0]["logprobs"] == nullptr);
+}
+
+TEST_CASE("a chat without a token to write is read ahead of need, as llama.vim asks") {
+  ApiStage stage;
+  const auto request = stage.post(chat, question({{"n_predict", 0}, {"response_fields", {""}}}));
+  CHECK(stage.model.asked.empty());
+  CHECK(stage.model.prefilled.size() == 1);
+  CHECK(request->json()["usage"]["prompt_tokens"] == 10);
+  CHECK(request->json()["choices"][0]["message"]["content"] == "");
 }
 
 TEST_CASE("tokens there and back") {

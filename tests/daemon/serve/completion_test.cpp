@@ -166,6 +166,7 @@ TEST_CASE("no token at all only reads the prompt") {
   ApiStage stage;
   json body = llama_vim();
   body["n_predict"] = 0;
+  body["t_max_prompt_ms"] = 1;  // which would leave nothing of it
   body.erase("response_fields");
   const auto request = stage.post("/infill", body);
   CHECK(stage.model.asked.empty());
