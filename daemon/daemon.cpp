@@ -36,19 +36,17 @@
 #include "daemon/transport/listener.hpp"
 #include "lsp/context/index_pool.hpp"
 #include "lsp/jobs/jobs.hpp"
+#include "lsp/protocol/json_text.hpp"
 #include "lsp/server.hpp"
 
 namespace hearth::daemon {
 namespace {
 
+using lsp::dump;
 using nlohmann::json;
 using std::chrono::milliseconds;
 
 constexpr milliseconds shutdown_notice_timeout{1'000};
-
-std::string dump(const json& value) {
-  return value.dump(-1, ' ', false, json::error_handler_t::replace);
-}
 
 lsp::Settings settings_of(const Config& config) {
   const auto set = [](const std::vector<std::string>& names) {

@@ -22,7 +22,7 @@ using nlohmann::json;
 using namespace std::string_view_literals;
 
 constexpr std::size_t most_files = 10'000;
-constexpr std::size_t longest_name = 200;
+constexpr std::size_t longest_file_name = 200;
 constexpr std::uint64_t largest_file = std::uint64_t{1} << 42;
 constexpr std::uint64_t largest_text = std::uint64_t{256} << 20;
 
@@ -114,7 +114,7 @@ bool is_weights(std::string_view name) {
 }
 
 bool is_taken(std::string_view name) {
-  const bool plain = !name.empty() && name.size() <= longest_name && name.front() != '.' &&
+  const bool plain = !name.empty() && name.size() <= longest_file_name && name.front() != '.' &&
                      std::ranges::all_of(name, [](char c) {
                        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
                               (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_';
@@ -125,7 +125,7 @@ bool is_taken(std::string_view name) {
 
 bool is_repository_id(std::string_view id) {
   const std::size_t slash = id.find('/');
-  if (slash == std::string_view::npos || id.size() > longest_name) return false;
+  if (slash == std::string_view::npos || id.size() > longest_file_name) return false;
   const auto plain = [](std::string_view part) {
     return !part.empty() && part.front() != '.' && part.front() != '-' &&
            part.find("..") == std::string_view::npos &&

@@ -8,8 +8,11 @@
 #include <utility>
 #include <variant>
 
+#include "lsp/protocol/json_text.hpp"
+
 namespace hearth::daemon {
 
+using lsp::dump;
 using nlohmann::json;
 
 Answering::Answering(lsp::Host& host, Answerers answerers, std::shared_ptr<HttpReply> reply,

@@ -1,11 +1,13 @@
 // Statuses and types by what a client is to do: change the request, its key, or try again.
 #include "daemon/serve/api_error.hpp"
+#include "lsp/protocol/json_text.hpp"
 
 #include <nlohmann/json.hpp>
 
 namespace hearth::daemon {
 namespace {
 
+using lsp::dump;
 using nlohmann::json;
 
 const char* type_of(int status) {
@@ -48,10 +50,6 @@ HttpAnswer answer(const ApiError& error) {
 
 HttpAnswer answer(const json& value) {
   return {200, {{"Content-Type", "application/json"}}, dump(value)};
-}
-
-std::string dump(const json& value) {
-  return value.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
 }  // namespace hearth::daemon

@@ -32,7 +32,4 @@ nlohmann::json to_json(const ApiError& error);
 HttpAnswer answer(const ApiError& error);
 HttpAnswer answer(const nlohmann::json& value);  // 200
 
-// As text that any client can read, whatever bytes a model wrote.
-std::string dump(const nlohmann::json& value);
-
 }  // namespace hearth::daemon

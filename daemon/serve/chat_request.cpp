@@ -111,7 +111,7 @@ int probabilities_of(const json& body) {
   return -1;
 }
 
-void refuse_what_is_not_served(const json& body) {
+void refuse_other_modalities(const json& body) {
   if (const json* modalities = lsp::find(body, "modalities")) {
     if (*modalities != json::array({"text"}))
       throw cannot_serve("modalities", "text is all there is");
@@ -150,7 +150,7 @@ void use_tools(ChatRequest& request, ToolUse use) {
 
 ChatRequest read_chat(const json& body, const std::string& text, const ApiOptions& options,
                       std::uint64_t connection) {
-  refuse_what_is_not_served(body);
+  refuse_other_modalities(body);
   ChatRequest request;
   AnswerRequest& answer = request.answer;
   answer.options = read_options(body, options, connection);

@@ -1,5 +1,6 @@
 // A state for each place in a call; what may be the beginning of a tag is held back.
 #include "daemon/serve/tool_calls.hpp"
+#include "lsp/protocol/json_text.hpp"
 
 #include <algorithm>
 #include <set>
@@ -7,6 +8,7 @@
 namespace hearth::daemon {
 namespace {
 
+using lsp::dump;
 using nlohmann::json;
 
 constexpr std::string_view blanks = " \t\r\n";
@@ -31,10 +33,6 @@ std::string_view without_blanks_before(std::string_view text) {
 // Whether `text` may become something that begins with `tag`.
 bool may_become(std::string_view text, std::string_view tag) {
   return tag.starts_with(text.substr(0, tag.size()));
-}
-
-std::string dump(const json& value) {
-  return value.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
 // The types that a schema allows, by their names.

@@ -12,6 +12,7 @@
 namespace hearth::daemon {
 namespace {
 
+using lsp::dump;
 using nlohmann::json;
 
 constexpr std::array<std::string_view, 2> kinds{"lsp", "control"};
@@ -27,10 +28,6 @@ json parsed(std::string_view body) {
   } catch (const lsp::BadJson&) {
     return nullptr;
   }
-}
-
-std::string dump(const json& value) {
-  return value.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
 }  // namespace

@@ -14,11 +14,8 @@
 namespace hearth::daemon {
 namespace {
 
+using lsp::dump;
 using Json = lsp::Json;
-
-std::string dump(const Json& value) {
-  return value.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
 
 std::string notification(std::string_view method, Json params) {
   return dump({{"jsonrpc", "2.0"}, {"method", method}, {"params", std::move(params)}});

@@ -77,10 +77,6 @@ std::chrono::milliseconds time_member(const Json& json, const char* name) {
   return std::chrono::milliseconds(integer_member(json, name));
 }
 
-std::string dump(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
 }  // namespace
 
 void to_json(Json& json, const Request& request) {

@@ -155,4 +155,8 @@ json parse_json(std::string&& text) {
   return parse_json(text);
 }
 
+std::string dump(const nlohmann::json& value) {
+  return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
 }  // namespace hearth::lsp

@@ -1,6 +1,6 @@
-// JSON text that another process wrote, into a value: the one parser at both ends of the socket, so
-// that the daemon and the stdio proxy read a message alike. Whatever the text is costs an
-// exception, never the process. Knows nothing of what the value means.
+// JSON text of another process into a value, and a value into text: the one parser at both ends of
+// the socket, so that the daemon and the stdio proxy read a message alike. Whatever the text is
+// costs an exception, never the process. Knows nothing of what the value means.
 #pragma once
 
 #include <cstddef>
@@ -40,5 +40,8 @@ class BadJson : public std::runtime_error {
 // is read as U+FFFD, which counts as many units, and `text` says so afterwards.
 nlohmann::json parse_json(std::string& text);
 nlohmann::json parse_json(std::string&& text);
+
+// On one line; bytes that are no UTF-8, which a model may write, as U+FFFD.
+std::string dump(const nlohmann::json& value);
 
 }  // namespace hearth::lsp
