@@ -58,6 +58,8 @@ class ExpertCache final : private Leases {
   // `files` are the store's.
   ExpertCache(const ExpertStore& store, std::span<const std::unique_ptr<File>> files,
               ExpertCacheOptions options);
+  // Waits for copies that are under way: they use memory that goes with it.
+  ~ExpertCache();
   ExpertCache(const ExpertCache&) = delete;
   ExpertCache& operator=(const ExpertCache&) = delete;
 

@@ -19,6 +19,17 @@ constexpr std::size_t warm_moves_per_step = 8;
 
 }  // namespace
 
+ExpertCache::~ExpertCache() {
+  const Lock lock(mutex_);
+  while (!moves_.empty()) {
+    try {
+      book_moves(true);
+    } catch (const std::exception&) {
+      // A device that has failed copies nothing any more.
+    }
+  }
+}
+
 void ExpertCache::add_device(const DeviceSlots& wanted) {
   const Lock lock(mutex_);
   kernels::Backend& backend = *wanted.backend;
