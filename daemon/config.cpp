@@ -304,6 +304,11 @@ const std::vector<Key>& keys() {
            &Config::memory_experts),
       size("memory", "scratch", "Memory for prefill; more means fewer passes over the experts.",
            &Config::memory_scratch),
+      size("memory", "vram",
+           "Memory of the first CUDA device for experts, which are computed there. \"0\": no GPU "
+           "is\n"
+           "used. Not yet tried on a GPU.",
+           &Config::memory_vram),
       size("prefix_cache", "ram",
            "Memory for checkpoints of prompts, so that a shared prefix is not computed again. At\n"
            "80B a checkpoint takes about 74 MiB, and a token 48 KiB. \"auto\": an eighth of what "

@@ -79,6 +79,7 @@ void add_small(ModelPair& pair, const Config& config, const std::filesystem::pat
 engine::EngineOptions as_small(engine::EngineOptions options, std::int64_t context) {
   options.context = std::min(small_context, context);
   options.host().expert_memory = 0;
+  options.devices.resize(1);  // a GPU's memory is the large one's
   options.prefix_ram_bytes =
       std::min(options.prefix_ram_bytes.value_or(small_prefixes), small_prefixes);
   options.prefix_directory.clear();

@@ -12,7 +12,7 @@ Hardware find_hardware(std::optional<kernels::Isa> forced) {
   kernels::CpuChoice choice;
   kernels::open_cpu(1, forced, choice);
   hardware.isa = choice.isa;
-  hardware.cuda_devices = kernels::cuda_device_count();
+  hardware.cuda = kernels::cuda_devices();
   return hardware;
 }
 

@@ -12,7 +12,7 @@ struct Hardware {
   // That the processor runs and this build has, the plainest first.
   std::vector<kernels::Isa> isas;
   kernels::Isa isa = kernels::Isa::scalar;  // what an Engine would compute with
-  int cuda_devices = 0;
+  kernels::CudaDevices cuda;
 };
 
 // `forced` as EngineOptions::isa. Runs the kernels' self-checks. Throws Error where this machine

@@ -8,17 +8,18 @@
 #include <initializer_list>
 
 #include "kernels/exp_constants.hpp"
+#include "kernels/host_device.hpp"
 
 namespace hearth::kernels {
 
 // --- Number formats, widened exactly -------------------------------------------------------------
 
-constexpr float widen_bf16(std::uint16_t code) {
+HEARTH_HOST_DEVICE constexpr float widen_bf16(std::uint16_t code) {
   return std::bit_cast<float>(static_cast<std::uint32_t>(code) << 16);
 }
 
 // A signalling NaN comes out quiet, as the processors' conversion makes it.
-constexpr float widen_f16(std::uint16_t code) {
+HEARTH_HOST_DEVICE constexpr float widen_f16(std::uint16_t code) {
   const std::uint32_t sign = static_cast<std::uint32_t>(code & 0x8000u) << 16;
   const std::uint32_t exponent = (code >> 10) & 0x1fu;
   const std::uint32_t fraction = code & 0x3ffu;
@@ -34,7 +35,7 @@ constexpr float widen_f16(std::uint16_t code) {
 }
 
 // e4m3: no infinities, 0x7f and 0xff are NaN, the largest finite value is 448.
-constexpr float widen_f8(std::uint8_t code) {
+HEARTH_HOST_DEVICE constexpr float widen_f8(std::uint8_t code) {
   const std::uint32_t sign = static_cast<std::uint32_t>(code & 0x80u) << 24;
   const std::uint32_t exponent = (code >> 3) & 0xfu;
   const std::uint32_t fraction = code & 0x7u;
@@ -51,12 +52,12 @@ constexpr float widen_f8(std::uint8_t code) {
 constexpr float f16_max = 65504;
 
 // Whether f16 can hold the value, rounded; false for NaN and the infinities.
-constexpr bool fits_f16(float value) {
+HEARTH_HOST_DEVICE constexpr bool fits_f16(float value) {
   return value >= -f16_max && value <= f16_max;
 }
 
 // To nearest, ties to even. The value must fit.
-constexpr std::uint16_t narrow_f16(float value) {
+HEARTH_HOST_DEVICE constexpr std::uint16_t narrow_f16(float value) {
   const std::uint32_t bits = std::bit_cast<std::uint32_t>(value);
   const std::uint32_t sign = (bits >> 16) & 0x8000u;
   const std::uint32_t magnitude = bits & 0x7fffffffu;
@@ -73,7 +74,7 @@ constexpr std::uint16_t narrow_f16(float value) {
 // --- exp and what is made of it ------------------------------------------------------------------
 
 // Right to 1 ulp; 0 from -104 down, infinity above the largest float, NaN for NaN.
-inline float exp_f32(float x) {
+HEARTH_HOST_DEVICE inline float exp_f32(float x) {
   x = exp_constants::lowest > x ? exp_constants::lowest : x;
   x = exp_constants::highest < x ? exp_constants::highest : x;
   const float shifted = std::fma(x, exp_constants::log2_e, exp_constants::magic);
@@ -96,17 +97,17 @@ inline float exp_f32(float x) {
   return p * first * second;
 }
 
-inline float sigmoid(float x) {
+HEARTH_HOST_DEVICE inline float sigmoid(float x) {
   return 1.0f / (1.0f + exp_f32(-x));
 }
 
-inline float silu(float x) {
+HEARTH_HOST_DEVICE inline float silu(float x) {
   return x / (1.0f + exp_f32(-x));
 }
 
 // log(1 + e^x) = max(x, 0) + log1p(e^-|x|), and log1p(u) = 2 atanh(u / (2 + u)) by its series,
 // which is short because u / (2 + u) ≤ 1/3.
-inline float softplus(float x) {
+HEARTH_HOST_DEVICE inline float softplus(float x) {
   const float u = exp_f32(-std::fabs(x));
   const float s = u / (2.0f + u);
   const float square = s * s;

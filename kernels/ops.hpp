@@ -366,8 +366,15 @@ struct CpuChoice {
 // threads: compute threads, the calling one included; 0 means one per core.
 std::unique_ptr<Backend> open_cpu(int threads, std::optional<Isa> forced, CpuChoice& choice);
 
-// Device n, or Error with the reason ("built without CUDA", "no device").
+// Device n, or Error with the reason.
 std::unique_ptr<Backend> open_cuda(int index);
-int cuda_device_count();
+
+// The CUDA devices that this program can open, which are numbered from 0.
+struct CudaDevices {
+  bool built = false;  // whether it was built with CUDA
+  int count = 0;
+  std::string missing;  // why there are none: "this hearth was built without CUDA"
+};
+CudaDevices cuda_devices();
 
 }  // namespace hearth::kernels

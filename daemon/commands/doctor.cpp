@@ -113,6 +113,17 @@ void look_at_program(Examination& found) {
   }
 }
 
+void look_at_gpus(Examination& found, const Config& config, const kernels::CudaDevices& gpus) {
+  const std::string seen = gpus.count > 0 ? show_count(gpus.count, "CUDA device") : gpus.missing;
+  if (config.memory_vram == 0) {
+    found.good("GPU", seen + "; memory.vram is \"0\": the processor computes everything");
+  } else if (gpus.count == 0) {
+    found.problem("GPU", seen, "`memory.vram = \"0\"` does without a GPU.");
+  } else {
+    found.good("GPU", seen);
+  }
+}
+
 void look_at_processor(Examination& found, const Config& config) {
   const engine::Hardware hardware = engine::find_hardware(config.model_isa);
   const std::string seen = fmt::format("{}, {}", kernels::name(hardware.isa),
@@ -122,9 +133,7 @@ void look_at_processor(Examination& found, const Config& config) {
   } else {
     found.good("processor", seen);
   }
-  found.good("GPU", hardware.cuda_devices == 0
-                        ? "none that this build can use; the processor computes everything"
-                        : show_count(hardware.cuda_devices, "CUDA device"));
+  look_at_gpus(found, config, hardware.cuda);
 }
 
 // Nothing: it cannot be read.

@@ -34,17 +34,21 @@ std::optional<kernels::Isa> configured_isa() {
 
 Json describe() {
   Json isa = {{"used", nullptr}, {"available", Json::array()}};
-  int devices = 0;
+  kernels::CudaDevices cuda;
   try {
     const engine::Hardware hardware = engine::find_hardware(configured_isa());
     isa["used"] = kernels::name(hardware.isa);
     for (const kernels::Isa each : hardware.isas) isa["available"].push_back(kernels::name(each));
-    devices = hardware.cuda_devices;
+    cuda = hardware.cuda;
   } catch (const std::runtime_error& error) {
     isa["error"] = error.what();
   }
-  return {{"version", version()},   {"build", build()}, {"buildType", build_type()},
-          {"compiler", compiler()}, {"isa", isa},       {"cuda", {{"devices", devices}}},
+  return {{"version", version()},
+          {"build", build()},
+          {"buildType", build_type()},
+          {"compiler", compiler()},
+          {"isa", isa},
+          {"cuda", {{"built", cuda.built}, {"devices", cuda.count}, {"missing", cuda.missing}}},
           {"program", executable()}};
 }
 
@@ -68,8 +72,8 @@ int show_version(bool json) {
                 now["isa"]["used"].get<std::string>().c_str(), available.c_str());
   }
   const int devices = now["cuda"]["devices"].get<int>();
-  std::printf("CUDA      %s\n",
-              devices == 0 ? "no device" : (std::to_string(devices) + " found").c_str());
+  std::printf("CUDA      %s\n", devices == 0 ? now["cuda"]["missing"].get<std::string>().c_str()
+                                             : (std::to_string(devices) + " found").c_str());
   std::printf("program   %s\n", text("program").c_str());
   return 0;
 }

@@ -206,9 +206,7 @@ class Cpu final : public Backend {
   }
 
   void delta_rule(const DeltaRule& a, DeltaForm form) override {
-    require(a.rows >= 1 && a.first_position >= 0 && a.key_heads >= 1 &&
-                a.value_heads % a.key_heads == 0,
-            "delta_rule: no rows, or value heads that do not divide among the key heads");
+    require_delta(a);
     const std::int64_t key_width = std::int64_t{a.key_heads} * a.key_dim;
     const std::int64_t value_width = std::int64_t{a.value_heads} * a.value_dim;
     const std::int64_t head_state = std::int64_t{a.key_dim} * a.value_dim;
@@ -287,9 +285,7 @@ class Cpu final : public Backend {
       std::memcpy(to_values, values, bytes);
       return;
     }
-    require(fits_f16(keys, count) && fits_f16(values, count),
-            "a key or value of the attention is beyond ±65504 or not a number, which F16 cannot "
-            "hold; use kv = \"f32\"");
+    require(fits_f16(keys, count) && fits_f16(values, count), unfit_for_f16);
     narrow_f16(keys, reinterpret_cast<std::uint16_t*>(to_keys), count);
     narrow_f16(values, reinterpret_cast<std::uint16_t*>(to_values), count);
   }
@@ -439,21 +435,6 @@ class Cpu final : public Backend {
     if (table.type() != DType::f8_e4m3) return;
     const float* const scales = row_scales(w, row);
     for (std::int64_t c = 0; c < w.cols; ++c) to[c] *= scales[c / scale_block * w.scale_step];
-  }
-
-  static void require_kv(const KvCache& kv, const std::string& operation) {
-    require(kv.type == DType::f32 || kv.type == DType::f16,
-            operation + ": keys and values are kept in F32 or F16");
-    require(kv.heads >= 1 && kv.head_dim >= 1 && kv.capacity >= 0, operation + ": no heads");
-    const auto bytes = static_cast<std::size_t>(kv.capacity) * static_cast<std::size_t>(kv.heads) *
-                       static_cast<std::size_t>(kv.head_dim) * size_of(kv.type);
-    require(kv.keys.bytes() >= bytes && kv.values.bytes() >= bytes,
-            operation + ": buffers smaller than the cache's capacity");
-  }
-
-  // Rows until the end of the segment of the sequence that contains `row`.
-  static int until_segment_end(const DeltaRule& a, int row) {
-    return delta_segment - static_cast<int>((a.first_position + row) % delta_segment);
   }
 
   const Table table_;

@@ -93,4 +93,30 @@ inline Weights weights(const Matrix& m) {
   return result;
 }
 
+inline void require_kv(const KvCache& kv, const std::string& operation) {
+  require(kv.type == DType::f32 || kv.type == DType::f16,
+          operation + ": keys and values are kept in F32 or F16");
+  require(kv.heads >= 1 && kv.head_dim >= 1 && kv.capacity >= 0, operation + ": no heads");
+  const auto bytes = static_cast<std::size_t>(kv.capacity) * static_cast<std::size_t>(kv.heads) *
+                     static_cast<std::size_t>(kv.head_dim) * size_of(kv.type);
+  require(kv.keys.bytes() >= bytes && kv.values.bytes() >= bytes,
+          operation + ": buffers smaller than the cache's capacity");
+}
+
+constexpr const char* unfit_for_f16 =
+    "a key or value of the attention is beyond ±65504 or not a number, which F16 cannot hold; use "
+    "kv "
+    "= \"f32\"";
+
+inline void require_delta(const DeltaRule& a) {
+  require(
+      a.rows >= 1 && a.first_position >= 0 && a.key_heads >= 1 && a.value_heads % a.key_heads == 0,
+      "delta_rule: no rows, or value heads that do not divide among the key heads");
+}
+
+// Rows until the end of the segment of the sequence that contains `row`.
+inline int until_segment_end(const DeltaRule& a, int row) {
+  return delta_segment - static_cast<int>((a.first_position + row) % delta_segment);
+}
+
 }  // namespace hearth::kernels::cpu

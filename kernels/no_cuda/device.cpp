@@ -5,11 +5,11 @@ namespace hearth::kernels {
 
 std::unique_ptr<Backend> open_cuda(int index) {
   throw Error("CUDA device " + std::to_string(index) +
-              " cannot be used: this hearth was built without CUDA");
+              " cannot be used: " + cuda_devices().missing);
 }
 
-int cuda_device_count() {
-  return 0;
+CudaDevices cuda_devices() {
+  return {.built = false, .count = 0, .missing = "this hearth was built without CUDA"};
 }
 
 }  // namespace hearth::kernels

@@ -56,6 +56,7 @@ context = 8192
 [memory]
 experts = "6G"
 scratch = "64M"
+vram = "2G"
 [prefix_cache]
 ram = "2G"
 disk = "0"
@@ -90,6 +91,12 @@ level = "debug"
   CHECK(config.model_context == 8192);
   CHECK(config.memory_experts == std::uint64_t{6} << 30);
   CHECK(config.memory_scratch == std::uint64_t{64} << 20);
+  CHECK(config.memory_vram == std::uint64_t{2} << 30);
+  const auto devices = engine_options(config, "/models/coder", {}).devices;
+  REQUIRE(devices.size() == 2);
+  CHECK(devices[1].device == hearth::kernels::Device{hearth::kernels::Device::Kind::cuda, 0});
+  CHECK(devices[1].expert_memory == std::uint64_t{2} << 30);
+  CHECK(engine_options(Config{}, "/models/coder", {}).devices.size() == 1);
   CHECK(config.prefix_cache_ram == std::uint64_t{2} << 30);
   CHECK(config.prefix_cache_interval == 1024);
   CHECK(config.prefix_cache_disk == 0);

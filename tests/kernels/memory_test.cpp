@@ -84,10 +84,13 @@ TEST_CASE("a matrix lies inside its buffer and has the scales it needs, or is an
   CHECK_THROWS_AS(Matrix(a, 0, DType::f32, -1, 4), Error);
 }
 
-TEST_CASE("a build without CUDA says so") {
-  CHECK(cuda_device_count() == 0);
-  CHECK_THROWS_WITH_AS(open_cuda(0),
-                       "CUDA device 0 cannot be used: this hearth was built without CUDA", Error);
+TEST_CASE("a CUDA device that is not there is an error that says why") {
+  const CudaDevices found = cuda_devices();
+  const std::string device = "CUDA device " + std::to_string(found.count) + " cannot be used: ";
+  if (!found.built) CHECK(found.missing == "this hearth was built without CUDA");
+  CHECK((found.count > 0) == found.missing.empty());
+  CHECK_THROWS_WITH_AS(open_cuda(found.count), doctest::Contains((device + found.missing).c_str()),
+                       Error);
 }
 
 }  // namespace

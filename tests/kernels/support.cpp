@@ -7,6 +7,8 @@
 #include <map>
 #include <memory>
 
+#include "tests/kernels/cuda/emulated_runtime.hpp"
+
 namespace hearth::kernels::test {
 namespace {
 
@@ -168,7 +170,22 @@ Values everywhere(const Computation& compute) {
       CHECK(difference(compute(device), expected) == "");
     }
   }
+  if (Backend* const device = emulated(); device != nullptr) {
+    static std::uint32_t seed = 1;
+    const int shift = next(seed) % 2 == 0 ? 0 : 1;  // one is enough for each of many cases
+    CAPTURE(shift);
+    TestDevice on_device(*device, shift);
+    const std::string on_cuda = difference(compute(on_device), expected);
+    CHECK(on_cuda == "");
+  }
   return expected;
+}
+
+Backend* emulated() {
+  if (!cuda::can_emulate) return nullptr;
+  static const std::unique_ptr<Backend> device =
+      cuda::emulated_backend({Device::Kind::cuda, 0}, std::make_shared<cuda::EmulatedControl>());
+  return device.get();
 }
 
 std::string difference(const Values& actual, const Values& expected) {

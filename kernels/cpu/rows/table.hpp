@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/host_device.hpp"
+
 namespace hearth::kernels::cpu {
 
 // Lanes of a sum; the unit in which everything is defined (see ops.hpp).
@@ -22,7 +24,7 @@ constexpr float f8_up = 0x1p92f;
 constexpr float f8_down = 0x1p-92f;
 constexpr float f8_sum_up = 0x1p28f;
 constexpr float f8_least = 0x1p-89f;
-constexpr float f8_activation(float x) {
+HEARTH_HOST_DEVICE constexpr float f8_activation(float x) {
   return (-f8_least < x && x < f8_least ? x * 0 : x) * f8_up;
 }
 // How far ahead of the products their weights are fetched into the second-level cache, in bytes:
@@ -53,7 +55,7 @@ struct Weights {
 };
 
 // The scales of a weight row; that of the block of columns around c is at c / 128 · scale_step.
-constexpr const float* row_scales(const Weights& weights, std::int64_t row) {
+HEARTH_HOST_DEVICE constexpr const float* row_scales(const Weights& weights, std::int64_t row) {
   return weights.scales + (row >> weights.scale_shift) * weights.scale_stride;
 }
 
