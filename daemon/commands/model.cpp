@@ -50,9 +50,11 @@ Examined examine(const Config& config, const fs::path& model) {
 
 std::string show_memory(const engine::MemoryPlan& plan) {
   const auto bytes = [](std::uint64_t count) { return show_bytes(static_cast<double>(count)); };
-  return fmt::format("It takes {} of memory: {} of weights that are always there{}.\n",
-                     bytes(engine::total(plan)), bytes(plan.dense + plan.shortlist),
-                     plan.experts == 0 ? "" : ", " + bytes(plan.experts) + " of experts");
+  return fmt::format(
+      "It takes {} of memory: {} of weights that are always there{}; the rest is "
+      "for prompts.\n",
+      bytes(engine::total(plan)), bytes(plan.dense + plan.shortlist),
+      plan.experts == 0 ? "" : ", " + bytes(plan.experts) + " of experts");
 }
 
 int show_model() {

@@ -70,7 +70,7 @@ Row row_of(const hub::NamedModel& model, const Config& config, const fs::path& c
   row.bytes = model.bytes;
   if (model.partial) {
     row.total = model.manifest ? model.manifest->bytes() : 0;
-    row.trouble = "`hearth pull " + model.name + "` goes on with it";
+    row.trouble = "`hearth pull " + model.name + "` goes on";
     return row;
   }
   std::error_code none;

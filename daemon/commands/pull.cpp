@@ -86,8 +86,8 @@ class ProgressLine {
     std::string line =
         fmt::format("{} of {} ({:.0f} %)", show_bytes(done), show_bytes(total), 100 * done / total);
     if (const auto speed = speed_.per_second()) {
-      const auto left =
-          std::chrono::milliseconds(static_cast<std::int64_t>(1000 * (total - done) / *speed));
+      const auto left = std::chrono::ceil<std::chrono::seconds>(
+          std::chrono::duration<double>((total - done) / *speed));
       line += fmt::format(", {}/s, {} left", show_bytes(*speed), show_time(left));
     }
     return line;
@@ -161,8 +161,8 @@ int pull(const PullFlags& flags) {
                       manifest.commit.substr(0, 12), manifest.revision,
                       show_bytes(static_cast<double>(bytes)),
                       show_count(static_cast<std::int64_t>(manifest.files.size()), "file")));
-    print(fmt::format("{} of it are here already, in {}{}\n", show_bytes(static_cast<double>(here)),
-                      library.place(order.name).string(), hub::partial_suffix));
+    if (here > 0)
+      print(fmt::format("{} of it are here already.\n", show_bytes(static_cast<double>(here))));
     std::fflush(stdout);
   };
   events.progress = [&](const hub::DownloadProgress& progress) { line.show(progress); };

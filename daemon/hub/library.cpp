@@ -14,7 +14,7 @@ namespace {
 namespace fs = std::filesystem;
 using daemon::Error;
 
-constexpr std::size_t longest_name = 96;
+constexpr std::size_t longest_model_name = 96;
 constexpr std::string_view removed_suffix = ".removed";
 
 bool same_letters(std::string_view a, std::string_view b) {
@@ -38,7 +38,7 @@ std::uint64_t bytes_in(const fs::path& folder) {
 }  // namespace
 
 bool is_model_name(std::string_view name) {
-  return !name.empty() && name.size() <= longest_name && name.front() != '.' &&
+  return !name.empty() && name.size() <= longest_model_name && name.front() != '.' &&
          name.front() != '-' && !name.ends_with(partial_suffix) &&
          !name.ends_with(removed_suffix) && std::ranges::all_of(name, [](unsigned char c) {
            return std::isalnum(c) != 0 || c == '.' || c == '-' || c == '_';

@@ -29,13 +29,13 @@ constexpr const char* journal_name = ".hearth-pull.ranges";
 constexpr std::size_t largest_manifest = 8 << 20;
 constexpr std::size_t largest_journal = 256 << 20;
 
-std::optional<std::uint64_t> take_number(std::string_view& line) {
-  std::uint64_t number = 0;
+// Takes a number and the blank behind it off the line's begin; false: there is none.
+bool take_number(std::string_view& line, std::uint64_t& number) {
   const auto read = std::from_chars(line.data(), line.data() + line.size(), number);
   if (read.ec != std::errc() || read.ptr == line.data() + line.size() || *read.ptr != ' ')
-    return std::nullopt;
+    return false;
   line.remove_prefix(static_cast<std::size_t>(read.ptr - line.data()) + 1);
-  return number;
+  return true;
 }
 
 std::string line_of(const std::string& file, Range range) {
@@ -64,11 +64,11 @@ std::map<std::string, Ranges> read_journal(const fs::path& folder, const Manifes
   std::size_t at = 0;
   for (std::size_t end = 0; (end = text.find('\n', at)) != std::string::npos; at = end + 1) {
     std::string_view line(text.data() + at, end - at);
-    const auto begin = take_number(line);
-    const auto behind = begin ? take_number(line) : std::nullopt;
+    Range range;
+    if (!take_number(line, range.begin) || !take_number(line, range.end)) continue;
     const auto size = sizes.find(std::string(line));
-    if (!behind || *begin >= *behind || size == sizes.end() || *behind > size->second) continue;
-    there[size->first].add({*begin, *behind});
+    if (range.begin >= range.end || size == sizes.end() || range.end > size->second) continue;
+    there[size->first].add(range);
   }
   return there;
 }

@@ -96,7 +96,15 @@ Pulled pull(const Repository& repository, const fs::path& folder, const PullOpti
   std::vector<RemoteFile> texts;
   std::ranges::copy_if(partial.manifest()->files, std::back_inserter(texts),
                        [](const RemoteFile& file) { return !is_weights(file.name); });
-  if (!download(repository, partial, texts, options.download, events.progress, stop))
+  const auto told_of_texts = [&](const DownloadProgress& progress) {
+    if (!events.waits) return;
+    events.waits(progress.trouble.empty()
+                     ? fmt::format("configuration and tokenizer: {} of {}",
+                                   daemon::show_bytes(static_cast<double>(progress.bytes_done)),
+                                   daemon::show_bytes(static_cast<double>(progress.bytes_total)))
+                     : progress.trouble);
+  };
+  if (!download(repository, partial, texts, options.download, told_of_texts, stop))
     return Pulled::stopped;
   engine::read_config(partial.path());
   Manifest needed = *partial.manifest();
@@ -109,12 +117,19 @@ Pulled pull(const Repository& repository, const fs::path& folder, const PullOpti
   std::uint64_t here = 0;
   std::vector<RemoteFile> shards;
   for (const RemoteFile& file : needed.files) {
+    if (!is_weights(file.name)) continue;
     here += partial.there(file.name).bytes();
-    if (is_weights(file.name)) shards.push_back(file);
+    shards.push_back(file);
   }
   if (events.begins) events.begins(needed, here);
-  if (!download(repository, partial, shards, options.download, events.progress, stop))
-    return Pulled::stopped;
+  const auto told = [&](DownloadProgress progress) {
+    progress.bytes_done += needed.bytes() - progress.bytes_total;  // the texts
+    progress.bytes_total = needed.bytes();
+    progress.verified += texts.size();
+    progress.files += texts.size();
+    if (events.progress) events.progress(progress);
+  };
+  if (!download(repository, partial, shards, options.download, told, stop)) return Pulled::stopped;
   prove(partial.path());
   partial.publish();
   return Pulled::done;

@@ -22,10 +22,11 @@ struct PullOptions {
 
 // What a person is told on the way; all of it from the calling thread.
 struct PullEvents {
-  // What is downloaded, once that is known, and how much of it is here already.
-  std::function<void(const Manifest&, std::uint64_t bytes_here)> begins;
-  std::function<void(const DownloadProgress&)> progress;
-  std::function<void(const std::string& trouble)> waits;  // for the server's first answers
+  // What is downloaded, once that is known, and how many bytes of its weights are here already.
+  std::function<void(const Manifest&, std::uint64_t weights_here)> begins;
+  std::function<void(const DownloadProgress&)> progress;  // of all files, from then on
+  // Before that: what is waited for, in words.
+  std::function<void(const std::string&)> waits;
 };
 
 enum class Pulled : std::uint8_t { stopped, done, was_there };

@@ -168,8 +168,8 @@ void Repository::refuse(http::Client& client, const http::Head& head, const http
                 " (403): " + accept + (wanted_.endpoint.token.empty() ? token : "") + ".");
   if (head.status == 404 && reason == "RevisionNotFound")
     throw Error(name() + " has no revision " + wanted_.revision + ".");
-  if (head.status == 404) throw Error(name() + " has no " + what + " (404).");
-  throw Error(name() + " refuses " + what + " (" + status + ").");
+  if (head.status == 404) throw Error(origin + " has no " + what + " (404).");
+  throw Error(origin + " refuses " + what + " (" + status + ").");
 }
 
 Manifest Repository::look_up(http::Client& client) const {
@@ -181,7 +181,7 @@ Manifest Repository::look_up(http::Client& client) const {
   for (std::size_t at = 0; (at = encoded.find('/', at)) != std::string::npos;)
     encoded.replace(at, 1, "%2F");
   get(client, http::parse_url(api + "/revision/" + encoded + "?blobs=true"), "",
-      wanted_.revision.empty() ? "model of that name" : "revision " + revision);
+      "model " + wanted_.id);
   const json answer = parse_answer(client.read_all(largest_answer), name());
   Manifest manifest;
   manifest.endpoint = wanted_.endpoint.url.origin();
@@ -204,7 +204,7 @@ Manifest Repository::look_up(http::Client& client) const {
   for (int count = 0; !page.empty(); ++count) {
     if (count == most_pages) throw Error(name() + " has too many files");
     const http::Url url = http::parse_url(page);
-    const http::Head head = get(client, url, "", "list of files");
+    const http::Head head = get(client, url, "", "list of files of " + wanted_.id);
     for (json& file : parse_answer(client.read_all(largest_answer), name()))
       all.push_back(std::move(file));
     page = next_page(head);
@@ -225,7 +225,7 @@ void Repository::read(http::Client& client, const std::string& commit, const Rem
                       "/resolve/" + commit + "/" + http::path_encoded(file.name));
   const bool whole = begin == 0 && end == file.size;
   const std::string range = whole ? "" : fmt::format("bytes={}-{}", begin, end - 1);
-  const http::Head head = get(client, url, range, "file " + file.name);
+  const http::Head head = get(client, url, range, wanted_.id + "/" + file.name);
   const std::string shown = name() + ": " + file.name;
   if (!whole && head.status == 200)
     throw Error(shown +

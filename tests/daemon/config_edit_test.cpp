@@ -24,6 +24,7 @@ TEST_CASE("a value that is there is replaced, whatever stands around it") {
   CHECK(with_path("model.path = '''\n/a''' # b\n") == "model.path = \"/m\" # b\n");
   CHECK(with_path("model = { note = \"é\", path = \"/old\" }\n") ==
         "model = { note = \"é\", path = \"/m\" }\n");
+  CHECK(with_path("model = \"small\"  # fast\n") == "model = \"/m\"  # fast\n");
 }
 
 TEST_CASE("a value that is missing gets a line of its own") {

@@ -58,7 +58,10 @@ class Puller {
 
   Pulled pull() {
     PullEvents events;
-    events.begins = [&](const Manifest&, std::uint64_t bytes) { here_ = bytes; };
+    events.begins = [&](const Manifest& manifest, std::uint64_t bytes) {
+      here_ = bytes;
+      text_bytes_ = manifest.bytes() - weights;
+    };
     events.progress = [&](const DownloadProgress& progress) {
       if (stop_after_ != 0 && progress.bytes_done >= stop_after_) stop_ = true;
     };
@@ -77,7 +80,8 @@ class Puller {
     return "";
   }
   void stop_after(std::uint64_t bytes) { stop_after_ = bytes; }
-  std::uint64_t here() const { return here_; }  // bytes when the weights began
+  std::uint64_t here() const { return here_; }  // of the weights, when their download began
+  std::uint64_t text_bytes() const { return text_bytes_; }
 
   bool is_whole() const {
     for (const char* name : {"model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors",
@@ -96,6 +100,7 @@ class Puller {
   std::atomic<bool> stop_ = false;
   std::uint64_t stop_after_ = 0;
   std::uint64_t here_ = 0;
+  std::uint64_t text_bytes_ = 0;
 };
 
 }  // namespace
@@ -160,7 +165,7 @@ TEST_CASE("a server that stays busy, or sends nothing right, is given up, and wh
   }
   SUBCASE("a file that is not there") {
     faults.missing = "model-00002-of-00002.safetensors";
-    said = "has no file model-00002-of-00002.safetensors (404)";
+    said = " has no tests/ember/model-00002-of-00002.safetensors (404)";
   }
   HubServer server(source, faults);
   Puller puller(server.origin());
@@ -226,7 +231,7 @@ TEST_CASE("what was stopped goes on at its commit, whatever the revision is by t
   });
   puller.stop_after(0);
   CHECK(puller.pull() == Pulled::done);
-  CHECK(puller.here() == kept);
+  CHECK(puller.here() + puller.text_bytes() == kept);
   CHECK(puller.is_whole());
   CHECK(read_manifest(puller.folder())->commit == first_commit);
   CHECK(std::ranges::count_if(server.requests(), [](const std::string& target) {
@@ -262,7 +267,7 @@ TEST_CASE("what is refused is told with what to do") {
   with_status(403);
   CHECK(contains(puller.why(), "(403): accept its licence at " + name));
   with_status(404);
-  CHECK(puller.why() == name + " has no model of that name (404).");
+  CHECK(puller.why() == server.origin() + " has no model tests/ember (404).");
   with_status(418);
   CHECK(contains(puller.why(), "(418)"));
   Puller known(server.origin(), "secret");
