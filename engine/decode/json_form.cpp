@@ -9,19 +9,20 @@ namespace hearth::engine {
 namespace {
 
 // Blanks in a row, of which a model could write any number: one space, or a line break with its
-// indentation; before the whole, where a thought may have ended, two line breaks.
+// indentation where writers of JSON break lines; before the whole, where a thought may have ended,
+// two line breaks.
 constexpr std::uint8_t no_blank = 0;
 constexpr std::uint8_t one_space = 1;
 constexpr std::uint8_t new_line = 2;
-constexpr std::uint8_t max_blanks = new_line + 40;
-std::uint8_t step_blanks(std::uint8_t before, unsigned char byte, bool at_begin) {
+constexpr std::uint8_t too_many = new_line + 40;
+std::uint8_t step_blanks(std::uint8_t before, unsigned char byte, int breaks) {
   if (byte == '\n') {
-    if (before < new_line) return new_line;
-    return at_begin && before == new_line ? new_line + 1 : max_blanks;
+    if (breaks > 0 && before < new_line) return new_line;
+    return breaks > 1 && before == new_line ? new_line + 1 : too_many;
   }
   if (before >= new_line)
-    return static_cast<std::uint8_t>(std::min(before + 1, static_cast<int>(max_blanks)));
-  return before == no_blank && byte == ' ' ? one_space : max_blanks;
+    return static_cast<std::uint8_t>(std::min(before + 1, static_cast<int>(too_many)));
+  return before == no_blank && byte == ' ' ? one_space : too_many;
 }
 constexpr std::size_t max_depth = 64;
 constexpr std::size_t max_paths = 512;
@@ -183,12 +184,20 @@ void JsonCursor::step(Path path, unsigned char byte, int depth) {
                        frame.phase == Phase::object_key || frame.phase == Phase::object_next ||
                        frame.phase == Phase::array_first || frame.phase == Phase::array_next;
   if (between && is_blank(byte)) {
-    const bool at_begin = path.frames.size() == 1 && frame.phase == Phase::value;
-    path.blanks = step_blanks(path.blanks, byte, at_begin);
-    if (path.blanks < max_blanks) keep(std::move(path));
+    // Behind it an object would have to end.
+    if (frame.phase == Phase::object_next && !may_end(frame)) return;
+    const std::size_t depth_now = path.frames.size();
+    const bool of_member = frame.phase == Phase::value && depth_now > 1 &&
+                           path.frames[depth_now - 2].phase == Phase::object_next;
+    const bool at_begin = frame.phase == Phase::value && depth_now == 1;
+    path.blanks = step_blanks(path.blanks, byte, of_member ? 0 : at_begin ? 2 : 1);
+    if (path.blanks < too_many) keep(std::move(path));
     return;
   }
-  path.blanks = 0;
+  const bool spaced = std::exchange(path.blanks, no_blank) != no_blank;
+  // A comma stands where its value ends.
+  const bool next = frame.phase == Phase::object_next || frame.phase == Phase::array_next;
+  if (spaced && next && byte == ',') return;
   switch (frame.phase) {
     case Phase::value:
       return step_value(std::move(path), byte, depth);

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <random>
 #include <string>
 #include <vector>
 
@@ -64,6 +65,9 @@ TEST_CASE("any JSON value is read, and nothing else") {
   CHECK(read(any_object, "{\n" + std::string(39, ' ')) == "begun");
   CHECK(read(any_object, "{\n" + std::string(40, ' ')) == "no 41");
   CHECK(read(any_object, "{\n\n") == "no 2");
+  CHECK(read(any_object, "{\"a\": \n") == "no 6");
+  CHECK(read(any_object, "{\"a\": 1 ,") == "no 8");
+  CHECK(read(any_object, "{\"a\": [1\n,") == "no 9");
   CHECK(read(any_object, "\n\n{") == "begun");
   CHECK(read(any_object, "\n\n\n") == "no 2");
   std::string deep = "{\"a\": ";
@@ -81,6 +85,8 @@ TEST_CASE("a schema's members come in its order, and those that need not may be 
   CHECK(read(schema, R"({"name": "x", "tags": []})") == "whole");
   CHECK(read(schema, R"({"age")") == "no 2");
   CHECK(read(schema, R"({"name": "x"})") == "no 12");
+  CHECK(read(schema, R"({"name": "x" )") == "no 12");  // nothing could follow
+  CHECK(read(schema, R"({"name": "x", "tags": [] )") == "begun");
   CHECK(read(schema, R"({"name": "x", "age": 1.5)") == "no 22");
   CHECK(read(schema, R"({"name": "x", "tags": ["b)") == "no 24");
   CHECK(read(schema, R"({"name": "x", "tags": [], )") == "no 24");
@@ -127,6 +133,39 @@ TEST_CASE("what a schema says that is not known is refused by name and place") {
       fault(
           R"({"type": "object", "title": "t", "description": "d", "additionalProperties": true})") ==
       "none");
+}
+
+TEST_CASE("wherever an answer is, it can go on, or it is at its end") {
+  std::mt19937 random(7);
+  for (
+      const char* schema :
+      {any_object,
+       R"({"type": "object", "properties": {"a": {"type": "integer"}, "b": {"enum": ["x", "xy", 1]},
+            "c": {"type": "array", "items": {"type": ["null", "boolean"]}}}, "required": ["a", "c"]})",
+       R"({"$defs": {"n": {"anyOf": [{"type": "null"}, {"type": "object", "properties":
+            {"next": {"$ref": "#/$defs/n"}}, "required": ["next"]}]}}, "$ref": "#/$defs/n"})"}) {
+    CAPTURE(schema);
+    for (int walk = 0; walk < 20; ++walk) {
+      JsonCursor cursor(JsonForm::parse(schema));
+      std::string text;
+      while (!cursor.ended() && text.size() < 80) {
+        std::string all;
+        std::string structure;
+        for (int byte = 0; byte < 256; ++byte) {
+          JsonCursor next = cursor;
+          if (!next.push(static_cast<unsigned char>(byte))) continue;
+          all += static_cast<char>(byte);
+          if (std::string_view("{}[]:,\" \n").find(static_cast<char>(byte)) != std::string::npos)
+            structure += static_cast<char>(byte);
+        }
+        CAPTURE(text);
+        REQUIRE_FALSE(all.empty());
+        const std::string& from = !structure.empty() && random() % 2 == 0 ? structure : all;
+        text += from[random() % from.size()];
+        REQUIRE(cursor.push(static_cast<unsigned char>(text.back())));
+      }
+    }
+  }
 }
 
 TEST_CASE("a mask leaves what a cursor leaves, for every token") {
