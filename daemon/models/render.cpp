@@ -124,7 +124,9 @@ engine::GenerationRequest make_request(const engine::Engine& engine, const engin
       engine::tokenize(engine.tokenizer(), render_pieces(profile, prompt, options.asks_to_think()));
   const bool fim_as_chat = fim && profile.fim_order == engine::FimOrder::chat;
   request.stop_ids = fim && !fim_as_chat ? profile.fim_stop : profile.chat_stop;
-  if (prompt.kind == lsp::Prompt::Kind::text) {  // which may be either
+  const auto middle = engine.tokenizer().special("<|fim_middle|>");
+  if (prompt.kind == lsp::Prompt::Kind::text && middle &&
+      std::ranges::count(request.prompt.tokens, *middle) > 0) {  // whoever wrote it completes
     request.stop_ids.insert(request.stop_ids.end(), profile.fim_stop.begin(),
                             profile.fim_stop.end());
   }

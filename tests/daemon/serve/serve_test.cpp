@@ -130,7 +130,8 @@ TEST_CASE("a client that breaks off frees the model") {
     HttpClient client = door.client();
     json body{{"prompt", "def f"}, {"max_tokens", 1900}, {"logit_bias", json::object()}};
     const json ends = {{"content", "<|im_end|><|endoftext|><|fim_pad|><|repo_name|><|file_sep|>"}};
-    for (const json& token : client.post("/tokenize", ends).json()["tokens"])
+    const json tokens = client.post("/tokenize", ends).json()["tokens"];
+    for (const json& token : tokens)
       body["logit_bias"][token.dump()] = -100;  // it does not end by itself
     client.send(client.request_text("POST", "/v1/completions", "", body.dump()));
     while (door.home.status()["model"]["answerTokens"].get<int>() < 1) ::poll(nullptr, 0, 2);

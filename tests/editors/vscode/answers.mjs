@@ -51,7 +51,7 @@ step('a question that a person declines shows that', async (window) => {
   await window.selectLines(1, 1);
   await window.command('hearth: Explain Selection');
   await window.waitForNotification('looks like a file of secrets');
-  assert.equal((await lastAnswer()).message, 'asked');
+  await until('it is asked', async () => (await lastAnswer()).message === 'asked');
   await window.pressInNotification('looks like a file of secrets', 'Cancel');
   await until('it is declined', async () => (await lastAnswer()).message === 'Declined: .env was not shown to the model.');
   await until('hearth is ready', () => isReady());
