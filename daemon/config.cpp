@@ -124,7 +124,9 @@ bool applies_at_once(std::string_view key) {
   // What the engine is made of.
   constexpr std::array loaded{"model.",           "memory.",      "prefix_cache.",
                               "experts.",         "decode.",      "thinking.effort",
-                              "thinking.history", "inline.model", "inline.drafts"};
+                              "thinking.history", "inline.model", "inline.drafts",
+                              "inline.url",       "inline.name",  "inline.key_file",
+                              "inline.tokenizer"};
   return std::ranges::none_of(loaded,
                               [&](const char* section) { return key.starts_with(section); });
 }
@@ -156,13 +158,17 @@ std::string describe_config(const Config& config) {
   return text;
 }
 
+std::filesystem::path with_home(const std::string& path) {
+  const char* home = std::getenv("HOME");
+  return path.starts_with("~/") && home != nullptr ? home + path.substr(1) : path;
+}
+
 namespace {
 
 // `chosen` may begin with ~/, or be a model's name. Throws Error where it is not there; `said_by`
 // names who said it.
 std::filesystem::path checkpoint_directory(std::string chosen, const std::string& said_by) {
-  const char* home = std::getenv("HOME");
-  if (chosen.starts_with("~/") && home != nullptr) chosen.replace(0, 1, home);
+  chosen = with_home(chosen);
   std::error_code failed;
   const bool is_name = hub::is_model_name(chosen);
   if (is_name) {
@@ -192,6 +198,16 @@ std::filesystem::path find_model(const Config& config, const std::string& overri
 
 std::filesystem::path find_inline_model(const Config& config) {
   return checkpoint_directory(config.inline_model, "inline.model of the configuration");
+}
+
+std::filesystem::path find_tokenizer(const RemoteConfig& config, const std::string& section) {
+  return checkpoint_directory(config.tokenizer, section + ".tokenizer of the configuration");
+}
+
+std::filesystem::path find_daemon_model(const Config& config, const std::string& override) {
+  const bool remote_only =
+      override.empty() && !config.model_remote.url.empty() && config.model_path.empty();
+  return remote_only ? std::filesystem::path() : find_model(config, override);
 }
 
 }  // namespace hearth::daemon

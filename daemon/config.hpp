@@ -23,9 +23,18 @@ enum class Speculation : std::uint8_t {
   off,
 };
 
+// A server that answers in place of an engine of this machine.
+struct RemoteConfig {
+  std::string url;        // of its API, ending in /v1; empty: there is none
+  std::string name;       // by which its model is asked for; empty: the first that it lists
+  std::string key_file;   // absolute or ~/…; empty: the environment's, else no key
+  std::string tokenizer;  // a directory or a model's name; empty: its tokens are not known
+};
+
 struct Config {
   // [model]
   std::string model_path;          // a name, or absolute or ~/…; empty: HEARTH_MODEL, else ember
+  RemoteConfig model_remote;
   std::int64_t model_threads = 0;  // 0: one per core
   std::optional<kernels::Isa> model_isa;  // empty: the best of this machine
   engine::KvType model_kv = engine::KvType::f32;
@@ -50,6 +59,7 @@ struct Config {
   // [inline]
   bool inline_drafts = false;
   std::string inline_model;  // likewise; empty: completions come from the one model
+  RemoteConfig inline_remote;
   std::chrono::milliseconds inline_hold{10'000};
   std::chrono::milliseconds inline_debounce{75};
   std::int64_t inline_max_tokens = 64;
@@ -104,5 +114,12 @@ std::filesystem::path find_model(const Config& config, const std::string& overri
                                  const std::string& said_by = "--model");
 // The same of inline.model, which is set.
 std::filesystem::path find_inline_model(const Config& config);
+// And of the tokenizer of a server's model, which is set; `section` has it.
+std::filesystem::path find_tokenizer(const RemoteConfig& config, const std::string& section);
+// ~/ at the beginning is the user's home.
+std::filesystem::path with_home(const std::string& path);
+// The same as find_model for a daemon: empty where a server answers, and no checkpoint of this
+// machine is to do so while that is away.
+std::filesystem::path find_daemon_model(const Config& config, const std::string& override);
 
 }  // namespace hearth::daemon

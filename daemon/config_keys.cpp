@@ -11,6 +11,7 @@
 #include <system_error>
 #include <type_traits>
 
+#include "daemon/http/url.hpp"
 #include "daemon/hub/library.hpp"
 #include "daemon/platform/byte_count.hpp"
 #include "lsp/actions/actions.hpp"
@@ -52,6 +53,53 @@ Key model(const char* section, const char* name, const char* meaning, std::strin
           },
           [field](const Config& config) { return in_quotes(config.*field); },
           copy_of(field)};
+}
+
+// Text of a server's configuration that `check` does not refuse.
+Key of_remote(const char* section, const char* name, const char* meaning,
+              RemoteConfig Config::*remote, std::string RemoteConfig::*field,
+              void (*check)(const std::string&)) {
+  return {section,
+          name,
+          meaning,
+          [=](Config& config, const toml::node& node) {
+            const auto* value = node.as_string();
+            if (value == nullptr) throw RefusedValue{"must be text in quotes"};
+            check(value->get());
+            config.*remote.*field = value->get();
+          },
+          [=](const Config& config) { return in_quotes(config.*remote.*field); },
+          [=](const Config& from, Config& to) { to.*remote.*field = from.*remote.*field; }};
+}
+
+// Of a server's API. Throws RefusedValue.
+void check_url(const std::string& text) {
+  if (text.empty()) return;
+  try {
+    const http::Url url = http::parse_url(text);
+    if (url.target.find('?') != std::string::npos)
+      throw RefusedValue{"must have no \"?\": a key stands in a file of its own"};
+  } catch (const Error& error) {
+    throw RefusedValue{std::string("must be an address such as \"https://gpu.example.org/v1\": ") +
+                       error.what()};
+  }
+}
+
+void check_model_name(const std::string& text) {
+  constexpr std::size_t longest = 256;
+  if (text.size() > longest || text.find_first_of("\r\n") != std::string::npos)
+    throw RefusedValue{"must be a name as the server's /v1/models lists it"};
+}
+
+void check_path(const std::string& text) {
+  if (!is_path(text)) throw RefusedValue{"must be a path that begins with / or ~/"};
+}
+
+void check_tokenizer(const std::string& text) {
+  if (!is_path(text) && !hub::is_model_name(text)) {
+    throw RefusedValue{
+        "must be a path that begins with / or ~/, or a name that `hearth models` lists"};
+  }
 }
 
 // A word of the file, and what it stands for.
@@ -263,6 +311,23 @@ const std::vector<Key>& keys() {
             "The checkpoint: a name that `hearth models` lists, or a directory. Empty: the\n"
             "environment's HEARTH_MODEL, else the small checkpoint that comes with hearth.",
             &Config::model_path),
+      of_remote("model", "url",
+                "An OpenAI-compatible server that answers in place of an engine of this machine:\n"
+                "\"https://gpu.example.org/v1\". Your prompts, with the code in them, go there. With\n"
+                "model.path, too, that checkpoint answers while the server is away. Empty: none.",
+                &Config::model_remote, &RemoteConfig::url, check_url),
+      of_remote("model", "name",
+                "By which name the server's model is asked for. Empty: the first that it lists.",
+                &Config::model_remote, &RemoteConfig::name, check_model_name),
+      of_remote("model", "key_file",
+                "The file with the key for that server, for you alone (chmod 600). Empty: the\n"
+                "environment's HEARTH_API_KEY, if there is one.",
+                &Config::model_remote, &RemoteConfig::key_file, check_path),
+      of_remote("model", "tokenizer",
+                "The server's model by name or directory, as far as its tokens (tokenizer.json,\n"
+                "config.json): then prompts go as tokens, made as for an engine of this machine.\n"
+                "Empty: as text, from which the server makes them.",
+                &Config::model_remote, &RemoteConfig::tokenizer, check_tokenizer),
       number("model", "threads", "Threads that compute. 0: one per core.", &Config::model_threads,
              0, 1024),
       choice("model", "isa", "Instruction set of the kernels; \"auto\": the best of this machine.",
@@ -339,6 +404,17 @@ const std::vector<Key>& keys() {
             "from the first. It is in memory as a whole, which leaves less to the first one's\n"
             "experts (`hearth plan` says what a pair costs). Empty: none.",
             &Config::inline_model),
+      of_remote("inline", "url",
+                "As model.url, but for completions alone. With inline.model, too, that checkpoint\n"
+                "completes while the server is away.",
+                &Config::inline_remote, &RemoteConfig::url, check_url),
+      of_remote("inline", "name", "As model.name, of that server.", &Config::inline_remote,
+                &RemoteConfig::name, check_model_name),
+      of_remote("inline", "key_file",
+                "As model.key_file, of that server; empty: the environment's HEARTH_INLINE_API_KEY.",
+                &Config::inline_remote, &RemoteConfig::key_file, check_path),
+      of_remote("inline", "tokenizer", "As model.tokenizer, of that server.",
+                &Config::inline_remote, &RemoteConfig::tokenizer, check_tokenizer),
       flag("inline", "drafts",
            "Whether that one also drafts tokens for the first, which verifies several in one\n"
            "pass. It changes no answer, and stops where it does not pay: `hearth bench --draft`\n"

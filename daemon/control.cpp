@@ -145,7 +145,7 @@ void ControlReply::error(std::string_view sentence) const {
   say_({{"error", sentence}}, true);
 }
 
-Control::Control(lsp::Host& host, LocalModel& model, lsp::Jobs& jobs, ControlCalls calls,
+Control::Control(lsp::Host& host, lsp::Model& model, lsp::Jobs& jobs, ControlCalls calls,
                  lsp::Model* completions)
     : host_(host),
       model_(model),
@@ -209,7 +209,7 @@ std::unique_ptr<ControlWork> Control::handle(const json& message, std::uint64_t 
       reply.result(calls_.door(false));
       break;
     case ControlRequest::describe:
-      describe(model_, reply);
+      describe(model_, calls_.device, reply);
       break;
     case ControlRequest::estimate:
       estimate(model_for(read_prompt(message)), message, reply);

@@ -18,7 +18,6 @@
 #include <string>
 #include <string_view>
 
-#include "daemon/models/local.hpp"
 #include "daemon/transport/listener.hpp"
 #include "lsp/jobs/jobs.hpp"
 
@@ -57,6 +56,8 @@ struct ControlCalls {
   // Opens or closes the door of `hearth serve`, and says how it is then (Door::status()); throws
   // Error.
   std::function<nlohmann::json(bool open)> door = {};
+  // What the model runs on, for people.
+  std::function<std::string()> device = [] { return std::string(); };
 };
 
 // The requests of all control connections. On the Host's thread; what it is given outlives it, and
@@ -64,7 +65,7 @@ struct ControlCalls {
 class Control {
  public:
   // `completions`: of prompts that are filled in the middle; null: `model` does that too.
-  Control(lsp::Host& host, LocalModel& model, lsp::Jobs& jobs, ControlCalls calls,
+  Control(lsp::Host& host, lsp::Model& model, lsp::Jobs& jobs, ControlCalls calls,
           lsp::Model* completions = nullptr);
 
   // The handler of a new connection; `send` takes a message's body.
@@ -85,7 +86,7 @@ class Control {
   lsp::Model& model_for(const lsp::Prompt& prompt);
 
   lsp::Host& host_;
-  LocalModel& model_;
+  lsp::Model& model_;
   lsp::Model& completions_;
   lsp::Jobs& jobs_;
   const ControlCalls calls_;

@@ -49,13 +49,14 @@ class Generating : public ControlWork {
 
 }  // namespace
 
-void describe(LocalModel& model, const ControlReply& reply) {
-  model.describe([&model, reply](const lsp::Result<lsp::ModelDescription>& result) {
+void describe(lsp::Model& model, const std::function<std::string()>& device,
+              const ControlReply& reply) {
+  model.describe([&device, reply](const lsp::Result<lsp::ModelDescription>& result) {
     if (const auto* error = std::get_if<lsp::ModelError>(&result))
       return reply.error(error->message);
     const lsp::ModelProfile& profile = std::get<lsp::ModelDescription>(result).profile;
     reply.result({{"name", profile.name},
-                  {"device", model.status().device},
+                  {"device", device()},
                   {"systemChat", profile.system_chat},
                   {"contextTokens", profile.context_tokens},
                   {"thinking", profile.thinking}});

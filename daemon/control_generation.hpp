@@ -14,14 +14,16 @@
 #include <functional>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
+#include <string>
 
 #include "daemon/control.hpp"
-#include "daemon/models/local.hpp"
+#include "lsp/support/model.hpp"
 
 namespace hearth::daemon {
 
-// Answered once the model is loaded.
-void describe(LocalModel& model, const ControlReply& reply);
+// Answered once the model is there; `device` outlives it.
+void describe(lsp::Model& model, const std::function<std::string()>& device,
+              const ControlReply& reply);
 
 // These throw lsp::InvalidParams.
 void estimate(lsp::Model& model, const nlohmann::json& message, const ControlReply& reply);

@@ -4,20 +4,21 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <fstream>
+#include <iterator>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 #include <utility>
 
 #include "daemon/config_watch.hpp"
 #include "daemon/control.hpp"
+#include "daemon/engines.hpp"
 #include "daemon/forget.hpp"
 #include "daemon/jobs/sqlite_store.hpp"
-#include "daemon/model_pair.hpp"
-#include "daemon/models/local.hpp"
-#include "daemon/models/small_model.hpp"
 #include "daemon/parse_marks.hpp"
 #include "daemon/platform/answer_files.hpp"
 #include "daemon/platform/descriptors.hpp"
@@ -106,29 +107,20 @@ class Daemon {
         answers_(options.paths.answers(), options.config.answer_keep),
         host_(log, answers_),
         store_(make_job_store(host_, options.paths, [this] { tell_notices(); })),
-        pair_(model_pair(options.config, options.model, options.paths.engine(),
-                         engine::read_memory())),
-        model_(host_, large_options()),
-        small_(pair_.small ? std::make_unique<SmallModel>(host_, *pair_.small, pair_.small_bytes,
-                                                          options.config.inline_drafts, model_,
-                                                          [this] { tell_notices(); })
-                           : nullptr),
-        jobs_(host_, model_, *store_),
+        engines_(host_, options.config, options.model, options.paths.engine(),
+                 [this] { tell_notices(); }),
+        jobs_(host_, engines_.model(), *store_),
         control_(
-            host_, model_, jobs_,
+            host_, engines_.model(), jobs_,
             {[this] { return status(); }, [this] { host_.post([this] { stop("hearth stop"); }); },
              [this] { busy_until_ = host_.now(); },
              [this](const json& message, const ControlReply& reply) {
                const ForgetRequest request = parse_forget(message);
-               if (small_ && request.removes()) small_->forget_prompts();
-               if (request.removes()) door_.forget();
-               forget_in_daemon(request, options_.paths, jobs_, *store_, model_, trust_, reply);
+               if (door_ && request.removes()) door_->forget();
+               forget_in_daemon(request, options_.paths, jobs_, *store_, engines_, trust_, reply);
              },
-             [this](bool open) { return work_door(open); }},
-            small_ ? &small_->completions() : nullptr),
-        door_(host_, options.paths, model_,
-              small_ ? static_cast<lsp::Model&>(small_->completions()) : model_,
-              [this] { return model_.status(); }),
+             [this](bool open) { return work_door(open); }, [this] { return engines_.device(); }},
+            &engines_.completions()),
         config_(host_, options.paths.config, options.config,
                 {[this] { apply_config(); },
                  [this](const std::string& notice) {
@@ -140,17 +132,21 @@ class Daemon {
                  [this](const Hello& hello, auto send, auto ready) {
                    return open(hello, std::move(send), std::move(ready));
                  }}),
-        place_(host_, options.paths.runtime, [this] { look_after_place(); }) {}
+        place_(host_, options.paths.runtime, [this] { look_after_place(); }) {
+    if (LocalModel* const local = engines_.local()) {
+      door_.emplace(host_, options.paths, *local, engines_.local_completions(),
+                    [local] { return local->status(); });
+    }
+  }
 
   void run() {
     host_.on_signal([this] { stop("a signal"); });
     remove_old_answers();
     for (const std::string& fault : prompts_.faults()) log_.warn(fault);
-    if (!pair_.refusal.empty()) log_.warn(pair_.refusal);
     jobs_.restore();
     remove_old_jobs();
     busy_until_ = host_.now();
-    if (options_.config.serve_open) try_door([this] { door_.open(door_options()); });
+    if (options_.config.serve_open) try_door([this] { door().open(door_options()); });
     watch_idleness();
     look_after_place();  // what went before it was watched
     host_.run();
@@ -161,7 +157,7 @@ class Daemon {
     Welcome welcome;
     welcome.build = build();
     welcome.pid = ::getpid();
-    welcome.model = options_.model.string();
+    welcome.model = engines_.name();
     welcome.idle = is_idle();
     return welcome;
   }
@@ -170,7 +166,7 @@ class Daemon {
                              std::function<void()> ready) {
     if (hello.kind == ConnectionKind::control) return control_.open(std::move(send));
     log_.info("an editor connects: process " + std::to_string(hello.pid) + " in " + hello.cwd);
-    auto editor = std::make_unique<LspPeer>(host_, model_, jobs_, server_options(), hello.pid,
+    auto editor = std::make_unique<LspPeer>(host_, engines_.model(), jobs_, server_options(), hello.pid,
                                             std::move(send), std::move(ready),
                                             [this](LspPeer& gone) { editor_gone(gone); });
     editors_.insert(editor.get());
@@ -184,18 +180,6 @@ class Daemon {
     watch_idleness();
   }
 
-  // It looks at the memory for both.
-  engine::EngineOptions large_options() {
-    engine::EngineOptions options = pair_.large;
-    if (pair_.small) {
-      options.experts.looked = [this](const engine::MemoryLook& look) {
-        const auto wish = room_.look(look);
-        if (wish) insist([&] { host_.post([this, wish] { small_->obey(*wish); }); });
-      };
-    }
-    return options;
-  }
-
   lsp::ServerOptions server_options() {
     const Config& config = config_.running();
     lsp::ServerOptions options;
@@ -204,7 +188,8 @@ class Daemon {
     options.inline_debounce = config.inline_debounce;
     options.inline_max_tokens = config.inline_max_tokens;
     options.inline_max_read = config.inline_max_read;
-    options.completion_model = small_ ? &small_->completions() : nullptr;
+    options.completion_model = &engines_.completions();
+    options.sent_to = engines_.sent_to();
     options.answer_max_tokens = config.answer_max_tokens;
     options.thinking_mode = config.thinking_mode;
     options.thinking_budget = config.thinking_budget;
@@ -231,27 +216,22 @@ class Daemon {
     lsp::InlineCounts counts = counts_of_gone_;
     for (const LspPeer* editor : editors_) counts += editor->counts();
     const auto up = std::chrono::duration_cast<std::chrono::seconds>(host_.now() - started_);
-    const ModelStatus model = model_.status();
     json status{{"pid", ::getpid()},
                 {"version", version()},
                 {"build", build()},
                 {"uptimeSeconds", up.count()},
                 {"clients", clients},
-                {"model", to_json(model)},
-                {"inline", inline_status(small_ && small_->serves() ? small_->status() : model,
-                                         config_.running().inline_max_read, counts)},
+                {"inline", inline_status(engines_.completing(), config_.running().inline_max_read,
+                                         counts)},
                 {"jobs", jobs_json(jobs_)},
                 {"jobsNotice", jobs_notice(store_->failure())},
                 {"log", options_.paths.log().string()},
                 {"logError", no_state_.empty() ? log_.refused() : no_state_},
                 {"config", options_.paths.config.string()},
                 {"configNotice", config_.notice()},
-                {"serve", door_.status()},
+                {"serve", door_ ? door_->status() : json()},
                 {"serveNotice", door_notice_}};
-    if (!options_.config.inline_model.empty())
-      status["inlineModel"] = small_ ? inline_model_status(small_->status(), small_->refusal(),
-                                                           small_->bytes(), pair_.expert_bytes)
-                                     : inline_model_refused(pair_.refusal);
+    engines_.add_status(status);
     return status;
   }
 
@@ -270,12 +250,19 @@ class Daemon {
   // Of `hearth serve`. Throws Error.
   json work_door(bool open) {
     if (open)
-      door_.open(door_options());
+      door().open(door_options());
     else
-      door_.close();
+      door().close();
     door_notice_.clear();
     watch_idleness();
-    return door_.status();
+    return door().status();
+  }
+
+  // Throws Error.
+  Door& door() {
+    if (door_) return *door_;
+    throw Error("`hearth serve` offers a model of this machine, and there is none beside " +
+                engines_.name() + ": ask that server, or set model.path too");
   }
 
   // Where nobody waits for how it ends: what is wrong is a notice.
@@ -289,9 +276,6 @@ class Daemon {
     }
     tell_notices();
   }
-
-  // Why completions come from the large model all the same.
-  const std::string& small_refusal() const { return small_ ? small_->refusal() : pair_.refusal; }
 
   void remove_old_answers() {
     const std::size_t removed = answers_.expire();
@@ -315,14 +299,15 @@ class Daemon {
     for (LspPeer* editor : editors_) editor->configure(server_options());
     remove_old_answers();
     remove_old_jobs();
-    try_door([this] { door_.configure(door_options()); });
+    if (door_) try_door([this] { door_->configure(door_options()); });
     watch_idleness();
   }
 
   // What is wrong beside the model, for hearth/status.
   std::vector<std::string> notices() const {
     std::vector<std::string> notices{no_state_, jobs_notice(store_->failure()), config_.notice(),
-                                     small_refusal(), door_notice_};
+                                     door_notice_};
+    std::ranges::copy(engines_.notices(), std::back_inserter(notices));
     std::erase(notices, std::string());
     return notices;
   }
@@ -336,8 +321,8 @@ class Daemon {
   }
 
   bool is_idle() const {
-    return !door_.is_open() && server_.clients().empty() && model_.status().waiting == 0 &&
-           (!small_ || small_->status().waiting == 0);
+    const bool open = door_ && door_->is_open();
+    return !open && server_.clients().empty() && engines_.waiting() == 0;
   }
 
   // At the start, when an editor leaves, and when the time may be over: nothing wakes a daemon that
@@ -372,10 +357,9 @@ class Daemon {
   void stop(const std::string& reason) {
     if (std::exchange(stopping_, true)) return;
     try {
-      model_.hold();
-      if (small_) small_->hold();
+      engines_.hold();
       log_.info("stopping: " + reason);
-      door_.close();
+      if (door_) door_->close();
       host_.after(shutdown_notice_timeout, [this] { host_.stop(); });
       server_.shut_down([this] { host_.stop(); });
     } catch (const std::exception&) {
@@ -395,13 +379,10 @@ class Daemon {
   AsioHost host_;
   lsp::IndexPool indexes_{host_, &marks_};
   const std::unique_ptr<lsp::JobStore> store_;
-  const ModelPair pair_;
-  RoomForSmall room_{pair_.small_bytes};  // the large one's, which may look until its end
-  LocalModel model_;
-  const std::unique_ptr<SmallModel> small_;  // of inline.model; null: there is none
+  Engines engines_;
   lsp::Jobs jobs_;
   Control control_;
-  Door door_;
+  std::optional<Door> door_;  // of a model of this machine, if there is one
   std::string door_notice_;  // why it is not open
   ConfigWatch config_;
   std::chrono::steady_clock::time_point busy_until_;  // as far as it is known

@@ -52,7 +52,7 @@ namespace hearth::daemon {
 
 struct DaemonOptions {
   Config config;
-  std::filesystem::path model;  // the checkpoint's directory
+  std::filesystem::path model;  // the checkpoint's directory; empty: a server answers
   Paths paths;
   bool foreground = false;  // log to stderr too
   // Called once the socket listens, or when another daemon is there and this one ends at once.

@@ -165,7 +165,7 @@ bool belongs_to(std::string_view uri, const std::string& folder) {
 }
 
 void forget_in_daemon(const ForgetRequest& request, const Paths& paths, lsp::Jobs& jobs,
-                      lsp::JobStore& store, LocalModel& model, PromptTrustFile& trust,
+                      lsp::JobStore& store, Engines& engines, PromptTrustFile& trust,
                       const ControlReply& reply) {
   Counts counts;
   Ids ids;
@@ -195,7 +195,7 @@ void forget_in_daemon(const ForgetRequest& request, const Paths& paths, lsp::Job
       }
     });
   };
-  if (model.forget_prompts(rest)) return;
+  if (engines.forget_prompts(rest)) return;
   remove_prompts(paths);
   rest();
 }

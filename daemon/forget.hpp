@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "daemon/control.hpp"
-#include "daemon/models/local.hpp"
+#include "daemon/engines.hpp"
 #include "daemon/platform/paths.hpp"
 #include "daemon/prompt_trust_file.hpp"
 #include "lsp/jobs/jobs.hpp"
@@ -40,7 +40,7 @@ bool belongs_to(std::string_view uri, const std::string& folder);
 
 // Replies once nothing of it is left on the disk. All but the request outlive the reply.
 void forget_in_daemon(const ForgetRequest& request, const Paths& paths, lsp::Jobs& jobs,
-                      lsp::JobStore& store, LocalModel& model, PromptTrustFile& trust,
+                      lsp::JobStore& store, Engines& engines, PromptTrustFile& trust,
                       const ControlReply& reply);
 // For a process that holds the daemon's lock. Throws Error.
 nlohmann::json forget_in_files(const ForgetRequest& request, const Paths& paths);

@@ -56,15 +56,17 @@ void add_small(ModelPair& pair, const Config& config, const std::filesystem::pat
 
   std::optional<SizedModel> large;
   try {
-    large.emplace(SizedModel{pair.large});
+    if (!pair.large.model.empty()) large.emplace(SizedModel{pair.large});
   } catch (const std::exception&) {
     // Its loading will say it.
   }
   const std::uint64_t min = large ? with_borders(engine::min_memory(large->costs)) : 0;
   if (memory.available > 0 && bytes + min > memory.available) {
+    const std::string beside =
+        large ? ", and " + pair.large.model.string() + " needs " + in_words(min) + " at least" : "";
     throw Error("it would take " + in_words(bytes) + " of the " + in_words(memory.available) +
-                " that are free, and " + pair.large.model.string() + " needs " + in_words(min) +
-                " at least: choose a smaller one, or close what else takes memory");
+                " that are free" + beside +
+                ": choose a smaller one, or close what else takes memory");
   }
   if (large) pair.expert_bytes = large->plan(memory).experts - large->plan(rest).experts;
   pair.small = small.options;
@@ -118,13 +120,14 @@ engine::EngineOptions small_options(const Config& config, const std::filesystem:
 
 ModelPair model_pair(const Config& config, const std::filesystem::path& large,
                      const std::filesystem::path& state, const engine::MemoryView& memory) {
-  ModelPair pair{.large = engine_options(config, large, state)};
+  ModelPair pair;
+  if (!large.empty()) pair.large = engine_options(config, large, state);
   if (config.inline_model.empty()) return pair;
   try {
     add_small(pair, config, state, memory);
   } catch (const std::exception& failed) {
     pair.refusal = "inline.model is not loaded: " + lsp::failure_text(failed) +
-                   "; completions come from the large model";
+                   "; completions come from the other model";
   }
   return pair;
 }

@@ -23,7 +23,8 @@ struct ModelPair {
 
 // Reads shapes, not weights. `state` as engine_options() has it; `memory`: what both may take
 // together. Small is the whole checkpoint in memory, beside which the least remains that the large
-// one runs with; else it is refused. What is wrong with the large one is left for its loading.
+// one runs with; else it is refused. What is wrong with the large one is left for its loading. It
+// may be none (empty): then `large` of the pair says nothing.
 ModelPair model_pair(const Config& config, const std::filesystem::path& large,
                      const std::filesystem::path& state, const engine::MemoryView& memory);
 

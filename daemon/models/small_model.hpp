@@ -16,14 +16,15 @@ namespace hearth::daemon {
 // On the Host's thread.
 class SmallModel {
  public:
-  // Begins to load at once; takes `bytes` in all. Host and `large`, whose cores it takes, outlive
-  // it, and for which it drafts if `drafts`. `changed`: refusal() says something else.
+  // Begins to load at once; takes `bytes` in all. `large`, whose cores it takes and for which it
+  // drafts if `drafts`, is null where no other engine computes here. `other` completes where this
+  // one cannot. Host and both outlive it. `changed`: refusal() says something else.
   SmallModel(lsp::Host& host, engine::EngineOptions options, std::uint64_t bytes, bool drafts,
-             LocalModel& large, std::function<void()> changed);
+             LocalModel* large, lsp::Model& other, std::function<void()> changed);
 
   CompletionModel& completions() { return completions_; }
   bool serves() const { return completions_.small_serves(); }
-  // Why completions come from the large model, in a sentence; empty: they do not.
+  // Why completions come from the other model, in a sentence; empty: they do not.
   const std::string& refusal() const { return refusal_; }
   ModelStatus status() const { return model_->status(); }
   std::uint64_t bytes() const { return bytes_; }
@@ -46,7 +47,7 @@ class SmallModel {
   const engine::EngineOptions options_;
   const std::uint64_t bytes_;
   const bool drafts_;
-  LocalModel& large_;
+  LocalModel* const large_;
   const std::function<void()> changed_;
   std::string refusal_;
   std::unique_ptr<LocalModel> model_;

@@ -56,6 +56,8 @@ struct ServerOptions {
   // Of the prompts of repositories; null: none is ever used. Outlives the server and the host's
   // background work.
   PromptTrust* prompt_trust = nullptr;
+  // For hearth/status: other machines, by name, that prompts are sent to.
+  std::vector<std::string> sent_to = {};
   // For hearth/status: what is wrong with the process, each a sentence that says what to do.
   std::vector<std::string> notices = {};
 };

@@ -128,7 +128,7 @@ TEST_CASE("a second model that is not there is said, and the first one completes
   CHECK(status["inlineModel"]["state"] == "refused");
   const std::string why = status["inlineModel"]["refusal"];
   CHECK(contains(why, "there is no model directory /nowhere/at-all"));
-  CHECK(contains(why, "completions come from the large model"));
+  CHECK(contains(why, "completions come from the other model"));
   CHECK(contains(unbroken(home.hearth("status").out), why));
 
   auto editor = home.editor(true);

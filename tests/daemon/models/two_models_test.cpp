@@ -101,7 +101,7 @@ TEST_CASE("the small model drafts for the large one, and completes between two o
   }
   LocalStage stage;
   stage.load();
-  daemon::SmallModel small(stage.host, ember(), 1, true, stage.model, [] {});
+  daemon::SmallModel small(stage.host, ember(), 1, true, &stage.model, stage.model, [] {});
   // Between two steps of the large one, of which nobody is told.
   const auto wait_for_drafting_by = [&](const std::string& name) {
     bool described = false;
@@ -199,7 +199,8 @@ TEST_CASE(
   LocalStage stage;
   stage.load();
   int changes = 0;
-  daemon::SmallModel small(stage.host, tiny_checkpoint(directory.path()), 1, false, stage.model,
+  daemon::SmallModel small(stage.host, tiny_checkpoint(directory.path()), 1, false, &stage.model,
+                           stage.model,
                            [&] { ++changes; });
   const auto describe = [&] {
     std::string name;
@@ -226,7 +227,7 @@ TEST_CASE(
   CHECK(small.status().memory.dense == 0);
   CHECK(small.refusal() ==
         "inline.model cannot be used: memory is short, and it waits until there "
-        "is more; completions come from the large model");
+        "is more; completions come from the other model");
   Generated completion;
   small.completions().generate(completion_prompt(), completing(), events_of(completion));
   stage.finish(completion);
