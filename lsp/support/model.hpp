@@ -1,9 +1,9 @@
-// The model as the language server needs it. The daemon supplies one: the local engine, and later a
+// The model as the language server needs it. The daemon supplies one: the local engine, or a
 // remote server; tests supply a scripted one. Nothing here knows how tokens are made.
 //
 // Every call returns at once; its answer comes later through a callback on the thread that the
 // Host's post() runs on, or an error does. A callback is called exactly once, except on_progress,
-// on_tokens, on_text and on_thought, and never after on_done.
+// on_tokens, on_text, on_thought and on_restart, and never after on_done.
 #pragma once
 
 #include <chrono>
@@ -184,6 +184,9 @@ struct Answer {
   // As Message::generated, for the prompt that goes on from here; empty: the model cannot say.
   std::vector<std::int32_t> generated = {};
   std::string thought = {};  // all of it; equals the on_thought pieces joined
+  // Which engine wrote it, where there are several or it is another machine's: "qwen3-coder at
+  // gpu.example.org"; empty: the local one.
+  std::string by = {};
 };
 
 struct Estimate {
@@ -214,6 +217,10 @@ struct GenerationEvents {
   // As GenerateOptions::top_probabilities asks; come before the text of the same tokens. May be
   // empty.
   std::function<void(std::vector<TokenProbability>)> on_probabilities = {};
+  // The answer was lost on its way and is made once more from its beginning: what was told of it,
+  // text, thought and tokens, holds no more. Where this is empty, an answer of which something was
+  // told is not made again: on_done says Kind::unavailable.
+  std::function<void()> on_restart = {};
 };
 
 using GenerationId = std::uint64_t;  // from 1

@@ -24,8 +24,8 @@ constexpr std::array engine_rooms{"support"sv, "checkpoint"sv, "tokenizer"sv, "e
                                   face,        "measure"sv};
 constexpr std::array lsp_rooms{"support"sv, "protocol"sv, "document"sv,   "edits"sv, "context"sv,
                                "jobs"sv,    "actions"sv,  "completion"sv, face};
-constexpr std::array daemon_rooms{"platform"sv, "http"sv,  "hub"sv, "transport"sv, "jobs"sv,
-                                  "models"sv,   "serve"sv, face,    "commands"sv};
+constexpr std::array daemon_rooms{"platform"sv, "http"sv,   "hub"sv,   "transport"sv, "jobs"sv,
+                                  "models"sv,   "remote"sv, "serve"sv, face,          "commands"sv};
 
 // The only file that looks up from a face: it starts the command that was asked for.
 constexpr std::string_view main_file = "daemon/main.cpp";
