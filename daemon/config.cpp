@@ -122,11 +122,10 @@ std::vector<std::string> changed_keys(const Config& before, const Config& after)
 
 bool applies_at_once(std::string_view key) {
   // What the engine is made of.
-  constexpr std::array loaded{"model.",           "memory.",      "prefix_cache.",
-                              "experts.",         "decode.",      "thinking.effort",
-                              "thinking.history", "inline.model", "inline.drafts",
-                              "inline.url",       "inline.name",  "inline.key_file",
-                              "inline.tokenizer"};
+  constexpr std::array loaded{
+      "model.",          "memory.",          "prefix_cache.",   "experts.",      "decode.",
+      "thinking.effort", "thinking.history", "inline.model",    "inline.drafts", "inline.url",
+      "inline.name",     "inline.key_file",  "inline.tokenizer"};
   return std::ranges::none_of(loaded,
                               [&](const char* section) { return key.starts_with(section); });
 }

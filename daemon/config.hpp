@@ -33,9 +33,9 @@ struct RemoteConfig {
 
 struct Config {
   // [model]
-  std::string model_path;          // a name, or absolute or ~/…; empty: HEARTH_MODEL, else ember
+  std::string model_path;  // a name, or absolute or ~/…; empty: HEARTH_MODEL, else ember
   RemoteConfig model_remote;
-  std::int64_t model_threads = 0;  // 0: one per core
+  std::int64_t model_threads = 0;         // 0: one per core
   std::optional<kernels::Isa> model_isa;  // empty: the best of this machine
   engine::KvType model_kv = engine::KvType::f32;
   std::int64_t model_context = 0;  // 0: the model's own

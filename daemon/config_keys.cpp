@@ -14,6 +14,7 @@
 #include "daemon/http/url.hpp"
 #include "daemon/hub/library.hpp"
 #include "daemon/platform/byte_count.hpp"
+#include "daemon/platform/error.hpp"
 #include "lsp/actions/actions.hpp"
 
 namespace hearth::daemon {
@@ -311,11 +312,12 @@ const std::vector<Key>& keys() {
             "The checkpoint: a name that `hearth models` lists, or a directory. Empty: the\n"
             "environment's HEARTH_MODEL, else the small checkpoint that comes with hearth.",
             &Config::model_path),
-      of_remote("model", "url",
-                "An OpenAI-compatible server that answers in place of an engine of this machine:\n"
-                "\"https://gpu.example.org/v1\". Your prompts, with the code in them, go there. With\n"
-                "model.path, too, that checkpoint answers while the server is away. Empty: none.",
-                &Config::model_remote, &RemoteConfig::url, check_url),
+      of_remote(
+          "model", "url",
+          "An OpenAI-compatible server that answers in place of an engine of this machine:\n"
+          "\"https://gpu.example.org/v1\". Your prompts, with the code in them, go there. With\n"
+          "model.path, too, that checkpoint answers while the server is away. Empty: none.",
+          &Config::model_remote, &RemoteConfig::url, check_url),
       of_remote("model", "name",
                 "By which name the server's model is asked for. Empty: the first that it lists.",
                 &Config::model_remote, &RemoteConfig::name, check_model_name),
@@ -410,9 +412,10 @@ const std::vector<Key>& keys() {
                 &Config::inline_remote, &RemoteConfig::url, check_url),
       of_remote("inline", "name", "As model.name, of that server.", &Config::inline_remote,
                 &RemoteConfig::name, check_model_name),
-      of_remote("inline", "key_file",
-                "As model.key_file, of that server; empty: the environment's HEARTH_INLINE_API_KEY.",
-                &Config::inline_remote, &RemoteConfig::key_file, check_path),
+      of_remote(
+          "inline", "key_file",
+          "As model.key_file, of that server; empty: the environment's HEARTH_INLINE_API_KEY.",
+          &Config::inline_remote, &RemoteConfig::key_file, check_path),
       of_remote("inline", "tokenizer", "As model.tokenizer, of that server.",
                 &Config::inline_remote, &RemoteConfig::tokenizer, check_tokenizer),
       flag("inline", "drafts",

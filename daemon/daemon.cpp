@@ -166,8 +166,8 @@ class Daemon {
                              std::function<void()> ready) {
     if (hello.kind == ConnectionKind::control) return control_.open(std::move(send));
     log_.info("an editor connects: process " + std::to_string(hello.pid) + " in " + hello.cwd);
-    auto editor = std::make_unique<LspPeer>(host_, engines_.model(), jobs_, server_options(), hello.pid,
-                                            std::move(send), std::move(ready),
+    auto editor = std::make_unique<LspPeer>(host_, engines_.model(), jobs_, server_options(),
+                                            hello.pid, std::move(send), std::move(ready),
                                             [this](LspPeer& gone) { editor_gone(gone); });
     editors_.insert(editor.get());
     return editor;
@@ -216,21 +216,21 @@ class Daemon {
     lsp::InlineCounts counts = counts_of_gone_;
     for (const LspPeer* editor : editors_) counts += editor->counts();
     const auto up = std::chrono::duration_cast<std::chrono::seconds>(host_.now() - started_);
-    json status{{"pid", ::getpid()},
-                {"version", version()},
-                {"build", build()},
-                {"uptimeSeconds", up.count()},
-                {"clients", clients},
-                {"inline", inline_status(engines_.completing(), config_.running().inline_max_read,
-                                         counts)},
-                {"jobs", jobs_json(jobs_)},
-                {"jobsNotice", jobs_notice(store_->failure())},
-                {"log", options_.paths.log().string()},
-                {"logError", no_state_.empty() ? log_.refused() : no_state_},
-                {"config", options_.paths.config.string()},
-                {"configNotice", config_.notice()},
-                {"serve", door_ ? door_->status() : json()},
-                {"serveNotice", door_notice_}};
+    json status{
+        {"pid", ::getpid()},
+        {"version", version()},
+        {"build", build()},
+        {"uptimeSeconds", up.count()},
+        {"clients", clients},
+        {"inline", inline_status(engines_.completing(), config_.running().inline_max_read, counts)},
+        {"jobs", jobs_json(jobs_)},
+        {"jobsNotice", jobs_notice(store_->failure())},
+        {"log", options_.paths.log().string()},
+        {"logError", no_state_.empty() ? log_.refused() : no_state_},
+        {"config", options_.paths.config.string()},
+        {"configNotice", config_.notice()},
+        {"serve", door_ ? door_->status() : json()},
+        {"serveNotice", door_notice_}};
     engines_.add_status(status);
     return status;
   }
@@ -383,7 +383,7 @@ class Daemon {
   lsp::Jobs jobs_;
   Control control_;
   std::optional<Door> door_;  // of a model of this machine, if there is one
-  std::string door_notice_;  // why it is not open
+  std::string door_notice_;   // why it is not open
   ConfigWatch config_;
   std::chrono::steady_clock::time_point busy_until_;  // as far as it is known
   lsp::Host::TimerId idle_timer_ = 0;

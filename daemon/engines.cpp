@@ -18,6 +18,11 @@ std::string notice_of(const RemoteModel& remote, const std::string& behind) {
   return status.why + behind;
 }
 
+// Answer::by of an engine of this machine.
+std::string here(const ModelStatus& status) {
+  return status.name + " on this machine";
+}
+
 }  // namespace
 
 Engines::Engines(lsp::Host& host, const Config& config, const std::filesystem::path& local,
@@ -32,8 +37,10 @@ Engines::Engines(lsp::Host& host, const Config& config, const std::filesystem::p
     remote_ = std::make_unique<RemoteModel>(host, model_remote_options(config), [this] { look(); });
   }
   if (remote_ && local_) {
-    backed_ =
-        std::make_unique<BackedModel>(*remote_, *local_, [this] { return remote_->away(); });
+    backed_ = std::make_unique<BackedModel>(
+        *remote_,
+        BackedModel::Behind{*local_, local.string(), [this] { return here(local_->status()); }},
+        [this] { return remote_->away(); });
   }
   model_ = backed_   ? static_cast<lsp::Model*>(backed_.get())
            : remote_ ? static_cast<lsp::Model*>(remote_.get())
@@ -46,7 +53,12 @@ Engines::Engines(lsp::Host& host, const Config& config, const std::filesystem::p
   if (!config.inline_remote.url.empty()) {
     inline_remote_ =
         std::make_unique<RemoteModel>(host, inline_remote_options(config), [this] { look(); });
-    inline_backed_ = std::make_unique<BackedModel>(*inline_remote_, *without_server,
+    const BackedModel::Behind behind{
+        *without_server, pair_.small ? pair_.small->model.string() : name(), [this] {
+          if (small_ && small_->serves()) return here(small_->status());
+          return local_ && !remote_ ? here(local_->status()) : std::string();
+        }};
+    inline_backed_ = std::make_unique<BackedModel>(*inline_remote_, behind,
                                                    [this] { return inline_remote_->away(); });
   }
   completions_ = inline_backed_ ? inline_backed_.get() : without_server;
@@ -110,7 +122,8 @@ std::size_t Engines::waiting() const {
 
 std::vector<std::string> Engines::notices() const {
   std::vector<std::string> notices{small_ ? small_->refusal() : pair_.refusal};
-  if (remote_) notices.push_back(notice_of(*remote_, backed_ ? "; meanwhile " + name() + " answers" : ""));
+  if (remote_)
+    notices.push_back(notice_of(*remote_, backed_ ? "; meanwhile " + name() + " answers" : ""));
   if (inline_remote_)
     notices.push_back(notice_of(*inline_remote_, "; completions come from another one meanwhile"));
   std::erase(notices, std::string());

@@ -31,6 +31,34 @@ std::string_view state_name(ModelStatus::State state) {
   return "";
 }
 
+std::string_view state_name(RemoteStatus::State state) {
+  switch (state) {
+    case RemoteStatus::State::looking:
+      return "looking";
+    case RemoteStatus::State::ready:
+      return "ready";
+    case RemoteStatus::State::away:
+      return "away";
+    case RemoteStatus::State::refused:
+      return "refused";
+  }
+  return "";
+}
+
+std::string_view fim_name(RemoteFim fim) {
+  switch (fim) {
+    case RemoteFim::none:
+      return "";
+    case RemoteFim::infill:
+      return "/infill";
+    case RemoteFim::suffix:
+      return "suffix";
+    case RemoteFim::tokens:
+      return "tokens";
+  }
+  return "";
+}
+
 json optional(const std::optional<double>& value) {
   return value ? json(*value) : json();
 }
@@ -177,6 +205,36 @@ json inline_model_refused(const std::string& refusal) {
   return {{"state", "refused"}, {"refusal", refusal}};
 }
 
+json to_json(const RemoteStatus& status, const std::string& section) {
+  json shown{{"section", section},
+             {"state", state_name(status.state)},
+             {"why", status.why},
+             {"url", status.url},
+             {"host", status.host},
+             {"leavesMachine", status.leaves_machine},
+             {"key", status.key},
+             {"model", status.model},
+             {"server", status.server},
+             {"contextTokens", status.context},
+             {"exactCounts", status.exact_counts},
+             {"tokenIds", status.token_ids},
+             {"tokensWhy", status.tokens_why},
+             {"completesBy", fim_name(status.fim)},
+             {"prefixCaching", status.prefix_caching ? json(*status.prefix_caching) : json()},
+             {"requests", status.requests},
+             {"cancelled", status.cancelled},
+             {"failed", status.failed},
+             {"retried", status.retried},
+             {"promptTokens", status.prompt_tokens},
+             {"cachedTokens", status.cached_tokens},
+             {"answerTokens", status.answer_tokens},
+             {"running", status.running},
+             {"waiting", status.waiting},
+             {"decodeTokensPerSecond", optional(status.decode_speed)}};
+  shown["firstTokenMs"] = status.first_token ? json(status.first_token->count()) : json();
+  return shown;
+}
+
 json to_json(const lsp::Job& job) {
   json value = {{"id", job.id},
                 {"action", job.request.action},
@@ -197,6 +255,7 @@ json to_json(const lsp::Job& job) {
     if (auto left = lsp::time_left(job); !left.empty()) value["timeLeft"] = std::move(left);
   }
   if (!job.error.empty()) value["error"] = job.error;
+  if (!job.by.empty()) value["by"] = job.by;
   if (lsp::ended(job.state)) value["ended"] = true;
   if (job.waits_for_editor) value["waitsForEditor"] = true;
   if (const auto& batch = job.request.batch)

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "daemon/models/local.hpp"
+#include "daemon/remote/remote_model.hpp"
 #include "lsp/context/index.hpp"
 #include "lsp/jobs/jobs.hpp"
 #include "lsp/support/options.hpp"
@@ -27,6 +28,8 @@ nlohmann::json inline_model_status(const ModelStatus& model, const std::string& 
                                    std::uint64_t bytes, std::uint64_t expert_bytes);
 // The same of one that is not there.
 nlohmann::json inline_model_refused(const std::string& refusal);
+// One of "servers" of the status; `section` of the configuration has it: "model" or "inline".
+nlohmann::json to_json(const RemoteStatus& status, const std::string& section);
 nlohmann::json to_json(const lsp::Job& job);  // without its text
 nlohmann::json jobs_json(const lsp::Jobs& jobs);
 // What it means that jobs cannot be written down for this reason, and what to do; empty for none.

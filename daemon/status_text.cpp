@@ -194,10 +194,101 @@ std::string inline_model_lines(const json& model, const json& first) {
                        (fewer > 0 ? ", " + show_bytes(fewer) + " less for the experts above" : ""));
   text += line("", "prefill " + speed(model["prefillTokensPerSecond"]) + ", decode " +
                        speed(model["decodeTokensPerSecond"]));
-  text += line("", number(model["requests"]) + " requests, for which the model above was parked " +
-                       number(first["parked"]) + " times");
+  text += line("", number(model["requests"]) + " requests" +
+                       (first.is_object() ? ", for which the model above was parked " +
+                                                number(first["parked"]) + " times"
+                                          : ""));
   if (model["state"] == "failing")
     text += line("", "its last request failed: " + model["error"].get<std::string>());
+  return text;
+}
+
+// All of the engine of this machine but what it has counted.
+std::string engine_lines(const json& model) {
+  std::string text = line("model", model_line(model));
+  if (model["state"] == "failing") {
+    text +=
+        line("", "it was loaded, but the last " +
+                     (model["failedInARow"] == 1 ? std::string("request")
+                                                 : number(model["failedInARow"]) + " requests") +
+                     " failed: " + model["error"].get<std::string>());
+  }
+  if (model["state"] != "ready" && model["state"] != "failing") return text;
+  text += line("runs on", model["device"].get<std::string>());
+  for (const auto& note : model["notes"]) text += line("", note.get<std::string>());
+  text += memory_lines(model["memory"]);
+  text += line("", "in use: " + show_bytes(model["sessionBytes"].get<double>()) + " in " +
+                       show_count(model["sessions"].get<std::int64_t>(), "sequence"));
+  text += expert_lines(model["experts"]);
+  text += prefix_lines(model["prefixCache"]);
+  text += speculation_lines(model["speculation"]);
+  return text + line("speed", "prefill " + speed(model["prefillTokensPerSecond"]) + ", decode " +
+                                  speed(model["decodeTokensPerSecond"]));
+}
+
+std::string count_lines(const json& model) {
+  return line("requests", number(model["requests"]) + " (" + queue_text(model) + "; " +
+                              number(model["cancelled"]) + " cancelled, " +
+                              number(model["failed"]) + " failed)") +
+         line("tokens", number(model["promptTokens"]) + " read, " + number(model["cachedTokens"]) +
+                            " of them from cache; " + number(model["answerTokens"]) + " written");
+}
+
+// "prompts as tokens, completions by /infill, prefixes kept"; what is not known is not said.
+std::string server_abilities(const json& server) {
+  std::string text = server["tokenIds"].get<bool>() ? "prompts go as tokens"
+                     : server["exactCounts"].get<bool>()
+                         ? "prompts go as text, it counts tokens"
+                         : "prompts go as text, tokens are estimated";
+  const auto& fim = server["completesBy"].get_ref<const std::string&>();
+  text += fim.empty() ? "; it does not complete code" : "; completions by " + fim;
+  if (server["prefixCaching"].is_boolean())
+    text += server["prefixCaching"].get<bool>() ? "; keeps what it has read" : "; reads all anew";
+  return text;
+}
+
+std::string server_lines(const json& server) {
+  const auto& model = server["model"].get_ref<const std::string&>();
+  const auto& kind = server["server"].get_ref<const std::string&>();
+  const auto& why = server["why"].get_ref<const std::string&>();
+  std::string text =
+      line("server", (model.empty() ? "" : model + " at ") + server["url"].get<std::string>() +
+                         (kind.empty() ? "" : " (" + kind + ")") + ": " +
+                         server["state"].get<std::string>() +
+                         (server["section"] == "inline" ? ", for completions" : ""));
+  if (!why.empty()) text += line("", why);
+  if (server["leavesMachine"].get<bool>())
+    text += line("", "prompts, with code in them, leave this machine for " +
+                         server["host"].get<std::string>());
+  if (server["state"] == "ready") text += line("", server_abilities(server));
+  if (const auto& no_tokens = server["tokensWhy"].get_ref<const std::string&>(); !no_tokens.empty())
+    text += line("", no_tokens);
+  if (!server["firstTokenMs"].is_null()) {
+    text += line(
+        "", "first token after " +
+                show_time(std::chrono::milliseconds(server["firstTokenMs"].get<std::int64_t>())) +
+                ", decode " + speed(server["decodeTokensPerSecond"]));
+  }
+  text += line("", number(server["requests"]) + " requests (" + number(server["running"]) +
+                       " under way, " + number(server["waiting"]) + " waiting; " +
+                       number(server["cancelled"]) + " cancelled, " + number(server["failed"]) +
+                       " failed, " + number(server["retried"]) + " sent again)");
+  return text + line("", number(server["promptTokens"]) + " tokens read, " +
+                             number(server["cachedTokens"]) + " of them from its cache; " +
+                             number(server["answerTokens"]) + " written");
+}
+
+// What completions come from, where that is an engine of this machine.
+std::string completion_lines(const json& status) {
+  const json& model = status["model"];
+  const bool has_inline_model = status.contains("inlineModel");
+  const bool small_serves = has_inline_model && status["inlineModel"]["refusal"] == "";
+  std::string text = has_inline_model ? inline_model_lines(status["inlineModel"], model) : "";
+  const json& completing = small_serves ? status["inlineModel"] : model;
+  const bool serves = completing.is_object() &&
+                      (completing["state"] == "ready" || completing["state"] == "failing");
+  if (serves && status.contains("inline"))
+    text += inline_lines(has_inline_model ? "" : "inline", status["inline"], completing);
   return text;
 }
 
@@ -215,7 +306,7 @@ std::string job_line(const json& job) {
   const auto& message = job["message"].get_ref<const std::string&>();
   if (job.contains("timeLeft")) {
     text += ", " + job["timeLeft"].get<std::string>();
-  } else if (message.starts_with("done, but ")) {
+  } else if (message.starts_with("done, ")) {
     text += message.substr(std::string_view("done").size());
   } else if (job["state"] == "waiting") {
     text += ", " + message;
@@ -232,38 +323,11 @@ std::string show_status(const json& status, std::size_t columns) {
   text += line("daemon", "process " + number(status["pid"]) + ", hearth " +
                              status["build"].get<std::string>() + ", up " +
                              show_time(std::chrono::seconds(status["uptimeSeconds"].get<long>())));
-  text += line("model", model_line(model));
-  if (model["state"] == "failing") {
-    text +=
-        line("", "it was loaded, but the last " +
-                     (model["failedInARow"] == 1 ? std::string("request")
-                                                 : number(model["failedInARow"]) + " requests") +
-                     " failed: " + model["error"].get<std::string>());
-  }
-  if (model["state"] == "ready" || model["state"] == "failing") {
-    text += line("runs on", model["device"].get<std::string>());
-    for (const auto& note : model["notes"]) text += line("", note.get<std::string>());
-    text += memory_lines(model["memory"]);
-    text += line("", "in use: " + show_bytes(model["sessionBytes"].get<double>()) + " in " +
-                         show_count(model["sessions"].get<std::int64_t>(), "sequence"));
-    text += expert_lines(model["experts"]);
-    text += prefix_lines(model["prefixCache"]);
-    text += speculation_lines(model["speculation"]);
-    text += line("speed", "prefill " + speed(model["prefillTokensPerSecond"]) + ", decode " +
-                              speed(model["decodeTokensPerSecond"]));
-  }
-  const bool has_inline_model = status.contains("inlineModel");
-  const bool small_serves = has_inline_model && status["inlineModel"]["refusal"] == "";
-  if (has_inline_model) text += inline_model_lines(status["inlineModel"], model);
-  const json& completing = small_serves ? status["inlineModel"] : model;
-  const bool serves = completing["state"] == "ready" || completing["state"] == "failing";
-  if (serves && status.contains("inline"))
-    text += inline_lines(has_inline_model ? "" : "inline", status["inline"], completing);
-  text += line("requests", number(model["requests"]) + " (" + queue_text(model) + "; " +
-                               number(model["cancelled"]) + " cancelled, " +
-                               number(model["failed"]) + " failed)");
-  text += line("tokens", number(model["promptTokens"]) + " read, " + number(model["cachedTokens"]) +
-                             " of them from cache; " + number(model["answerTokens"]) + " written");
+  if (status.contains("servers"))
+    for (const json& server : status["servers"]) text += server_lines(server);
+  if (model.is_object()) text += engine_lines(model);
+  text += completion_lines(status);
+  if (model.is_object()) text += count_lines(model);
   text += line("editors", std::to_string(status["clients"].size()));
   for (const auto& client : status["clients"]) {
     const std::string counts =

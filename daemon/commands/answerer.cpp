@@ -58,6 +58,13 @@ Choice choose(const AnswererOptions& options, const fs::path& model) {
   return {std::nullopt, "the daemon has another model, " + control->welcome.model};
 }
 
+// A configured server is the daemon's to ask: it knows what that can do, and waits for it.
+bool asks_a_server(const AnswererOptions& options) {
+  const bool here =
+      options.local || !options.model.empty() || !options.trace.empty() || !options.draft.empty();
+  return !here && !read_config(find_paths().config).model_remote.url.empty();
+}
+
 // One line on stderr, as long as nothing else is to be seen.
 class ProgressLine {
  public:
@@ -132,9 +139,14 @@ void choose_thinking(lsp::GenerateOptions& options, const std::string& chosen) {
 }
 
 std::unique_ptr<Answerer> choose_answerer(const AnswererOptions& options) {
+  const bool show_progress = !options.quiet && ::isatty(STDERR_FILENO) == 1;
+  if (asks_a_server(options)) {
+    Connected control = connect_or_start(find_paths(), ConnectionKind::control, {});
+    const fs::path model = control.welcome.model;
+    return daemon_answerer(std::move(control), model, show_progress);
+  }
   engine::EngineOptions engine = configured_options(options.model);
   require_tokenizer(engine.model);
-  const bool show_progress = !options.quiet && ::isatty(STDERR_FILENO) == 1;
   Choice choice = choose(options, engine.model);
   if (choice.daemon) {
     return daemon_answerer(std::move(*choice.daemon), engine.model, show_progress);
@@ -207,6 +219,7 @@ std::string show_outcome(const AnswerOutcome& outcome) {
   if (outcome.finish == lsp::FinishReason::length) line += ", the answer cut (--max-tokens)";
   if (outcome.finish == lsp::FinishReason::context_full) line += ", cut: the context is full";
   if (outcome.text.empty() && !outcome.interrupted) line += ", the answer is empty";
+  if (!outcome.by.empty()) line += ", by " + outcome.by;
   return line;
 }
 

@@ -55,6 +55,7 @@ struct AnswerOutcome {
   bool interrupted = false;                      // by Ctrl-C
   std::optional<lsp::FinishReason> finish;       // empty where it was interrupted
   std::vector<std::int32_t> generated;           // as lsp::Answer has it; empty there
+  std::string by = {};                           // as lsp::Answer has it
   // Draft tokens that were verified, and how many were right, where a small model made some.
   std::optional<std::pair<std::uint64_t, std::uint64_t>> drafts;
 };

@@ -20,9 +20,10 @@ using nlohmann::json;
 AnsweringModel describe(Connected& control, bool show_progress) {
   const json status = wait_for_model(control, show_progress);
   if (status["state"] == "failed") {
-    throw Error("the daemon cannot load its model: " + status["error"].get<std::string>() +
+    throw Error("the daemon cannot use its model: " + status["error"].get<std::string>() +
                 " (`hearth restart` tries it again)");
   }
+  if (status["state"] == "away") throw Error(status["error"].get<std::string>());
   try {
     const json model = ask(control, name(ControlRequest::describe));
     return {lsp::string_member(model, "name"), lsp::string_member(model, "device"),
@@ -96,6 +97,7 @@ class DaemonAnswerer : public Answerer {
     outcome.prompt_time = answer.prompt_time;
     outcome.answer_time = answer.answer_time;
     outcome.finish = answer.finish;
+    outcome.by = std::move(answer.by);
     outcome.generated = std::move(answer.generated);
   }
 

@@ -43,12 +43,18 @@ struct DaemonFlags {
   int ready_fd = -1;
 };
 
+// A model that the command line names is the one that answers, whatever server is configured.
+Config chosen(Config config, const std::string& model) {
+  if (!model.empty()) config.model_remote = {};
+  return config;
+}
+
 bool run_here(const DaemonFlags& flags, std::function<void()> ready) {
   const Paths paths = find_paths();
   const Config config = read_config(paths.config);
   build();  // while the executable is still the one that was started
-  return run_daemon(
-      {config, find_model(config, flags.model), paths, flags.foreground, std::move(ready)});
+  return run_daemon({chosen(config, flags.model), find_daemon_model(config, flags.model), paths,
+                     flags.foreground, std::move(ready)});
 }
 
 // Started by spawn_detached: says over the descriptor why it cannot begin, if it cannot.
@@ -69,7 +75,7 @@ int run_in_background(const DaemonFlags& flags) {
 [[noreturn]] void give_up(Connected& control, const std::string& reason) {
   const bool used = !ask(control, name(ControlRequest::status))["clients"].empty();
   if (!used) stop_daemon(find_paths());
-  throw Error("the daemon cannot load its model: " + reason +
+  throw Error("the daemon cannot use its model: " + reason +
               (used ? " (it runs on, as an editor is connected: `hearth stop` ends it)" : ""));
 }
 
@@ -94,6 +100,7 @@ int run_daemon_command(const DaemonFlags& flags) {
   const nlohmann::json model = wait_for_model(connected, ::isatty(STDERR_FILENO) == 1);
   if (model["state"] == "failed") give_up(connected, model["error"].get<std::string>());
   print("the daemon runs: process " + std::to_string(connected.welcome.pid) + "\n");
+  if (model["state"] == "away") print(model["error"].get<std::string>() + "\n");
   return 0;
 }
 

@@ -20,6 +20,8 @@
 #include "daemon/commands/commands.hpp"
 #include "daemon/commands/fim_check.hpp"
 #include "daemon/commands/local_run.hpp"
+#include "daemon/commands/server_check.hpp"
+#include "daemon/commands/wait_for_model.hpp"
 #include "daemon/config.hpp"
 #include "daemon/model_pair.hpp"
 #include "daemon/platform/error.hpp"
@@ -28,6 +30,7 @@
 #include "daemon/platform/installation.hpp"
 #include "daemon/platform/interrupt_flag.hpp"
 #include "daemon/platform/version.hpp"
+#include "daemon/remote_options.hpp"
 #include "daemon/transport/control_client.hpp"
 #include "engine/hardware.hpp"
 #include "engine/measure/measurements.hpp"
@@ -300,13 +303,26 @@ void look_at_inline_model(Examination& found, const Config& config, const Doctor
                                    engine::fingerprint(directory)));
   found.attempt("inline", [&] {
     const ModelPair pair =
-        model_pair(config, find_model(config, flags.model), {}, engine::read_memory());
+        model_pair(config, find_daemon_model(config, flags.model), {}, engine::read_memory());
     if (!pair.refusal.empty()) throw Error(pair.refusal);
     found.good("inline", fmt::format("it takes {}, which leaves {} less to the first one's experts",
                                      show_bytes(static_cast<double>(pair.small_bytes)),
                                      show_bytes(static_cast<double>(pair.expert_bytes))));
   });
   if (flags.verify) verify(found, directory);
+}
+
+void look_at_server(Examination& found, const RemoteOptions& options) {
+  found.good("server", check_server(options));
+  if (options.url.is_loopback()) return;
+  found.good("server", "prompts, with code in them, leave this machine for " + options.url.host);
+}
+
+void look_at_servers(Examination& found, const Config& config) {
+  if (!config.model_remote.url.empty())
+    found.attempt("server", [&] { look_at_server(found, model_remote_options(config)); });
+  if (!config.inline_remote.url.empty())
+    found.attempt("server", [&] { look_at_server(found, inline_remote_options(config)); });
 }
 
 // Why the daemon will not use it, as PrivateDirectory would say; it makes one that is missing.
@@ -364,12 +380,13 @@ void look_at_daemon(Examination& found, const Paths& paths) {
       return;
     }
     const nlohmann::json status = ask(*control, name(ControlRequest::status), command_timeout);
-    const auto state = status["model"]["state"].get<std::string>();
+    const nlohmann::json model = answering_engine(status);
+    const auto state = model["state"].get<std::string>();
     const std::string seen =
         fmt::format("process {}, {}, {}", control->welcome.pid, state,
                     show_count(static_cast<std::int64_t>(status["clients"].size()), "client"));
     if (state == "failed" || state == "failing") {
-      found.problem("daemon", seen + ": " + status["model"]["error"].get<std::string>(),
+      found.problem("daemon", seen + ": " + model["error"].get<std::string>(),
                     "Mend what the message names, then `hearth restart`.");
     } else if (control->welcome.build != build()) {
       found.warning("daemon", seen + ", of another build: " + control->welcome.build,
@@ -475,7 +492,9 @@ int run_doctor(const DoctorFlags& flags) {
   const std::optional<Config> config = look_at_configuration(found, paths);
   const Config usable = config.value_or(Config{});
   found.attempt("processor", [&] { look_at_processor(found, usable); });
-  if (config) found.attempt("model", [&] { look_at_checkpoint(found, *config, flags); });
+  if (config && !find_daemon_model(*config, flags.model).empty())
+    found.attempt("model", [&] { look_at_checkpoint(found, *config, flags); });
+  if (config) look_at_servers(found, *config);
   if (config && !config->inline_model.empty())
     found.attempt("inline", [&] { look_at_inline_model(found, *config, flags); });
   found.attempt("state", [&] { look_at_directories(found, paths, usable); });

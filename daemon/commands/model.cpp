@@ -73,7 +73,7 @@ void tell_daemon(const Paths& paths, const fs::path& model) {
   }
   if (control->welcome.model == model.string()) return;
   const nlohmann::json status = ask(*control, name(ControlRequest::status), command_timeout);
-  if (status["model"]["waiting"].get<std::uint64_t>() > 0) {
+  if (status["model"].is_object() && status["model"]["waiting"].get<std::uint64_t>() > 0) {
     print("The daemon is busy and goes on with " + control->welcome.model +
           ": `hearth restart` takes the new one, and cuts off what is being written.\n");
     return;

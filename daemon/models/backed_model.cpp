@@ -6,14 +6,14 @@
 
 namespace hearth::daemon {
 
-BackedModel::BackedModel(lsp::Model& first, lsp::Model& behind, std::function<bool()> away)
-    : first_(first), behind_(behind), away_(std::move(away)) {}
+BackedModel::BackedModel(lsp::Model& first, Behind behind, std::function<bool()> away)
+    : first_(first), behind_(std::move(behind)), away_(std::move(away)) {}
 
 void BackedModel::look() {
   if (!away_()) return;
   for (const auto& description : std::exchange(descriptions_, {})) {
     if (std::exchange(description->answered, true)) continue;
-    behind_.describe(description->done);
+    behind_.model.describe(description->done);
   }
   std::vector<lsp::GenerationId> waiting;
   for (const auto& [id, work] : works_) {
@@ -23,20 +23,23 @@ void BackedModel::look() {
     const auto found = works_.find(id);
     if (found == works_.end()) continue;
     const lsp::GenerationId there = found->second.id;
-    ask(id, behind_);
+    ask(id, behind_.model);
     first_.cancel(there);
   }
 }
 
 void BackedModel::describe(lsp::Callback<lsp::ModelDescription> done) {
-  if (away_()) return behind_.describe(std::move(done));
+  if (away_()) return behind_.model.describe(std::move(done));
   const auto description = std::make_shared<Description>(Description{false, std::move(done)});
   descriptions_.push_back(description);
   first_.describe([this, description](const lsp::Result<lsp::ModelDescription>& result) {
     if (std::exchange(description->answered, true)) return;
     std::erase(descriptions_, description);
-    if (std::holds_alternative<lsp::ModelError>(result)) return behind_.describe(description->done);
-    description->done(result);
+    const auto* const first = std::get_if<lsp::ModelDescription>(&result);
+    if (first == nullptr) return behind_.model.describe(description->done);
+    lsp::ModelDescription both = *first;
+    both.identity += " or " + behind_.key;
+    description->done(std::move(both));
   });
 }
 
@@ -85,7 +88,7 @@ lsp::GenerationId BackedModel::generate(lsp::Prompt prompt, lsp::GenerateOptions
   work.prompt = std::make_shared<const lsp::Prompt>(std::move(prompt));
   work.options = std::move(options);
   work.events = std::move(events);
-  ask(id, work.options.written.empty() ? serving() : behind_);
+  ask(id, work.options.written.empty() ? serving() : behind_.model);
   return id;
 }
 
@@ -110,8 +113,16 @@ void BackedModel::ask(lsp::GenerationId id, lsp::Model& by) {
   events.on_tokens = passed_on(work.events.on_tokens, true);
   events.on_thought = passed_on(work.events.on_thought, true);
   events.on_probabilities = passed_on(work.events.on_probabilities, true);
-  events.on_done = [this, id, attempt](const lsp::Result<lsp::Answer>& result) {
-    done(id, attempt, result);
+  if (work.events.on_restart) {
+    events.on_restart = [this, id, attempt] {
+      Work* const now = current(id, attempt);
+      if (now == nullptr) return;
+      now->begun = false;
+      now->events.on_restart();
+    };
+  }
+  events.on_done = [this, id, attempt](lsp::Result<lsp::Answer> result) {
+    done(id, attempt, std::move(result));
   };
   const lsp::GenerationId there = by.generate(*work.prompt, work.options, std::move(events));
   if (Work* const now = current(id, attempt); now != nullptr) now->id = there;
@@ -123,15 +134,19 @@ BackedModel::Work* BackedModel::current(lsp::GenerationId id, std::uint64_t atte
 }
 
 void BackedModel::done(lsp::GenerationId id, std::uint64_t attempt,
-                       const lsp::Result<lsp::Answer>& result) {
+                       lsp::Result<lsp::Answer> result) {
   Work* const work = current(id, attempt);
   if (work == nullptr) return;
+  if (auto* const answer = std::get_if<lsp::Answer>(&result);
+      answer != nullptr && answer->by.empty() && work->by == &behind_.model) {
+    answer->by = behind_.by();
+  }
   const auto* const error = std::get_if<lsp::ModelError>(&result);
   const bool unavailable = error != nullptr && error->kind == lsp::ModelError::Kind::unavailable;
-  if (unavailable && work->by == &first_ && !work->begun) return ask(id, behind_);
+  if (unavailable && work->by == &first_ && !work->begun) return ask(id, behind_.model);
   const lsp::Callback<lsp::Answer> on_done = std::move(work->events.on_done);
   works_.erase(id);
-  on_done(result);
+  on_done(std::move(result));
 }
 
 void BackedModel::cancel(lsp::GenerationId id) {

@@ -19,8 +19,13 @@ namespace hearth::daemon {
 // behind, as only that one tells of tokens.
 class BackedModel : public lsp::Model {
  public:
+  struct Behind {
+    lsp::Model& model;
+    std::string key;                  // changes where its tokens may mean something else
+    std::function<std::string()> by;  // Answer::by of what it writes
+  };
   // Both outlive it. `away`: whether the first one is.
-  BackedModel(lsp::Model& first, lsp::Model& behind, std::function<bool()> away);
+  BackedModel(lsp::Model& first, Behind behind, std::function<bool()> away);
 
   // What `away` says may have changed.
   void look();
@@ -57,14 +62,14 @@ class BackedModel : public lsp::Model {
     lsp::GenerationEvents events = {};
   };
 
-  lsp::Model& serving() const { return away_() ? behind_ : first_; }
+  lsp::Model& serving() const { return away_() ? behind_.model : first_; }
   void ask(lsp::GenerationId id, lsp::Model& by);
   // The work, as long as `attempt` is the one that counts.
   Work* current(lsp::GenerationId id, std::uint64_t attempt);
-  void done(lsp::GenerationId id, std::uint64_t attempt, const lsp::Result<lsp::Answer>& result);
+  void done(lsp::GenerationId id, std::uint64_t attempt, lsp::Result<lsp::Answer> result);
 
   lsp::Model& first_;
-  lsp::Model& behind_;
+  const Behind behind_;
   const std::function<bool()> away_;
   std::list<std::shared_ptr<Description>> descriptions_;  // that the first one was asked for
   std::map<lsp::GenerationId, Work> works_;

@@ -165,7 +165,8 @@ json to_json(const lsp::Answer& answer) {
           {"answerTokens", answer.answer_tokens},
           {"promptMs", answer.prompt_time.count()},
           {"answerMs", answer.answer_time.count()},
-          {"generated", answer.generated}};
+          {"generated", answer.generated},
+          {"by", answer.by}};
 }
 
 lsp::Answer read_answer(const json& given) {
@@ -177,6 +178,7 @@ lsp::Answer read_answer(const json& given) {
   answer.thought_cut = lsp::flag(given, {"thoughtCut"});
   answer.thought = lsp::string_member(given, "thought");
   answer.answer_tokens = lsp::integer_member(given, "answerTokens");
+  answer.by = lsp::string_member(given, "by");
   answer.prompt_time = time_at(given, "promptMs");
   answer.answer_time = time_at(given, "answerMs");
   for (const auto& token : lsp::array_member(given, "generated")) {

@@ -207,6 +207,7 @@ bool Jobs::retry(JobId id) {
   job.error.clear();
   job.progress = {};
   job.thought_cut = false;
+  job.by.clear();
   job.settled.reset();
   job.sent.clear();
   job.offer.clear();
@@ -427,6 +428,7 @@ void Jobs::finished(JobId id, Result<Answer> result) {
   entry->then = Entry::Then::cancelled;
   job.finish = answer.finish;
   job.thought_cut = answer.thought_cut;
+  job.by = valid_utf8(answer.by);
   job.text = valid_utf8(answer.text);
   job.thought = valid_utf8(answer.thought);
   job.generated = answer.generated;

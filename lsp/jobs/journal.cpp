@@ -149,6 +149,7 @@ std::string standing_text(const Job& job) {
             {"sent", Json::array()},
             {"shown", job.shown}};
   if (!job.thought.empty()) json["thought"] = job.thought;
+  if (!job.by.empty()) json["by"] = job.by;
   for (const SentEdit& edit : job.sent) json["sent"].push_back(sent_json(edit));
   if (job.settled) json["settled"] = {{"read", job.settled->text.has_value()}};
   if (job.settled && job.settled->text) json["settled"]["text"] = *job.settled->text;
@@ -183,6 +184,7 @@ Job read_record(JobRecord record) {
   job.finish = enum_member<FinishReason>(endings, json, "finish");
   job.thought_cut = flag(json, {"thoughtCut"});
   if (find(json, "thought") != nullptr) job.thought = string_member(json, "thought");
+  if (find(json, "by") != nullptr) job.by = string_member(json, "by");
   job.prompt_time = time_member(json, "promptMs");
   job.answer_time = time_member(json, "answerMs");
   job.error = string_member(json, "error");

@@ -53,6 +53,8 @@ extension::Status ModelStatus::status() const {
   extension::Status status = model_;
   for (const std::string& notice : session_.options.notices)
     status.notices.push_back(valid_utf8(notice));
+  for (const std::string& machine : session_.options.sent_to)
+    status.sent_to.push_back(valid_utf8(machine));
   for (const Job* job : session_.jobs.all()) {
     if (!is_of(session_, *job)) continue;
     status.jobs.push_back(job_state_params(*job, std::nullopt));

@@ -65,6 +65,11 @@ std::string shortcomings(const Job& job) {
   return fmt::format("{}", fmt::join(all, ", and "));
 }
 
+// ", by qwen3-coder at gpu.example.org", where it matters.
+std::string by(const Job& job) {
+  return job.by.empty() ? "" : ", by " + job.by;
+}
+
 std::string paused_message(const Job& job) {
   const std::int64_t written = job.progress.thought_tokens + job.progress.answer_tokens;
   return written > 0 ? fmt::format("paused after {}", tokens(written)) : "paused";
@@ -106,10 +111,14 @@ std::string time_left(const Job& job) {
 std::string ending_note(const Job& job) {
   if (job.state == JobState::cancelled) return "Cancelled before the answer was whole.";
   if (job.state == JobState::failed) return "Failed before the answer was whole: " + job.error;
-  std::string note = job.state == JobState::done ? shortcomings(job) : "";
-  if (note.empty()) return note;
-  note.front() = 'T';  // "the …"
-  return note + ".";
+  if (job.state != JobState::done) return {};
+  std::string note = shortcomings(job);
+  if (!note.empty()) {
+    note.front() = 'T';  // "the …"
+    note += '.';
+  }
+  if (!job.by.empty()) note += (note.empty() ? "" : " ") + fmt::format("Answered by {}.", job.by);
+  return note;
 }
 
 std::string thought_words(const Job& job) {
@@ -119,9 +128,9 @@ std::string thought_words(const Job& job) {
 std::string message_of(const Job& job) {
   if (job.state == JobState::done) {
     const std::string but = shortcomings(job);
-    return but.empty() ? "done" : "done, but " + but;
+    return "done" + by(job) + (but.empty() ? "" : ", but " + but);
   }
-  if (job.state == JobState::waiting) return "waiting for your review";
+  if (job.state == JobState::waiting) return "waiting for your review" + by(job);
   if (ended(job.state)) return std::string(name(job.state));
   if (job.state == JobState::paused) return paused_message(job);
   if (job.waits_for_editor) return "queued until an editor opens its document";
@@ -184,6 +193,7 @@ extension::JobStateParams job_state_params(const Job& job, std::optional<Range> 
   }
   if (job.state == JobState::waiting) state.text = job.offer;
   if (job.state == JobState::failed) state.error = job.error;
+  if (!job.by.empty()) state.by = job.by;
   return state;
 }
 

@@ -79,6 +79,7 @@ void to_json(Json& json, const JobStateParams& value) {
   put(json, "thought", value.thought);
   put(json, "text", value.text);
   put(json, "error", value.error);
+  put(json, "by", value.by);
 }
 
 void from_json(const Json& json, JobStateParams& value) {
@@ -107,6 +108,7 @@ void from_json(const Json& json, JobStateParams& value) {
   value.thought = maybe<std::string>(json, "thought");
   value.text = maybe<std::string>(json, "text");
   value.error = maybe<std::string>(json, "error");
+  value.by = maybe<std::string>(json, "by");
 }
 
 void to_json(Json& json, const ThoughtDelta& value) {
@@ -147,6 +149,7 @@ void to_json(Json& json, const Status& value) {
   put(model, "error", value.model_error);
   put(model, "percentage", value.model_percentage);
   put(model, "etaMs", value.model_eta_ms);
+  if (!value.sent_to.empty()) model["sentTo"] = value.sent_to;
   json = {{"version", value.version},
           {"protocol", value.protocol},
           {"model", std::move(model)},
@@ -166,6 +169,9 @@ void from_json(const Json& json, Status& value) {
   value.notices.clear();
   if (json.contains("notices"))
     value.notices = array_member(json, "notices").get<std::vector<std::string>>();
+  value.sent_to.clear();
+  if (model.contains("sentTo"))
+    value.sent_to = array_member(model, "sentTo").get<std::vector<std::string>>();
   value.jobs = array_member(json, "jobs").get<std::vector<JobStateParams>>();
 }
 

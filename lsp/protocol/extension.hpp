@@ -132,6 +132,8 @@ inline constexpr std::array all_features{feature_jobs, feature_inline_completion
 //                                 pieces; absent: what the pieces made of it holds
 //    "text": "…",                 with "done": the whole answer, in Markdown; with "waiting": the
 //                                 change; else all that is written so far, in place of the pieces
+//    "by": "qwen3-coder at gpu.example.org",   where several engines answer, or another machine's:
+//                                 which one did
 //    "error": "…"}                with "failed": why; window/showMessage has said it too
 // All times count from the message on. A job that waits for others is told anew when they change.
 // "thinking": a thinking model writes its thought, which is no part of "text"; the answer follows.
@@ -175,6 +177,7 @@ struct JobStateParams {
   std::optional<std::string> thought = {};
   std::optional<std::string> text;
   std::optional<std::string> error;
+  std::optional<std::string> by = {};
 };
 
 // hearth/thoughtDelta, notification from the server: {"id": 7, "text": "The loop "}, more of the
@@ -229,12 +232,13 @@ struct CancelJobResult {
 // server after `initialized` and whenever the model's state or the notices change:
 //   {"version": "0.1.0", "protocol": 3,
 //    "model": {"state": "loading" | "ready" | "failed", "name": "ember", "error": "…",
-//              "percentage": 17, "etaMs": 12000},
+//              "percentage": 17, "etaMs": 12000, "sentTo": ["gpu.example.org"]},
 //    "notices": ["config.toml changed: model.path needs `hearth restart`"],
 //    "jobs": [JobStateParams of every job of the session's workspace, without "text"]}
 // `notices`: what is wrong with the process beside the model, each a sentence for people that says
 // what to do; absent: nothing is. `name` is there once the model is ready, `error` where it failed,
-// the last two while it loads: the notification comes about twice a second then.
+// `percentage` and `etaMs` while it loads: the notification comes about twice a second then. `sentTo`: other
+// machines that prompts, and so texts of documents, are sent to; a client shows them. Absent: none.
 struct Status {
   static constexpr std::string_view method = "hearth/status";
   std::string version;
@@ -246,6 +250,7 @@ struct Status {
   std::optional<std::int64_t> model_eta_ms;
   std::vector<JobStateParams> jobs;
   std::vector<std::string> notices;
+  std::vector<std::string> sent_to;
 };
 
 // hearth/inlineCompletionReady, notification from the server: a completion whose request was

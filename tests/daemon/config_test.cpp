@@ -13,6 +13,7 @@
 #include "daemon/platform/byte_count.hpp"
 #include "daemon/platform/error.hpp"
 #include "daemon/platform/files.hpp"
+#include "tests/daemon/home.hpp"
 #include "tests/temporary_directory.hpp"
 
 using namespace hearth;
@@ -49,6 +50,9 @@ TEST_CASE("every key is read") {
   const Config config = parse_config(R"(
 [model]
 path = "/models/coder"
+url = "https://gpu.example.org/v1"
+name = "coder"
+key_file = "~/key"
 threads = 6
 isa = "avx2"
 kv = "f16"
@@ -85,6 +89,10 @@ level = "debug"
 )",
                                      "config.toml");
   CHECK(config.model_path == "/models/coder");
+  CHECK(config.model_remote.url == "https://gpu.example.org/v1");
+  CHECK(config.model_remote.name == "coder");
+  CHECK(config.model_remote.key_file == "~/key");
+  CHECK(config.inline_remote.url.empty());
   CHECK(config.model_threads == 6);
   CHECK(config.model_isa == hearth::kernels::Isa::avx2);
   CHECK(config.model_kv == hearth::engine::KvType::f16);
@@ -163,8 +171,9 @@ TEST_CASE("every key that is described sets what it describes, and nothing else"
     CAPTURE(key.section);
     CAPTURE(key.name);
     std::vector<std::string> values = choices_of(key);
-    for (const char* other : {"777", "\"777s\"", "\"777M\"", "true", "false", "\"/other\"",
-                              "[\"explain\", \"fix\"]", "\"::1\""}) {
+    for (const char* other :
+         {"777", "\"777s\"", "\"777M\"", "true", "false", "\"/other\"", "[\"explain\", \"fix\"]",
+          "\"::1\"", "\"https://other.example.org/v1\""}) {
       values.emplace_back(other);
     }
     int taken = 0;
@@ -217,6 +226,12 @@ TEST_CASE("a mistake is told with its file, line and key") {
           "config.toml:2: model.path must be a path that begins with / or ~/, or a name that "
           "`hearth models` lists");
   }
+  CHECK(tests::contains(complaint("[model]\nurl = \"gpu.example.org\"\n"),
+                        "config.toml:2: model.url must be an address such as "));
+  CHECK(tests::contains(complaint("[inline]\nurl = \"https://a.example.org/v1?key=1\"\n"),
+                        "a key stands in a file of its own"));
+  CHECK(complaint("[model]\nkey_file = \"key\"\n") ==
+        "config.toml:2: model.key_file must be a path that begins with / or ~/");
   for (const char* time : {"10", "\"ten\"", "\"10 s\"", "\"10w\"", "\"\"", "\"5\"", "\"h\""}) {
     CAPTURE(time);
     CHECK(complaint(std::string("[inline]\nhold = ") + time + "\n") ==

@@ -47,6 +47,7 @@ export interface JobStateParams {
   thought?: string;
   text?: string;
   error?: string;
+  by?: string;
 }
 
 export interface TextDelta {
@@ -65,6 +66,7 @@ export interface ModelStatus {
   error?: string;
   percentage?: number;
   etaMs?: number;
+  sentTo?: string[];
 }
 
 export interface Status {

@@ -107,7 +107,10 @@ export function statusLine(input: StatusInput): StatusLine {
     const left = time(input.snoozedUntil - input.now);
     return line('bell-slash', 'snoozed', `No completion unasked for another ${left}.`);
   }
-  return line('flame', '', `Ready. Model: ${name}.`);
+  const machines = (input.model.sentTo ?? []).join(', ');
+  if (machines === '') return line('flame', '', `Ready. Model: ${name}.`);
+  const leaves = `What is asked, with code in it, goes to ${machines}.`;
+  return line('flame', `→ ${machines}`, `Ready. Model: ${name}.\n${leaves}`);
 }
 
 // Beside the code that a job is about, in an editor.

@@ -32,6 +32,8 @@ test('the model', () => {
   const loading = { state: 'loading' as const, percentage: 17, etaMs: 12_000 };
   assert.equal(words({ model: loading }), '$(loading~spin) hearth: loading 17 %, 12 s left');
   assert.equal(words({ model: { state: 'failed', error: 'x' } }), '$(error) hearth: no model');
+  const elsewhere = { state: 'ready' as const, name: 'qwen', sentTo: ['gpu.example.org'] };
+  assert.equal(words({ model: elsewhere }), '$(flame) hearth: → gpu.example.org');
 });
 
 test('jobs: progress with the time left, others behind it', () => {

@@ -200,8 +200,7 @@ TEST_CASE(
   stage.load();
   int changes = 0;
   daemon::SmallModel small(stage.host, tiny_checkpoint(directory.path()), 1, false, &stage.model,
-                           stage.model,
-                           [&] { ++changes; });
+                           stage.model, [&] { ++changes; });
   const auto describe = [&] {
     std::string name;
     small.completions().describe([&](const lsp::Result<lsp::ModelDescription>& result) {

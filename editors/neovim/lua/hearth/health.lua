@@ -56,7 +56,7 @@ local function check_daemon(build)
     return warn('the daemon: ' .. (complaint ~= '' and complaint or 'no answer'), advice)
   end
   local read, status = pcall(vim.fn.json_decode, said)
-  if not read or type(status) ~= 'table' or type(status.model) ~= 'table' then
+  if not read or type(status) ~= 'table' or not (status.model or status.servers) then
     return problem("the answer of 'hearth status --json' is not understood", { 'does cmd of setup() name hearth?' })
   end
   ok(('it runs: process %s, version %s'):format(status.pid, status.build))
@@ -65,12 +65,25 @@ local function check_daemon(build)
     warn('it is of another build than the program, ' .. build, advice)
   end
   local model = status.model
-  if model.state == 'ready' then
+  if type(model) ~= 'table' then
+    info('no model of this machine')
+  elseif model.state == 'ready' then
     ok(('model: %s, from %s'):format(model.name, model.directory))
   elseif type(model.error) == 'string' and model.error ~= '' then
     problem('model: ' .. model.error, { 'model.path of the configuration names its folder' })
   else
     info(('model: %s, from %s'):format(model.state, model.directory))
+  end
+  for _, server in ipairs(type(status.servers) == 'table' and status.servers or {}) do
+    local seen = ('server: %s is %s'):format(server.url, server.state)
+    if server.state == 'ready' then
+      ok(seen)
+    else
+      warn(server.why ~= '' and server.why or seen)
+    end
+    if server.leavesMachine then
+      info(('prompts, with code in them, leave this machine for %s'):format(server.host))
+    end
   end
   info('its log: ' .. tostring(status.log))
 end

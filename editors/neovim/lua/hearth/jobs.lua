@@ -261,16 +261,17 @@ local function progress(state)
   return ('%d%%%s'):format(state.percentage or 0, eta)
 end
 
--- "ember", "loading", "loading 17% 12 s", "failed".
+-- "ember", "loading", "loading 17% 12 s", "failed"; behind it other machines that texts are sent to.
 local function describe_model(state)
+  local about = state.percentage and state.state .. ' ' .. progress(state) or state.state
   if state.state == 'ready' and state.name then
-    return state.name
+    about = state.name
   end
-  return state.percentage and state.state .. ' ' .. progress(state) or state.state
+  return state.sentTo and ('%s → %s'):format(about, table.concat(state.sentTo, ', ')) or about
 end
 
 -- "hearth 17% 12 s", "hearth: asking", "hearth: completing", "hearth: a change waits", "hearth: paused",
--- "hearth: ember", "hearth: loading 17% 12 s", or nothing where no buffer is attached.
+-- "hearth: ember", "hearth: qwen → gpu.example.org", "hearth: loading 17% 12 s", or nothing where no buffer is attached.
 function M.statusline()
   local job = M.running()
   if job then
