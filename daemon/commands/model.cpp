@@ -59,7 +59,12 @@ std::string show_memory(const engine::MemoryPlan& plan) {
 
 int show_model() {
   const Config config = read_config(find_paths().config);
-  const fs::path model = find_model(config, {});
+  const fs::path model = find_daemon_model(config, {});
+  if (!config.model_remote.url.empty()) {
+    print("The server at " + config.model_remote.url + " answers (model.url)" +
+          (model.empty() ? ".\n" : "; while it is away, this does:\n"));
+  }
+  if (model.empty()) return 0;
   print(describe(model, engine::read_shape(engine_options(config, model, {}))));
   return 0;
 }

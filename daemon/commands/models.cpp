@@ -176,7 +176,7 @@ json to_json(const Row& row) {
 // The configured model, wherever it is; empty where it cannot be found.
 fs::path current_model(const Config& config) {
   try {
-    return find_model(config, {});
+    return find_daemon_model(config, {});
   } catch (const Error&) {
     return {};
   }
