@@ -313,9 +313,9 @@ void look_at_inline_model(Examination& found, const Config& config, const Doctor
 }
 
 void look_at_server(Examination& found, const RemoteOptions& options) {
+  if (!options.url.is_loopback())
+    found.good("server", "prompts, with code in them, leave this machine for " + options.url.host);
   found.good("server", check_server(options));
-  if (options.url.is_loopback()) return;
-  found.good("server", "prompts, with code in them, leave this machine for " + options.url.host);
 }
 
 void look_at_servers(Examination& found, const Config& config) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "daemon/models/local.hpp"
 #include "lsp/jobs/memory_store.hpp"
 #include "tests/daemon/queue_host.hpp"
 
