@@ -11,6 +11,7 @@
 #include "engine/measure/checkpoint_files.hpp"
 #include "engine/measure/copy.hpp"
 #include "engine/measure/cost.hpp"
+#include "engine/measure/gpu_cost.hpp"
 #include "engine/measure/kernel_speed.hpp"
 
 namespace hearth::engine {
