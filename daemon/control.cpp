@@ -208,6 +208,12 @@ std::unique_ptr<ControlWork> Control::handle(const json& message, std::uint64_t 
     case ControlRequest::close_door:
       reply.result(calls_.door(false));
       break;
+    case ControlRequest::release_gpu:
+      reply.result(calls_.gpu(false));
+      break;
+    case ControlRequest::take_gpu:
+      reply.result(calls_.gpu(true));
+      break;
     case ControlRequest::describe:
       describe(model_, calls_.device, reply);
       break;

@@ -56,6 +56,8 @@ struct ControlCalls {
   // Opens or closes the door of `hearth serve`, and says how it is then (Door::status()); throws
   // Error.
   std::function<nlohmann::json(bool open)> door = {};
+  // Takes the memory of GPUs, or gives it back, and says how it is then (gpu_json); throws Error.
+  std::function<nlohmann::json(bool take)> gpu = {};
   // What the model runs on, for people.
   std::function<std::string()> device = [] { return std::string(); };
 };

@@ -119,7 +119,9 @@ class Daemon {
                if (door_ && request.removes()) door_->forget();
                forget_in_daemon(request, options_.paths, jobs_, *store_, engines_, trust_, reply);
              },
-             [this](bool open) { return work_door(open); }, [this] { return engines_.device(); }},
+             [this](bool open) { return work_door(open); },
+             [this](bool take) { return engines_.use_gpu(take); },
+             [this] { return engines_.device(); }},
             &engines_.completions()),
         config_(host_, options.paths.config, options.config,
                 {[this] { apply_config(); },

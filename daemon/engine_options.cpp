@@ -34,8 +34,8 @@ engine::EngineOptions engine_options(const Config& config, const std::filesystem
   if (config.decode_speculate == Speculation::off) options.drafts = 0;
   options.scratch = config.memory_scratch;
   options.host().expert_memory = config.memory_experts.value_or(0);
-  if (config.memory_vram > 0)
-    options.devices.push_back({{kernels::Device::Kind::cuda, 0}, config.memory_vram});
+  if (config.memory_vram != 0)
+    options.devices.push_back({{kernels::Device::Kind::cuda, 0}, config.memory_vram.value_or(0)});
   options.experts.reader = config.experts_reader;
   options.experts.policy = config.experts_policy;
   options.experts.prefetch = config.experts_prefetch;

@@ -4,7 +4,9 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "daemon/platform/error.hpp"
 #include "daemon/platform/insist.hpp"
+#include "daemon/platform/power.hpp"
 #include "daemon/remote_options.hpp"
 #include "daemon/status.hpp"
 
@@ -32,7 +34,11 @@ Engines::Engines(lsp::Host& host, const Config& config, const std::filesystem::p
       small_configured_(!config.inline_model.empty()),
       pair_(model_pair(config, local, state, engine::read_memory())),
       room_(pair_.small_bytes) {
-  if (!local.empty()) local_ = std::make_unique<LocalModel>(host, large_options());
+  if (!local.empty()) {
+    local_ = std::make_unique<LocalModel>(host, large_options());
+    gpu_rest_ = std::make_unique<GpuRest>(host, *local_, config.memory_vram_idle,
+                                          [] { return on_battery(); });
+  }
   if (!config.model_remote.url.empty()) {
     remote_ = std::make_unique<RemoteModel>(host, model_remote_options(config), [this] { look(); });
   }
@@ -146,6 +152,16 @@ ModelStatus Engines::completing() const {
   if (inline_remote_ && !inline_remote_->away()) return {};
   if (small_ && small_->serves()) return small_->status();
   return local_ && (!remote_ || remote_->away()) ? local_->status() : ModelStatus{};
+}
+
+nlohmann::json Engines::use_gpu(bool take) {
+  if (!local_) throw Error("no engine of this machine runs: " + name() + " answers");
+  if (take) {
+    local_->take_gpu();
+  } else {
+    local_->release_gpu();
+  }
+  return gpu_json(local_->status());
 }
 
 bool Engines::forget_prompts(std::function<void()> done) {

@@ -13,6 +13,7 @@
 #include "daemon/config.hpp"
 #include "daemon/model_pair.hpp"
 #include "daemon/models/backed_model.hpp"
+#include "daemon/models/gpu_rest.hpp"
 #include "daemon/models/local.hpp"
 #include "daemon/models/room_for_small.hpp"
 #include "daemon/models/small_model.hpp"
@@ -54,6 +55,10 @@ class Engines {
   // measured.
   ModelStatus completing() const;
 
+  // LocalModel::take_gpu or release_gpu, and how it is then, as gpu_json has it. Throws Error where
+  // no engine of this machine is.
+  nlohmann::json use_gpu(bool take);
+
   // As LocalModel's, of all of them; false: no large model of this machine is loaded.
   bool forget_prompts(std::function<void()> done);
   void hold();
@@ -68,6 +73,7 @@ class Engines {
   const ModelPair pair_;
   RoomForSmall room_;  // the large one's, which may look until its end
   std::unique_ptr<LocalModel> local_;
+  std::unique_ptr<GpuRest> gpu_rest_;  // of that one
   std::unique_ptr<RemoteModel> remote_;
   std::unique_ptr<BackedModel> backed_;
   lsp::Model* model_ = nullptr;

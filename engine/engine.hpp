@@ -7,6 +7,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -33,9 +34,12 @@
 #include "engine/support/types.hpp"
 #include "engine/tokenizer/profile.hpp"
 #include "engine/tokenizer/tokenizer.hpp"
+#include "kernels/measure.hpp"
 #include "kernels/ops.hpp"
 
 namespace hearth::engine {
+
+struct DeviceSlots;  // engine/experts/cache.hpp: a device's part of the experts
 
 struct Model;            // engine/forward/model.hpp: the weights
 struct Executor;         // engine/forward/executor.hpp: the devices and the experts in their memory
@@ -101,6 +105,13 @@ class Engine {
   std::unique_ptr<Model> model_;
 };
 
+// What has become of the devices beside the host.
+enum class DeviceUse : std::uint8_t {
+  none,  // the options name none
+  in_use,
+  released,  // given back, or not to be had
+};
+
 // What runs an engine: the devices, the experts in their memory, the checkpoints that prompts go
 // back to. Sessions compute with it.
 //
@@ -122,6 +133,18 @@ class Runtime {
   const MemoryPlan& memory() const { return memory_; }
   ExpertStatus experts() const;
   PrefixStatistics prefix_statistics() const;
+  // Whether devices beside the host compute.
+  DeviceUse device_use() const;
+
+  // Gives the memory of the devices beside the host back, with all else that they hold for this
+  // process; the host computes everything until take_devices. Costs no bit and no sequence.
+  void release_devices() noexcept;
+  // Uses released devices again, filling them with what was used most; what stands in the way is
+  // noted, and tried again a minute later at the earliest. False: nothing has changed. Costs little
+  // where they are in use.
+  bool take_devices();
+  // Of each such device in use, how fast copies are; empty where one is full.
+  std::vector<std::optional<kernels::LinkSpeed>> measure_links();
 
   Executor& executor() { return *executor_; }
   PrefixCache& prefixes() { return *prefixes_; }
@@ -138,6 +161,9 @@ class Runtime {
  private:
   Runtime();
   void open_devices();
+  std::vector<std::string> open_beside_host();
+  std::vector<DeviceSlots> device_slots() const;
+  void close_unused_devices();
   void take_digests();
   bool mtp_wanted(const MemoryView& view);
   void plan_memory(const MemoryView& view, const MemoryWishes& wishes, bool mtp);
@@ -152,6 +178,7 @@ class Runtime {
   std::unique_ptr<CacheMaintenance> maintenance_;
   std::unique_ptr<PrefixCache> prefixes_;
   std::shared_ptr<const SortedVocabulary> vocabulary_;  // once it was asked for
+  std::chrono::steady_clock::time_point next_take_;     // of devices, after one failed
 };
 
 // One sequence: its tokens and everything computed from them. Movable.

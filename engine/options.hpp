@@ -48,8 +48,8 @@ struct ExpertOptions {
 // and computes those.
 struct DeviceOptions {
   kernels::Device device{};  // the host
-  // Bytes for experts. Of the host 0: worked out from what is free. Of another: at least two must
-  // fit.
+  // Bytes for experts; 0: worked out from what is free. Of another than the host at least two must
+  // fit, and where there is less room, or with 0 no such device, it is used for fewer or for none.
   std::uint64_t expert_memory = 0;
   // The host's:
   int threads = 0;                    // 0: one per core

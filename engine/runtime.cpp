@@ -2,6 +2,7 @@
 // how memory is divided.
 #include <algorithm>
 #include <chrono>
+#include <exception>
 #include <iomanip>
 #include <new>
 #include <sstream>
@@ -132,10 +133,25 @@ void Runtime::open_devices() {
     engine_.notes_.push_back("numerics " + numerics + ": reading prompts differs in bits from " +
                              plain_numerics);
 
-  for (const DeviceOptions& each : std::span(wanted).subspan(1)) {
+  for (std::string& note : open_beside_host()) engine_.notes_.push_back(std::move(note));
+}
+
+// A device that is to be used as far as there is room on it may also be missing: the result says
+// so.
+std::vector<std::string> Runtime::open_beside_host() {
+  std::vector<std::string> notes;
+  const std::string& numerics = engine_.numerics_;
+  std::vector<ComputeDevice>& devices = executor_->devices;
+  for (const DeviceOptions& each : std::span(engine_.options_.devices).subspan(1)) {
     const std::string name = kernels::name(each.device);
-    std::unique_ptr<kernels::Backend> backend =
-        each.open ? each.open() : kernels::open_cuda(each.device.index);
+    std::unique_ptr<kernels::Backend> backend;
+    try {
+      backend = each.open ? each.open() : kernels::open_cuda(each.device.index);
+    } catch (const kernels::Error& missing) {
+      if (each.expert_memory > 0) throw;
+      notes.push_back(std::string(missing.what()) + "; the host computes everything");
+      continue;
+    }
     const auto is_same = [&](const ComputeDevice& other) {
       return other.backend->device() == backend->device();
     };
@@ -150,6 +166,7 @@ void Runtime::open_devices() {
     device.backend = std::move(backend);
     devices.push_back(std::move(device));
   }
+  return notes;
 }
 
 // What tells this checkpoint, as it was loaded, from another.
@@ -234,20 +251,20 @@ void Runtime::start_experts() {
   const Model& model = engine_.model();
   const ExpertStore& store = *model.store;
   ExpertCacheOptions cache;
-  for (std::size_t i = 0; i < options.devices.size(); ++i)
-    cache.devices.push_back(
-        {executor_->devices[i].backend.get(), options.devices[i].expert_memory});
-  cache.devices.front().budget_bytes = memory_.experts;
+  cache.devices = device_slots();
+  cache.devices.insert(cache.devices.begin(), {&executor_->host(), memory_.experts});
   cache.reader = wanted.reader;
   cache.policy = wanted.policy;
   cache.prefetch = wanted.prefetch;
   cache.digests = executor_->digests.get();
+  cache.note = options.note;
   if (!wanted.trace.empty()) {
     cache.trace =
         std::make_unique<RoutingTrace>(wanted.trace, store.layers(), store.experts_per_layer());
   }
   executor_->experts =
       std::make_unique<ExpertCache>(store, model.tensors->files(), std::move(cache));
+  close_unused_devices();
   memory_.experts = executor_->experts->status().budget_bytes;
 
   MaintenanceOptions maintenance;
@@ -262,6 +279,73 @@ void Runtime::start_experts() {
   maintenance.looked = wanted.looked;
   maintenance.note = options.note;
   maintenance_ = std::make_unique<CacheMaintenance>(*executor_->experts, std::move(maintenance));
+}
+
+// Those beside the host that are open.
+std::vector<DeviceSlots> Runtime::device_slots() const {
+  std::vector<DeviceSlots> slots;
+  for (const ComputeDevice& device : std::span(executor_->devices).subspan(1)) {
+    const auto wanted = std::ranges::find(engine_.options_.devices, device.backend->device(),
+                                          &DeviceOptions::device);
+    slots.push_back({device.backend.get(), wanted->expert_memory});
+  }
+  return slots;
+}
+
+DeviceUse Runtime::device_use() const {
+  if (engine_.options().devices.size() == 1) return DeviceUse::none;
+  return executor_->experts->status().devices.empty() ? DeviceUse::released : DeviceUse::in_use;
+}
+
+void Runtime::release_devices() noexcept {
+  executor_->experts->release_devices();
+  executor_->devices.erase(executor_->devices.begin() + 1, executor_->devices.end());
+}
+
+// Those that have no room for experts: the cache counts its devices as the executor does.
+void Runtime::close_unused_devices() {
+  const std::vector<DeviceExperts> used = executor_->experts->status().devices;
+  std::vector<ComputeDevice>& devices = executor_->devices;
+  const auto is_unused = [&](const ComputeDevice& device) {
+    return std::ranges::find(used, device.backend->device(), &DeviceExperts::device) == used.end();
+  };
+  devices.erase(std::remove_if(devices.begin() + 1, devices.end(), is_unused), devices.end());
+}
+
+bool Runtime::take_devices() {
+  constexpr auto between_tries = std::chrono::minutes(1);
+  const auto now = std::chrono::steady_clock::now();
+  if (engine_.options().devices.size() == 1 || executor_->experts->has_devices() ||
+      now < next_take_)
+    return false;
+  release_devices();  // one that had no room for experts
+  std::vector<std::string> notes;
+  try {
+    notes = open_beside_host();
+    executor_->experts->take_devices(device_slots());
+    close_unused_devices();
+  } catch (const std::exception& failed) {
+    release_devices();
+    notes = {std::string(failed.what()) + "; the host computes everything for now"};
+  }
+  if (const auto& note = engine_.options().note)
+    for (const std::string& each : notes) note(each);
+  const bool taken = executor_->experts->has_devices();
+  if (!taken) next_take_ = now + between_tries;
+  return taken;
+}
+
+std::vector<std::optional<kernels::LinkSpeed>> Runtime::measure_links() {
+  std::vector<std::optional<kernels::LinkSpeed>> links;
+  for (const ComputeDevice& device : std::span(executor_->devices).subspan(1)) {
+    links.emplace_back();
+    try {
+      links.back() = kernels::measure_link(*device.backend);
+    } catch (const std::exception&) {
+      // It has no room for that, or fails: the next request says so.
+    }
+  }
+  return links;
 }
 
 kernels::Backend& Runtime::backend() {

@@ -45,7 +45,7 @@ ExpertCache::ExpertCache(const ExpertStore& store, std::span<const std::unique_p
     : store_(store),
       policy_name_(name(options.policy)),
       digests_(options.digests),
-      has_devices_(options.devices.size() > 1),
+      note_(std::move(options.note)),
       may_prefetch_(options.prefetch),
       trace_(std::move(options.trace)),
       policy_(make_policy(options.policy, store.size(), options.half_life)),
@@ -57,7 +57,9 @@ ExpertCache::ExpertCache(const ExpertStore& store, std::span<const std::unique_p
           [this](ExpertLoader::Outcome outcome) { loaded(std::move(outcome)); },
           [this](int slot, bool same) { checked(slot, same); }) {
   if (pool_.size() == store.size()) may_prefetch_ = false;  // nothing is ever read too late
+  const Lock lock(mutex_);
   for (const DeviceSlots& device : std::span(options.devices).subspan(1)) add_device(device);
+  has_devices_ = !devices_.empty();
 }
 
 // --- Requests ------------------------------------------------------------------------------------
@@ -480,8 +482,9 @@ ExpertStatus ExpertCache::status() const {
   status.budget_bytes = pool_.bytes();
   for (const auto& each : devices_) {
     const SlotPool& slots = each->slots;
-    status.devices.push_back({each->backend.device(), slots.usable(), slots.resident(),
-                              slots.bytes(), each->hits, each->promoted, each->demoted});
+    status.devices.push_back({each->backend.device(), each->backend.description(), slots.usable(),
+                              slots.resident(), slots.bytes(), each->hits, each->promoted,
+                              each->demoted});
   }
   // Where the host is full, what is left waits until decoding has moved some to a device.
   // What is being checked cannot move to a device yet.

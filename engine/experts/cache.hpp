@@ -32,8 +32,10 @@ namespace hearth::engine {
 
 // Slots on a device.
 struct DeviceSlots {
-  kernels::Backend* backend = nullptr;             // used on the computing thread alone
-  std::uint64_t budget_bytes = ~std::uint64_t{0};  // more than all experts is cut
+  kernels::Backend* backend = nullptr;  // used on the computing thread alone
+  // More than all experts is cut; 0, of a device beside the host: what is free there, less what
+  // others may want.
+  std::uint64_t budget_bytes = ~std::uint64_t{0};
 };
 
 struct ExpertCacheOptions {
@@ -44,9 +46,11 @@ struct ExpertCacheOptions {
   bool prefetch = true;                  // see ExpertCache::prefetch_pays
   std::unique_ptr<RoutingTrace> trace{};
   ExpertDigests* digests = nullptr;  // what every read is checked against; null: nothing
+  std::function<void(const std::string&)> note = {};  // for the log, from the computing thread
 };
 
-// Threading: lend, prefetch_pays and prefetch on the computing thread, everything else from any.
+// Threading: lend, prefetch_pays, prefetch and what changes the devices on the computing thread,
+// everything else from any.
 class ExpertCache final : private Leases {
  public:
   // Fewest slots that work at all; fewer than the experts of a token are slow.
@@ -54,8 +58,8 @@ class ExpertCache final : private Leases {
   // On a device; one of them is kept free, so that two experts can change places.
   static constexpr std::size_t min_device_slots = 2;
 
-  // Throws Error where a budget holds fewer slots than that, or a device has no room for it.
-  // `files` are the store's.
+  // Throws Error where a budget holds fewer slots than that; a device with less room than its
+  // budget gets fewer slots, or none. `files` are the store's.
   ExpertCache(const ExpertStore& store, std::span<const std::unique_ptr<File>> files,
               ExpertCacheOptions options);
   // Waits for copies that are under way: they use memory that goes with it.
@@ -65,23 +69,27 @@ class ExpertCache final : private Leases {
 
   // Calls use(Leases&) with the leases of a layer's experts; when it returns or throws they are
   // given back, and what was not read for them by then is not read. Where a device fails, the error
-  // names it, and what it was given to keep is read again when it is wanted. One at a time. From
+  // names it, and what it was given to keep is read again when it is wanted; where its memory is
+  // full, all devices go, and `use` is called once more, with the host's. One at a time. From
   // the moment that `interrupt` (may be null) is set no read for them begins, and nothing is waited
   // for; once set it stays so until they are gone.
   template <class Use>
   void lend(LayerId layer, std::span<const ExpertId> experts, Pass pass,
             const std::atomic<bool>* interrupt, Use&& use) {
     try {
-      begin(layer, experts, pass, interrupt);
-      std::forward<Use>(use)(static_cast<Leases&>(*this));
-      end();
-      if (has_devices_ && pass == Pass::decode) promote(layer, experts);
-    } catch (...) {
-      end();
-      if (has_devices_) abandon_moves();
-      throw;
+      lend_once(layer, experts, pass, interrupt, use);
+    } catch (const DeviceFull& full) {
+      shrink_devices(full);
+      lend_once(layer, experts, pass, interrupt, use);
     }
   }
+
+  // Empties and leaves the devices beside the host: what they held is read when it is wanted.
+  void release_devices() noexcept;
+  // Uses these, of which none is in use yet; what was used most goes there first, by and by.
+  void take_devices(std::span<const DeviceSlots> devices);
+  bool has_devices() const { return has_devices_; }  // on the computing thread
+
   // Whether to predict what decoding will want of a layer, and have it read.
   bool prefetch_pays();
   // These may be wanted soon: reads what is missing while nothing else is read.
@@ -149,6 +157,21 @@ class ExpertCache final : private Leases {
     std::vector<SlotRef> lent;     // of the leases handed out; pinned
   };
 
+  template <class Use>
+  void lend_once(LayerId layer, std::span<const ExpertId> experts, Pass pass,
+                 const std::atomic<bool>* interrupt, Use& use) {
+    try {
+      begin(layer, experts, pass, interrupt);
+      use(static_cast<Leases&>(*this));
+      end();
+      if (has_devices_ && pass == Pass::decode) promote(layer, experts);
+    } catch (...) {
+      end();
+      if (has_devices_) abandon_moves();
+      throw;
+    }
+  }
+
   // Of the open request.
   std::vector<Lease> next() override;
   void release(std::span<const Lease> leases) override;
@@ -177,7 +200,9 @@ class ExpertCache final : private Leases {
   void checked(int slot, bool same) noexcept;
 
   // Between devices: cache_devices.cpp.
-  void add_device(const DeviceSlots& wanted);
+  void add_device(const DeviceSlots& wanted) HEARTH_REQUIRES(mutex_);
+  void shrink_devices(const DeviceFull& full);
+  std::vector<Key> most_used() const HEARTH_REQUIRES(mutex_);
   void promote(LayerId layer, std::span<const ExpertId> experts);
   bool promote_from(int host_slot) HEARTH_REQUIRES(mutex_);
   std::size_t room_on_devices() const HEARTH_REQUIRES(mutex_);
@@ -197,8 +222,11 @@ class ExpertCache final : private Leases {
   const ExpertStore& store_;
   const std::string policy_name_;
   ExpertDigests* const digests_;
-  const bool has_devices_;  // beside the host
-  bool may_prefetch_;       // constant once made
+  bool has_devices_ = false;  // beside the host; the computing thread's
+  // Of the room that devices seem to have: less, since one was full all the same. Likewise.
+  double device_share_ = 1;
+  const std::function<void(const std::string&)> note_;
+  bool may_prefetch_;  // constant once made
 
   mutable Mutex mutex_;
   Condition changed_;  // a read or a check has ended

@@ -1,11 +1,13 @@
 // ExpertCache's devices beside the host: which experts go there, and the copies.
 #include <algorithm>
 #include <exception>
+#include <functional>
 #include <new>
 #include <string>
 #include <utility>
 
 #include "engine/experts/cache.hpp"
+#include "engine/support/memory.hpp"
 
 namespace hearth::engine {
 
@@ -31,25 +33,77 @@ ExpertCache::~ExpertCache() {
 }
 
 void ExpertCache::add_device(const DeviceSlots& wanted) {
-  const Lock lock(mutex_);
   kernels::Backend& backend = *wanted.backend;
   const std::string device = kernels::name(backend.device());
-  const auto slots = static_cast<std::size_t>(
-      std::min<std::uint64_t>(wanted.budget_bytes / store_.slot_bytes(), store_.size()));
-  if (slots < min_device_slots) {
-    throw Error(device + ": its memory for experts, " + std::to_string(wanted.budget_bytes) +
-                " bytes, holds " + std::to_string(slots) + " of " +
-                std::to_string(store_.slot_bytes()) + " bytes each; at least " +
-                std::to_string(min_device_slots) + " are needed");
+  const bool automatic = wanted.budget_bytes == 0;
+  const std::uint64_t budget =
+      automatic ? vram_for_experts(backend.memory().value_or(kernels::DeviceMemory{}).free)
+                : wanted.budget_bytes;
+  const auto asked = static_cast<std::size_t>(
+      std::min<std::uint64_t>(budget / store_.slot_bytes(), store_.size()));
+  if (asked < min_device_slots && !automatic) {
+    throw Error(device + ": its memory for experts, " + std::to_string(budget) + " bytes, holds " +
+                std::to_string(asked) + " of " + std::to_string(store_.slot_bytes()) +
+                " bytes each; at least " + std::to_string(min_device_slots) + " are needed");
   }
-  const std::size_t bytes = SlotPool::arena_bytes(slots, store_);
-  try {
-    devices_.push_back(std::unique_ptr<DevicePool>(
-        new DevicePool{backend, {backend, backend.allocate(bytes), slots, store_, *policy_}}));
-  } catch (const std::bad_alloc&) {
-    throw Error(device + ": there is no room for " + std::to_string(bytes) +
-                " bytes of experts; give it less");
+  auto slots = static_cast<std::size_t>(device_share_ * static_cast<double>(asked));
+  for (; slots >= min_device_slots; slots -= slots / 8 + 1) {
+    try {
+      devices_.push_back(std::unique_ptr<DevicePool>(
+          new DevicePool{backend,
+                         {backend, backend.allocate(SlotPool::arena_bytes(slots, store_)), slots,
+                          store_, *policy_}}));
+    } catch (const std::bad_alloc&) {
+      continue;  // others have taken it
+    }
+    if (slots < asked && note_)
+      note_(device + ": there is room for " + std::to_string(slots) + " experts, not for " +
+            std::to_string(asked));
+    return;
   }
+  if (note_) note_(device + ": there is no room for experts now; the host computes all of them");
+}
+
+void ExpertCache::release_devices() noexcept {
+  abandon_moves();
+  const Lock lock(mutex_);
+  to_promote_.clear();
+  for (const auto& device : devices_) {
+    status_.released_hits += device->hits;
+    device->slots.forget();
+  }
+  devices_.clear();
+  has_devices_ = false;
+}
+
+// A device had no room for what it computes with: it gets fewer slots when it is taken again.
+void ExpertCache::shrink_devices(const DeviceFull& full) {
+  release_devices();
+  device_share_ *= 0.75;
+  if (note_) note_(std::string(full.what()) + "; the host computes them for now");
+}
+
+void ExpertCache::take_devices(std::span<const DeviceSlots> devices) {
+  std::vector<Key> keys;
+  {
+    const Lock lock(mutex_);
+    for (const DeviceSlots& device : devices) add_device(device);
+    has_devices_ = !devices_.empty();
+    if (has_devices_) keys = most_used();
+  }
+  if (!keys.empty()) warm(std::move(keys));
+}
+
+// As many as there is room for, the most useful first.
+std::vector<ExpertCache::Key> ExpertCache::most_used() const {
+  const std::vector<float> uses = uses_;
+  const auto uses_of = [&uses](Key key) { return uses[static_cast<std::size_t>(key)]; };
+  std::vector<Key> keys;
+  for (Key key = 0; key < static_cast<Key>(uses.size()); ++key)
+    if (uses_of(key) > 0) keys.push_back(key);
+  std::ranges::stable_sort(keys, std::greater{}, uses_of);
+  keys.resize(std::min(keys.size(), pool_.usable() + room_on_devices()));
+  return keys;
 }
 
 ExpertCache::SlotRef ExpertCache::find(Key key) const {

@@ -43,8 +43,9 @@ kernels::Buffer Workspace::allocate(std::size_t bytes) {
     return backend_->allocate(bytes, kind_);
   } catch (const std::bad_alloc&) {
     if (backend_->device() == kernels::Device{} || kind_ == kernels::MemoryKind::page_locked) throw;
-    throw Error(kernels::name(backend_->device()) + ": there is no room for " +
-                std::to_string(bytes) + " bytes of scratch beside its experts; give those less");
+    throw DeviceFull(kernels::name(backend_->device()) + ": there is no room for " +
+                     std::to_string(bytes) +
+                     " bytes of scratch beside its experts; give those less");
   }
 }
 

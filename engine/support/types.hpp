@@ -14,6 +14,12 @@ class Error : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// A device beside the host has no memory left; what it was to hold can do without it.
+class DeviceFull : public Error {
+ public:
+  using Error::Error;
+};
+
 using TokenId = std::int32_t;  // what tensors and files hold; never mixed with counts below
 
 struct LayerId {
