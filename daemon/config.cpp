@@ -161,8 +161,7 @@ namespace {
 // `chosen` may begin with ~/, or be a model's name. Throws Error where it is not there; `said_by`
 // names who said it.
 std::filesystem::path checkpoint_directory(std::string chosen, const std::string& said_by) {
-  const char* home = std::getenv("HOME");
-  if (chosen.starts_with("~/") && home != nullptr) chosen.replace(0, 1, home);
+  chosen = at_home(chosen).string();
   std::error_code failed;
   const bool is_name = hub::is_model_name(chosen);
   if (is_name) {

@@ -73,9 +73,12 @@ struct Config {
   bool serve_open = false;  // whenever a daemon starts
   std::string serve_listen = "127.0.0.1";
   std::int64_t serve_port = 4327;
+  std::string serve_certificate;  // absolute or ~/…; empty: no TLS
+  std::string serve_key;
   bool serve_plain = false;
   std::vector<std::string> serve_origins;
   std::vector<std::string> serve_aliases;
+  bool serve_switch = false;
   lsp::Priority serve_priority = lsp::Priority::background;
   // [daemon]
   std::chrono::milliseconds idle_exit{12 * 3'600'000};  // 0: never
