@@ -157,17 +157,12 @@ std::string describe_config(const Config& config) {
   return text;
 }
 
-std::filesystem::path with_home(const std::string& path) {
-  const char* home = std::getenv("HOME");
-  return path.starts_with("~/") && home != nullptr ? home + path.substr(1) : path;
-}
-
 namespace {
 
 // `chosen` may begin with ~/, or be a model's name. Throws Error where it is not there; `said_by`
 // names who said it.
 std::filesystem::path checkpoint_directory(std::string chosen, const std::string& said_by) {
-  chosen = with_home(chosen);
+  chosen = at_home(chosen).string();
   std::error_code failed;
   const bool is_name = hub::is_model_name(chosen);
   if (is_name) {

@@ -84,9 +84,12 @@ struct Config {
   bool serve_open = false;  // whenever a daemon starts
   std::string serve_listen = "127.0.0.1";
   std::int64_t serve_port = 4327;
+  std::string serve_certificate;  // absolute or ~/…; empty: no TLS
+  std::string serve_key;
   bool serve_plain = false;
   std::vector<std::string> serve_origins;
   std::vector<std::string> serve_aliases;
+  bool serve_switch = false;
   lsp::Priority serve_priority = lsp::Priority::background;
   // [daemon]
   std::chrono::milliseconds idle_exit{12 * 3'600'000};  // 0: never
@@ -117,8 +120,6 @@ std::filesystem::path find_model(const Config& config, const std::string& overri
 std::filesystem::path find_inline_model(const Config& config);
 // And of the tokenizer of a server's model, which is set; `section` has it.
 std::filesystem::path find_tokenizer(const RemoteConfig& config, const std::string& section);
-// ~/ at the beginning is the user's home.
-std::filesystem::path with_home(const std::string& path);
 // The same as find_model for a daemon: empty where a server answers, and no checkpoint of this
 // machine is to do so while that is away.
 std::filesystem::path find_daemon_model(const Config& config, const std::string& override);

@@ -103,6 +103,20 @@ void check_tokenizer(const std::string& text) {
   }
 }
 
+Key file(const char* section, const char* name, const char* meaning, std::string Config::*field) {
+  return {section,
+          name,
+          meaning,
+          [field](Config& config, const toml::node& node) {
+            const auto* value = node.as_string();
+            if (value == nullptr) throw RefusedValue{"must be a path that begins with / or ~/"};
+            check_path(value->get());
+            config.*field = value->get();
+          },
+          [field](const Config& config) { return in_quotes(config.*field); },
+          copy_of(field)};
+}
+
 // A word of the file, and what it stands for.
 template <class Value>
 struct Choice {
@@ -502,6 +516,12 @@ const std::vector<Key>& keys() {
               "other machines in.",
               &Config::serve_listen),
       number("serve", "port", "Its port. 0: any that is free.", &Config::serve_port, 0, 65535),
+      file("serve", "certificate",
+           "A certificate in PEM, and those that vouch for it, for TLS. What is renewed is read "
+           "when\n"
+           "the door opens again. Empty: no TLS.",
+           &Config::serve_certificate),
+      file("serve", "key", "Its private key in PEM, which only you can read.", &Config::serve_key),
       flag("serve", "plain",
            "Listen at an address that is no loopback one without TLS: what is sent can be read on\n"
            "its way.",
@@ -512,6 +532,11 @@ const std::vector<Key>& keys() {
       names("serve", "aliases",
             "Other names by which clients may ask for the model: [\"gpt-4o-mini\"].",
             &Config::serve_aliases),
+      flag("serve", "switch",
+           "A request that names another model of those that `hearth models` lists changes the\n"
+           "daemon to it: not while anything is computed or waits, nor before the model that runs\n"
+           "has been there for five minutes.",
+           &Config::serve_switch),
       choice("serve", "priority",
              "How urgent requests of HTTP are: \"background\", so that editors go first, or\n"
              "\"explicit\", as what a person chose in an editor.",

@@ -136,8 +136,14 @@ class Daemon {
                  }}),
         place_(host_, options.paths.runtime, [this] { look_after_place(); }) {
     if (LocalModel* const local = engines_.local()) {
-      door_.emplace(host_, options.paths, *local, engines_.local_completions(),
-                    [local] { return local->status(); });
+      door_.emplace(
+          host_, options.paths, *local, engines_.local_completions(),
+          [local] { return local->status(); },
+          SwitchCalls{options_.paths.models, [this] { return is_working(); },
+                    [this](std::filesystem::path model) {
+                      next_model_ = std::move(model);
+                      stop("a request asks for " + next_model_.filename().string());
+                    }});
     }
   }
 
@@ -148,11 +154,15 @@ class Daemon {
     jobs_.restore();
     remove_old_jobs();
     busy_until_ = host_.now();
-    if (options_.config.serve_open) try_door([this] { door().open(door_options()); });
+    if (options_.config.serve_open || options_.serve)
+      try_door([this] { door().open(door_options()); });
     watch_idleness();
     look_after_place();  // what went before it was watched
     host_.run();
   }
+
+  // To begin anew with, behind run(); empty: it is over.
+  const std::filesystem::path& next_model() const { return next_model_; }
 
  private:
   Welcome welcome() const {
@@ -242,10 +252,11 @@ class Daemon {
     DoorOptions options;
     options.listen = config.serve_listen;
     options.port = static_cast<std::uint16_t>(config.serve_port);
+    options.tls = {at_home(config.serve_certificate), at_home(config.serve_key)};
     options.plain = config.serve_plain;
     options.origins = config.serve_origins;
-    options.api = {config.serve_priority, config.serve_aliases, config.thinking_mode,
-                   config.thinking_budget};
+    options.api = {config.serve_priority, config.serve_aliases, config.serve_switch,
+                   config.thinking_mode, config.thinking_budget};
     return options;
   }
 
@@ -322,6 +333,8 @@ class Daemon {
     for (LspPeer* editor : editors_) editor->warn("hearth: " + notice);
   }
 
+  bool is_working() const { return jobs_.is_any_running() || engines_.waiting() > 0; }
+
   bool is_idle() const {
     const bool open = door_ && door_->is_open();
     return !open && server_.clients().empty() && engines_.waiting() == 0;
@@ -384,8 +397,9 @@ class Daemon {
   Engines engines_;
   lsp::Jobs jobs_;
   Control control_;
-  std::optional<Door> door_;  // of a model of this machine, if there is one
-  std::string door_notice_;   // why it is not open
+  std::optional<Door> door_;          // of a model of this machine, if there is one
+  std::filesystem::path next_model_;  // which a request asked for; empty: none did
+  std::string door_notice_;           // why it is not open
   ConfigWatch config_;
   std::chrono::steady_clock::time_point busy_until_;  // as far as it is known
   lsp::Host::TimerId idle_timer_ = 0;
@@ -434,10 +448,17 @@ bool run_daemon(DaemonOptions options) {
   if (!no_state.empty()) log.warn(no_state);
   log_fatal_signals(options.paths.log());
   log.info("hearth " + build() + ", process " + std::to_string(::getpid()));
-  Daemon daemon(options, *lock, no_state, log);
+  auto daemon = std::make_unique<Daemon>(options, *lock, no_state, log);
   if (options.ready) options.ready();
   if (::chdir("/") != 0) log.warn("cannot leave the working directory");
-  daemon.run();
+  for (;;) {
+    daemon->run();
+    if (daemon->next_model().empty()) break;
+    options.model = daemon->next_model();
+    options.serve = true;
+    daemon.reset();  // the old model's memory is the new one's
+    daemon = std::make_unique<Daemon>(options, *lock, no_state, log);
+  }
   log.info("stopped");
   return true;
 }

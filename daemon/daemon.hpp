@@ -57,6 +57,7 @@ struct DaemonOptions {
   bool foreground = false;  // log to stderr too
   // Called once the socket listens, or when another daemon is there and this one ends at once.
   std::function<void()> ready;
+  bool serve = false;  // the door of `hearth serve` opens, whatever the configuration says
 };
 
 // Runs until it is stopped. Returns false when another daemon is there. Throws Error when it

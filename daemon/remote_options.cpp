@@ -51,7 +51,7 @@ RemoteOptions remote_options(const RemoteConfig& config, const std::string& sect
   const char* const given = std::getenv(variable);
   if (!config.key_file.empty()) {
     options.key_source = section + ".key_file";
-    options.key = key_in(with_home(config.key_file), options.key_source);
+    options.key = key_in(at_home(config.key_file), options.key_source);
   } else if (given != nullptr && *given != '\0') {
     options.key_source = variable;
     options.key = checked_key(given, options.key_source);

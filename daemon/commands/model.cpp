@@ -69,6 +69,16 @@ int show_model() {
   return 0;
 }
 
+// What the daemon's model has in memory now; empty: it is not loaded.
+std::string show_held(const nlohmann::json& model) {
+  if (!model.is_object() || (model["state"] != "ready" && model["state"] != "failing")) return {};
+  double bytes = 0;
+  for (const nlohmann::json& part : model["memory"]) bytes += part.get<double>();
+  const auto experts = model["memory"]["expertBytes"].get<double>();
+  return ", " + show_bytes(bytes) +
+         (experts > 0 ? " with " + show_bytes(experts) + " of experts" : std::string());
+}
+
 // A daemon that nobody waits for begins anew with it; another goes on with what it has.
 void tell_daemon(const Paths& paths, const fs::path& model) {
   auto control = find_daemon(paths, ConnectionKind::control, command_timeout);
@@ -83,7 +93,8 @@ void tell_daemon(const Paths& paths, const fs::path& model) {
           ": `hearth restart` takes the new one, and cuts off what is being written.\n");
     return;
   }
-  print("The daemon's " + control->welcome.model + " leaves the memory.\n");
+  print("The daemon's " + control->welcome.model + " leaves the memory" +
+        show_held(status["model"]) + ".\n");
   control.reset();
   stop_daemon(paths, false, command_timeout);
   const Connected started = connect_or_start(paths, ConnectionKind::control, {});

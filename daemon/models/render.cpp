@@ -141,7 +141,8 @@ engine::GenerationRequest make_request(const engine::Engine& engine, const engin
   request.thinking_budget = most_thought(profile, prompt.kind, options);
   request.written = options.written;
   request.top_probabilities = options.top_probabilities;
-  if (!options.json_schema.empty()) request.form = engine::JsonForm::parse(options.json_schema);
+  if (!options.json_schema.empty())
+    request.form = engine::JsonForm::parse_answer(options.json_schema);
   // Whoever asks for a completion asks again as soon as anything is typed.
   request.checkpoints = options.priority != lsp::Priority::inline_completion;
   engine::SamplingParams& sampling = request.sampling;

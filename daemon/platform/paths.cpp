@@ -54,4 +54,9 @@ void make_private_directory(const fs::path& directory) {
   const PrivateDirectory made(directory);
 }
 
+fs::path at_home(const std::string& path) {
+  const char* home = std::getenv("HOME");
+  return path.starts_with("~/") && home != nullptr ? home + path.substr(1) : path;
+}
+
 }  // namespace hearth::daemon

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
 
 namespace hearth::daemon {
 
@@ -40,6 +41,9 @@ struct Paths {
 
 // From the environment; creates nothing. Relative XDG paths are ignored, as their standard asks.
 Paths find_paths();
+
+// With the user's home for a leading "~/", as no shell does it in a configuration.
+std::filesystem::path at_home(const std::string& path);
 
 // As PrivateDirectory does, for those that only need to know that it is there and private.
 void make_private_directory(const std::filesystem::path& directory);

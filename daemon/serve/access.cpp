@@ -53,8 +53,10 @@ bool is_address(std::string_view host) {
 }
 
 // Whether a request may name this machine so.
-bool names_this_machine(std::string_view host, std::string_view listen) {
-  if (is_loopback(host) || host == listen) return true;
+bool names_this_machine(const std::string& host, const Access& access) {
+  const std::string listen = lower(name_of(access.listen));
+  if (is_loopback(host) || host == listen || (access.certified && access.certified(host)))
+    return true;
   return (listen == "0.0.0.0" || listen == "::") && is_address(host);  // all addresses
 }
 
@@ -89,10 +91,10 @@ HttpAdmission admit(const HttpHead& head, const Access& access) {
     return admission;
   };
   const std::string name = lower(name_of(head.host));
-  if (!names_this_machine(name, lower(name_of(access.listen)))) {
+  if (!names_this_machine(name, access)) {
     return refuse({403,
-                   "the Host header does not name this server: ask it as 127.0.0.1, localhost, or "
-                   "the address of serve.listen",
+                   "the Host header does not name this server: ask it as 127.0.0.1, localhost, the "
+                   "address of serve.listen, or a name in its certificate",
                    {},
                    "host_not_allowed"});
   }

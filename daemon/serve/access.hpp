@@ -3,6 +3,7 @@
 // up.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,10 +17,13 @@ struct Access {
   std::string listen;                // the address that is listened at
   std::vector<std::string> origins;  // pages that may ask
   std::string token;
+  // Whether the server has a certificate for this name, which no stranger can have; null: never.
+  std::function<bool(const std::string& host)> certified = nullptr;
 };
 
-// Refuses another name than a loopback one or `listen`'s, another page than of `origins`, and
-// another token, which only /health does without. Pages of `origins` are told that they may ask.
+// Refuses another name than a loopback one, `listen`'s or the certificate's, another page than of
+// `origins`, and another token, which only /health does without. Pages of `origins` are told that
+// they may ask.
 HttpAdmission admit(const HttpHead& head, const Access& access);
 
 // "127.0.0.1", "::1", "localhost", with and without brackets.

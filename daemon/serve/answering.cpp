@@ -15,6 +15,10 @@ namespace hearth::daemon {
 using lsp::dump;
 using nlohmann::json;
 
+AnswerFormat::Events AnswerFormat::next(const lsp::Answer& /*answer*/) {
+  return {};
+}
+
 Answering::Answering(lsp::Host& host, Answerers answerers, std::shared_ptr<HttpReply> reply,
                      AnswerRequest request, std::shared_ptr<AnswerFormat> format,
                      std::function<void(const lsp::Answer&)> answered)
@@ -36,17 +40,38 @@ Answering::~Answering() {
   if (id_ != 0) answerers_.model.cancel(id_);
 }
 
-// Where the prompt is given as a text that is to be taken as it is, its tokens first.
+// Where a prompt is given as a text that is to be taken as it is, its tokens first.
 void Answering::prepare() {
   if (!request_.begun.empty()) return prepare_begun();
-  if (request_.raw.empty()) return measure();
+  if (request_.sources.empty()) return measure();
+  AnswerRequest::Source& source = request_.sources[prompts_.size()];
+  if (source.text.empty()) {
+    request_.prompt.tokens = std::move(source.tokens);
+    return tell_prompt();
+  }
+  if (request_.tells_prompts) format_->prompt(source.text);
   answerers_.measures->tokenize(
-      std::move(request_.raw), true,
+      std::move(source.text), true,
       lifetime_.guard([this](lsp::Result<std::vector<std::int32_t>> tokens) {
         if (over_) return;
         if (const auto* error = std::get_if<lsp::ModelError>(&tokens))
           return fail(api_error(*error));
         request_.prompt.tokens = std::get<std::vector<std::int32_t>>(std::move(tokens));
+        measure();
+      }));
+}
+
+void Answering::tell_prompt() {
+  if (!request_.tells_prompts) return measure();
+  answerers_.measures->token_bytes(
+      request_.prompt.tokens,
+      lifetime_.guard([this](const lsp::Result<std::vector<std::string>>& bytes) {
+        if (over_) return;
+        if (const auto* error = std::get_if<lsp::ModelError>(&bytes))
+          return fail(ApiError(400, error->message, request_.prompt_name, "invalid_prompt"));
+        std::string text;
+        for (const std::string& each : std::get<std::vector<std::string>>(bytes)) text += each;
+        format_->prompt(std::move(text));
         measure();
       }));
 }
@@ -71,7 +96,7 @@ void Answering::prepare_begun() {
 }
 
 void Answering::measure() {
-  if (answerers_.measures == nullptr) return generate();
+  if (answerers_.measures == nullptr) return ready();
   answerers_.measures->measure(
       request_.prompt, request_.options,
       lifetime_.guard([this](const lsp::Result<std::int64_t>& tokens) { measured(tokens); }));
@@ -91,7 +116,7 @@ void Answering::measured(const lsp::Result<std::int64_t>& tokens) {
         if (over_) return;
         if (const auto* error = std::get_if<lsp::ModelError>(&is)) return fail(api_error(*error));
         const auto context = std::get<lsp::ModelDescription>(is).profile.context_tokens;
-        if (count < context) return generate();
+        if (count < context) return ready();
         fail({400,
               fmt::format("This model's maximum context length is {} tokens, the answer included. "
                           "However, the prompt has {} tokens.",
@@ -100,10 +125,31 @@ void Answering::measured(const lsp::Result<std::int64_t>& tokens) {
       }));
 }
 
+void Answering::ready() {
+  prompts_.push_back(request_.prompt);
+  if (prompts_.size() < request_.sources.size()) return prepare();
+  generate();
+}
+
+// With the next prompt.
+void Answering::answer_next(const lsp::Answer& answer) {
+  Events events = format_->next(answer);
+  if (request_.stream) {
+    begin();
+    write(events);
+  }
+  ++at_;
+  now_ = {};
+  so_far_ = {};
+  told_ = -1;
+  first_text_.reset();
+  generate();
+}
+
 // Where no token is asked for, the prompt is read ahead of need.
 void Answering::read_ahead() {
   id_ = answerers_.model.prefill(
-      request_.prompt, lifetime_.guard([this](const lsp::Result<lsp::Estimate>& result) {
+      prompts_[at_], lifetime_.guard([this](const lsp::Result<lsp::Estimate>& result) {
         id_ = 0;
         if (over_) return;
         if (const auto* error = std::get_if<lsp::ModelError>(&result))
@@ -139,9 +185,10 @@ void Answering::generate() {
     begin();
     write(format_->thought(more));
   });
-  if (request_.stream) begin_ = host_.after(queue_known, lifetime_.guard([this] { begin(); }));
+  if (request_.stream && !begun_)
+    begin_ = host_.after(queue_known, lifetime_.guard([this] { begin(); }));
   const lsp::GenerationId id =
-      answerers_.model.generate(request_.prompt, request_.options, std::move(events));
+      answerers_.model.generate(prompts_[at_], request_.options, std::move(events));
   if (!over_) id_ = id;
 }
 
@@ -206,6 +253,7 @@ void Answering::finish_early() {
 }
 
 void Answering::finish(const lsp::Answer& answer) {
+  if (at_ + 1 < prompts_.size()) return answer_next(answer);
   if (request_.stream) {
     begin();
     write(format_->end(answer));
@@ -239,7 +287,8 @@ void Answering::fail(const ApiError& error) {
 
 // How long it waits, as far as it is known.
 HttpHeaders Answering::headers() const {
-  HttpHeaders headers{{"X-Hearth-Queue-Position", std::to_string(now_.ahead)}};
+  HttpHeaders headers = request_.headers;
+  headers.emplace_back("X-Hearth-Queue-Position", std::to_string(now_.ahead));
   if (now_.eta) headers.emplace_back("X-Hearth-Eta-Ms", std::to_string(now_.eta->count()));
   return headers;
 }

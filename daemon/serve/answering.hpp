@@ -25,13 +25,18 @@ class AnswerFormat {
   using Events = std::vector<nlohmann::json>;  // the data of server-sent events, in order
 
   virtual ~AnswerFormat() = default;
+  // Of each prompt, in their order and before all else, where it is known as a text.
+  virtual void prompt(std::string /*text*/) {}
   virtual Events begin() = 0;
   virtual Events thought(const std::string& more) = 0;
   virtual Events text(const std::string& more) = 0;
   // Of tokens whose text comes later.
   virtual void probabilities(std::vector<lsp::TokenProbability>) {}
   virtual Events progress(nlohmann::json prompt_progress) = 0;
+  // Of an answer behind which that of the next prompt follows.
+  virtual Events next(const lsp::Answer& answer);
   virtual Events end(const lsp::Answer& answer) = 0;
+  // Of the last answer, with those before it.
   virtual nlohmann::json whole(const lsp::Answer& answer) = 0;
   // Whether "[DONE]" follows the last event.
   virtual bool marks_end() const { return true; }
@@ -43,10 +48,17 @@ class AnswerFormat {
 };
 
 struct AnswerRequest {
+  // A prompt of the kind text: `text`, in which added tokens are recognised, else the tokens.
+  struct Source {
+    std::string text = {};
+    std::vector<std::int32_t> tokens = {};
+  };
+
   lsp::Prompt prompt;
   lsp::GenerateOptions options;
-  // A prompt of the kind text, in which added tokens are recognised; empty: the prompt is as it is.
-  std::string raw = {};
+  // In place of `prompt`, answered one after the other; empty: the prompt is as it is.
+  std::vector<Source> sources = {};
+  bool tells_prompts = false;  // to the format
   // What the answer begins with, which the model goes on behind; `begun_special`: added tokens are
   // recognised in it.
   std::string begun = {};
@@ -54,6 +66,7 @@ struct AnswerRequest {
   bool stream = false;
   bool progress = false;                 // events that say how far the prompt is read
   std::string prompt_name = "messages";  // the field at fault where the prompt is too long
+  HttpHeaders headers = {};              // more of the answer's
   // After these an answer is what there is of it; empty: no limit. From the request on, and from
   // the first text on.
   std::optional<std::chrono::milliseconds> max_prompt_time = {};
@@ -87,8 +100,11 @@ class Answering : public HttpWork {
 
   void prepare();
   void prepare_begun();
+  void tell_prompt();
   void measure();
   void measured(const lsp::Result<std::int64_t>& tokens);
+  void ready();
+  void answer_next(const lsp::Answer& answer);
   bool only_reads() const { return request_.options.max_tokens == 0; }
   void read_ahead();
   void generate();
@@ -110,6 +126,8 @@ class Answering : public HttpWork {
   const Answerers answerers_;
   const std::shared_ptr<HttpReply> reply_;
   AnswerRequest request_;
+  std::vector<lsp::Prompt> prompts_;  // that can be answered; all of them are before the first is
+  std::size_t at_ = 0;                // of them
   const std::shared_ptr<AnswerFormat> format_;
   const std::function<void(const lsp::Answer&)> answered_;
   const std::chrono::steady_clock::time_point started_;

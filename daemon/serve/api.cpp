@@ -1,7 +1,10 @@
 // The table of paths, and the endpoints that only look at the model.
 #include "daemon/serve/api.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string_view>
 #include <utility>
@@ -32,6 +35,19 @@ lsp::Callback<T> answering(const std::shared_ptr<HttpReply>& reply, Show show) {
   };
 }
 
+// What requests may call the model that runs.
+std::vector<std::string> names_of(const ApiOptions& options, const ModelStatus& status) {
+  std::vector<std::string> names;
+  const auto add = [&names](const std::string& name) {
+    if (!name.empty() && std::ranges::find(names, name) == names.end()) names.push_back(name);
+  };
+  add(status.name);
+  add(std::filesystem::path(status.directory).filename().string());
+  for (const std::string& alias : options.aliases) add(alias);
+  for (const char* always : {"hearth", "default"}) add(always);
+  return names;
+}
+
 json model_json(const std::string& id, const ModelStatus& status) {
   return {{"id", id},
           {"object", "model"},
@@ -55,8 +71,32 @@ json piece_of(const std::string& bytes) {
 }  // namespace
 
 Api::Api(lsp::Host& host, TokenModel& model, lsp::Model& completions,
-         std::function<ModelStatus()> status)
-    : host_(host), model_(model), completions_(completions), status_(std::move(status)) {}
+         std::function<ModelStatus()> status, SwitchCalls switching)
+    : host_(host),
+      model_(model),
+      completions_(completions),
+      status_(std::move(status)),
+      switch_(host, model, std::move(switching)) {}
+
+void Api::check_model(const json& body) {
+  const std::string asked = text_member(body, "model").value_or("");
+  const ModelStatus status = status_();
+  const std::vector<std::string> known = names_of(options_, status);
+  if (asked.empty() || std::ranges::find(known, asked) != known.end()) return;
+  if (options_.switches && switch_.ask(asked, status.directory)) return;
+  if (status.name.empty()) return;  // which is not known while it is being loaded
+  std::vector<std::string> all = known;
+  if (options_.switches) {
+    for (const std::string& name : switch_.names()) {
+      if (std::ranges::find(known, name) == known.end()) all.push_back(name);
+    }
+  }
+  throw ApiError(404,
+                 fmt::format("The model `{}` does not exist here; known are {} (serve.aliases "
+                             "gives the model other names)",
+                             asked, fmt::join(all, ", ")),
+                 "model", "model_not_found");
+}
 
 const std::vector<Api::Route>& Api::routes() {
   static const std::vector<Route> all = {
@@ -67,6 +107,7 @@ const std::vector<Api::Route>& Api::routes() {
       {"GET", "/props", &Api::props},
       {"POST", "/tokenize", &Api::tokenize},
       {"POST", "/detokenize", &Api::detokenize},
+      {"POST", "/apply-template", &Api::apply_template},
       {"POST", "/v1/chat/completions", &Api::chat},
       {"POST", "/chat/completions", &Api::chat},
       {"POST", "/v1/completions", &Api::completion},
@@ -133,6 +174,11 @@ std::unique_ptr<HttpWork> Api::models(const HttpRequest& request, const Reply& r
     }
     json data = json::array();
     for (const std::string& name : names) data.push_back(model_json(name, status));
+    for (const std::string& name : options_.switches ? switch_.names() : names) {
+      const bool listed = std::ranges::find(names, name) != names.end();
+      if (!listed)
+        data.push_back({{"id", name}, {"object", "model"}, {"created", 0}, {"owned_by", "hearth"}});
+    }
     reply->send(answer(json{{"object", "list"}, {"data", std::move(data)}}));
   });
   return nullptr;
@@ -201,13 +247,31 @@ std::unique_ptr<HttpWork> Api::detokenize(const HttpRequest& request, const Repl
   return nullptr;
 }
 
+// llama.cpp's: the prompt that a chat would be, as a text.
+std::unique_ptr<HttpWork> Api::apply_template(const HttpRequest& request, const Reply& reply) {
+  const json body = read_body(request.body);
+  ChatRequest asked = read_chat(body, request.body, options_, request.connection);
+  model_.inspect(std::move(asked.answer.prompt), asked.answer.options,
+                 answering<std::vector<lsp::PromptPiece>>(
+                     reply, [](const std::vector<lsp::PromptPiece>& pieces) {
+                       std::string text;
+                       for (const lsp::PromptPiece& piece : pieces) text += piece.text;
+                       return json{{"prompt", text}};
+                     }));
+  return nullptr;
+}
+
 std::unique_ptr<HttpWork> Api::chat(const HttpRequest& request, const Reply& reply) {
   const json body = read_body(request.body);
   const ModelStatus status = status_();
-  check_model(body, options_, status);
+  check_model(body);
   ChatRequest asked = read_chat(body, request.body, options_, request.connection);
-  ChatStyle style{text_member(body, "model").value_or(status.name), host_.time(), asked.usage,
-                  asked.tools, asked.answer.begun};
+  ChatStyle style{text_member(body, "model").value_or(status.name),
+                  host_.time(),
+                  asked.usage,
+                  asked.tools,
+                  asked.answer.begun,
+                  asked.either};
   const Turns::Match match = turns_.find(asked.answer.prompt);
   if (!match.first_missing.empty()) {
     host_.log(lsp::LogLevel::info,
@@ -228,7 +292,7 @@ std::unique_ptr<HttpWork> Api::chat(const HttpRequest& request, const Reply& rep
 std::unique_ptr<HttpWork> Api::completion(const HttpRequest& request, const Reply& reply) {
   const json body = read_body(request.body);
   const ModelStatus status = status_();
-  check_model(body, options_, status);
+  check_model(body);
   CompletionRequest asked = read_completion(body, options_, request.connection);
   const std::string model = text_member(body, "model").value_or(status.name);
   auto format = std::make_unique<CompletionFormat>(model, host_.time(), asked.usage);
@@ -243,7 +307,7 @@ std::unique_ptr<HttpWork> Api::completion(const HttpRequest& request, const Repl
 std::unique_ptr<HttpWork> Api::fim(const HttpRequest& request, const Reply& reply) {
   const json body = read_body(request.body);
   const ModelStatus status = status_();
-  check_model(body, options_, status);
+  check_model(body);
   CompletionRequest asked = read_completion(body, options_, request.connection, true);
   ChatStyle style{text_member(body, "model").value_or(status.name), host_.time(), asked.usage, {}};
   return std::make_unique<FimWork>(host_, completions_, reply, std::move(asked),

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "daemon/models/token_model.hpp"
 #include "daemon/serve/api_error.hpp"
 #include "daemon/serve/http.hpp"
+#include "daemon/serve/model_switch.hpp"
 #include "daemon/serve/turns.hpp"
 #include "lsp/support/host.hpp"
 
@@ -21,6 +23,7 @@ namespace hearth::daemon {
 struct ApiOptions {
   lsp::Priority priority = lsp::Priority::background;
   std::vector<std::string> aliases;  // other names of the model
+  bool switches = false;             // a request that names another model changes to it
   // Where a request says nothing of it.
   lsp::ThinkingMode thinking_mode = lsp::ThinkingMode::automatic;
   std::int64_t thinking_budget = 2048;
@@ -32,7 +35,7 @@ class Api {
  public:
   // `completions`: fills in the middle; may be `model`.
   Api(lsp::Host& host, TokenModel& model, lsp::Model& completions,
-      std::function<ModelStatus()> status);
+      std::function<ModelStatus()> status, SwitchCalls switching);
 
   void configure(ApiOptions options) { options_ = std::move(options); }
 
@@ -54,12 +57,16 @@ class Api {
   };
   static const std::vector<Route>& routes();
 
+  // Refuses a name that the model does not go by, or has the daemon change to another.
+  void check_model(const nlohmann::json& body);
+
   std::unique_ptr<HttpWork> route(const HttpRequest& request, const Reply& reply);
   std::unique_ptr<HttpWork> health(const HttpRequest& request, const Reply& reply);
   std::unique_ptr<HttpWork> models(const HttpRequest& request, const Reply& reply);
   std::unique_ptr<HttpWork> props(const HttpRequest& request, const Reply& reply);
   std::unique_ptr<HttpWork> tokenize(const HttpRequest& request, const Reply& reply);
   std::unique_ptr<HttpWork> detokenize(const HttpRequest& request, const Reply& reply);
+  std::unique_ptr<HttpWork> apply_template(const HttpRequest& request, const Reply& reply);
   std::unique_ptr<HttpWork> chat(const HttpRequest& request, const Reply& reply);
   std::unique_ptr<HttpWork> completion(const HttpRequest& request, const Reply& reply);
   std::unique_ptr<HttpWork> fim(const HttpRequest& request, const Reply& reply);
@@ -72,6 +79,7 @@ class Api {
   const std::function<ModelStatus()> status_;  // of the model
   ApiOptions options_;
   Turns turns_;
+  ModelSwitch switch_;
 };
 
 }  // namespace hearth::daemon

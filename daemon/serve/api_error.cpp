@@ -45,7 +45,10 @@ json to_json(const ApiError& error) {
 }
 
 HttpAnswer answer(const ApiError& error) {
-  return {error.status, {{"Content-Type", "application/json"}}, dump(to_json(error))};
+  HttpAnswer given{error.status, {{"Content-Type", "application/json"}}, dump(to_json(error))};
+  if (error.retry_after.count() > 0)
+    given.headers.emplace_back("Retry-After", std::to_string(error.retry_after.count()));
+  return given;
 }
 
 HttpAnswer answer(const json& value) {

@@ -3,6 +3,7 @@
 //              "code": "unsupported_value"}}
 #pragma once
 
+#include <chrono>
 #include <nlohmann/json_fwd.hpp>
 #include <stdexcept>
 #include <string>
@@ -23,6 +24,7 @@ struct ApiError : std::runtime_error {
   int status;         // of HTTP
   std::string param;  // the field that is at fault, "messages.2.role"; empty: none is
   std::string code;   // for programs, "context_length_exceeded"; empty: none
+  std::chrono::seconds retry_after{0};  // when to ask again; 0: not said
 };
 
 // What a model's failure is to a client.

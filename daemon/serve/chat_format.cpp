@@ -14,8 +14,8 @@ using nlohmann::json;
 namespace {
 
 // All of an answer's text, with its calls apart.
-lsp::Message parse(const std::vector<Tool>& tools, const std::string& text) {
-  ToolCallParser parser(tools);
+lsp::Message parse(const ChatStyle& style, const std::string& text) {
+  ToolCallParser parser(style.tools, style.either);
   std::vector<ToolEvent> events = parser.push(text);
   for (ToolEvent& event : parser.finish()) events.push_back(std::move(event));
   lsp::Message message{lsp::Role::assistant, {{{}, lsp::Provenance::answer}}};
@@ -55,7 +55,8 @@ const char* finish_name(lsp::FinishReason reason) {
   return reason == lsp::FinishReason::stop ? "stop" : "length";
 }
 
-ChatFormat::ChatFormat(ChatStyle style) : style_(std::move(style)), parser_(style_.tools) {}
+ChatFormat::ChatFormat(ChatStyle style)
+    : style_(std::move(style)), parser_(style_.tools, style_.either) {}
 
 bool ChatFormat::begins_with_call() const {
   return !style_.tools.empty() && style_.begun.starts_with(ToolCallParser::opening);
@@ -164,7 +165,7 @@ AnswerFormat::Events ChatFormat::end(const lsp::Answer& answer) {
 }
 
 lsp::Message ChatFormat::seen(const lsp::Answer& answer) const {
-  lsp::Message message = parse(style_.tools, answer.text);
+  lsp::Message message = parse(style_, answer.text);
   message.thought = answer.thought;
   const std::size_t known = std::min(message.tool_calls.size(), call_ids_.size());
   for (std::size_t i = 0; i < known; ++i) message.tool_calls[i].id = call_ids_[i];
@@ -174,7 +175,7 @@ lsp::Message ChatFormat::seen(const lsp::Answer& answer) const {
 json ChatFormat::whole(const lsp::Answer& answer) {
   std::string text = answer.text;
   if (!begins_with_call()) text.erase(0, std::min(style_.begun.size(), text.size()));
-  const lsp::Message parsed = parse(style_.tools, text);
+  const lsp::Message parsed = parse(style_, text);
   const std::string content = lsp::text_of(parsed.segments);
   json calls = json::array();
   for (const lsp::ToolCall& call : parsed.tool_calls) {

@@ -27,6 +27,7 @@ struct ChatStyle {
   // What the answer begins with, as AnswerRequest has it: a call is a part of the answer, the
   // beginning of a text is not said again.
   std::string begun = {};
+  bool either = false;  // the answer is calls or a text, not both
 };
 
 class ChatFormat : public AnswerFormat {

@@ -1,6 +1,8 @@
 // Messages of every form that clients send, and what they say of thinking.
 #include "daemon/serve/chat_request.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
@@ -131,13 +133,34 @@ void continue_answer(AnswerRequest& answer) {
   if (!answer.begun.empty()) answer.options.thinking = false;
 }
 
-// Calls in the answer, and how it begins where there has to be one.
-void use_tools(ChatRequest& request, ToolUse use) {
+// The names are the client's own.
+std::string as_header(const std::vector<std::string>& names) {
+  constexpr std::size_t most = 1000;
+  std::string text = fmt::format("{}", fmt::join(names, ", "));
+  text.resize(std::min(text.size(), most));
+  std::ranges::replace_if(
+      text, [](char c) { return c < ' ' || c > '~'; }, '?');
+  return text;
+}
+
+// Calls in the answer, and how it begins where there has to be one. `form`: what it is bound to
+// where it calls none; empty: nothing.
+void use_tools(ChatRequest& request, ToolUse use, std::string form) {
   AnswerRequest& answer = request.answer;
   for (const Tool& tool : use.tools) answer.prompt.tools.push_back(tool.declaration);
   request.tools = std::move(use.tools);
-  if (request.tools.empty()) return;
-  if (!use.several) answer.options.stop_strings.emplace_back(ToolCallParser::closing);
+  request.either = !request.tools.empty() && use.begun.empty() && !form.empty();
+  if (request.either) use.bound = request.tools;
+  if (use.bound.empty()) {
+    answer.options.json_schema = std::move(form);
+    if (!request.tools.empty() && !use.several)
+      answer.options.stop_strings.emplace_back(ToolCallParser::closing);
+    return;
+  }
+  CallForm calls = form_of_calls(use.bound, use.several, request.either ? form : std::string());
+  answer.options.json_schema = std::move(calls.form);
+  if (!calls.unbound.empty())
+    answer.headers.emplace_back("X-Hearth-Unbound", as_header(calls.unbound));
   if (use.begun.empty()) return;
   if (!answer.begun.empty())
     throw cannot_serve("tool_choice", "the last message is an answer that is to be continued");
@@ -161,11 +184,8 @@ ChatRequest read_chat(const json& body, const std::string& text, const ApiOption
   answer.prompt.kind = lsp::Prompt::Kind::chat;
   answer.prompt.messages = messages_of(body);
   if (answer.prompt.messages.back().role == lsp::Role::assistant) continue_answer(answer);
-  use_tools(request, read_tools(body, text));
+  use_tools(request, read_tools(body, text), read_form(body, text));
   answer.options.top_probabilities = probabilities_of(body);
-  answer.options.json_schema = read_form(body, text);
-  if (!answer.options.json_schema.empty() && !request.tools.empty())
-    throw cannot_serve("response_format", "an answer that may call tools is not bound to a form");
   answer.stream = flag_member(body, "stream").value_or(false);
   answer.progress = flag_member(body, "return_progress").value_or(false);
   if (const json* chosen = lsp::find(body, "stream_options")) {

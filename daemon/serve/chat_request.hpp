@@ -13,6 +13,7 @@ struct ChatRequest {
   AnswerRequest answer;
   bool usage = false;       // stream_options.include_usage
   std::vector<Tool> tools;  // that may be called
+  bool either = false;      // the answer calls, or is of the form that was asked for
   bool stops = false;       // at texts of the client's
 };
 

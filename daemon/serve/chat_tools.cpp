@@ -55,7 +55,9 @@ std::vector<Tool> declared(const json& body, const std::string& text) {
     const json& function = function_of((*given)[i], "tools." + std::to_string(i));
     const json* parameters = lsp::find(function, "parameters");
     tools.push_back({function["name"], declaration(written, (*given)[i], i),
-                     parameters == nullptr ? json::object() : *parameters});
+                     parameters == nullptr ? json::object() : *parameters,
+                     flag_member(function, "strict", "tools." + std::to_string(i) + ".function.")
+                         .value_or(false)});
   }
   return tools;
 }
@@ -77,14 +79,17 @@ ToolUse read_tools(const json& body, const std::string& text) {
       throw bad_member("tool_choice", "is none of \"none\", \"auto\" and \"required\"");
     if (use.tools.empty())
       throw bad_member("tool_choice", "requires a call, but there are no tools");
+    use.bound = use.tools;
     // Where there is one, it is known which.
     use.begun = use.tools.size() == 1 ? begin + use.tools.front().name + ">\n" : begin;
     return use;
   }
   const std::string name = function_of(*choice, "tool_choice")["name"];
   const auto named = [&](const Tool& tool) { return tool.name == name; };
-  if (std::ranges::none_of(use.tools, named))
+  const auto found = std::ranges::find_if(use.tools, named);
+  if (found == use.tools.end())
     throw bad_member("tool_choice.function.name", "is none of \"tools\"");
+  use.bound = {*found};
   use.begun = begin + name + ">\n";
   use.several = false;
   return use;

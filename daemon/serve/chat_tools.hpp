@@ -14,6 +14,9 @@ struct ToolUse {
   std::vector<Tool> tools;  // that may be called; empty: none, whatever was declared
   // How the answer begins where one has to be called: the tag, with a name where it was named.
   std::string begun;
+  // Of the tools those to which the answer is bound where it calls some; empty: it calls as it
+  // likes.
+  std::vector<Tool> bound;
   bool several = true;  // calls in one answer
 };
 

@@ -33,6 +33,19 @@ std::size_t inside_block(const std::string& text, std::int64_t indent, bool more
   return text.size();
 }
 
+json no_probabilities() {
+  return {{"tokens", json::array()},
+          {"token_logprobs", json::array()},
+          {"top_logprobs", json::array()},
+          {"text_offset", json::array()}};
+}
+
+// Those that begin in it.
+std::size_t characters_in(const std::string& text) {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(text, [](char c) { return (c & 0xC0) != 0x80; }));
+}
+
 }  // namespace
 
 CompletionFormat::CompletionFormat(std::string model, std::chrono::system_clock::time_point created,
@@ -43,41 +56,92 @@ CompletionFormat::CompletionFormat(std::string model, std::chrono::system_clock:
           std::chrono::duration_cast<std::chrono::seconds>(created.time_since_epoch()).count()),
       usage_(usage) {}
 
-json CompletionFormat::object(const std::string& text, json finish) const {
+json CompletionFormat::object(json choices) const {
   return {{"id", id_},
           {"object", "text_completion"},
           {"created", created_},
           {"model", model_},
-          {"choices", json::array({{{"index", 0},
-                                    {"text", text},
-                                    {"logprobs", nullptr},
-                                    {"finish_reason", std::move(finish)}}})}};
+          {"choices", std::move(choices)}};
+}
+
+json CompletionFormat::choice(const std::string& text, json finish) {
+  return json::array({{{"index", index_},
+                       {"text", text},
+                       {"logprobs", take_probabilities()},
+                       {"finish_reason", std::move(finish)}}});
+}
+
+std::string CompletionFormat::prompt() const {
+  return index_ < prompts_.size() ? prompts_[index_] : std::string();
+}
+
+void CompletionFormat::probabilities(std::vector<lsp::TokenProbability> told) {
+  if (probabilities_.is_null()) probabilities_ = no_probabilities();
+  for (const lsp::TokenProbability& each : told) {
+    json top = json::object();
+    for (const auto& [bytes, logprob] : each.top) top[bytes] = logprob;
+    probabilities_["tokens"].push_back(each.bytes);
+    probabilities_["token_logprobs"].push_back(each.logprob);
+    probabilities_["top_logprobs"].push_back(std::move(top));
+    probabilities_["text_offset"].push_back(offset_);
+    offset_ += characters_in(each.bytes);
+  }
+}
+
+json CompletionFormat::take_probabilities() {
+  if (probabilities_.is_null() || probabilities_["tokens"].empty()) return nullptr;
+  return std::exchange(probabilities_, no_probabilities());
+}
+
+// What all answers cost, with this one; the next choice is another.
+lsp::Answer CompletionFormat::add(const lsp::Answer& answer) {
+  sum_.prompt_tokens += answer.prompt_tokens;
+  sum_.cached_tokens += answer.cached_tokens;
+  sum_.thought_tokens += answer.thought_tokens;
+  sum_.answer_tokens += answer.answer_tokens;
+  ++index_;
+  offset_ = 0;
+  return sum_;
+}
+
+AnswerFormat::Events CompletionFormat::begin() {
+  return text(prompt());
 }
 
 AnswerFormat::Events CompletionFormat::text(const std::string& more) {
   if (more.empty()) return {};
-  return {object(more, nullptr)};
+  return {object(choice(more, nullptr))};
 }
 
 AnswerFormat::Events CompletionFormat::progress(json prompt_progress) {
-  json event = object("", nullptr);
+  json event = object(choice("", nullptr));
   event["prompt_progress"] = std::move(prompt_progress);
   return {std::move(event)};
 }
 
+AnswerFormat::Events CompletionFormat::next(const lsp::Answer& answer) {
+  json ended = choice(prompt() + answer.text, finish_name(answer.finish));
+  choices_.push_back(ended.front());
+  ended.front()["text"] = "";  // which was said
+  Events events{object(std::move(ended))};
+  add(answer);
+  for (json& event : begin()) events.push_back(std::move(event));
+  return events;
+}
+
 AnswerFormat::Events CompletionFormat::end(const lsp::Answer& answer) {
-  Events events{object("", finish_name(answer.finish))};
+  Events events{object(choice("", finish_name(answer.finish)))};
   if (!usage_) return events;
-  json last = object("", nullptr);
-  last["choices"] = json::array();
-  last["usage"] = usage_json(answer);
+  json last = object(json::array());
+  last["usage"] = usage_json(add(answer));
   events.push_back(std::move(last));
   return events;
 }
 
 json CompletionFormat::whole(const lsp::Answer& answer) {
-  json result = object(answer.text, finish_name(answer.finish));
-  result["usage"] = usage_json(answer);
+  choices_.push_back(choice(prompt() + answer.text, finish_name(answer.finish)).front());
+  json result = object(choices_);
+  result["usage"] = usage_json(add(answer));
   return result;
 }
 

@@ -14,26 +14,38 @@ namespace {
 using nlohmann::json;
 
 constexpr std::int64_t openai_max_tokens = 16;  // where a request says nothing
+constexpr std::size_t max_prompts = 128;
 // Code has more; so a prompt that is cut by its bytes fits.
 constexpr std::int64_t bytes_of_token = 3;
 
-// Of "prompt": one text, or one list of tokens.
-void read_prompt(const json& body, AnswerRequest& answer) {
-  const json* given = lsp::find(body, "prompt");
-  if (given == nullptr) throw bad_member("prompt", "is missing");
-  const bool lists = given->is_array() && !given->empty() && !given->front().is_number();
-  if (lists && given->size() > 1) throw cannot_serve("prompt", "one prompt at a time is answered");
-  if (lists) given = &given->front();
-  answer.prompt.kind = lsp::Prompt::Kind::text;
-  answer.prompt_name = "prompt";
-  if (given->is_string())
-    answer.raw = given->get<std::string>();
-  else if (given->is_array())
-    answer.prompt.tokens = tokens_of(*given, "prompt");
+// A text, or a list of tokens.
+AnswerRequest::Source source_of(const json& given) {
+  AnswerRequest::Source source;
+  if (given.is_string())
+    source.text = given.get<std::string>();
+  else if (given.is_array())
+    source.tokens = tokens_of(given, "prompt");
   else
     throw bad_member("prompt", "is neither a text nor a list of tokens");
-  if (answer.raw.empty() && answer.prompt.tokens.empty())
+  if (source.text.empty() && source.tokens.empty())
     throw bad_member("prompt", "is empty: there is nothing to go on with");
+  return source;
+}
+
+// Of "prompt": one, or a list of them.
+void read_prompts(const json& body, AnswerRequest& answer) {
+  const json* given = lsp::find(body, "prompt");
+  if (given == nullptr) throw bad_member("prompt", "is missing");
+  answer.prompt.kind = lsp::Prompt::Kind::text;
+  answer.prompt_name = "prompt";
+  const bool lists = given->is_array() && !given->empty() && !given->front().is_number();
+  if (!lists) {
+    answer.sources = {source_of(*given)};
+    return;
+  }
+  if (given->size() > max_prompts)
+    throw bad_member("prompt", "has more than " + std::to_string(max_prompts) + " prompts");
+  for (const json& each : *given) answer.sources.push_back(source_of(each));
 }
 
 void fill_in(AnswerRequest& answer, std::string before, std::string behind) {
@@ -41,7 +53,7 @@ void fill_in(AnswerRequest& answer, std::string before, std::string behind) {
   answer.prompt.kind = lsp::Prompt::Kind::fill_in_the_middle;
   answer.prompt.prefix = {{std::move(before)}};
   answer.prompt.suffix = {{std::move(behind)}};
-  answer.raw.clear();
+  answer.sources.clear();
   // As hearth's own completions, unless another way is asked for.
   answer.options.sampling = lsp::Sampling::greedy;
   answer.prompt_name = "input_prefix";
@@ -90,15 +102,20 @@ CompletionRequest read_completion(const json& body, const ApiOptions& options,
   if (!limited && !fim) answer.options.max_tokens = openai_max_tokens;
   if (lsp::find(body, "response_format") != nullptr || lsp::find(body, "json_schema") != nullptr)
     throw cannot_serve("response_format", "chats alone are bound to a form");
-  if (integer_member(body, "logprobs", 0, 20).value_or(0) > 0)
-    throw cannot_serve("logprobs", "chats alone are told probabilities");
-  if (flag_member(body, "echo").value_or(false))
-    throw cannot_serve("echo", "an answer is what follows the prompt");
-  read_prompt(body, answer);
+  request.echo = answer.tells_prompts = flag_member(body, "echo").value_or(false);
+  const auto told = integer_member(body, "logprobs", 0, 20);
+  if (told && request.echo)
+    throw cannot_serve("logprobs",
+                       "how likely a prompt's tokens were is not told, and \"echo\" has them");
+  answer.options.top_probabilities = static_cast<int>(told.value_or(-1));
+  read_prompts(body, answer);
   if (auto suffix = text_member(body, "suffix").value_or(""); fim || !suffix.empty()) {
-    if (answer.raw.empty())
+    if (answer.sources.size() > 1)
+      throw cannot_serve("prompt", "one at a time is filled in the middle");
+    if (answer.sources.front().text.empty())
       throw cannot_serve("suffix", "a prompt of tokens is not filled in the middle");
-    fill_in(answer, std::move(answer.raw), std::move(suffix));
+    if (request.echo) throw cannot_serve("echo", "what is filled in stands in the middle");
+    fill_in(answer, std::move(answer.sources.front().text), std::move(suffix));
   }
   answer.stream = flag_member(body, "stream").value_or(false);
   answer.progress = flag_member(body, "return_progress").value_or(false);
@@ -119,7 +136,9 @@ CompletionRequest read_infill(const json& body, const ApiOptions& options, std::
                          text_member(body, "prompt").value_or("");
     fill_in(answer, std::move(before), text_member(body, "input_suffix").value_or(""));
   } else {
-    read_prompt(body, answer);
+    read_prompts(body, answer);
+    if (answer.sources.size() > 1)
+      throw cannot_serve("prompt", "several at once are answered by /v1/completions");
   }
   answer.stream = flag_member(body, "stream").value_or(false);
   answer.progress = flag_member(body, "return_progress").value_or(false);

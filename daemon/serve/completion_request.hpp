@@ -15,6 +15,7 @@ namespace hearth::daemon {
 struct CompletionRequest {
   AnswerRequest answer;
   bool usage = false;  // stream_options.include_usage
+  bool echo = false;   // an answer begins with its prompt
   // Of llama.cpp's:
   std::int64_t indent = 0;          // the answer ends before a line that is indented less
   std::vector<std::string> fields;  // of the answer, "timings/prompt_ms"; empty: all

@@ -11,8 +11,10 @@
 namespace hearth::daemon {
 
 Door::Door(AsioHost& host, Paths paths, TokenModel& model, lsp::Model& completions,
-           std::function<ModelStatus()> status)
-    : host_(host), paths_(std::move(paths)), api_(host, model, completions, std::move(status)) {}
+           std::function<ModelStatus()> status, SwitchCalls switching)
+    : host_(host),
+      paths_(std::move(paths)),
+      api_(host, model, completions, std::move(status), std::move(switching)) {}
 
 void Door::open(const DoorOptions& options) {
   options_ = options;
@@ -20,18 +22,24 @@ void Door::open(const DoorOptions& options) {
   access_.listen = options.listen;
   access_.origins = options.origins;
   if (server_) return;
-  if (!is_loopback(options.listen) && !options.plain) {
+  const bool has_tls = options.tls != TlsFiles{};
+  if (!is_loopback(options.listen) && !options.plain && !has_tls) {
     throw Error("serve.listen = \"" + options.listen +
                 "\" lets other machines in, and what they send and get would be readable on its "
-                "way: serve.plain = true says that this is meant (hearth has no TLS)");
+                "way: serve.certificate and serve.key encrypt it, or serve.plain = true says that "
+                "this is meant");
   }
+  tls_ = has_tls ? std::make_shared<ServerTls>(options.tls) : nullptr;
+  access_.certified = nullptr;
+  if (tls_) access_.certified = [this](const std::string& host) { return tls_->is_for(host); };
   access_.token = serve_token(paths_);
   server_.emplace(host_, options.listen, options.port,
                   HttpService{[this](const HttpHead& head) { return admit(head, access_); },
                               [this](HttpRequest request, std::shared_ptr<HttpReply> reply) {
                                 ++requests_;
                                 return api_.handle(std::move(request), std::move(reply));
-                              }});
+                              }},
+                  HttpLimits{}, tls_);
   host_.log(lsp::LogLevel::info, "serving at " + url());
 }
 
@@ -43,7 +51,7 @@ void Door::close() {
 
 void Door::configure(const DoorOptions& options) {
   const bool moves = options.listen != options_.listen || options.port != options_.port ||
-                     options.plain != options_.plain;
+                     options.plain != options_.plain || options.tls != options_.tls;
   if (!is_open()) return;
   if (moves) close();
   open(options);
@@ -51,8 +59,8 @@ void Door::configure(const DoorOptions& options) {
 
 std::string Door::url() const {
   const bool six = options_.listen.find(':') != std::string::npos;
-  return fmt::format("http://{}:{}/v1", six ? "[" + options_.listen + "]" : options_.listen,
-                     server_->port());
+  return fmt::format("{}://{}:{}/v1", tls_ ? "https" : "http",
+                     six ? "[" + options_.listen + "]" : options_.listen, server_->port());
 }
 
 nlohmann::json Door::status() const {

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
@@ -12,12 +14,14 @@
 #include "daemon/serve/access.hpp"
 #include "daemon/serve/api.hpp"
 #include "daemon/serve/http_server.hpp"
+#include "daemon/serve/tls.hpp"
 
 namespace hearth::daemon {
 
 struct DoorOptions {
   std::string listen = "127.0.0.1";
   std::uint16_t port = 0;
+  TlsFiles tls;
   bool plain = false;  // without TLS at an address that is no loopback one
   std::vector<std::string> origins;
   ApiOptions api;
@@ -27,7 +31,7 @@ struct DoorOptions {
 class Door {
  public:
   Door(AsioHost& host, Paths paths, TokenModel& model, lsp::Model& completions,
-       std::function<ModelStatus()> status);
+       std::function<ModelStatus()> status, SwitchCalls switching);
 
   // Listens, unless it does already. Throws Error with what to do.
   void open(const DoorOptions& options);
@@ -50,6 +54,7 @@ class Door {
   Access access_;
   Api api_;
   std::uint64_t requests_ = 0;
+  std::shared_ptr<const ServerTls> tls_;  // null: plain
   std::optional<HttpServer> server_;
 };
 

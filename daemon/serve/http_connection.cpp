@@ -2,8 +2,6 @@
 // takes long to compile.
 #include "daemon/serve/http_connection.hpp"
 
-#include <sys/socket.h>
-
 #include <array>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/write.hpp>
@@ -13,14 +11,15 @@
 #include <boost/beast/http/read.hpp>
 #include <boost/beast/http/string_body.hpp>
 #include <boost/beast/http/write.hpp>
-#include <cerrno>
 #include <deque>
+#include <functional>
 #include <optional>
 #include <sstream>
 #include <utility>
 
 #include "daemon/platform/insist.hpp"
 #include "daemon/platform/memory_reserve.hpp"
+#include "daemon/serve/http_stream.hpp"
 
 namespace hearth::daemon {
 namespace {
@@ -29,6 +28,8 @@ namespace asio = boost::asio;
 namespace http = boost::beast::http;
 using boost::system::error_code;
 using Socket = asio::ip::tcp::socket;
+
+constexpr std::size_t piece_bytes = 16 * 1024;  // that one read takes at most
 
 std::string text_of(boost::beast::string_view text) {
   return {text.data(), text.size()};
@@ -61,26 +62,29 @@ ApiError unreadable(const error_code& error, const HttpLimits& limits) {
 class Connection : public HttpConnection, public std::enable_shared_from_this<Connection> {
  public:
   Connection(AsioHost& host, const HttpService& service, const HttpLimits& limits, Gone gone,
-             Socket socket, std::uint64_t number)
+             Socket socket, const ServerTls* tls, std::uint64_t number)
       : host_(host),
         service_(service),
         limits_(limits),
         gone_(std::move(gone)),
-        socket_(std::move(socket)),
+        stream_(std::move(socket), tls == nullptr ? nullptr : &tls->context()),
         number_(number) {
     error_code ignored;
-    socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
+    stream_.socket().set_option(asio::ip::tcp::no_delay(true), ignored);
   }
 
   void start() override {
     limit(limits_.headers, "no request came");
-    wait_for_bytes();
+    greet([this] { wait_for_bytes(); });
   }
   void refuse(const ApiError& error) override {
-    state_ = State::answering;
-    ++request_;
-    closes_ = true;
-    send(request_, answer(error));
+    limit(limits_.headers, "it could not be refused");
+    greet([this, error] {
+      state_ = State::answering;
+      ++request_;
+      closes_ = true;
+      send(request_, answer(error));
+    });
   }
 
   bool idle() const override { return state_ == State::idle && served_; }
@@ -123,7 +127,7 @@ class Connection : public HttpConnection, public std::enable_shared_from_this<Co
     if (std::exchange(state_, State::closed) == State::closed) return;
     host_.cancel_timer(timer_);
     error_code ignored;
-    socket_.close(ignored);
+    stream_.socket().close(ignored);
     const bool posted = insist([this] {
       host_.post([self = shared_from_this()] {
         self->work_.reset();
@@ -137,7 +141,7 @@ class Connection : public HttpConnection, public std::enable_shared_from_this<Co
   void drop() override {
     if (std::exchange(state_, State::closed) != State::closed) host_.cancel_timer(timer_);
     error_code ignored;
-    socket_.close(ignored);
+    stream_.socket().close(ignored);
     work_.reset();
     done_.reset();
   }
@@ -196,24 +200,30 @@ class Connection : public HttpConnection, public std::enable_shared_from_this<Co
     }
   }
 
-  // The next request's, or the end of the connection while a request is answered.
+  // Of TLS, before all else.
+  void greet(std::function<void()> then) {
+    if (!stream_.is_tls()) return then();
+    stream_.async_handshake(
+        [self = shared_from_this(), then = std::move(then)](const error_code& error) {
+          self->guarded([&] { error ? self->close() : then(); });
+        });
+  }
+
+  // The next request's first, or the end of the connection while a request is answered. Where those
+  // of the next are there already, it is read once this one is answered.
   void wait_for_bytes() {
-    if (std::exchange(waiting_, true)) return;
-    socket_.async_wait(Socket::wait_read, [self = shared_from_this()](const error_code& error) {
-      self->waiting_ = false;
-      self->guarded([&] { error ? self->close() : self->readable(); });
-    });
+    if (waiting_ || buffer_.size() > 0) return;
+    waiting_ = true;
+    stream_.async_read_some(buffer_.prepare(piece_bytes),
+                            [self = shared_from_this()](const error_code& error, std::size_t got) {
+                              self->waiting_ = false;
+                              self->buffer_.commit(got);
+                              self->guarded([&] { error ? self->close() : self->readable(); });
+                            });
   }
 
   void readable() {
-    if (state_ == State::idle) return read_head();
-    if (state_ != State::answering) return;
-    char byte = 0;
-    const ssize_t got =
-        ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) return close();
-    if (got < 0) wait_for_bytes();
-    // Else the next request is there already: it is read once this one is answered.
+    if (state_ == State::idle) read_head();
   }
 
   void read_head() {
@@ -222,7 +232,7 @@ class Connection : public HttpConnection, public std::enable_shared_from_this<Co
     head_.emplace();
     head_->header_limit(static_cast<std::uint32_t>(limits_.header_bytes));
     head_->body_limit(limits_.body_bytes);
-    http::async_read_header(socket_, buffer_, *head_,
+    http::async_read_header(stream_, buffer_, *head_,
                             [self = shared_from_this()](const error_code& error, std::size_t) {
                               self->guarded([&] { self->take_head(error); });
                             });
@@ -256,7 +266,7 @@ class Connection : public HttpConnection, public std::enable_shared_from_this<Co
     limit(limits_.body, "its body did not come to an end");
     body_.emplace(std::move(*head_));
     body_->body_limit(limits_.body_bytes);
-    http::async_read(socket_, buffer_, *body_,
+    http::async_read(stream_, buffer_, *body_,
                      [self = shared_from_this()](const error_code& error, std::size_t) {
                        self->guarded([&] { self->take_body(error); });
                      });
@@ -314,7 +324,7 @@ class Connection : public HttpConnection, public std::enable_shared_from_this<Co
   }
 
   void write_next() {
-    asio::async_write(socket_, asio::buffer(outgoing_.front()),
+    asio::async_write(stream_, asio::buffer(outgoing_.front()),
                       [self = shared_from_this()](const error_code& error, std::size_t) {
                         self->guarded([&] { error ? self->close() : self->written(); });
                       });
@@ -351,23 +361,32 @@ class Connection : public HttpConnection, public std::enable_shared_from_this<Co
 
   void begin_to_drain() {
     limit(limits_.drain, "it goes on after its last answer");
+    if (!stream_.is_tls()) return end_sending();
+    // Ends when the client ends it, too; or fails, as that still sends.
+    stream_.async_shutdown([self = shared_from_this()](const error_code&) {
+      self->guarded([&] { self->end_sending(); });
+    });
+  }
+
+  void end_sending() {
     error_code ignored;
-    socket_.shutdown(Socket::shutdown_send, ignored);
+    stream_.socket().shutdown(Socket::shutdown_send, ignored);
     drain();
   }
 
+  // Below TLS, which is at its end.
   void drain() {
-    socket_.async_read_some(asio::buffer(rest_),
-                            [self = shared_from_this()](const error_code& error, std::size_t) {
-                              self->guarded([&] { error ? self->close() : self->drain(); });
-                            });
+    stream_.socket().async_read_some(
+        asio::buffer(rest_), [self = shared_from_this()](const error_code& error, std::size_t) {
+          self->guarded([&] { error ? self->close() : self->drain(); });
+        });
   }
 
   AsioHost& host_;
   const HttpService& service_;
   const HttpLimits& limits_;
   const Gone gone_;
-  Socket socket_;
+  HttpStream stream_;
   const std::uint64_t number_;
   State state_ = State::idle;
   lsp::Host::TimerId timer_ = 0;
@@ -398,9 +417,9 @@ class Connection : public HttpConnection, public std::enable_shared_from_this<Co
 std::shared_ptr<HttpConnection> make_http_connection(AsioHost& host, const HttpService& service,
                                                      const HttpLimits& limits,
                                                      HttpConnection::Gone gone, Socket socket,
-                                                     std::uint64_t number) {
+                                                     const ServerTls* tls, std::uint64_t number) {
   return std::make_shared<Connection>(host, service, limits, std::move(gone), std::move(socket),
-                                      number);
+                                      tls, number);
 }
 
 }  // namespace hearth::daemon

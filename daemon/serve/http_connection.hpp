@@ -11,6 +11,7 @@
 #include "daemon/serve/api_error.hpp"
 #include "daemon/serve/http.hpp"
 #include "daemon/serve/http_server.hpp"
+#include "daemon/serve/tls.hpp"
 
 namespace hearth::daemon {
 
@@ -33,11 +34,11 @@ class HttpConnection {
   virtual void drop() = 0;
 };
 
-// `service` and `limits` outlive it, or it is dropped before.
+// `service` and `limits` outlive it, or it is dropped before. `tls` null: plain.
 std::shared_ptr<HttpConnection> make_http_connection(AsioHost& host, const HttpService& service,
                                                      const HttpLimits& limits,
                                                      HttpConnection::Gone gone,
                                                      boost::asio::ip::tcp::socket socket,
-                                                     std::uint64_t number);
+                                                     const ServerTls* tls, std::uint64_t number);
 
 }  // namespace hearth::daemon

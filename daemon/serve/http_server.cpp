@@ -32,8 +32,8 @@ asio::ip::tcp::endpoint endpoint_of(const std::string& address, std::uint16_t po
 }  // namespace
 
 struct HttpServer::Impl : std::enable_shared_from_this<Impl> {
-  Impl(AsioHost& to, HttpService what, HttpLimits most)
-      : host(to), service(std::move(what)), limits(most), acceptor(to.io()) {}
+  Impl(AsioHost& to, HttpService what, HttpLimits most, std::shared_ptr<const ServerTls> pair)
+      : host(to), service(std::move(what)), limits(most), tls(std::move(pair)), acceptor(to.io()) {}
 
   void listen(const asio::ip::tcp::endpoint& at);
   void accept();
@@ -44,6 +44,7 @@ struct HttpServer::Impl : std::enable_shared_from_this<Impl> {
   AsioHost& host;
   const HttpService service;
   const HttpLimits limits;
+  const std::shared_ptr<const ServerTls> tls;
   asio::ip::tcp::acceptor acceptor;
   std::uint64_t numbers = 0;
   Connections connections;
@@ -115,7 +116,7 @@ void HttpServer::Impl::begin(Socket socket) {
         std::erase_if(server->connections, is);
         std::erase_if(server->refused, is);
       },
-      std::move(socket), ++numbers);
+      std::move(socket), tls.get(), ++numbers);
   all.insert(connection);
   try {
     if (!full) return connection->start();
@@ -131,8 +132,8 @@ void HttpServer::Impl::begin(Socket socket) {
 }
 
 HttpServer::HttpServer(AsioHost& host, const std::string& address, std::uint16_t port,
-                       HttpService service, HttpLimits limits)
-    : impl_(std::make_shared<Impl>(host, std::move(service), limits)) {
+                       HttpService service, HttpLimits limits, std::shared_ptr<const ServerTls> tls)
+    : impl_(std::make_shared<Impl>(host, std::move(service), limits, std::move(tls))) {
   impl_->listen(endpoint_of(address, port));
 }
 

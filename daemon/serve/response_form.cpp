@@ -1,4 +1,5 @@
-// The two members, and what is wrong with a schema before anything waits for it.
+// The two members, the text for calls, and what is wrong with a schema before anything waits for
+// it.
 #include "daemon/serve/response_form.hpp"
 
 #include <nlohmann/json.hpp>
@@ -43,6 +44,36 @@ std::string read_form(const json& body, const std::string& text) {
     throw bad_member("response_format.json_schema.schema", "is missing");
   return checked(written.at("response_format").at("json_schema").at("schema"),
                  "response_format.json_schema.schema");
+}
+
+CallForm form_of_calls(const std::vector<Tool>& tools, bool several, const std::string& other) {
+  using Ordered = nlohmann::ordered_json;
+  const auto dump = [](const Ordered& value) {
+    return value.dump(-1, ' ', false, Ordered::error_handler_t::replace);
+  };
+  CallForm result;
+  Ordered all = Ordered::array();
+  for (const Tool& tool : tools) {
+    // With its properties in the order in which the model is shown them.
+    const Ordered declared = Ordered::parse(tool.declaration);
+    const Ordered& function = declared.at("function");
+    const bool any = function.contains("parameters") && !function["parameters"].is_null();
+    const Ordered one{{"name", tool.name},
+                      {"parameters", any ? function["parameters"] : Ordered::object()},
+                      {"strict", tool.strict}};
+    try {
+      engine::JsonForm::parse_answer(dump({{"$calls", {{"tools", Ordered::array({one})}}}}),
+                                     &result.unbound);
+    } catch (const engine::Error& wrong) {
+      throw ApiError(400, "\"tools\": of " + tool.name + ", " + wrong.what(), "tools",
+                     "invalid_schema");
+    }
+    all.push_back(one);
+  }
+  Ordered form{{"$calls", {{"tools", std::move(all)}, {"several", several}}}};
+  if (!other.empty()) form["$or"] = Ordered::parse(other);
+  result.form = dump(form);
+  return result;
 }
 
 }  // namespace hearth::daemon

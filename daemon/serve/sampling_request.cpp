@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <filesystem>
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -137,25 +136,6 @@ lsp::GenerateOptions read_options(const json& body, const ApiOptions& options,
                                    std::numeric_limits<std::int64_t>::max());
   read.seed = seed && *seed != -1 ? static_cast<std::uint64_t>(*seed) : any_seed();
   return read;
-}
-
-void check_model(const json& body, const ApiOptions& options, const ModelStatus& status) {
-  const auto asked = text_member(body, "model");
-  if (!asked || asked->empty()) return;
-  std::vector<std::string> known{status.name};
-  const auto add = [&known](const std::string& name) {
-    if (std::ranges::find(known, name) == known.end()) known.push_back(name);
-  };
-  add(std::filesystem::path(status.directory).filename().string());
-  for (const std::string& alias : options.aliases) add(alias);
-  for (const char* always : {"hearth", "default"}) add(always);
-  // As long as it is being loaded its name is not known.
-  if (status.name.empty() || std::ranges::find(known, *asked) != known.end()) return;
-  throw ApiError(404,
-                 fmt::format("The model `{}` does not exist here; known are {} (serve.aliases "
-                             "gives the model other names)",
-                             *asked, fmt::join(known, ", ")),
-                 "model", "model_not_found");
 }
 
 }  // namespace hearth::daemon

@@ -14,7 +14,4 @@ namespace hearth::daemon {
 lsp::GenerateOptions read_options(const nlohmann::json& body, const ApiOptions& options,
                                   std::uint64_t connection);
 
-// A name that the model does not go by is refused, with those that it does.
-void check_model(const nlohmann::json& body, const ApiOptions& options, const ModelStatus& status);
-
 }  // namespace hearth::daemon

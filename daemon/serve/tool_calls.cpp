@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 namespace hearth::daemon {
 namespace {
@@ -35,21 +36,14 @@ bool may_become(std::string_view text, std::string_view tag) {
   return tag.starts_with(text.substr(0, tag.size()));
 }
 
-// The types that a schema allows, by their names.
-void add_types(const json& schema, std::set<std::string>& types, int depth = 0) {
-  if (!schema.is_object() || depth > 3) return;
-  if (const auto type = schema.find("type"); type != schema.end()) {
-    if (type->is_string()) types.insert(type->get<std::string>());
-    if (type->is_array()) {
-      for (const json& each : *type) {
-        if (each.is_string()) types.insert(each.get<std::string>());
-      }
-    }
-  }
-  for (const char* choices : {"anyOf", "oneOf"}) {
-    const auto found = schema.find(choices);
-    if (found == schema.end() || !found->is_array()) continue;
-    for (const json& each : *found) add_types(each, types, depth + 1);
+// Where a reference leads; null: nowhere in this schema.
+const json* referred(const json& name, const json& root) {
+  if (!name.is_string() || !name.get_ref<const std::string&>().starts_with('#')) return nullptr;
+  try {
+    const json::json_pointer path(name.get_ref<const std::string&>().substr(1));
+    return root.contains(path) ? &root.at(path) : nullptr;
+  } catch (const json::exception&) {
+    return nullptr;  // no path
   }
 }
 
@@ -98,7 +92,10 @@ bool ToolCallParser::take_text(std::vector<ToolEvent>& events, bool at_end) {
     held_.erase(0, count);
     any_text_ = true;
   };
-  if (tools_.empty()) {
+  const std::size_t first = held_.find_first_not_of(blanks);
+  const bool only_text =
+      either_ && calls_ == 0 && (any_text_ || (first != std::string::npos && held_[first] != '<'));
+  if (tools_.empty() || only_text) {
     say(held_.size());
     return false;
   }
@@ -165,18 +162,34 @@ bool ToolCallParser::take_parameter(std::vector<ToolEvent>& events, bool at_end)
     return !held_.empty();
   }
   const std::size_t name_end = rest.find('>');
-  const std::size_t end = rest.find(end_of_parameter);
-  if (name_end == rest.npos || end == rest.npos || end < name_end) {
+  std::string name;
+  std::size_t end = rest.npos;
+  if (name_end != rest.npos) {
+    name = rest.substr(parameter_tag.size(), name_end - parameter_tag.size());
+    end = end_of_value(name, rest, name_end + 1, at_end);
+  }
+  if (end == rest.npos) {
     if (at_end) held_.clear();
     return false;
   }
-  const std::string name(rest.substr(parameter_tag.size(), name_end - parameter_tag.size()));
   const std::string text = value_text(rest.substr(name_end + 1, end - name_end - 1));
   events.push_back({ToolEvent::Kind::arguments,
                     (any_parameter_ ? ", " : "{") + dump(name) + ": " + value_of(name, text)});
   any_parameter_ = true;
   held_.erase(0, held_.size() - rest.size() + end + end_of_parameter.size());
   return true;
+}
+
+// Where the value's closing tag is: the first, but that it may stand in a text inside of JSON.
+std::size_t ToolCallParser::end_of_value(const std::string& parameter, std::string_view text,
+                                         std::size_t begin, bool at_end) const {
+  const std::size_t first = text.find(end_of_parameter, begin);
+  if (is_text(allowed_for(parameter))) return first;
+  for (std::size_t at = first; at != text.npos; at = text.find(end_of_parameter, at + 1)) {
+    const std::string_view value = text.substr(begin, at - begin);
+    if (value.ends_with('\n') || json::accept(value)) return at;
+  }
+  return at_end ? first : text.npos;
 }
 
 bool ToolCallParser::take_closing(bool at_end) {
@@ -187,18 +200,58 @@ bool ToolCallParser::take_closing(bool at_end) {
   return true;
 }
 
-// As JSON: a text where the schema allows no other type, or does not say.
-std::string ToolCallParser::value_of(const std::string& parameter, const std::string& text) const {
-  std::set<std::string> types;
+void ToolCallParser::add_allowed(const json& schema, const json& root, Allowed& allowed,
+                                 int depth) {
+  if (!schema.is_object() || depth > 8) return;
+  if (const auto name = schema.find("$ref"); name != schema.end()) {
+    if (const json* to = referred(*name, root)) add_allowed(*to, root, allowed, depth + 1);
+    return;
+  }
+  if (const auto one = schema.find("const"); one != schema.end()) allowed.values.push_back(*one);
+  if (const auto all = schema.find("enum"); all != schema.end() && all->is_array())
+    allowed.values.insert(allowed.values.end(), all->begin(), all->end());
+  std::set<std::string>& types = allowed.types;
+  if (const auto type = schema.find("type"); type != schema.end()) {
+    if (type->is_string()) types.insert(type->get<std::string>());
+    if (type->is_array()) {
+      for (const json& each : *type) {
+        if (each.is_string()) types.insert(each.get<std::string>());
+      }
+    }
+  }
+  for (const char* choices : {"anyOf", "oneOf"}) {
+    const auto found = schema.find(choices);
+    if (found == schema.end() || !found->is_array()) continue;
+    for (const json& each : *found) add_allowed(each, root, allowed, depth + 1);
+  }
+}
+
+// Where the schema allows no other type, or does not say.
+bool ToolCallParser::is_text(const Allowed& allowed) {
+  return allowed.types.empty() || allowed.types.contains("string");
+}
+
+ToolCallParser::Allowed ToolCallParser::allowed_for(const std::string& parameter) const {
+  Allowed allowed;
   for (const Tool& tool : tools_) {
     if (tool.name != function_ || !tool.parameters.is_object()) continue;
     const auto properties = tool.parameters.find("properties");
     if (properties == tool.parameters.end() || !properties->is_object()) continue;
     const auto schema = properties->find(parameter);
-    if (schema != properties->end()) add_types(*schema, types);
+    if (schema != properties->end()) add_allowed(*schema, tool.parameters, allowed);
   }
+  return allowed;
+}
+
+// As JSON: a value of those that the schema names, else a text where it may be one.
+std::string ToolCallParser::value_of(const std::string& parameter, const std::string& text) const {
+  const Allowed allowed = allowed_for(parameter);
+  for (const json& value : allowed.values) {
+    if (text == (value.is_string() ? value.get<std::string>() : dump(value))) return dump(value);
+  }
+  const std::set<std::string>& types = allowed.types;
   if (types.contains("null") && text == "null") return "null";
-  if (types.empty() || types.contains("string")) return dump(text);
+  if (is_text(allowed)) return dump(text);
   if (types.contains("boolean") && (text == "True" || text == "False"))
     return text == "True" ? "true" : "false";
   const json value = json::parse(text, nullptr, false);

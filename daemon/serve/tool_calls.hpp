@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,6 +25,7 @@ struct Tool {
   std::string name;
   std::string declaration;    // a JSON object, members in the client's order
   nlohmann::json parameters;  // the schema of its arguments
+  bool strict = false;        // a schema that is not known whole is refused where it binds
 };
 
 struct ToolEvent {
@@ -42,8 +44,9 @@ class ToolCallParser {
   static constexpr std::string_view closing = "</tool_call>";
 
   // What calls are told by: their parameters' types decide whether a value is a text. Without tools
-  // all is text.
-  explicit ToolCallParser(std::vector<Tool> tools) : tools_(std::move(tools)) {}
+  // all is text. `either`: an answer is calls, or a text in which none is looked for.
+  explicit ToolCallParser(std::vector<Tool> tools, bool either = false)
+      : tools_(std::move(tools)), either_(either) {}
 
   std::vector<ToolEvent> push(std::string_view text);
   // The end: what was held back. A call that is not complete stays so.
@@ -58,9 +61,21 @@ class ToolCallParser {
   bool take_function(std::vector<ToolEvent>& events, bool at_end);
   bool take_parameter(std::vector<ToolEvent>& events, bool at_end);
   bool take_closing(bool at_end);
+  // What a parameter's schema allows.
+  struct Allowed {
+    std::set<std::string> types;         // by their names
+    std::vector<nlohmann::json> values;  // each by itself
+  };
+  static void add_allowed(const nlohmann::json& schema, const nlohmann::json& root,
+                          Allowed& allowed, int depth = 0);
+  static bool is_text(const Allowed& allowed);
+  Allowed allowed_for(const std::string& parameter) const;
+  std::size_t end_of_value(const std::string& parameter, std::string_view text, std::size_t begin,
+                           bool at_end) const;
   std::string value_of(const std::string& parameter, const std::string& text) const;
 
   const std::vector<Tool> tools_;
+  const bool either_;
   State state_ = State::text;
   std::string held_;       // not decided yet
   bool any_text_ = false;  // said

@@ -2,127 +2,16 @@
 #include "engine/decode/json_form.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
+
+#include "engine/decode/json_states.hpp"
 
 namespace hearth::engine {
 namespace {
 
-// Blanks in a row, of which a model could write any number: one space, or a line break with its
-// indentation where writers of JSON break lines; before the whole, where a thought may have ended,
-// two line breaks.
-constexpr std::uint8_t no_blank = 0;
-constexpr std::uint8_t one_space = 1;
-constexpr std::uint8_t new_line = 2;
-constexpr std::uint8_t too_many = new_line + 40;
-std::uint8_t step_blanks(std::uint8_t before, unsigned char byte, int breaks) {
-  if (byte == '\n') {
-    if (breaks > 0 && before < new_line) return new_line;
-    return breaks > 1 && before == new_line ? new_line + 1 : too_many;
-  }
-  if (before >= new_line)
-    return static_cast<std::uint8_t>(std::min(before + 1, static_cast<int>(too_many)));
-  return before == no_blank && byte == ' ' ? one_space : too_many;
-}
 constexpr std::size_t max_depth = 64;
 constexpr std::size_t max_paths = 512;
 constexpr int max_choice_depth = 16;
-
-bool is_blank(unsigned char byte) {
-  return byte == ' ' || byte == '\n' || byte == '\t' || byte == '\r';
-}
-
-bool is_digit(unsigned char byte) {
-  return byte >= '0' && byte <= '9';
-}
-
-bool is_hexadecimal(unsigned char byte) {
-  return is_digit(byte) || (byte >= 'a' && byte <= 'f') || (byte >= 'A' && byte <= 'F');
-}
-
-// States inside a text. Bytes of a character that are to come: 10 to 12; behind a backslash: 1;
-// hexadecimal digits that are to come: 2 to 5, and 6 where the second one keeps it no surrogate.
-// 20: its end; 21: no text.
-constexpr std::uint16_t text_ended = 20;
-constexpr std::uint16_t no_text = 21;
-std::uint16_t step_text(std::uint16_t state, unsigned char byte) {
-  if (state == 0) {
-    if (byte == '"') return text_ended;
-    if (byte == '\\') return 1;
-    if (byte < 0x20) return no_text;
-    if (byte < 0x80) return 0;
-    if (byte >= 0xC2 && byte <= 0xDF) return 10;
-    if (byte == 0xE0) return 13;  // no shorter form
-    if (byte == 0xED) return 14;  // no surrogate
-    if (byte >= 0xE1 && byte <= 0xEF) return 11;
-    if (byte == 0xF0) return 15;
-    if (byte == 0xF4) return 16;  // no more than U+10FFFF
-    if (byte >= 0xF1 && byte <= 0xF3) return 12;
-    return no_text;
-  }
-  if (state == 1) {
-    if (byte == 'u') return 5;
-    return std::strchr("\"\\/bfnrt", byte) != nullptr && byte != 0 ? 0 : no_text;
-  }
-  if (state == 6) return is_digit(byte) && byte < '8' ? 3 : no_text;
-  if (state >= 2 && state <= 5) {
-    if (!is_hexadecimal(byte)) return no_text;
-    if (state == 5 && (byte == 'd' || byte == 'D')) return 6;
-    return state == 2 ? 0 : static_cast<std::uint16_t>(state - 1);
-  }
-  const auto within = [byte](unsigned char from, unsigned char to) {
-    return byte >= from && byte <= to;
-  };
-  switch (state) {
-    case 10:
-      return within(0x80, 0xBF) ? 0 : no_text;
-    case 11:
-      return within(0x80, 0xBF) ? 10 : no_text;
-    case 12:
-      return within(0x80, 0xBF) ? 11 : no_text;
-    case 13:
-      return within(0xA0, 0xBF) ? 10 : no_text;
-    case 14:
-      return within(0x80, 0x9F) ? 10 : no_text;
-    case 15:
-      return within(0x90, 0xBF) ? 11 : no_text;
-    case 16:
-      return within(0x80, 0x8F) ? 11 : no_text;
-    default:
-      return no_text;
-  }
-}
-
-// States of a number: 1 behind the sign, 2 a zero, 3 digits, 4 behind the point, 5 behind digits of
-// it, 6 behind the e, 7 behind its sign, 8 its digits. 0: no number.
-std::uint16_t step_number_state(std::uint16_t state, unsigned char byte, bool whole) {
-  switch (state) {
-    case 1:
-      return byte == '0' ? 2 : is_digit(byte) ? 3 : 0;
-    case 2:
-    case 3:
-      if (state == 3 && is_digit(byte)) return 3;
-      if (!whole && byte == '.') return 4;
-      return !whole && (byte == 'e' || byte == 'E') ? 6 : 0;
-    case 4:
-      return is_digit(byte) ? 5 : 0;
-    case 5:
-      if (is_digit(byte)) return 5;
-      return byte == 'e' || byte == 'E' ? 6 : 0;
-    case 6:
-      if (byte == '+' || byte == '-') return 7;
-      return is_digit(byte) ? 8 : 0;
-    case 7:
-    case 8:
-      return is_digit(byte) ? 8 : 0;
-    default:
-      return 0;
-  }
-}
-
-bool is_number(std::uint16_t state) {
-  return state == 2 || state == 3 || state == 5 || state == 8;
-}
 
 }  // namespace
 
@@ -160,6 +49,13 @@ bool JsonCursor::ended() const {
          std::ranges::all_of(paths_, [](const Path& path) { return path.frames.empty(); });
 }
 
+bool JsonCursor::in_free_text() const {
+  return std::ranges::any_of(paths_, [](const Path& path) {
+    return !path.frames.empty() && path.frames.back().phase == Phase::free_text &&
+           path.frames.back().at == 0;
+  });
+}
+
 bool JsonCursor::in_text() const {
   return std::ranges::any_of(paths_, [](const Path& path) {
     return !path.frames.empty() && path.frames.back().phase == Phase::text &&
@@ -183,7 +79,8 @@ void JsonCursor::step(Path path, unsigned char byte, int depth) {
   const bool between = frame.phase == Phase::value || frame.phase == Phase::object_first ||
                        frame.phase == Phase::object_key || frame.phase == Phase::object_next ||
                        frame.phase == Phase::array_first || frame.phase == Phase::array_next;
-  if (between && is_blank(byte)) {
+  const bool exact = frame.phase == Phase::value && node(frame).exact;
+  if (between && is_blank(byte) && !exact) {
     // Behind it an object would have to end.
     if (frame.phase == Phase::object_next && !may_end(frame)) return;
     const std::size_t depth_now = path.frames.size();
@@ -227,6 +124,10 @@ void JsonCursor::step(Path path, unsigned char byte, int depth) {
       path.word = nullptr;
       return close(std::move(path));
     }
+    case Phase::sequence:
+      return step_sequence(path, byte, depth);
+    case Phase::free_text:
+      return step_free_text(std::move(path), byte);
   }
 }
 
@@ -250,6 +151,11 @@ void JsonCursor::step_value(Path path, unsigned char byte, int depth) {
     frame.at = 1;
     if (is.literal.size() == 1) return close(std::move(path));
     return keep(std::move(path));
+  }
+  if (is.kind == Kind::sequence) return step_sequence(path, byte, depth);
+  if (is.kind == Kind::free_text) {
+    frame.phase = Phase::free_text;
+    return step_free_text(std::move(path), byte);
   }
   const bool any = is.kind == Kind::any;
   if (byte == '{' && (any || is.kind == Kind::object)) {
@@ -359,6 +265,41 @@ void JsonCursor::step_number(Path path, unsigned char byte, int depth) {
   if (!is_number(frame.at)) return;
   path.frames.pop_back();
   step(std::move(path), byte, depth);
+}
+
+// The byte begins the next part, or one behind those that need not be there. The last one takes the
+// sequence's place.
+void JsonCursor::step_sequence(const Path& path, unsigned char byte, int depth) {
+  const auto& parts = node(path.frames.back()).properties;
+  for (std::size_t i = path.frames.back().property; i < parts.size(); ++i) {
+    Path way = path;
+    way.frames.back().phase = Phase::sequence;
+    way.frames.back().property = static_cast<std::uint16_t>(i + 1);
+    if (i + 1 == parts.size()) way.frames.pop_back();
+    way.frames.push_back({parts[i].node});
+    step(std::move(way), byte, depth);
+    if (parts[i].required) return;
+  }
+}
+
+void JsonCursor::step_free_text(Path path, unsigned char byte) {
+  Frame& frame = path.frames.back();
+  const bool inside = frame.at >= inside_character;
+  if (inside || byte >= 0x80) {
+    const auto state = static_cast<std::uint16_t>(inside ? frame.at - inside_character : 0);
+    const std::uint16_t next = step_text(state, byte);
+    if (next == no_text) return;
+    frame.at = next == 0 ? next : static_cast<std::uint16_t>(inside_character + next);
+    return keep(std::move(path));
+  }
+  const std::string& end = node(frame).literal;
+  const auto next = static_cast<char>(byte);
+  if (end[frame.at] == next)
+    ++frame.at;
+  else
+    frame.at = next == end.front() ? 1 : 0;
+  if (frame.at == end.size()) return close(std::move(path));
+  keep(std::move(path));
 }
 
 }  // namespace hearth::engine

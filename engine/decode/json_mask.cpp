@@ -7,12 +7,14 @@
 namespace hearth::engine {
 namespace {
 
-bool is_plain(std::string_view bytes) {
+// What is none would come out as another.
+bool is_whole(std::string_view bytes) {
   Utf8Stream stream;
-  const bool readable = std::ranges::none_of(
-      bytes, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == '"' || c == '\\'; });
-  // What is no whole character would come out as another.
-  return readable && !bytes.empty() && stream.push(bytes) == bytes;
+  return stream.push(bytes) == bytes;
+}
+
+bool needs_escape(char c) {
+  return static_cast<unsigned char>(c) < 0x20 || c == '"' || c == '\\';
 }
 
 }  // namespace
@@ -21,8 +23,12 @@ SortedVocabulary::SortedVocabulary(const Tokenizer& tokenizer) {
   for (std::size_t id = 0; id < tokenizer.vocab_size(); ++id) {
     const auto token = static_cast<TokenId>(id);
     const std::string_view bytes = tokenizer.bytes(token);
-    if (!bytes.empty() && !tokenizer.is_special(token))
-      entries_.push_back({.bytes = bytes, .id = token, .plain = is_plain(bytes)});
+    if (bytes.empty() || tokenizer.is_special(token)) continue;
+    const bool whole = is_whole(bytes);
+    entries_.push_back({.bytes = bytes,
+                        .id = token,
+                        .plain = whole && std::ranges::none_of(bytes, needs_escape),
+                        .open = whole && bytes.find('<') == std::string_view::npos});
   }
   std::ranges::sort(entries_, {}, [](const Entry& entry) { return entry.bytes; });
   for (std::size_t i = 1; i < entries_.size(); ++i) {
@@ -41,10 +47,11 @@ void JsonMask::mask(std::span<float> logits, std::span<const TokenId> stops) con
   std::size_t known = 0;
   std::size_t dead = std::string_view::npos;
   const bool in_text = cursor_.in_text();
+  const bool in_free_text = cursor_.in_free_text();
   for (const SortedVocabulary::Entry& entry : vocabulary_->entries()) {
     known = std::min<std::size_t>(known, entry.shared);
     if (entry.shared < dead) dead = std::string_view::npos;
-    if (in_text && entry.plain) {
+    if ((in_text && entry.plain) || (in_free_text && entry.open)) {
       allow(entry.id);
       continue;
     }

@@ -26,6 +26,7 @@ class SortedVocabulary {
     TokenId id = 0;
     std::uint32_t shared = 0;  // bytes that it begins with as the one before does
     bool plain = false;        // whole characters that need no escape in a text
+    bool open = false;         // whole characters that begin no end of a free text
   };
   std::span<const Entry> entries() const { return entries_; }
 

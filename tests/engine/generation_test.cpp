@@ -176,24 +176,28 @@ TEST_CASE("an answer that is bound to a form is of it, and drafts change nothing
   options.model = std::filesystem::path(HEARTH_SOURCE_DIR) / "engine/ember";
   options.drafts = 0;
   const auto plain = Runtime::load(options);
-  const auto form = JsonForm::parse(
+  const std::string schema =
       R"({"type": "object", "properties": {"even": {"type": "boolean"}, "list": {"type": "array",
       "items": {"enum": ["value", "total"]}}, "what": {"type": "string"}},
-      "required": ["even", "list", "what"]})");
-  for (const std::uint64_t seed : {0, 1, 2, 3}) {
+      "required": ["even", "list", "what"]})";
+  const auto form = JsonForm::parse(schema);
+  const auto call = JsonForm::parse_answer(
+      R"({"$calls": {"several": true, "tools": [{"name": "look", "parameters": )" + schema +
+      "}]}}");
+  for (const std::uint64_t seed : {0, 1, 2, 3, 4, 5, 6, 7}) {
     GenerationRequest request = explain_request();
-    request.form = form;
+    request.form = seed % 2 == 0 ? form : call;
     request.max_tokens = 200;
     request.sampling.temperature = seed == 0 ? 0.0F : 1.0F;
-    request.sampling.top_k = seed == 1 ? 5 : 0;
+    request.sampling.top_k = seed == 2 || seed == 3 ? 5 : 0;
     request.sampling.seed = seed;
     Session one(plain);
     Generation alone(one, request);
     const std::string text = run(alone);
     CAPTURE(text);
-    JsonCursor cursor(form);
+    JsonCursor cursor(request.form);
     CHECK(cursor.push(text));
-    if (alone.reason() == StopReason::stop_token) CHECK(cursor.ended());
+    if (alone.reason() == StopReason::stop_token) CHECK(cursor.complete());
     Session other(ember());
     Generation speculative(other, request);
     CHECK(run(speculative) == text);

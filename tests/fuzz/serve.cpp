@@ -19,7 +19,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   tests::StillHost host;
   tests::ScriptedModel model;
   daemon::ModelStatus status;
-  daemon::Api api(host, model, model, [&] { return status; });
+  daemon::Api api(host, model, model, [&] { return status; }, {});
   const auto reply = std::make_shared<tests::KeptReply>();
   daemon::HttpRequest request;
   request.head.method = "POST";

@@ -57,7 +57,8 @@ TEST_CASE("a model is pulled, listed, used by its name and removed") {
   CAPTURE(used.err);
   CHECK(used.code == 0);
   CHECK(contains(used.out, "It takes "));
-  CHECK(contains(used.out, "/engine/ember leaves the memory.\n"));
+  CHECK(contains(used.out, "/engine/ember leaves the memory, "));
+  CHECK(contains(used.out, " of experts.\n"));
   CHECK(read_file(home.paths().config, 1000) == "# mine\n\n[model]\npath = \"ember\"\n");
   CHECK(home.daemon_pid() != first);
   CHECK(home.status()["model"]["directory"] == fs::canonical(folder).string());

@@ -3,18 +3,16 @@
 
 #include <doctest/doctest.h>
 
-#include <cstdlib>
 #include <optional>
 #include <thread>
 
-#include "daemon/platform/files.hpp"
+#include "tests/daemon/http/authorities.hpp"
 #include "tests/daemon/http/web_server.hpp"
-#include "tests/temporary_directory.hpp"
 
 using namespace hearth::http;
 using namespace std::chrono_literals;
+using hearth::tests::Authorities;
 using hearth::tests::make_certificate;
-using hearth::tests::TemporaryDirectory;
 using hearth::tests::TestCertificate;
 using hearth::tests::WebConnection;
 using hearth::tests::WebRequest;
@@ -40,23 +38,6 @@ std::optional<FailureKind> failure_of(Client& client, const Request& request) {
   }
   return std::nullopt;
 }
-
-// With this as the authorities that the client knows.
-class Authorities {
- public:
-  explicit Authorities(const std::string& certificate) {
-    hearth::daemon::write_file(directory_.path() / "ca.pem", certificate);
-    ::setenv("SSL_CERT_FILE", (directory_.path() / "ca.pem").c_str(), 1);
-    ::setenv("SSL_CERT_DIR", directory_.path().c_str(), 1);
-  }
-  ~Authorities() {
-    ::unsetenv("SSL_CERT_FILE");
-    ::unsetenv("SSL_CERT_DIR");
-  }
-
- private:
-  TemporaryDirectory directory_;
-};
 
 }  // namespace
 

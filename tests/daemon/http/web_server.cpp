@@ -66,6 +66,18 @@ TestCertificate make_certificate(const std::string& host) {
   return {text_of(certificate.get()), text_of(secret.get())};
 }
 
+std::string locked_key(const std::string& key, const std::string& passphrase) {
+  std::unique_ptr<BIO, int (*)(BIO*)> open(BIO_new_mem_buf(key.data(), -1), BIO_free);
+  std::unique_ptr<BIO, int (*)(BIO*)> locked(BIO_new(BIO_s_mem()), BIO_free);
+  std::unique_ptr<EVP_PKEY, void (*)(EVP_PKEY*)> read(
+      PEM_read_bio_PrivateKey(open.get(), nullptr, nullptr, nullptr), EVP_PKEY_free);
+  require(
+      PEM_write_bio_PKCS8PrivateKey(locked.get(), read.get(), EVP_aes_256_cbc(), passphrase.data(),
+                                    static_cast<int>(passphrase.size()), nullptr, nullptr) == 1,
+      "no locked key");
+  return text_of(locked.get());
+}
+
 class WebServer::Connection : public WebConnection {
  public:
   Connection(daemon::Fd socket, SSL_CTX* tls, const std::atomic<bool>& ends)

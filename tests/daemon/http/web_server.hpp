@@ -52,6 +52,8 @@ struct TestCertificate {
   std::string key;
 };
 TestCertificate make_certificate(const std::string& host);
+// The same key behind a passphrase.
+std::string locked_key(const std::string& key, const std::string& passphrase);
 
 class WebServer {
  public:

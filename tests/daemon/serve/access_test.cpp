@@ -39,6 +39,13 @@ TEST_CASE("a request names this machine") {
   }
 }
 
+TEST_CASE("a name that the certificate proves is this machine, too") {
+  Access access = access_of_tests;
+  access.certified = [](const std::string& host) { return host == "box.example"; };
+  CHECK_FALSE(admit({"GET", "/props", "Box.Example:4327", "", "secret"}, access).refusal);
+  CHECK(admit({"GET", "/props", "other.example", "", "secret"}, access).refusal);
+}
+
 TEST_CASE("where all addresses are listened at, any may be named, but no name") {
   const auto status = [](const char* host) {
     const HttpAdmission admission =

@@ -2,9 +2,11 @@
 // that the test moves, and answers that are kept.
 #pragma once
 
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 
 #include "daemon/serve/api.hpp"
 #include "tests/daemon/serve/scripted_model.hpp"
@@ -32,7 +34,7 @@ struct ApiStage {
     return ask("POST", path, body.dump());
   }
 
-  ApiStage() {
+  explicit ApiStage(std::filesystem::path with_models = {}) : models(std::move(with_models)) {
     status.state = daemon::ModelStatus::State::ready;
     status.directory = "/models/scripted-1B";
     status.name = "scripted";
@@ -42,7 +44,15 @@ struct ApiStage {
   StillHost host;
   ScriptedModel model;
   daemon::ModelStatus status;
-  daemon::Api api{host, model, model, [this] { return status; }};
+  std::filesystem::path models;  // those that have a name; empty: none
+  bool busy = false;
+  std::filesystem::path switched_to;
+  daemon::Api api{host,
+                  model,
+                  model,
+                  [this] { return status; },
+                  {models, [this] { return busy; },
+                   [this](std::filesystem::path to) { switched_to = std::move(to); }}};
 };
 
 }  // namespace hearth::tests

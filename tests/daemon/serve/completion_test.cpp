@@ -75,6 +75,68 @@ TEST_CASE("a completion goes on with a text, or with tokens") {
   CHECK(events[3] == "[DONE]");
 }
 
+TEST_CASE("several prompts are answered one after the other, each as a choice") {
+  ApiStage stage;
+  const auto whole = stage.post(completions, {{"prompt", {"ab", "c"}}, {"echo", true}});
+  REQUIRE(stage.model.asked.size() == 1);
+  stage.model.say("1");
+  stage.model.end();
+  CHECK_FALSE(whole->ended);
+  REQUIRE(stage.model.asked.size() == 2);
+  CHECK(stage.model.asked.at(1).prompt.tokens == bytes_of("c"));
+  stage.model.say("23");
+  stage.model.end(lsp::FinishReason::length);
+  const json result = whole->json();
+  REQUIRE(result["choices"].size() == 2);
+  CHECK(result["choices"][0]["text"] == "ab1");
+  CHECK(result["choices"][0]["finish_reason"] == "stop");
+  CHECK(result["choices"][1]["text"] == "c23");
+  CHECK(result["choices"][1]["index"] == 1);
+  CHECK(result["choices"][1]["finish_reason"] == "length");
+  CHECK(result["usage"]["prompt_tokens"] == 20);
+  CHECK(result["usage"]["completion_tokens"] == 3);
+
+  const auto stream = stage.post(completions, {{"prompt", {{97, 98}, {99}}},
+                                               {"echo", true},
+                                               {"stream", true},
+                                               {"stream_options", {{"include_usage", true}}}});
+  for (const char* said : {"1", "2"}) {
+    stage.model.say(said);
+    stage.model.end();
+  }
+  std::vector<std::string> texts(2);
+  std::vector<int> ends(2);
+  const auto events = stream->events();
+  for (const json& event : events) {
+    if (!event.is_object() || event["choices"].empty()) continue;
+    const json& choice = event["choices"][0];
+    texts.at(choice["index"]) += choice["text"];
+    if (!choice["finish_reason"].is_null()) ++ends.at(choice["index"]);
+  }
+  CHECK(texts == std::vector<std::string>{"ab1", "c2"});
+  CHECK(ends == std::vector<int>{1, 1});
+  CHECK(events.at(events.size() - 2)["usage"]["prompt_tokens"] == 20);
+  CHECK(events.back() == "[DONE]");
+}
+
+TEST_CASE("a completion's tokens are told with how likely they were") {
+  ApiStage stage;
+  const auto request = stage.post(completions, {{"prompt", "x"}, {"logprobs", 1}});
+  CHECK(stage.model.asked.at(0).options.top_probabilities == 1);
+  stage.model.asked.at(0).events.on_probabilities(
+      {{"é", -0.5F, {{"e", -0.25F}}}, {"b", -1.0F, {{"b", -1.0F}}}});
+  stage.model.say("éb");
+  stage.model.end();
+  const json told = request->json()["choices"][0]["logprobs"];
+  CHECK(told["tokens"] == json{"é", "b"});
+  CHECK(told["token_logprobs"] == json{-0.5, -1.0});
+  CHECK(told["top_logprobs"][0] == json{{"e", -0.25}});
+  CHECK(told["text_offset"] == json{0, 1});
+  const auto none = stage.post(completions, {{"prompt", "x"}});
+  stage.model.end();
+  CHECK(none->json()["choices"][0]["logprobs"].is_null());
+}
+
 TEST_CASE("a suffix makes a completion in the middle") {
   ApiStage stage;
   const auto request = stage.post(completions, {{"prompt", "a = "}, {"suffix", "\nb"}});
@@ -109,13 +171,19 @@ TEST_CASE("completions that cannot be served are refused by name") {
   };
   refused(completions, json::object(), "prompt");
   refused(completions, {{"prompt", ""}}, "prompt");
-  refused(completions, {{"prompt", {"a", "b"}}}, "prompt");
+  refused(completions, {{"prompt", {"a", "b"}}, {"suffix", "c"}}, "prompt");
+  refused(completions, {{"prompt", {"a", ""}}}, "prompt");
+  refused(completions, {{"prompt", {"a", 2}}}, "prompt");
+  refused(completions, {{"prompt", std::vector<std::string>(129, "x")}}, "prompt");
+  refused("/completion", {{"prompt", {"a", "b"}}}, "prompt");
   refused(completions, {{"prompt", {1, "b"}}}, "prompt");
   refused(completions, {{"prompt", {1.5}}}, "prompt");
   refused(completions, {{"prompt", {1}}, {"suffix", "x"}}, "suffix");
-  refused(completions, {{"prompt", "x"}, {"echo", true}}, "echo");
+  refused(completions, {{"prompt", "x"}, {"echo", true}, {"suffix", "y"}}, "echo");
+  refused(completions, {{"prompt", "x"}, {"echo", true}, {"logprobs", 0}}, "logprobs");
+  refused(completions, {{"prompt", {"a", "b"}}, {"n", 2}}, "n");
   refused(completions, {{"prompt", "x"}, {"best_of", 3}}, "best_of");
-  refused(completions, {{"prompt", "x"}, {"logprobs", 2}}, "logprobs");
+  refused(completions, {{"prompt", "x"}, {"logprobs", 21}}, "logprobs");
   refused("/infill", {{"input_extra", "x"}}, "input_extra");
   refused("/infill", {{"input_extra", {"x"}}}, "input_extra.0");
   refused("/infill", {{"input_prefix", 3}}, "input_prefix");
@@ -123,6 +191,8 @@ TEST_CASE("completions that cannot be served are refused by name") {
   CHECK(stage.model.asked.empty());
   stage.model.context = 3;
   refused(completions, {{"prompt", "long"}}, "prompt");
+  refused(completions, {{"prompt", {"a", "long"}}}, "prompt");  // before the first is answered
+  CHECK(stage.model.asked.empty());
 }
 
 TEST_CASE("llama.vim gets what it asks for") {

@@ -61,6 +61,10 @@ bool HttpClient::at_end() {
   return received_.empty() && !receive();
 }
 
+void HttpClient::end() {
+  while (receive()) received_.clear();
+}
+
 HttpResult HttpClient::read_head() {
   HttpResult result;
   const std::string head = read_until("\r\n\r\n");

@@ -33,6 +33,7 @@ class HttpClient {
   HttpResult read_head();                         // what follows is left
   std::string read_until(std::string_view mark);  // its bytes as they are on the wire
   bool at_end();                                  // waits for the end; false: there was more
+  void end();                                     // waits for it, whatever comes before
   void close() { socket_.reset(); }
 
   // A request and its answer. `headers`: whole lines that each end with "\r\n".

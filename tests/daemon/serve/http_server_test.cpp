@@ -3,89 +3,17 @@
 #include "daemon/serve/http_server.hpp"
 
 #include <doctest/doctest.h>
-#include <poll.h>
 
-#include <atomic>
-#include <functional>
-#include <future>
 #include <string>
-#include <thread>
-#include <vector>
 
 #include "tests/daemon/serve/http_client.hpp"
-#include "tests/temporary_directory.hpp"
+#include "tests/daemon/serve/served.hpp"
 
 using namespace hearth;
 using namespace hearth::daemon;
 using tests::HttpClient;
 using tests::HttpResult;
-
-namespace {
-
-// Answers with what it was asked; what is asked for at /later waits until the test answers.
-class Served {
- public:
-  explicit Served(HttpLimits limits = {}) {
-    HttpService service{[](const HttpHead& head) {
-                          HttpAdmission admission;
-                          if (head.token == "wrong")
-                            admission.refusal = HttpAnswer{401, {}, "not you"};
-                          return admission;
-                        },
-                        [this](HttpRequest request, std::shared_ptr<HttpReply> reply) {
-                          return handle(std::move(request), std::move(reply));
-                        }};
-    server.emplace(host, "127.0.0.1", 0, std::move(service), limits);
-    port = server->port();
-    thread = std::thread([this] { host.run(); });
-  }
-  ~Served() {
-    on_host([this] { server.reset(); });
-    host.stop();
-    thread.join();
-  }
-
-  void on_host(const std::function<void()>& call) {
-    std::promise<void> done;
-    host.post([&] {
-      call();
-      done.set_value();
-    });
-    done.get_future().wait();
-  }
-  void wait_for(const std::function<bool()>& met) {
-    for (bool yes = false; !yes;) {
-      on_host([&] { yes = met(); });
-      if (!yes) ::poll(nullptr, 0, 2);
-    }
-  }
-
-  std::unique_ptr<HttpWork> handle(HttpRequest request, std::shared_ptr<HttpReply> reply) {
-    struct Work : HttpWork {
-      explicit Work(int& to) : count(to) { ++count; }
-      ~Work() override { --count; }
-      int& count;
-    };
-    if (request.head.path != "/later") {
-      reply->send({200, {{"X-Method", request.head.method}}, request.body});
-      return nullptr;
-    }
-    waiting.push_back(std::move(reply));
-    return std::make_unique<Work>(works);
-  }
-
-  tests::TemporaryDirectory directory;
-  Log log{directory.path() / "log", lsp::LogLevel::debug, false};
-  AnswerFiles answers{directory.path() / "answers", std::chrono::hours(1)};
-  AsioHost host{log, answers};
-  std::vector<std::shared_ptr<HttpReply>> waiting;
-  int works = 0;  // under way
-  std::optional<HttpServer> server;
-  std::uint16_t port = 0;
-  std::thread thread;
-};
-
-}  // namespace
+using tests::Served;
 
 TEST_CASE("requests on one connection are answered one after the other") {
   Served served;

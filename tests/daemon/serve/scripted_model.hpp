@@ -116,8 +116,13 @@ class ScriptedModel : public daemon::TokenModel {
     done(static_cast<std::int64_t>(lsp::bytes_of(prompt) + prompt.tokens.size()));
   }
   void estimate(lsp::Prompt, lsp::Callback<lsp::Estimate>) override {}
-  void inspect(lsp::Prompt, const lsp::GenerateOptions&,
-               lsp::Callback<std::vector<lsp::PromptPiece>>) override {}
+  void inspect(lsp::Prompt prompt, const lsp::GenerateOptions&,
+               lsp::Callback<std::vector<lsp::PromptPiece>> done) override {
+    std::vector<lsp::PromptPiece> pieces;
+    for (const lsp::Message& message : prompt.messages)
+      pieces.push_back({lsp::text_of(message.segments), 1, std::nullopt});
+    done(std::move(pieces));
+  }
   std::optional<std::chrono::milliseconds> usual_time(lsp::Prompt::Kind, std::int64_t,
                                                       const lsp::GenerateOptions&) const override {
     return std::nullopt;

@@ -30,7 +30,11 @@ json weather() {
                {{"city", {{"type", "string"}}},
                 {"days", {{"type", "integer"}}},
                 {"exact", {{"type", "boolean"}}},
-                {"when", {{"anyOf", {{{"type", "string"}}, {{"type", "null"}}}}}}}}}}}}};
+                {"when", {{"anyOf", {{{"type", "string"}}, {{"type", "null"}}}}}},
+                {"unit", {{"enum", {"null", 1}}}},
+                {"more", {{"type", "object"}}},
+                {"level", {{"$ref", "#/$defs/level"}}}}},
+              {"$defs", {{"level", {{"type", "integer"}}}}}}}}}};
 }
 
 json question(const json& more = json::object()) {
@@ -104,6 +108,16 @@ TEST_CASE("a parameter is a text where its schema has texts, else JSON") {
   CHECK(value("when", "now") == R"({"when": "now"})");
   CHECK(value("unknown", "1") == R"({"unknown": "1"})");
   CHECK(value("city", "") == R"({"city": ""})");
+  CHECK(value("unit", "1") == R"({"unit": 1})");
+  CHECK(value("unit", "null") == R"({"unit": "null"})");
+  CHECK(value("unit", "else") == R"({"unit": "else"})");
+  CHECK(value("level", "2") == R"({"level": 2})");
+  // The tag inside of JSON is a part of it, where there is JSON.
+  const std::string quoted = R"({"a": "</parameter>"})";
+  CHECK(value("more", quoted) == "{\"more\": " + quoted + "}");
+  CHECK(value("more", "none") == R"({"more": "none"})");
+  CHECK(parsed("<tool_call>\n<function=weather>\n<parameter=days>many</parameter>\n</function>\n",
+               1) == R"([weather]({"days": "many"}))");
 }
 
 TEST_CASE("a call is a part of the answer, whole and in chunks") {
@@ -168,7 +182,7 @@ TEST_CASE("tool_choice: none, auto, required, or one by its name") {
       question({{"stream", true},
                 {"tool_choice", {{"type", "function"}, {"function", {{"name", "weather"}}}}}}));
   CHECK(stage.model.asked.back().options.written.size() == begun.size());
-  CHECK(stage.model.asked.back().options.stop_strings == std::vector<std::string>{"</tool_call>"});
+  CHECK(stage.model.asked.back().options.stop_strings.empty());  // its form has an end
   stage.model.said = begun;
   stage.model.say("<parameter=days>\n2\n</parameter>\n</function>\n");
   stage.model.end();
@@ -187,6 +201,71 @@ TEST_CASE("tool_choice: none, auto, required, or one by its name") {
   refused({{"type", "custom"}}, "tool_choice.type");
   CHECK(stage.post(chat, question({{"tools", {17}}}))->error()["param"] == "tools.0");
   CHECK(stage.post(chat, question({{"tools", "x"}}))->error()["param"] == "tools");
+}
+
+TEST_CASE(
+    "a call that has to be is bound to its tool, and a form goes with tools that may be called") {
+  ApiStage stage;
+  const auto form = [&](const json& more) {
+    const auto request = stage.post(chat, question(more));
+    return request->ended
+               ? request->error()
+               : json::parse(stage.model.asked.back().options.json_schema, nullptr, false);
+  };
+  const json format{{"type", "json_schema"}, {"json_schema", {{"schema", {{"type", "null"}}}}}};
+  CHECK(form({{"tool_choice", "auto"}}).is_discarded());
+  const json required = form({{"tool_choice", "required"}});
+  CHECK(required["$calls"]["several"] == true);
+  CHECK(required["$calls"]["tools"][0]["parameters"] == weather()["function"]["parameters"]);
+  CHECK_FALSE(required.contains("$or"));
+  const json named{{"type", "function"}, {"function", {{"name", "weather"}}}};
+  CHECK(form({{"tool_choice", named}})["$calls"]["several"] == false);
+  CHECK(form({{"tool_choice", named}, {"response_format", format}}).contains("$calls"));
+  const json either = form({{"response_format", format}});
+  CHECK(either["$or"] == json{{"type", "null"}});
+  CHECK(either["$calls"]["tools"].size() == 1);
+  CHECK(form({{"tool_choice", "none"}, {"response_format", format}}) == json{{"type", "null"}});
+
+  // What is not known of a schema binds nothing, and is said; of a strict one it is refused.
+  json loose = weather();
+  loose["function"]["parameters"]["properties"]["city"]["pattern"] = "\r\nX: y";
+  const json body = question({{"tools", {loose}}, {"tool_choice", "required"}});
+  const auto served = stage.post(chat, body);
+  stage.model.say("</function>\n</tool_call>");
+  stage.model.end();
+  CHECK(served->header("X-Hearth-Unbound") == "weather.properties.city.pattern");
+  loose["function"]["strict"] = true;
+  const json error = form({{"tools", {loose}}, {"tool_choice", "required"}});
+  CHECK(error["param"] == "tools");
+  CHECK(error["message"] ==
+        "\"tools\": of weather, the schema's $.properties.city.pattern is not supported");
+  CHECK(form({{"tools", {loose}}, {"tool_choice", "auto"}}).is_discarded());
+  json list = weather();
+  list["function"]["parameters"] = {{"type", "array"}};
+  CHECK(form({{"tools", {list}}, {"tool_choice", "required"}})["message"] ==
+        "\"tools\": of weather, the schema's $ is not of an object, as arguments are");
+}
+
+TEST_CASE("an answer of a form beside tools is a text, whatever is in it") {
+  ApiStage stage;
+  const json format{{"type", "json_object"}};
+  for (const bool stream : {false, true}) {
+    const auto request =
+        stage.post(chat, question({{"response_format", format}, {"stream", stream}}));
+    const std::string said = R"({"a": "<tool_call><function=weather></function></tool_call>"})";
+    for (const char letter : said) stage.model.say(std::string(1, letter));
+    stage.model.end();
+    std::string text;
+    if (!stream) text = request->json()["choices"][0]["message"]["content"];
+    for (const json& event : request->events()) {
+      if (event.is_object()) text += event["choices"][0]["delta"].value("content", "");
+    }
+    CHECK(text == said);
+  }
+  const auto called = stage.post(chat, question({{"response_format", format}}));
+  stage.model.say(call);
+  stage.model.end();
+  CHECK(called->json()["choices"][0]["finish_reason"] == "tool_calls");
 }
 
 TEST_CASE("calls and their results come back in the forms that clients send") {

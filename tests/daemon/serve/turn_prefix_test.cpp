@@ -17,7 +17,7 @@ namespace {
 // and results, whose client leaves the thoughts out; the most of all turns.
 int most_read_again(const tests::ChangedEmber& checkpoint, bool with_tools) {
   tests::LocalStage stage(checkpoint.options());
-  daemon::Api api(stage.host, stage.model, stage.model, [&] { return stage.model.status(); });
+  daemon::Api api(stage.host, stage.model, stage.model, [&] { return stage.model.status(); }, {});
   daemon::ApiOptions options;
   options.thinking_budget = 24;
   api.configure(options);
