@@ -12,6 +12,7 @@
 #include "daemon/platform/error.hpp"
 #include "daemon/platform/fd.hpp"
 #include "daemon/platform/files.hpp"
+#include "daemon/platform/paths.hpp"
 
 namespace hearth::daemon {
 namespace {

@@ -126,6 +126,8 @@ int use_model(const std::string& asked) {
     const std::string leads = file == paths.config ? "" : ", a link to " + file.string();
     print("model.path is set in " + paths.config.string() + leads + ".\n");
   }
+  if (!config.model_remote.url.empty())
+    print("It answers while the server at " + config.model_remote.url + " is away (model.url).\n");
   tell_daemon(paths, model);
   return 0;
 }
