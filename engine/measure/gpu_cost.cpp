@@ -93,8 +93,8 @@ TokenTime decode_time(const Costs& costs, const GpuMachine& machine, const GpuMe
     const double cpu_dense = there ? 0 : dense / cpu_products + moving / machine.host.memory;
     const double gpu_experts =
         hits.vram > 0 ? hits.vram * routed / gpu_products + expert_launches * launch : 0;
-    const double cpu_experts = hits.ram * routed / cpu_products;
-    // What was read is computed too; only the last of it is not hidden behind other reads.
+    // What was read is computed there, too; the last of it when no other is read any more.
+    const double cpu_experts = (1 - hits.vram) * routed / cpu_products;
     const double read = hits.disk() > 0 ? hits.disk() * routed / machine.host.disk : 0;
     const double last = hits.disk() > 0 ? costs.expert_bytes / cpu_products : 0;
     const double trip = there || hits.vram > 0 ? round_trip : 0;
@@ -102,7 +102,7 @@ TokenTime decode_time(const Costs& costs, const GpuMachine& machine, const GpuMe
     const double copies = hits.vram > 0 ? 2 * moved * costs.expert_bytes / machine.gpu.link : 0;
     const double late_copies = std::max(0.0, copies - gpu_dense - cpu_dense);
     time.gpu += gpu_dense + gpu_experts;
-    time.cpu += cpu_dense + cpu_experts + last;
+    time.cpu += cpu_dense + cpu_experts;
     time.link += copies;
     time.disk += read;
     time.round_trips += trip;
