@@ -158,8 +158,8 @@ class CallFormReader {
     collect_types(reader, schema, place, depth, values);
   }
 
-  static void collect_types(JsonFormReader& reader, const Json& schema, const std::string& place,
-                            int depth, Values& values) {
+  void collect_types(JsonFormReader& reader, const Json& schema, const std::string& place,
+                     int depth, Values& values) {
     if (!schema.contains("type") && !schema.contains("properties")) {
       reader.require_known(schema, place, {});
       values.any_text = true;
@@ -169,6 +169,7 @@ class CallFormReader {
     for (const Json& each : type.is_array() ? type : Json::array({type})) {
       if (!each.is_string()) JsonFormReader::refuse(place + ".type", "is no type");
       const int made = reader.typed(schema, each.get<std::string>(), place, depth);
+      form_.nodes_[static_cast<std::size_t>(made)].exact = true;
       if (each == Json("string"))
         values.any_text = true;
       else

@@ -90,6 +90,7 @@ TEST_CASE("a value is a text as it is, one of those that are named, or JSON") {
   CHECK(read_value(R"({"type": "number"})", "1.5e3") == "whole");
   CHECK(read_value(R"({"type": "integer"})", "1.5").starts_with(".5"));
   CHECK(read_value(R"({"type": "boolean"})", "True").starts_with("True"));
+  CHECK(read_value(R"({"type": "boolean"})", " true").starts_with(" true"));
   CHECK(read_value(R"({"anyOf": [{"type": "integer"}, {"enum": ["all"]}]})", "all") == "whole");
   CHECK(read_value(R"({"anyOf": [{"type": "integer"}, {"enum": ["all"]}]})", "17") == "whole");
   const char* nested = R"({"type": "object", "properties":
