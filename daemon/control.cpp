@@ -120,6 +120,9 @@ class Following : public ControlWork {
 
  private:
   void tell(const lsp::Job& job, std::string_view delta) {
+    const bool lost = job.text.size() < std::exchange(told_, job.text.size());
+    if (lost)
+      reply_.piece({{"text", "\n\n(The answer was lost on its way, and begins again.)\n\n"}});
     if (!delta.empty()) reply_.piece({{"text", delta}});
     const bool over = lsp::ended(job.state) || job.state == lsp::JobState::waiting;
     if (over) return reply_.result(to_json(job));
@@ -133,6 +136,7 @@ class Following : public ControlWork {
   const ControlReply reply_;
   lsp::Jobs::WatchId watch_ = 0;
   std::string said_;
+  std::size_t told_ = 0;  // bytes of the answer
 };
 
 }  // namespace

@@ -17,6 +17,7 @@
 #include "daemon/commands/bench_copy.hpp"
 #include "daemon/commands/bench_draft.hpp"
 #include "daemon/commands/bench_tiers.hpp"
+#include "daemon/commands/bench_url.hpp"
 #include "daemon/commands/commands.hpp"
 #include "daemon/commands/local_run.hpp"
 #include "daemon/models/gpu_link.hpp"
@@ -363,25 +364,41 @@ void add_bench(CLI::App& app, Command& chosen) {
   auto* command = app.add_subcommand(
       "bench", "Measures this machine and how close to its limits a checkpoint runs");
   auto flags = std::make_shared<BenchFlags>();
-  command->add_option("model", flags->model, "Directory of the checkpoint");
+  auto* url = command->add_option(
+      "--url", flags->url.url,
+      "Instead: how fast the server at this address answers, with the key\nof HEARTH_API_KEY");
+  url->type_name("URL");
+  command
+      ->add_option("--name", flags->url.model,
+                   "By which name the server's model is asked (default: the first)")
+      ->needs(url);
+  command->add_option("--rounds", flags->url.rounds, "Of which the server's medians are")
+      ->needs(url)
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  command->add_option("model", flags->model, "Directory of the checkpoint")->excludes(url);
   const CLI::Validator size(to_bytes, "");
   command
       ->add_option("--experts-memory", flags->memory,
                    "Memory for experts, such as 2G (default: as configured)")
       ->transform(size)
-      ->type_name("SIZE");
+      ->type_name("SIZE")
+      ->excludes(url);
   auto* vram = command
                    ->add_option("--vram", flags->vram,
                                 "Memory of the first GPU for experts, such as 1600M: a small card\n"
                                 "on a large one (default: as configured)")
                    ->transform(size)
-                   ->type_name("SIZE");
+                   ->type_name("SIZE")
+                   ->excludes(url);
   auto* ram = command
                   ->add_option("--ram", flags->ram,
                                "Free memory that is divided, such as 4G (default: this machine's)")
                   ->transform(size)
-                  ->type_name("SIZE");
+                  ->type_name("SIZE")
+                  ->excludes(url);
   command->add_option("--threads", flags->threads, "Compute threads; 0: one per core")
+      ->excludes(url)
       ->check(CLI::Range(0, 1024));
   command->add_flag("--json", flags->json, "As JSON");
   auto* copy = command->add_flag(
@@ -390,7 +407,8 @@ void add_bench(CLI::App& app, Command& chosen) {
   auto* draft = command->add_option(
       "--draft", flags->draft,
       "Instead: whether drafts of the small checkpoint in this directory make\nit faster");
-  draft->excludes(copy);
+  draft->excludes(copy)->excludes(url);
+  copy->excludes(url);
   for (auto* option : {vram, ram}) option->excludes(copy)->excludes(draft);
   for (auto* option :
        {command->add_option("--scratch", flags->scratch, "Memory for prefill, such as 1G")
@@ -417,6 +435,7 @@ void add_bench(CLI::App& app, Command& chosen) {
                           "Also: how soon prefill and decode stop when asked to"),
         command->add_flag("--no-shortlist", flags->no_shortlist, "Compute every logit")}) {
     option->excludes(copy)->excludes(draft);
+    if (option->get_name() != "--tokens") option->excludes(url);
   }
   command->footer(
       "Each line compares a run with the shortest time that memory, disk and arithmetic\n"
@@ -431,6 +450,11 @@ void add_bench(CLI::App& app, Command& chosen) {
       "  hearth bench --draft small\n");
   command->callback([&chosen, flags] {
     chosen = [flags] {
+      if (!flags->url.url.empty()) {
+        flags->url.tokens = static_cast<std::int64_t>(flags->tokens);
+        flags->url.json = flags->json;
+        return bench_url(flags->url);
+      }
       if (!flags->draft.empty()) {
         return bench_draft(
             {flags->model, flags->draft, flags->memory, flags->threads, flags->json});

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "daemon/commands/bench_url.hpp"
 #include "engine/options.hpp"
 
 namespace hearth::daemon {
@@ -21,6 +22,7 @@ struct BenchFlags {
   std::string policy;
   std::string trace;
   std::string draft;
+  UrlBench url;
   bool no_prefetch = false;
   bool no_shortlist = false;
   bool interrupt = false;

@@ -67,7 +67,9 @@ std::optional<std::string> complete(engine::Session& session, const engine::Prof
   options.priority = lsp::Priority::inline_completion;
   options.max_tokens = longest_answer;
   options.stop_strings = {"\n"};
-  engine::Generation generation(session, make_request(session.engine(), profile, prompt, options));
+  const engine::Engine& engine = session.engine();
+  const PromptReader reader(engine.tokenizer(), profile, engine.defaults(), engine.context());
+  engine::Generation generation(session, make_request(reader, prompt, options));
   std::string text;
   auto progress = engine::Progress::more;
   while (progress == engine::Progress::more) {

@@ -60,8 +60,8 @@ bool is_plain(std::string_view text) {
       text, [](char c) { return static_cast<unsigned char>(c) >= 0x20 && c != 0x7f; });
 }
 
-bool is_safe(std::string_view method) {
-  return method == "GET";
+bool is_safe(const Request& request) {
+  return request.method == "GET" || request.repeatable;
 }
 
 bool equal_names(std::string_view a, std::string_view b) {
@@ -100,7 +100,7 @@ class Client::Impl {
     current_ = request.url.origin();
     host_ = request.url.host;
     bool reused = false;
-    if (is_safe(request.method)) {
+    if (is_safe(request)) {
       reused = connections_.contains(current_);
     } else {
       connections_.erase(current_);
@@ -189,7 +189,7 @@ class Client::Impl {
         throw daemon::Error("the header " + header.name + " has a control character in its value");
       message.set(header.name, header.value);
     }
-    if (!is_safe(request.method)) {
+    if (request.method != "GET") {
       message.body() = request.body;
       message.prepare_payload();
     }

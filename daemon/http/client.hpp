@@ -28,6 +28,7 @@ struct Request {
   Url url;
   std::vector<Header> headers;  // Host, User-Agent and the body's length are added
   std::string body;
+  bool repeatable = false;  // changes nothing, although it is no GET
 };
 
 // An answer without its body.
@@ -73,7 +74,7 @@ class Client {
   Client& operator=(const Client&) = delete;
   ~Client();  // may wait for the system's search for a name
 
-  // Sends a request and reads the answer's head. Requests that change nothing (GET) may go over the
+  // Sends a request and reads the answer's head. Requests that change nothing may go over the
   // connection of an earlier one, and once more where that had ended meanwhile; all others go once,
   // over a new one. What is left of an earlier answer is given up. Throws Failure.
   Head begin(const Request& request);

@@ -4,8 +4,6 @@
 #include <algorithm>
 #include <vector>
 
-#include "daemon/models/render.hpp"
-
 namespace hearth::daemon {
 namespace {
 
@@ -19,21 +17,30 @@ std::vector<std::size_t> turns_of(const std::vector<lsp::Message>& messages) {
 }
 
 // As much as an answer wants, and a thought before it, each up to a quarter of the context.
-std::int64_t room_for_answer(const engine::Engine& engine, lsp::Prompt::Kind kind,
+std::int64_t room_for_answer(const PromptReader& reader, lsp::Prompt::Kind kind,
                              const lsp::GenerateOptions& options) {
-  const std::int64_t quarter = engine.context() / 4;
+  const std::int64_t quarter = reader.context / 4;
   return std::min(options.max_tokens, quarter) +
-         std::min(most_thought(engine.profile(), kind, options), quarter) + 1;
+         std::min(most_thought(reader.profile, kind, options), quarter) + 1;
 }
 
 }  // namespace
 
-FittedPrompt fit_conversation(const engine::Engine& engine, const lsp::Prompt& prompt,
+FittedPrompt fit_conversation(const PromptReader& reader, const lsp::Prompt& prompt,
                               const lsp::GenerateOptions& options) {
+  if (options.keep_turns) return {prompt, 0};
+  return fit_conversation(prompt, reader.context - room_for_answer(reader, prompt.kind, options),
+                          [&](const lsp::Prompt& part) {
+                            const auto rendered = render(reader, part, options.asks_to_think());
+                            return static_cast<std::int64_t>(rendered.tokens.size());
+                          });
+}
+
+FittedPrompt fit_conversation(const lsp::Prompt& prompt, std::int64_t room,
+                              const std::function<std::int64_t(const lsp::Prompt&)>& count) {
   const std::vector<lsp::Message>& messages = prompt.messages;
   const std::vector<std::size_t> turns = turns_of(messages);
-  if (prompt.kind != lsp::Prompt::Kind::chat || turns.size() < 2 || options.keep_turns)
-    return {prompt, 0};
+  if (prompt.kind != lsp::Prompt::Kind::chat || turns.size() < 2) return {prompt, 0};
 
   // The prompt of turn `last` when those before `first` are left out.
   const auto shown = [&](std::size_t first, std::size_t last) {
@@ -46,18 +53,13 @@ FittedPrompt fit_conversation(const engine::Engine& engine, const lsp::Prompt& p
     part.messages.insert(part.messages.end(), at(first), at(last) + 1);
     return part;
   };
-  const auto tokens = [&](std::size_t first, std::size_t last) {
-    return static_cast<std::int64_t>(
-        render(engine, shown(first, last), options.asks_to_think()).tokens.size());
-  };
-  const std::int64_t room = engine.context() - room_for_answer(engine, prompt.kind, options);
   const std::size_t last = turns.size() - 1;
-  if (tokens(0, last) <= room) return {prompt, 0};
+  if (count(shown(0, last)) <= room) return {prompt, 0};
 
   std::size_t first = 0;
   for (std::size_t turn = 1; turn <= last; ++turn) {
-    if (tokens(first, turn) <= room) continue;
-    while (first < turn && tokens(first, turn) > room / 2) ++first;
+    if (count(shown(first, turn)) <= room) continue;
+    while (first < turn && count(shown(first, turn)) > room / 2) ++first;
   }
   return {shown(first, last), first};
 }

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <functional>
 
-#include "engine/engine.hpp"
+#include "daemon/models/render.hpp"
 #include "lsp/support/model.hpp"
 #include "lsp/support/prompt.hpp"
 
@@ -18,7 +20,10 @@ struct FittedPrompt {
 // help, or where it is no conversation. Half of the room is freed at once, and which turns go is a
 // function of the prompt alone: the prompts that follow begin alike and compute only what is new,
 // until it is full again. Throws engine::Error.
-FittedPrompt fit_conversation(const engine::Engine& engine, const lsp::Prompt& prompt,
+FittedPrompt fit_conversation(const PromptReader& reader, const lsp::Prompt& prompt,
                               const lsp::GenerateOptions& options);
+// The same with room for a prompt of so many tokens, as `count` has them.
+FittedPrompt fit_conversation(const lsp::Prompt& prompt, std::int64_t room,
+                              const std::function<std::int64_t(const lsp::Prompt&)>& count);
 
 }  // namespace hearth::daemon

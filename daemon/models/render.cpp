@@ -58,9 +58,9 @@ std::vector<const lsp::Segment*> segments_in_order(const engine::Profile& profil
 
 }  // namespace
 
-engine::TokenPrompt render(const engine::Engine& engine, const lsp::Prompt& prompt,
+engine::TokenPrompt render(const PromptReader& reader, const lsp::Prompt& prompt,
                            std::optional<bool> thinking) {
-  return engine::tokenize(engine.tokenizer(), render_pieces(engine.profile(), prompt, thinking));
+  return engine::tokenize(reader.tokenizer, render_pieces(reader.profile, prompt, thinking));
 }
 
 std::int64_t most_thought(const engine::Profile& profile, lsp::Prompt::Kind kind,
@@ -71,10 +71,10 @@ std::int64_t most_thought(const engine::Profile& profile, lsp::Prompt::Kind kind
   return thinks && asked != false ? options.thinking_budget : 0;
 }
 
-std::vector<lsp::PromptPiece> inspect(const engine::Engine& engine, const lsp::Prompt& prompt,
+std::vector<lsp::PromptPiece> inspect(const PromptReader& reader, const lsp::Prompt& prompt,
                                       std::optional<bool> thinking) {
-  const engine::Tokenizer& tokenizer = engine.tokenizer();
-  const engine::TokenPrompt rendered = render(engine, prompt, thinking);
+  const engine::Tokenizer& tokenizer = reader.tokenizer;
+  const engine::TokenPrompt rendered = render(reader, prompt, thinking);
   // Where each token begins in the text that all of them make.
   std::vector<std::size_t> begins;
   std::string text;
@@ -92,7 +92,7 @@ std::vector<lsp::PromptPiece> inspect(const engine::Engine& engine, const lsp::P
     pieces.push_back({text.substr(at, end - at), last - first, provenance, why});
     at = end;
   };
-  for (const lsp::Segment* segment : segments_in_order(engine.profile(), prompt)) {
+  for (const lsp::Segment* segment : segments_in_order(reader.profile, prompt)) {
     // Text that the tokenizer cannot keep as it is, or a turn whose thought is not shown, stands in
     // the template's place.
     std::string_view shown = segment->text;
@@ -109,22 +109,17 @@ std::vector<lsp::PromptPiece> inspect(const engine::Engine& engine, const lsp::P
   return pieces;
 }
 
-engine::GenerationRequest make_request(const engine::Engine& engine, const lsp::Prompt& prompt,
+engine::GenerationRequest make_request(const PromptReader& reader, const lsp::Prompt& prompt,
                                        const lsp::GenerateOptions& options) {
-  return make_request(engine, engine.profile(), prompt, options);
-}
-
-engine::GenerationRequest make_request(const engine::Engine& engine, const engine::Profile& profile,
-                                       const lsp::Prompt& prompt,
-                                       const lsp::GenerateOptions& options) {
+  const engine::Profile& profile = reader.profile;
   const bool chat = prompt.kind == lsp::Prompt::Kind::chat;
   const bool fim = prompt.kind == lsp::Prompt::Kind::fill_in_the_middle;
   engine::GenerationRequest request;
   request.prompt =
-      engine::tokenize(engine.tokenizer(), render_pieces(profile, prompt, options.asks_to_think()));
+      engine::tokenize(reader.tokenizer, render_pieces(profile, prompt, options.asks_to_think()));
   const bool fim_as_chat = fim && profile.fim_order == engine::FimOrder::chat;
   request.stop_ids = fim && !fim_as_chat ? profile.fim_stop : profile.chat_stop;
-  const auto middle = engine.tokenizer().special("<|fim_middle|>");
+  const auto middle = reader.tokenizer.special("<|fim_middle|>");
   if (prompt.kind == lsp::Prompt::Kind::text && middle &&
       std::ranges::count(request.prompt.tokens, *middle) > 0) {  // whoever wrote it completes
     request.stop_ids.insert(request.stop_ids.end(), profile.fim_stop.begin(),
@@ -148,7 +143,7 @@ engine::GenerationRequest make_request(const engine::Engine& engine, const engin
   engine::SamplingParams& sampling = request.sampling;
   if (options.sampling == lsp::Sampling::recommended) {
     const bool thinks = request.thinking && request.thinking_budget > 0;
-    sampling = engine::recommended(engine.defaults(), profile.chat_template, thinks);
+    sampling = engine::recommended(reader.defaults, profile.chat_template, thinks);
   }
   const lsp::SamplingChoice& chosen = options.sampling_choice;
   if (chosen.temperature) sampling.temperature = *chosen.temperature;
@@ -174,15 +169,15 @@ lsp::FinishReason finish_reason(engine::StopReason reason) {
   }
 }
 
-lsp::ModelDescription describe(const engine::Engine& engine) {
-  const auto& from = engine.profile();
+lsp::ModelDescription describe(const PromptReader& reader) {
+  const engine::Profile& from = reader.profile;
   lsp::ModelProfile profile;
   profile.name = from.name;
   profile.system_chat = from.system_chat;
   for (const auto& [action, text] : from.tasks) {
     profile.wordings[action] = {from.name + "'s hearth.json", text};
   }
-  profile.context_tokens = engine.context();  // the profile's, unless configured
+  profile.context_tokens = reader.context;  // the profile's, unless configured
   profile.fim_prefix_tokens = from.fim_prefix_tokens;
   profile.fim_suffix_tokens = from.fim_suffix_tokens;
   profile.fim_order = from.fim_order == engine::FimOrder::suffix_first

@@ -57,15 +57,17 @@ void JobView::update(const Job& job, std::string_view delta) {
 
 void JobView::show(const Job& job, std::string_view delta) {
   const bool over = ended(job.state) || job.state == JobState::waiting;
+  const bool lost = job.text.size() < std::exchange(text_, job.text.size());  // it begins again
+  whole_text_ |= lost;
   // The text first: the end of progress says that it is there.
   if (answer_ && over) answer_->finish(job);
-  if (job.state == state_) {
+  if (job.state == state_ && !lost) {
     report_.request();
   } else {
     state_ = job.state;
     report_.run();
   }
-  if (answer_ && !delta.empty()) answer_->update();
+  if (answer_ && (lost || !delta.empty())) answer_->update();
   if (extended_ && !delta.empty()) {
     session_.rpc.notify(extension::TextDelta::method,
                         extension::TextDelta{job.id, std::string(delta)});

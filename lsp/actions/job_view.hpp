@@ -55,6 +55,7 @@ class JobView {
   std::optional<JobState> state_;         // as shown
   std::int64_t percentage_ = 0;           // never falls
   bool whole_text_ = false;               // the client does not have what is written so far
+  std::size_t text_ = 0;                  // bytes of the answer as it was shown
   std::size_t thought_ = 0;               // bytes of the thought that the client has
   std::optional<WorkProgress> progress_;  // of a batch: that shows it
   bool extended_;                         // the client shows jobs itself

@@ -97,6 +97,8 @@ void Jobs::generate(Entry& entry) {
     if (!entry.job.generated.empty() && entry.job.model != *identity_) begin_anew(entry);
     entry.job.model = *identity_;
   }
+  // Text whose tokens are not known is nothing that an answer could go on behind.
+  if (entry.job.generated.empty() && !entry.job.text.empty()) begin_anew(entry);
   ++asked_;
   entry.job.progress.eta.reset();
   GenerationEvents events;
@@ -108,6 +110,7 @@ void Jobs::generate(Entry& entry) {
       lifetime_.guard([this, id](std::string text) { thought(id, std::move(text)); });
   entry.thinks_anew = true;
   events.on_text = lifetime_.guard([this, id](std::string text) { wrote(id, std::move(text)); });
+  events.on_restart = lifetime_.guard([this, id] { lost(id); });
   events.on_done =
       lifetime_.guard([this, id](Result<Answer> result) { finished(id, std::move(result)); });
   GenerateOptions options = entry.job.request.options;
@@ -401,6 +404,15 @@ void Jobs::wrote(JobId id, std::string text) {
   entry->job.text += text;
   append(*entry, text);
   tell(id, text);
+}
+
+// What was heard of the answer holds no more.
+void Jobs::lost(JobId id) {
+  Entry* const entry = running(id);
+  if (entry == nullptr) return;
+  entry->unwritten.clear();
+  begin_anew(*entry);
+  tell(id, {});
 }
 
 void Jobs::finished(JobId id, Result<Answer> result) {

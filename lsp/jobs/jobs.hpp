@@ -130,6 +130,7 @@ class Jobs {
   void wrote_tokens(JobId id, std::vector<std::int32_t> tokens);
   void thought(JobId id, std::string text);
   void wrote(JobId id, std::string text);
+  void lost(JobId id);
   void finished(JobId id, Result<Answer> result);
 
   void change_state(Entry& entry, JobState state);

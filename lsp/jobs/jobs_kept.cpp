@@ -40,7 +40,7 @@ void Jobs::restore() {
   tell_adopters();
 }
 
-// What is written down of other models' work is begun anew.
+// What is written down of an answer that nothing goes on behind is removed.
 void Jobs::begin_anew(Entry& entry) {
   Job& job = entry.job;
   job.text.clear();

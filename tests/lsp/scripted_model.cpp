@@ -100,6 +100,17 @@ void ScriptedModel::cancel(GenerationId id) {
   finish(id, ModelError{"cancelled", ModelError::Kind::cancelled});
 }
 
+void ScriptedModel::lose() {
+  for (auto& [id, running] : running_) {
+    running.thought = running.thought_said = 0;
+    running.thought_text.clear();
+    running.written = 0;
+    running.text.clear();
+    running.tokens.clear();
+    host_.post(running.events.on_restart);
+  }
+}
+
 void ScriptedModel::schedule(GenerationId id) {
   host_.after(step_time, [this, id] { step(id); });
 }
@@ -169,7 +180,7 @@ void ScriptedModel::think(Running& running) {
 
 void ScriptedModel::write(Running& running, std::int32_t token) {
   running.tokens.push_back(token);
-  if (!running.events.on_tokens) return;
+  if (!running.events.on_tokens || !tells_tokens) return;
   host_.post([on_tokens = running.events.on_tokens, token] { on_tokens({token}); });
 }
 

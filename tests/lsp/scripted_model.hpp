@@ -36,6 +36,9 @@ class ScriptedModel : public Model {
   // The generation that is given its answer next thinks so many tokens before: "Step 1. Step 2. ".
   void think(int tokens) { thought_ = tokens; }
 
+  // What runs is lost on its way, and made again from its beginning.
+  void lose();
+
   void describe(Callback<ModelDescription> done) override;
   LoadingProgress loading() const override { return loading_progress; }
   void count_tokens(std::vector<std::string> texts,
@@ -54,6 +57,7 @@ class ScriptedModel : public Model {
   LoadingProgress loading_progress;
   // Of every answer; empty: its thought is 1001, 1002 …, its pieces are 1, 2 …
   std::vector<std::int32_t> generated;
+  bool tells_tokens = true;                        // of answers
   std::optional<std::chrono::milliseconds> usual;  // what usual_time() says
   std::vector<Prompt> prefilled;                   // by prefill()
   int steps = 0;                                   // of all generations

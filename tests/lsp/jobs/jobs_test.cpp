@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "lsp/jobs/journal.hpp"
 #include "lsp/jobs/text.hpp"
 #include "tests/lsp/jobs/jobs_world.hpp"
 
@@ -130,6 +131,41 @@ TEST_CASE("a thought grows beside the text, and is told again from its beginning
   world.host.advance(2s);
   CHECK(world.jobs.find(id)->thought == "Step 1. Step 2. Step 3. ");
   CHECK(world.jobs.find(id)->text == "a");
+}
+
+TEST_CASE("an answer that was lost on its way begins anew, also where it is written down") {
+  JobsWorld world;
+  world.model.think(1);
+  world.model.say({"a", "b", "c"});
+  const JobId id = world.start();
+  world.host.advance(500ms);
+  CHECK(world.jobs.find(id)->text == "ab");
+  world.model.lose();
+  world.host.run();
+  CHECK(world.jobs.find(id)->text.empty());
+  CHECK(world.jobs.find(id)->generated.empty());
+  CHECK(read_record(world.store.records().at(0)).text.empty());
+  world.host.advance(1s);
+  CHECK(world.jobs.find(id)->state == JobState::done);
+  CHECK(world.jobs.find(id)->text == "abc");
+  CHECK(read_record(world.store.records().at(0)).text == "abc");
+  CHECK(world.jobs.find(id)->generated == std::vector<std::int32_t>{1001, 1, 2, 3});
+}
+
+TEST_CASE("an answer whose tokens are not known begins anew after a pause") {
+  JobsWorld world;
+  world.model.tells_tokens = false;
+  world.model.say({"a", "b", "c"});
+  const JobId id = world.start();
+  world.host.advance(400ms);
+  CHECK(world.jobs.pause(id));
+  world.host.advance(1s);
+  CHECK(world.jobs.find(id)->text == "ab");
+  world.model.say({"x", "y"});
+  CHECK(world.jobs.resume(id));
+  world.host.advance(1s);
+  CHECK(world.model.options.back().written.empty());
+  CHECK(world.jobs.find(id)->text == "xy");
 }
 
 TEST_CASE("a job that is resumed while it stops goes on when it has stopped") {
