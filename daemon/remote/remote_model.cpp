@@ -378,7 +378,8 @@ RemoteStatus RemoteModel::status() const {
 }
 
 bool RemoteModel::away() const {
-  return impl_->server().ready() == nullptr;
+  const ServerState state = impl_->server().state();
+  return state == ServerState::away || state == ServerState::refused;
 }
 
 void RemoteModel::hold() {

@@ -86,7 +86,8 @@ class RemoteModel : public lsp::Model {
   void cancel(lsp::GenerationId id) override;
 
   RemoteStatus status() const;
-  bool away() const;  // does not answer now: a request would wait
+  // Was looked for, and does not answer now: a request would wait, or fail.
+  bool away() const;
   // Nothing more is asked, and the streams under way are closed. What was heard by then is
   // delivered, and requests stay unanswered: before the end.
   void hold();
