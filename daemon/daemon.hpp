@@ -18,6 +18,9 @@
 // maintenance   the history of uses, memory     the expert cache, which is thread-safe
 //               that is given back
 // writer        files of prefix checkpoints     PrefixDisk's queue
+// requests      a connection to a server each   RequestThreads::run and stop; they post what they
+//  (some, of                                    hear
+//  each server)
 //
 // What is thrown, where, and who catches it:
 //
@@ -34,6 +37,8 @@
 // computing     loading                         LocalModel::run: every request says why
 // computing     a step of a request             Scheduler::advance: that request fails
 // computing     telling how a request ended     LocalModel::compute: ends the daemon
+// requests      asking a server                 RemoteQueue::send, ServerWatch: the request fails,
+//                                               or is sent again
 // engine's own  reads, prefixes, the history    each fails its read or loses its file, and notes
 //
 // What others wait for (a posted task, the next read, the next accept) is tried for a second where

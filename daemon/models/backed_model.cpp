@@ -6,6 +6,16 @@
 
 namespace hearth::daemon {
 
+namespace {
+
+// Turns as their text: their tokens may be the other one's.
+lsp::Prompt without_tokens(lsp::Prompt prompt) {
+  for (lsp::Message& message : prompt.messages) message.generated.clear();
+  return prompt;
+}
+
+}  // namespace
+
 BackedModel::BackedModel(lsp::Model& first, Behind behind, std::function<bool()> away)
     : first_(first), behind_(std::move(behind)), away_(std::move(away)) {}
 
@@ -53,12 +63,12 @@ void BackedModel::count_tokens(std::vector<std::string> texts,
 }
 
 void BackedModel::estimate(lsp::Prompt prompt, lsp::Callback<lsp::Estimate> done) {
-  serving().estimate(std::move(prompt), std::move(done));
+  serving().estimate(without_tokens(std::move(prompt)), std::move(done));
 }
 
 void BackedModel::inspect(lsp::Prompt prompt, const lsp::GenerateOptions& options,
                           lsp::Callback<std::vector<lsp::PromptPiece>> done) {
-  serving().inspect(std::move(prompt), options, std::move(done));
+  serving().inspect(without_tokens(std::move(prompt)), options, std::move(done));
 }
 
 std::optional<std::chrono::milliseconds> BackedModel::usual_time(
@@ -72,7 +82,7 @@ lsp::GenerationId BackedModel::prefill(lsp::Prompt prompt, lsp::Callback<lsp::Es
   Work& work = works_[id];
   work.by = &by;
   const lsp::GenerationId there =
-      by.prefill(std::move(prompt),
+      by.prefill(without_tokens(std::move(prompt)),
                  [this, id, done = std::move(done)](const lsp::Result<lsp::Estimate>& result) {
                    works_.erase(id);
                    done(result);
@@ -85,10 +95,11 @@ lsp::GenerationId BackedModel::generate(lsp::Prompt prompt, lsp::GenerateOptions
                                         lsp::GenerationEvents events) {
   const lsp::GenerationId id = ++last_;
   Work& work = works_[id];
-  work.prompt = std::make_shared<const lsp::Prompt>(std::move(prompt));
+  work.prompt = std::make_shared<const lsp::Prompt>(without_tokens(std::move(prompt)));
   work.options = std::move(options);
   work.events = std::move(events);
-  ask(id, work.options.written.empty() ? serving() : behind_.model);
+  work.anew = !std::exchange(work.options.written, {}).empty();
+  ask(id, serving());
   return id;
 }
 
@@ -101,7 +112,7 @@ void BackedModel::ask(lsp::GenerationId id, lsp::Model& by) {
   // `tell`: the event of those who asked; `begins`: it is a word of the answer.
   const auto passed_on = [this, id, attempt](auto tell, bool begins) {
     return [this, id, attempt, tell = std::move(tell), begins](auto&&... told) {
-      Work* const now = current(id, attempt);
+      Work* const now = heard_of(id, attempt);
       if (now == nullptr) return;
       now->begun = now->begun || begins;
       if (tell) tell(std::forward<decltype(told)>(told)...);
@@ -115,7 +126,7 @@ void BackedModel::ask(lsp::GenerationId id, lsp::Model& by) {
   events.on_probabilities = passed_on(work.events.on_probabilities, true);
   if (work.events.on_restart) {
     events.on_restart = [this, id, attempt] {
-      Work* const now = current(id, attempt);
+      Work* const now = heard_of(id, attempt);
       if (now == nullptr) return;
       now->begun = false;
       now->events.on_restart();
@@ -133,9 +144,16 @@ BackedModel::Work* BackedModel::current(lsp::GenerationId id, std::uint64_t atte
   return found != works_.end() && found->second.attempt == attempt ? &found->second : nullptr;
 }
 
+BackedModel::Work* BackedModel::heard_of(lsp::GenerationId id, std::uint64_t attempt) {
+  Work* const work = current(id, attempt);
+  if (work == nullptr || !std::exchange(work->anew, false)) return work;
+  if (const auto restart = work->events.on_restart) restart();
+  return current(id, attempt);
+}
+
 void BackedModel::done(lsp::GenerationId id, std::uint64_t attempt,
                        lsp::Result<lsp::Answer> result) {
-  Work* const work = current(id, attempt);
+  Work* const work = heard_of(id, attempt);
   if (work == nullptr) return;
   if (auto* const answer = std::get_if<lsp::Answer>(&result);
       answer != nullptr && answer->by.empty() && work->by == &behind_.model) {

@@ -15,8 +15,8 @@ namespace hearth::daemon {
 
 // On the Host's thread. Who is away when something is asked is not asked. What the first one was
 // asked goes to the one behind when that first one goes away before a word of its answer is there;
-// behind a word, it waits for the one that wrote it. What goes on behind tokens goes to the one
-// behind, as only that one tells of tokens.
+// behind a word, it waits for the one that wrote it. What would go on behind tokens of earlier
+// begins again, with on_restart: they may be either one's.
 class BackedModel : public lsp::Model {
  public:
   struct Behind {
@@ -56,6 +56,7 @@ class BackedModel : public lsp::Model {
     lsp::GenerationId id = 0;  // there
     std::uint64_t attempt = 0;
     bool begun = false;  // a word of the answer is there
+    bool anew = false;   // those who asked have words of earlier, and were not told yet
     // To ask the other one; empty for what is read ahead only.
     std::shared_ptr<const lsp::Prompt> prompt = {};
     lsp::GenerateOptions options = {};
@@ -66,6 +67,8 @@ class BackedModel : public lsp::Model {
   void ask(lsp::GenerationId id, lsp::Model& by);
   // The work, as long as `attempt` is the one that counts.
   Work* current(lsp::GenerationId id, std::uint64_t attempt);
+  // The same for an event of it: who hears of one knows what it is about.
+  Work* heard_of(lsp::GenerationId id, std::uint64_t attempt);
   void done(lsp::GenerationId id, std::uint64_t attempt, lsp::Result<lsp::Answer> result);
 
   lsp::Model& first_;

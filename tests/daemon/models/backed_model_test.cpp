@@ -44,6 +44,10 @@ struct Stage {
     lsp::GenerationEvents events;
     events.on_text = [this](const std::string& more) { text += more; };
     events.on_done = [this](const lsp::Result<lsp::Answer>& result) { ends.push_back(result); };
+    events.on_restart = [this] {
+      text.clear();
+      ++restarts;
+    };
     id = model.generate({}, std::move(options), std::move(events));
   }
   lsp::Answer answer() {
@@ -62,6 +66,7 @@ struct Stage {
                     [this] { return away; }};
   lsp::GenerationId id = 0;
   std::string text;
+  int restarts = 0;
   std::vector<lsp::Result<lsp::Answer>> ends;
 };
 
@@ -137,15 +142,17 @@ TEST_CASE("what has no word of its answer yet changes hands, what has one does n
   }
 }
 
-TEST_CASE("what goes on behind tokens goes on where tokens are told") {
+TEST_CASE("behind tokens that may be either one's an answer begins again") {
   Stage stage;
   stage.first.load();
-  stage.behind.say({"one", "two"});
+  stage.first.say({"one", "two"});
+  stage.text = "on";
   lsp::GenerateOptions options;
   options.written = {1};
   stage.ask(options);
-  stage.answer();
-  CHECK(stage.first.prompts.empty());
-  REQUIRE(stage.behind.options.size() == 1);
-  CHECK(stage.behind.options.front().written == std::vector<std::int32_t>{1});
+  CHECK(stage.answer().text == "onetwo");
+  CHECK(stage.restarts == 1);
+  CHECK(stage.text == "onetwo");
+  REQUIRE(stage.first.options.size() == 1);
+  CHECK(stage.first.options.front().written.empty());
 }
