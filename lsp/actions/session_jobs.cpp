@@ -273,6 +273,9 @@ void SessionJobs::ask_on(const Job& job, const std::string& question, Request re
                                      {{job.text, Provenance::answer, false}},
                                      job.generated,
                                      job.request.options.asks_to_think()});
+  if (!session_.jobs.speaks_in_tokens(job)) {
+    for (Message& message : request.prompt.messages) message.generated.clear();
+  }
   request.prompt.messages.push_back({Role::user, {{question, Provenance::instruction, false}}, {}});
   const std::string uri = request.targets.empty() ? std::string() : request.targets.front().uri;
   const Request whole = request;

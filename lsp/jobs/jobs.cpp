@@ -60,6 +60,7 @@ JobId Jobs::announce(Request request, Origin origin, GenerationProgress::Phase p
   entry.job.origin = std::move(origin);
   entry.job.request = std::move(request);
   entry.job.progress.phase = phase;
+  entry.job.model = identity_.value_or("");
   entry.job.created = entry.job.changed = host_.time();
   entry.owner = std::move(owner);
   JobRecord record = record_of(entry.job);
@@ -94,7 +95,7 @@ void Jobs::generate(Entry& entry) {
   }
   entry.held_back = false;
   if (identity_) {
-    if (!entry.job.generated.empty() && entry.job.model != *identity_) begin_anew(entry);
+    if (entry.job.model != *identity_) forget_tokens(entry);
     entry.job.model = *identity_;
   }
   // Text whose tokens are not known is nothing that an answer could go on behind.

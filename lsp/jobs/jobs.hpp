@@ -96,6 +96,8 @@ class Jobs {
   void shown(JobId id);
 
   const Job* find(JobId id) const;
+  // Whether the tokens of its answer, and of the turns before, are the model's of now.
+  bool speaks_in_tokens(const Job& job) const { return identity_ && job.model == *identity_; }
   bool is_paused(JobId id) const;       // or is about to be
   bool is_any_running() const;          // or waits for its turn
   std::vector<const Job*> all() const;  // by id; the last 100 ended ones are kept
@@ -122,6 +124,7 @@ class Jobs {
   Entry* running(JobId id);
   void described(const Result<ModelDescription>& description);
   void begin_anew(Entry& entry);
+  void forget_tokens(Entry& entry);
   void generate(Entry& entry);
   void go_on_with_held_back();
   void answered(Entry& entry);

@@ -40,6 +40,12 @@ void Jobs::restore() {
   tell_adopters();
 }
 
+// Those of another model say nothing to this one: its own answer's, and of earlier turns.
+void Jobs::forget_tokens(Entry& entry) {
+  for (Message& message : entry.job.request.prompt.messages) message.generated.clear();
+  if (!entry.job.generated.empty()) begin_anew(entry);
+}
+
 // What is written down of an answer that nothing goes on behind is removed.
 void Jobs::begin_anew(Entry& entry) {
   Job& job = entry.job;

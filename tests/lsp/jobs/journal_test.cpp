@@ -181,9 +181,13 @@ TEST_CASE("what one model has written is not continued by another") {
   {
     Jobs jobs(host, model, store);
     model.say({"a", "b", "c"});
-    id = jobs.start(text_request(), {"file:///p", ""}, {});
+    Request request = text_request();
+    request.prompt.messages.push_back({Role::assistant, {}, {1, 2, 3}});
+    id = jobs.start(request, {"file:///p", ""}, {});
     host.advance(400ms);
     CHECK(jobs.find(id)->text == "ab");
+    CHECK(model.prompts.at(0).messages.back().generated.size() == 3);
+    CHECK(jobs.speaks_in_tokens(*jobs.find(id)));
   }
   ScriptedModel other(host);
   other.identity = "other";
@@ -199,6 +203,7 @@ TEST_CASE("what one model has written is not continued by another") {
   other.load();
   host.advance(10s);
   CHECK(other.options.at(0).written.empty());
+  CHECK(other.prompts.at(0).messages.back().generated.empty());
   CHECK(jobs.find(id)->text == "xy");
   CHECK(read_record(next_store.records().at(0)).text == "xy");
 }
