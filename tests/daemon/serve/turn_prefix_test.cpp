@@ -1,6 +1,6 @@
 // The same of turns_test.cpp on the real engine: what a turn that goes on computes, of each family
 // of models and for each way in which clients send back what was written. HEARTH_LONG holds the
-// whole conversation: ten turns, thoughts of 200 to 2,000 tokens, some 16,000 at the end.
+// whole conversation: ten turns, thoughts of 200 to 2,000 tokens, 12,000 to 19,000 at the end.
 #include <doctest/doctest.h>
 
 #include <algorithm>
