@@ -50,7 +50,8 @@ TEST_CASE("a server's key comes from a file of its user alone, or from the envir
         file + " (model.key_file) can be read by others: chmod 600 " + file);
   daemon::write_file(file, "two words\n");
   CHECK(refusal(with("https://gpu.example.org/v1", file)) ==
-        "model.key_file must hold the server's key alone, in one line of plain characters");
+        file +
+            " (model.key_file) must hold the server's key alone, in one line of plain characters");
   CHECK(refusal(with("https://gpu.example.org/v1", directory.path().string()))
             .ends_with("(model.key_file) is a directory"));
   CHECK(refusal(with("https://gpu.example.org/v1", file + "s")).find("No such file") !=

@@ -21,12 +21,15 @@ struct Stage {
   Stage() {
     first.identity = "far";
     behind.identity = "near";
-    first.profile.name = "far";
-    behind.profile.name = "near";
     behind.load();
+    behind.profile.name = "near";
   }
   ~Stage() { host.advance(10min); }
 
+  void come() {
+    first.load();
+    first.profile.name = "far";
+  }
   void go_away() {
     away = true;
     model.look();
@@ -74,7 +77,7 @@ struct Stage {
 
 TEST_CASE("the first one answers while it is there, the one behind while it is away") {
   Stage stage;
-  stage.first.load();
+  stage.come();
   CHECK(stage.describe() == std::vector<std::string>{"far", "far or /models/near"});
   stage.first.say({"from ", "afar"});
   SUBCASE("there") {
@@ -107,14 +110,14 @@ TEST_CASE("who waits for a description gets one from behind when the first one g
   stage.go_away();
   stage.host.advance(1s);
   CHECK(names == std::vector<std::string>{"near"});
-  stage.first.load();
+  stage.come();
   stage.host.advance(1s);
   CHECK(names.size() == 1);
 }
 
 TEST_CASE("what has no word of its answer yet changes hands, what has one does not") {
   Stage stage;
-  stage.first.load();
+  stage.come();
   stage.first.say({"one ", "two ", "three"});
   stage.behind.say({"here"});
   stage.ask();
@@ -144,7 +147,7 @@ TEST_CASE("what has no word of its answer yet changes hands, what has one does n
 
 TEST_CASE("behind tokens that may be either one's an answer begins again") {
   Stage stage;
-  stage.first.load();
+  stage.come();
   stage.first.say({"one", "two"});
   stage.text = "on";
   lsp::GenerateOptions options;
