@@ -284,9 +284,8 @@ const std::vector<Key>& keys() {
       size("memory", "scratch", "Memory for prefill; more means fewer passes over the experts.",
            &Config::memory_scratch),
       size("memory", "vram",
-           "Memory of the first CUDA device for experts, which are computed there. \"0\": no GPU "
-           "is\n"
-           "used. Not yet tried on a GPU.",
+           "Memory of the first CUDA device: as many layers as fit, then experts, which are\n"
+           "computed there. \"0\": no GPU is used. Not yet tried on a GPU.",
            &Config::memory_vram),
       size("prefix_cache", "ram",
            "Memory for checkpoints of prompts, so that a shared prefix is not computed again. At\n"

@@ -12,6 +12,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <new>
 #include <optional>
 #include <span>
 #include <string>
@@ -47,7 +48,8 @@ class PrefixCache;       // engine/prefix/cache.hpp: checkpoints that prompts go
 enum class CheckpointKind : std::uint8_t;
 
 // A checkpoint, loaded: its weights, configuration and tokenizer. Nothing of it changes, nor can
-// anything be changed by way of it.
+// anything be changed by way of it. But where a layer's weights are may: that is for the computing
+// thread alone to look at.
 class Engine {
  public:
   Engine(const Engine&) = delete;
@@ -135,9 +137,23 @@ class Runtime {
   // Throws Error where the checkpoint's files on disk are not those that were loaded.
   void check_files();
 
+  // A device beside the host was found to be lost. Before anything else is computed, recover()
+  // gives all of them up: the host computes what they had, and sessions begin again.
+  void lose_devices() noexcept { devices_lost_ = true; }
+  void recover();
+  // How often that was, as sessions compare it.
+  int losses() const { return losses_; }
+  // Where a device has no room for something: it keeps fewer experts, and what failed may be tried
+  // again. False: that is no use.
+  bool make_room(const std::bad_alloc& failed);
+
  private:
   Runtime();
+  void place_layers();
+  std::uint64_t layer_state_bytes(std::size_t layer) const;
   void open_devices();
+  void house_states();
+  void note_layers();
   void take_digests();
   bool mtp_wanted(const MemoryView& view);
   void plan_memory(const MemoryView& view, const MemoryWishes& wishes, bool mtp);
@@ -147,6 +163,9 @@ class Runtime {
 
   Engine engine_;
   MemoryPlan memory_;
+  std::vector<std::size_t> device_of_layer_;  // of the executor's
+  bool devices_lost_ = false;
+  int losses_ = 0;
   std::unique_ptr<CheckpointFiles> files_;
   std::unique_ptr<Executor> executor_;
   std::unique_ptr<CacheMaintenance> maintenance_;
@@ -233,8 +252,10 @@ class Session {
 
   struct Prefill;  // a chunk on its way and the checkpoints it takes
 
+  void begin();
   bool outdated() const;
-  void require_current() const;
+  void require_current();
+  bool lost() const { return losses_ != runtime_->losses(); }
   bool continues(std::span<const TokenId> tokens) const;
   bool has_bits_of(std::size_t prompt) const;
   std::unique_ptr<Prefill> next_chunk(std::span<const TokenId> tokens,
@@ -261,6 +282,7 @@ class Session {
   std::size_t synced_ = 0;         // tokens that the last sync kept
   std::size_t decoded_from_ = 0;   // all tokens behind these were decoded
   std::uint64_t differences_ = 0;  // PrefixCache::differences() when its first token was computed
+  int losses_ = 0;                 // Runtime::losses() when its state was made
   DraftLength draft_length_;
   std::unique_ptr<State> state_;
   std::unique_ptr<Prefill> parked_;
@@ -357,6 +379,7 @@ class Generation {
   };
   void take_written();
   bool is_undecided(std::span<const TokenId> rest) const;
+  void go_back();
   Progress read(const std::atomic<bool>* interrupt);
   std::size_t room_for_drafts() const;
   Drafts plan_drafts();

@@ -44,8 +44,9 @@ struct ExpertOptions {
   std::filesystem::path trace;  // file to record every routing in; empty: none
 };
 
-// A device and what it is given. The host computes; a device beside it keeps experts in its memory
-// and computes those.
+// A device and what it is given. The host computes; a device beside it keeps layers and experts in
+// its memory and computes those. A layer is all of it but its routed experts, and the part of every
+// session's state that is its own.
 struct DeviceOptions {
   kernels::Device device{};  // the host
   // Bytes for experts. Of the host 0: worked out from what is free. Of another: at least two must
@@ -54,7 +55,13 @@ struct DeviceOptions {
   // The host's:
   int threads = 0;                    // 0: one per core
   std::optional<kernels::Isa> isa{};  // empty: the best this host has
-  // Another's: opens it; empty: kernels::open_cuda. Its products must follow the host's numerics.
+  // Another's:
+  // Bytes in all. As many layers as fit, for every token reads all of a layer and few of its
+  // experts; then experts with what they leave. 0: what the two others say.
+  std::uint64_t memory = 0;
+  // How many layers, the next ones of the model; with `memory` at most. Empty: what fits, or none.
+  std::optional<int> layers{};
+  // Opens it; empty: kernels::open_cuda. Its products must follow the host's numerics.
   std::function<std::unique_ptr<kernels::Backend>()> open{};
 };
 

@@ -1,5 +1,5 @@
-// Loading: the checkpoint's files in order, each checked before the next, then what runs them. Also
-// how memory is divided.
+// Loading: the checkpoint's files in order, each checked before the next, then what runs them. How
+// memory is divided is runtime_memory.cpp.
 #include <algorithm>
 #include <chrono>
 #include <iomanip>
@@ -24,22 +24,6 @@ namespace {
 
 // What a Backend says whose products all have the bits of the plain definitions.
 constexpr const char* plain_numerics = "gemm f32";
-
-std::uint64_t kv_bytes_per_position(const ModelConfig& config, KvType kv, bool mtp) {
-  const auto layers = std::ranges::count(config.layers, LayerKind::full_attention) + (mtp ? 1 : 0);
-  const std::uint64_t values = std::uint64_t{2} *
-                               static_cast<std::uint64_t>(config.num_key_value_heads) *
-                               static_cast<std::uint64_t>(config.head_dim);
-  return static_cast<std::uint64_t>(layers) * values *
-         (kv == KvType::f16 ? sizeof(std::uint16_t) : sizeof(float));
-}
-
-// Bytes of a sequence's DeltaNet states and convolution history.
-std::uint64_t state_bytes(const ModelConfig& config) {
-  const RecurrentShape shape = recurrent_shape(config);
-  const auto layers = std::ranges::count(config.layers, LayerKind::linear_attention);
-  return static_cast<std::uint64_t>(layers) * (shape.delta_bytes + shape.conv_bytes);
-}
 
 std::string unused_note(const std::vector<std::string>& names) {
   constexpr std::size_t max = 8;
@@ -87,11 +71,16 @@ std::shared_ptr<Runtime> Runtime::load(const EngineOptions& options,
     Model& model = *engine.model_;
     model.tensors = std::make_unique<Tensors>(Tensors::open(options.model));
     const MemoryView view = options.memory ? *options.memory : read_memory();
+    runtime->place_layers();
     const bool mtp = runtime->mtp_wanted(view);
     runtime->plan_memory(view, {.min_experts = 1}, mtp);
     runtime->open_devices();
-    kernels::Backend& host = runtime->backend();
-    load_dense(model, host, engine.config_, mtp, progress, stop);
+    LayerPlaces places{{}, runtime->device_of_layer_};
+    for (const ComputeDevice& device : runtime->executor_->devices)
+      places.devices.push_back(device.backend.get());
+    load_dense(model, places, engine.config_, mtp, progress, stop);
+    runtime->house_states();
+    runtime->note_layers();
     if (!model.unused.empty()) engine.notes_.push_back(unused_note(model.unused));
     if (model.skipped > 0)
       engine.notes_.push_back(std::to_string(model.skipped) +
@@ -102,7 +91,8 @@ std::shared_ptr<Runtime> Runtime::load(const EngineOptions& options,
           ": the head that drafts tokens has more than one layer and is not run");
     runtime->take_digests();
     making = "the 8-bit copy of the output matrix";
-    if (runtime->memory_.shortlist > 0) model.shortlist = host.make_shortlist(model.lm_head);
+    if (runtime->memory_.shortlist > 0)
+      model.shortlist = runtime->backend().make_shortlist(model.lm_head);
     making = "the slots of the experts";
     // The experts' digests are beside the prefixes: there before the first expert is read.
     runtime->plan_experts_memory(view);
@@ -166,49 +156,25 @@ void Runtime::take_digests() {
       *model.store, engine_.fingerprint(), digest_stamps(*model.tensors), engine_.options().note);
 }
 
-bool Runtime::mtp_wanted(const MemoryView& view) {
-  const EngineOptions& options = engine_.options();
-  const Tensors& tensors = *engine_.model().tensors;
-  const bool there = tensors.find("mtp.fc.weight") != nullptr;
-  // A head of several layers drafts otherwise; without it nothing but speed is lost.
-  if (!there || engine_.config().num_mtp_layers > 1) return false;
-  if (options.mtp != MtpUse::where_it_pays) return options.mtp == MtpUse::always;
-  const std::uint64_t weights = expert_bytes(tensors, true);
-  constexpr std::uint64_t slots = 64;  // of which one is lost to the slots' borders
-  MemoryWishes wishes;
-  wishes.experts = options.host().expert_memory;
-  wishes.all_experts = weights + weights / slots;
-  wishes.min_experts = 1;
-  try {
-    plan_memory(view, wishes, true);
-  } catch (const Error&) {
-    return false;  // perhaps it fits without
+// Each layer's part of a state is where the layer is.
+void Runtime::house_states() {
+  StateHomes& homes = executor_->homes;
+  homes = {};
+  for (const Layer& layer : engine_.model().layers) {
+    kernels::Backend* const home = executor_->devices[layer.device].backend.get();
+    (layer.kind == LayerKind::full_attention ? homes.kv : homes.linear).push_back(home);
   }
-  return memory_.experts >= wishes.all_experts;
+  if (engine_.has_mtp()) homes.kv.push_back(&backend());
 }
 
-// Throws Error where not even the dense weights fit.
-void Runtime::plan_memory(const MemoryView& view, const MemoryWishes& wishes, bool mtp) {
-  const EngineOptions& options = engine_.options();
-  const ModelConfig& config = engine_.config();
-  memory_.dense = dense_bytes(*engine_.model().tensors, mtp);
-  memory_.kv = static_cast<std::uint64_t>(engine_.context()) *
-               kv_bytes_per_position(config, options.kv, mtp);
-  memory_.prefixes = options.prefix_ram_bytes.value_or(default_prefixes(view));
-  memory_.scratch = static_cast<std::uint64_t>(engine_.chunk_rows()) * chunk_bytes_per_row(config);
-  memory_.states = (2 + options.drafts) * state_bytes(config);
-  memory_.shortlist = shortlist_bytes(options, config, memory_, view);
-  plan_experts(memory_, view, wishes, "the checkpoint in " + options.model.string());
-}
-
-void Runtime::plan_experts_memory(const MemoryView& view) {
-  const ExpertStore& store = *engine_.model().store;
-  const auto k = static_cast<std::uint64_t>(engine_.config().num_experts_per_tok);
-  MemoryWishes wishes;
-  wishes.experts = engine_.options().host().expert_memory;
-  wishes.all_experts = store.size() * store.slot_bytes();
-  wishes.min_experts = 2 * k * store.slot_bytes();
-  plan_memory(view, wishes, engine_.has_mtp());
+void Runtime::note_layers() {
+  const auto layers = engine_.model().layers.size();
+  for (std::size_t i = 1; i < executor_->devices.size(); ++i) {
+    const auto there = std::ranges::count(device_of_layer_, i);
+    engine_.notes_.push_back(executor_->devices[i].backend->description() + " computes " +
+                             std::to_string(there) + " of the " + std::to_string(layers) +
+                             " layers, and the experts in its memory");
+  }
 }
 
 void Runtime::open_prefixes() {
@@ -234,7 +200,8 @@ void Runtime::start_experts() {
   const Model& model = engine_.model();
   const ExpertStore& store = *model.store;
   ExpertCacheOptions cache;
-  for (std::size_t i = 0; i < options.devices.size(); ++i)
+  const std::size_t devices = store.size() == 0 ? 1 : options.devices.size();
+  for (std::size_t i = 0; i < devices; ++i)
     cache.devices.push_back(
         {executor_->devices[i].backend.get(), options.devices[i].expert_memory});
   cache.devices.front().budget_bytes = memory_.experts;

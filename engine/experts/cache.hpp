@@ -102,6 +102,14 @@ class ExpertCache final : private Leases {
   // How many experts the devices have room for, the host first among them.
   std::size_t room() const;
 
+  // Gives up all devices beside the host, whatever state they are in: what they held is read again
+  // when it is wanted. On the computing thread, between two lends.
+  void leave_devices();
+  // Half of the devices' slots go, and what is in all of them is read again when it is wanted, for
+  // there is no room for something else. False: there are none. On the computing thread, between
+  // two lends.
+  bool halve_devices();
+
   // Runs `task` once, at the next lend, on its thread and under the cache's lock: it may not call
   // the cache. Replaces an earlier one.
   void tell_next_use(std::function<void()> task);

@@ -1,5 +1,6 @@
 // ExpertCache's devices beside the host: which experts go there, and the copies.
 #include <algorithm>
+#include <array>
 #include <exception>
 #include <new>
 #include <string>
@@ -216,6 +217,47 @@ void ExpertCache::abandon_moves() noexcept {
       // The request that is failing says it.
     }
   }
+}
+
+void ExpertCache::leave_devices() {
+  abandon_moves();
+  const Lock lock(mutex_);
+  to_promote_.clear();
+  for (const auto& device : devices_) device->slots.forget();
+  devices_.clear();
+}
+
+bool ExpertCache::halve_devices() {
+  abandon_moves();
+  const Lock lock(mutex_);
+  bool some = false;
+  for (std::unique_ptr<DevicePool>& device : devices_) {
+    const std::size_t slots = device->slots.size() / 2;
+    if (slots < min_device_slots) continue;
+    kernels::Backend& backend = device->backend;
+    backend.wait(backend.queued());  // what is queued computes with them
+    device->slots.forget();
+    const auto [hits, promoted, demoted] =
+        std::array{device->hits, device->promoted, device->demoted};
+    try {
+      device.reset();
+      device = std::unique_ptr<DevicePool>(
+          new DevicePool{backend,
+                         {backend, backend.allocate(SlotPool::arena_bytes(slots, store_)), slots,
+                          store_, *policy_},
+                         hits,
+                         promoted,
+                         demoted});
+    } catch (const std::bad_alloc&) {
+      devices_.clear();  // somebody else has taken it: the host keeps them all
+      return true;
+    } catch (...) {
+      devices_.clear();
+      throw;
+    }
+    some = true;
+  }
+  return some;
 }
 
 }  // namespace hearth::engine

@@ -7,12 +7,13 @@
 
 #include "engine/experts/cache.hpp"
 #include "engine/experts/digests.hpp"
+#include "engine/forward/state.hpp"
 #include "engine/forward/workspace.hpp"
 #include "kernels/ops.hpp"
 
 namespace hearth::engine {
 
-// A device beside the host computes the experts that are in its memory, and nothing else.
+// A device beside the host computes the layers and the experts that are in its memory.
 struct ComputeDevice {
   std::unique_ptr<kernels::Backend> backend;
   std::unique_ptr<Workspace> workspace;  // its scratch, of the layer that is being computed
@@ -25,8 +26,17 @@ struct Executor {
   std::unique_ptr<ExpertDigests> digests;
   std::unique_ptr<ExpertCache> experts;  // must be destroyed before what is above
 
+  StateHomes homes;
+
   kernels::Backend& host() { return *devices.front().backend; }
   Workspace& workspace() { return *devices.front().workspace; }  // the host's
+
+  // Sees to it that a buffer has so many bytes; what a smaller one held is gone.
+  void provide(std::size_t device, kernels::Buffer& buffer, std::size_t bytes);
+  // The same in host memory, where copies to and from the devices are fast.
+  void provide_for_copies(kernels::Buffer& buffer, std::size_t bytes);
+  // Nothing that was queued is under way any more, whatever went wrong there.
+  void abandon() noexcept;
 };
 
 }  // namespace hearth::engine

@@ -95,7 +95,7 @@ level = "debug"
   const auto devices = engine_options(config, "/models/coder", {}).devices;
   REQUIRE(devices.size() == 2);
   CHECK(devices[1].device == hearth::kernels::Device{hearth::kernels::Device::Kind::cuda, 0});
-  CHECK(devices[1].expert_memory == std::uint64_t{2} << 30);
+  CHECK(devices[1].memory == std::uint64_t{2} << 30);
   CHECK(engine_options(Config{}, "/models/coder", {}).devices.size() == 1);
   CHECK(config.prefix_cache_ram == std::uint64_t{2} << 30);
   CHECK(config.prefix_cache_interval == 1024);
