@@ -33,7 +33,8 @@ struct Config {
   // [memory]
   std::optional<std::uint64_t> memory_experts;  // empty: worked out from what is free
   std::uint64_t memory_scratch = std::uint64_t{512} << 20;
-  std::uint64_t memory_vram = 0;  // 0: no GPU is used
+  std::optional<std::uint64_t> memory_vram = 0;  // empty: what is free there; 0: no GPU is used
+  std::chrono::milliseconds memory_vram_idle{600'000};  // 0: never given back
   // [prefix_cache]
   std::optional<std::uint64_t> prefix_cache_ram;  // empty: worked out from what is free; 0: none
   std::uint64_t prefix_cache_disk = std::uint64_t{10} << 30;  // 0: none on disk

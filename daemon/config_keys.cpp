@@ -284,9 +284,15 @@ const std::vector<Key>& keys() {
       size("memory", "scratch", "Memory for prefill; more means fewer passes over the experts.",
            &Config::memory_scratch),
       size("memory", "vram",
-           "Memory of the first CUDA device: as many layers as fit, then experts, which are\n"
-           "computed there. \"0\": no GPU is used. Not yet tried on a GPU.",
+           "Memory of the first CUDA device: as many layers as fit, with their part of every\n"
+           "sequence, then experts, which are computed there. \"auto\": what is free on it,\n"
+           "leaving 512 MiB to other programs. \"0\": no GPU is used, the default until this was\n"
+           "seen on a real one.",
            &Config::memory_vram),
+      duration("memory", "vram_idle",
+               "After this long without a request the GPU's memory is given back until the next\n"
+               "one; on battery after a minute at most. \"0s\": it is kept.",
+               &Config::memory_vram_idle),
       size("prefix_cache", "ram",
            "Memory for checkpoints of prompts, so that a shared prefix is not computed again. At\n"
            "80B a checkpoint takes about 74 MiB, and a token 48 KiB. \"auto\": an eighth of what "

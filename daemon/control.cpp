@@ -208,6 +208,14 @@ std::unique_ptr<ControlWork> Control::handle(const json& message, std::uint64_t 
     case ControlRequest::close_door:
       reply.result(calls_.door(false));
       break;
+    case ControlRequest::release_gpu:
+      model_.release_gpu();
+      reply.result(gpu_json(model_.status()));
+      break;
+    case ControlRequest::take_gpu:
+      model_.take_gpu();
+      reply.result(gpu_json(model_.status()));
+      break;
     case ControlRequest::describe:
       describe(model_, reply);
       break;

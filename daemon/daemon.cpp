@@ -16,6 +16,7 @@
 #include "daemon/forget.hpp"
 #include "daemon/jobs/sqlite_store.hpp"
 #include "daemon/model_pair.hpp"
+#include "daemon/models/gpu_rest.hpp"
 #include "daemon/models/local.hpp"
 #include "daemon/models/small_model.hpp"
 #include "daemon/parse_marks.hpp"
@@ -27,6 +28,7 @@
 #include "daemon/platform/insist.hpp"
 #include "daemon/platform/lock.hpp"
 #include "daemon/platform/memory_reserve.hpp"
+#include "daemon/platform/power.hpp"
 #include "daemon/platform/private_directory.hpp"
 #include "daemon/platform/version.hpp"
 #include "daemon/prompt_files.hpp"
@@ -113,6 +115,7 @@ class Daemon {
                                                           options.config.inline_drafts, model_,
                                                           [this] { tell_notices(); })
                            : nullptr),
+        gpu_rest_(host_, model_, options.config.memory_vram_idle, [] { return on_battery(); }),
         jobs_(host_, model_, *store_),
         control_(
             host_, model_, jobs_,
@@ -399,6 +402,7 @@ class Daemon {
   RoomForSmall room_{pair_.small_bytes};  // the large one's, which may look until its end
   LocalModel model_;
   const std::unique_ptr<SmallModel> small_;  // of inline.model; null: there is none
+  GpuRest gpu_rest_;
   lsp::Jobs jobs_;
   Control control_;
   Door door_;

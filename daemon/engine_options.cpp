@@ -34,9 +34,9 @@ engine::EngineOptions engine_options(const Config& config, const std::filesystem
   if (config.decode_speculate == Speculation::off) options.drafts = 0;
   options.scratch = config.memory_scratch;
   options.host().expert_memory = config.memory_experts.value_or(0);
-  if (config.memory_vram > 0)
+  if (config.memory_vram != 0)
     options.devices.push_back(
-        {.device = {kernels::Device::Kind::cuda, 0}, .memory = config.memory_vram});
+        {.device = {kernels::Device::Kind::cuda, 0}, .memory = config.memory_vram.value_or(0)});
   options.experts.reader = config.experts_reader;
   options.experts.policy = config.experts_policy;
   options.experts.prefetch = config.experts_prefetch;

@@ -37,7 +37,7 @@ json optional(const std::optional<double>& value) {
 
 // The memory of each device that computes experts; the host's first.
 json tiers_json(const engine::ExpertStatus& experts) {
-  std::uint64_t elsewhere = 0;
+  std::uint64_t elsewhere = experts.released_hits;
   for (const auto& each : experts.devices) elsewhere += each.hits;
   json tiers = json::array();
   tiers.push_back({{"device", kernels::name(kernels::Device{})},
@@ -55,6 +55,18 @@ json tiers_json(const engine::ExpertStatus& experts) {
                      {"demoted", each.demoted}});
   }
   return tiers;
+}
+
+std::string_view name(engine::DeviceUse use) {
+  switch (use) {
+    case engine::DeviceUse::none:
+      return "none";
+    case engine::DeviceUse::in_use:
+      return "in use";
+    case engine::DeviceUse::released:
+      return "released";
+  }
+  return "";
 }
 
 json queue_json(const std::array<std::size_t, 3>& queue) {
@@ -81,6 +93,26 @@ json to_json(const engine::PrefixStatistics& prefixes) {
 }
 
 }  // namespace
+
+json gpu_json(const ModelStatus& status) {
+  json devices = json::array();
+  for (std::size_t i = 0; i < status.experts.devices.size(); ++i) {
+    const engine::DeviceExperts& device = status.experts.devices[i];
+    json shown{{"device", kernels::name(device.device)},
+               {"description", device.description},
+               {"bus", i == 0 ? status.gpu_link : ""}};
+    if (i < status.links.size() && status.links[i]) {
+      const kernels::LinkSpeed& link = *status.links[i];
+      shown["link"] = {{"toLocked", link.to_locked},
+                       {"fromLocked", link.from_locked},
+                       {"toPlain", link.to_plain},
+                       {"fromPlain", link.from_plain}};
+    }
+    devices.push_back(std::move(shown));
+  }
+  return {
+      {"state", name(status.gpu)}, {"layers", status.gpu_layers}, {"devices", std::move(devices)}};
+}
 
 json to_json(const ModelStatus& status) {
   return {
@@ -113,6 +145,7 @@ json to_json(const ModelStatus& status) {
         {"reader", status.experts.reader},
         {"policy", status.experts.policy},
         {"tiers", tiers_json(status.experts)}}},
+      {"gpu", gpu_json(status)},
       {"contextTokens", status.context},
       {"speculation",
        {{"maxDraftTokens", status.drafts},

@@ -16,6 +16,10 @@
 namespace hearth::daemon {
 
 nlohmann::json to_json(const ModelStatus& status);
+// "gpu" of it: whether one is used, and how fast its link was at the start.
+nlohmann::json gpu_json(const ModelStatus& status);
+// "25.1 there and 26.0 back from page-locked memory, 7.9 and 8.1 from other", in GB/s.
+std::string show_link(const kernels::LinkSpeed& link);
 nlohmann::json to_json(const lsp::InlineCounts& counts);
 nlohmann::json to_json(const lsp::IndexStatistics& index);
 // "inline" of the status: what inline completion does on this model, and what became of it.

@@ -1,4 +1,6 @@
 // The daemon's state in JSON as lines for people.
+#include <fmt/format.h>
+
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -89,6 +91,26 @@ std::string expert_lines(const json& experts) {
     text += line(
         "", "warming up: " + number(experts["warmDone"]) + " of " + number(experts["warmTotal"]));
   }
+  return text;
+}
+
+// The devices beside the host; nothing where none is to be used.
+std::string gpu_lines(const json& gpu) {
+  if (gpu["state"] == "none") return "";
+  if (gpu["state"] == "released")
+    return line("GPU", "released: the processor computes everything until the next request");
+  std::string text;
+  for (const json& device : gpu["devices"]) {
+    const auto bus = device["bus"].get<std::string>();
+    text += line("GPU", device["description"].get<std::string>() + (bus.empty() ? "" : ", " + bus));
+    if (!device.contains("link")) continue;
+    const json& link = device["link"];
+    text += line("", "copies in GB/s: " + show_link({link["toLocked"], link["fromLocked"],
+                                                     link["toPlain"], link["fromPlain"]}));
+  }
+  if (const int layers = gpu["layers"].get<int>(); layers > 0)
+    text += line(text.empty() ? "GPU" : "",
+                 show_count(layers, "layer") + " of the model, and what sequences have of them");
   return text;
 }
 
@@ -226,6 +248,13 @@ std::string job_line(const json& job) {
 
 }  // namespace
 
+std::string show_link(const kernels::LinkSpeed& link) {
+  constexpr double giga = 1e-9;
+  return fmt::format(
+      "{:.1f} there and {:.1f} back from page-locked memory, {:.1f} and {:.1f} from other",
+      giga * link.to_locked, giga * link.from_locked, giga * link.to_plain, giga * link.from_plain);
+}
+
 std::string show_status(const json& status, std::size_t columns) {
   const json& model = status["model"];
   std::string text;
@@ -247,6 +276,7 @@ std::string show_status(const json& status, std::size_t columns) {
     text += line("", "in use: " + show_bytes(model["sessionBytes"].get<double>()) + " in " +
                          show_count(model["sessions"].get<std::int64_t>(), "sequence"));
     text += expert_lines(model["experts"]);
+    if (model.contains("gpu")) text += gpu_lines(model["gpu"]);
     text += prefix_lines(model["prefixCache"]);
     text += speculation_lines(model["speculation"]);
     text += line("speed", "prefill " + speed(model["prefillTokensPerSecond"]) + ", decode " +

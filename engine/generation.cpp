@@ -137,6 +137,9 @@ Progress Generation::step(const std::atomic<bool>* interrupt) try {
 } catch (const kernels::LostDevice&) {
   go_back();
   return Progress::more;
+} catch (const LostState&) {
+  go_back();
+  return Progress::more;
 }
 
 // The session has to begin again: it goes back to what is kept, and replays the answer.

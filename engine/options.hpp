@@ -49,7 +49,7 @@ struct ExpertOptions {
 // session's state that is its own.
 struct DeviceOptions {
   kernels::Device device{};  // the host
-  // Bytes for experts. Of the host 0: worked out from what is free. Of another: at least two must
+  // Bytes for experts; the host's 0: worked out from what is free. Of another at least two must
   // fit.
   std::uint64_t expert_memory = 0;
   // The host's:
@@ -57,7 +57,9 @@ struct DeviceOptions {
   std::optional<kernels::Isa> isa{};  // empty: the best this host has
   // Another's:
   // Bytes in all. As many layers as fit, for every token reads all of a layer and few of its
-  // experts; then experts with what they leave. 0: what the two others say.
+  // experts; then experts with what they leave. 0: what the two others say; where they say nothing,
+  // what is free there, less what others may want, and such a device may be missing. Where there is
+  // less room it is used for less.
   std::uint64_t memory = 0;
   // How many layers, the next ones of the model; with `memory` at most. Empty: what fits, or none.
   std::optional<int> layers{};

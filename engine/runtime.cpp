@@ -1,7 +1,9 @@
 // Loading: the checkpoint's files in order, each checked before the next, then what runs them. How
-// memory is divided is runtime_memory.cpp.
+// memory is divided is runtime_memory.cpp, what goes to devices beside the host
+// runtime_devices.cpp.
 #include <algorithm>
 #include <chrono>
+#include <exception>
 #include <iomanip>
 #include <new>
 #include <sstream>
@@ -71,14 +73,13 @@ std::shared_ptr<Runtime> Runtime::load(const EngineOptions& options,
     Model& model = *engine.model_;
     model.tensors = std::make_unique<Tensors>(Tensors::open(options.model));
     const MemoryView view = options.memory ? *options.memory : read_memory();
+    runtime->open_devices();
     runtime->place_layers();
     const bool mtp = runtime->mtp_wanted(view);
     runtime->plan_memory(view, {.min_experts = 1}, mtp);
-    runtime->open_devices();
-    LayerPlaces places{{}, runtime->device_of_layer_};
-    for (const ComputeDevice& device : runtime->executor_->devices)
-      places.devices.push_back(device.backend.get());
+    LayerPlaces places = runtime->layer_places();
     load_dense(model, places, engine.config_, mtp, progress, stop);
+    runtime->device_of_layer_ = places.device_of;
     runtime->house_states();
     runtime->note_layers();
     if (!model.unused.empty()) engine.notes_.push_back(unused_note(model.unused));
@@ -122,24 +123,7 @@ void Runtime::open_devices() {
     engine_.notes_.push_back("numerics " + numerics + ": reading prompts differs in bits from " +
                              plain_numerics);
 
-  for (const DeviceOptions& each : std::span(wanted).subspan(1)) {
-    const std::string name = kernels::name(each.device);
-    std::unique_ptr<kernels::Backend> backend =
-        each.open ? each.open() : kernels::open_cuda(each.device.index);
-    const auto is_same = [&](const ComputeDevice& other) {
-      return other.backend->device() == backend->device();
-    };
-    if (backend->device() != each.device || std::ranges::any_of(devices, is_same))
-      throw Error(name + " cannot be a device beside the host, or is listed twice");
-    if (backend->numerics() != numerics)
-      throw Error(name + " computes prompts as " + backend->numerics() + ", the host as " +
-                  numerics + ": answers would depend on where experts are; leave the device out");
-    ComputeDevice device;
-    device.workspace = std::make_unique<Workspace>(*backend);
-    device.staging = std::make_unique<Workspace>(*backend, kernels::MemoryKind::page_locked);
-    device.backend = std::move(backend);
-    devices.push_back(std::move(device));
-  }
+  for (std::string& note : open_beside_host()) engine_.notes_.push_back(std::move(note));
 }
 
 // What tells this checkpoint, as it was loaded, from another.
@@ -154,27 +138,6 @@ void Runtime::take_digests() {
                                              model.dense_digest);
   executor_->digests = std::make_unique<ExpertDigests>(
       *model.store, engine_.fingerprint(), digest_stamps(*model.tensors), engine_.options().note);
-}
-
-// Each layer's part of a state is where the layer is.
-void Runtime::house_states() {
-  StateHomes& homes = executor_->homes;
-  homes = {};
-  for (const Layer& layer : engine_.model().layers) {
-    kernels::Backend* const home = executor_->devices[layer.device].backend.get();
-    (layer.kind == LayerKind::full_attention ? homes.kv : homes.linear).push_back(home);
-  }
-  if (engine_.has_mtp()) homes.kv.push_back(&backend());
-}
-
-void Runtime::note_layers() {
-  const auto layers = engine_.model().layers.size();
-  for (std::size_t i = 1; i < executor_->devices.size(); ++i) {
-    const auto there = std::ranges::count(device_of_layer_, i);
-    engine_.notes_.push_back(executor_->devices[i].backend->description() + " computes " +
-                             std::to_string(there) + " of the " + std::to_string(layers) +
-                             " layers, and the experts in its memory");
-  }
 }
 
 void Runtime::open_prefixes() {
@@ -200,22 +163,22 @@ void Runtime::start_experts() {
   const Model& model = engine_.model();
   const ExpertStore& store = *model.store;
   ExpertCacheOptions cache;
-  const std::size_t devices = store.size() == 0 ? 1 : options.devices.size();
-  for (std::size_t i = 0; i < devices; ++i)
-    cache.devices.push_back(
-        {executor_->devices[i].backend.get(), options.devices[i].expert_memory});
-  cache.devices.front().budget_bytes = memory_.experts;
+  cache.devices = device_slots();
+  cache.devices.insert(cache.devices.begin(), {&executor_->host(), memory_.experts});
   cache.reader = wanted.reader;
   cache.policy = wanted.policy;
   cache.prefetch = wanted.prefetch;
   cache.digests = executor_->digests.get();
+  cache.note = options.note;
   if (!wanted.trace.empty()) {
     cache.trace =
         std::make_unique<RoutingTrace>(wanted.trace, store.layers(), store.experts_per_layer());
   }
   executor_->experts =
       std::make_unique<ExpertCache>(store, model.tensors->files(), std::move(cache));
+  close_unused_devices();
   memory_.experts = executor_->experts->status().budget_bytes;
+  host_memory_ = layers_on_host() + memory_.experts;
 
   MaintenanceOptions maintenance;
   if (!wanted.history.empty()) {
@@ -233,6 +196,10 @@ void Runtime::start_experts() {
 
 kernels::Backend& Runtime::backend() {
   return executor_->host();
+}
+MemoryPlan Runtime::memory() const {
+  const Lock lock(memory_mutex_);
+  return memory_;
 }
 ExpertStatus Runtime::experts() const {
   return executor_->experts->status();

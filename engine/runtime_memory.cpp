@@ -1,12 +1,10 @@
-// How memory is divided: the host's, and what of the model goes to the devices beside it, and comes
-// back where one fails.
+// How the host's memory is divided.
 #include <algorithm>
 #include <cstdint>
 #include <span>
 #include <string>
 
 #include "engine/engine.hpp"
-#include "engine/experts/cache.hpp"
 #include "engine/forward/executor.hpp"
 #include "engine/forward/forward.hpp"
 #include "engine/forward/model.hpp"
@@ -31,40 +29,6 @@ std::uint64_t state_bytes(const ModelConfig& config) {
 
 }  // namespace
 
-// The first layers that fit go to the first device beside the host, the next ones to the next.
-void Runtime::place_layers() {
-  const ModelConfig& config = engine_.config();
-  const Tensors& tensors = *engine_.model().tensors;
-  const std::vector<std::uint64_t> weights = layer_bytes(tensors, config.num_layers());
-  const std::uint64_t chunk =
-      static_cast<std::uint64_t>(engine_.chunk_rows()) * chunk_bytes_per_row(config);
-  const std::uint64_t experts = static_cast<std::uint64_t>(config.num_layers()) *
-                                static_cast<std::uint64_t>(config.num_experts);
-  // What no division may take: two experts can change places, and work.
-  const std::uint64_t few_experts =
-      experts == 0 ? 0 : 4 * (expert_bytes(tensors, false) / experts + 1);
-
-  device_of_layer_.assign(weights.size(), 0);
-  std::size_t next = 0;
-  for (std::size_t i = 1; i < engine_.options_.devices.size(); ++i) {
-    DeviceOptions& device = engine_.options_.devices[i];
-    const bool by_memory = device.memory > 0;
-    const std::size_t most = static_cast<std::size_t>(
-        std::max(device.layers.value_or(by_memory ? config.num_layers() : 0), 0));
-    std::uint64_t used = chunk + scratch_bytes(config);
-    for (std::size_t placed = 0; placed < most && next < weights.size(); ++placed, ++next) {
-      const std::uint64_t bytes = weights[next] + layer_state_bytes(next);
-      if (by_memory && used + bytes + few_experts > device.memory) break;
-      used += bytes;
-      device_of_layer_[next] = i;
-    }
-    if (by_memory) {
-      const bool none = std::ranges::count(device_of_layer_, i) == 0;
-      device.expert_memory = device.memory - (none ? 0 : used);
-    }
-  }
-}
-
 // What the sessions have of one layer.
 std::uint64_t Runtime::layer_state_bytes(std::size_t layer) const {
   const EngineOptions& options = engine_.options();
@@ -73,6 +37,15 @@ std::uint64_t Runtime::layer_state_bytes(std::size_t layer) const {
     return static_cast<std::uint64_t>(engine_.context()) *
            kv_bytes_per_position(config, options.kv);
   return (2 + options.drafts) * state_bytes(config);
+}
+
+std::uint64_t Runtime::layers_on_host() const {
+  const std::vector<std::uint64_t> weights =
+      layer_bytes(*engine_.model().tensors, engine_.config().num_layers());
+  std::uint64_t bytes = 0;
+  for (std::size_t i = 0; i < weights.size(); ++i)
+    if (device_of_layer_[i] == 0) bytes += weights[i] + layer_state_bytes(i);
+  return bytes;
 }
 
 bool Runtime::mtp_wanted(const MemoryView& view) {
@@ -96,8 +69,8 @@ bool Runtime::mtp_wanted(const MemoryView& view) {
   return memory_.experts >= wishes.all_experts;
 }
 
-// The host's. Throws Error where not even the dense weights fit.
-void Runtime::plan_memory(const MemoryView& view, const MemoryWishes& wishes, bool mtp) {
+// What is always there, and sequences.
+void Runtime::plan_layers(bool mtp) {
   const EngineOptions& options = engine_.options();
   const ModelConfig& config = engine_.config();
   const Tensors& tensors = *engine_.model().tensors;
@@ -114,6 +87,13 @@ void Runtime::plan_memory(const MemoryView& view, const MemoryWishes& wishes, bo
     else
       memory_.dense -= weights[i];
   }
+}
+
+// Throws Error where not even the dense weights fit.
+void Runtime::plan_memory(const MemoryView& view, const MemoryWishes& wishes, bool mtp) {
+  const EngineOptions& options = engine_.options();
+  const ModelConfig& config = engine_.config();
+  plan_layers(mtp);
   memory_.prefixes = options.prefix_ram_bytes.value_or(default_prefixes(view));
   memory_.scratch = static_cast<std::uint64_t>(engine_.chunk_rows()) * chunk_bytes_per_row(config);
   memory_.shortlist = shortlist_bytes(options, config, memory_, view);
@@ -128,39 +108,6 @@ void Runtime::plan_experts_memory(const MemoryView& view) {
   wishes.all_experts = store.size() * store.slot_bytes();
   wishes.min_experts = 2 * k * store.slot_bytes();
   plan_memory(view, wishes, engine_.has_mtp());
-}
-
-// In steps of which each can be taken again: there may not be memory for the next.
-void Runtime::recover() {
-  if (!devices_lost_) return;
-  ExpertCache& cache = *executor_->experts;
-  cache.leave_devices();
-  std::uint64_t layers = 0;  // that the host has to hold from now on
-  const std::vector<std::uint64_t> weights =
-      layer_bytes(*engine_.model().tensors, engine_.config().num_layers());
-  for (std::size_t i = 0; i < weights.size(); ++i)
-    if (device_of_layer_[i] != 0) layers += weights[i] + layer_state_bytes(i);
-  if (layers > 0) cache.resize(memory_.experts - std::min(memory_.experts, layers));
-  bring_layers_home(*engine_.model_, backend(), engine_.config());
-  executor_->devices.erase(executor_->devices.begin() + 1, executor_->devices.end());
-  std::ranges::fill(device_of_layer_, 0);
-  house_states();
-  devices_lost_ = false;
-  ++losses_;
-  if (engine_.options().note)
-    engine_.options().note(
-        "a device beside the host failed: the host computes what it had, until hearth is started "
-        "again");
-}
-
-bool Runtime::make_room(const std::bad_alloc& failed) {
-  if (dynamic_cast<const kernels::DeviceFull*>(&failed) == nullptr) return false;
-  if (!executor_->experts->halve_devices()) return false;
-  if (engine_.options().note)
-    engine_.options().note(
-        "there was no room for what is computed: half of the devices' memory for experts is given "
-        "up");
-  return true;
 }
 
 }  // namespace hearth::engine

@@ -75,13 +75,23 @@ PrefixCache::Checkpoint checkpoint_of(Runtime& runtime, std::span<const kernels:
 Session::Session(std::shared_ptr<Runtime> runtime)
     : runtime_(std::move(runtime)), draft_length_(engine().options().drafts) {
   begin();
+  runtime_->sessions_.push_back(this);
+}
+
+// The runtime knows it in the place of another, or, with null, no more.
+void Session::enlist(Session* other) {
+  std::vector<Session*>& all = runtime_->sessions_;
+  if (other == nullptr)
+    std::erase(all, this);
+  else
+    std::ranges::replace(all, other, this);
 }
 
 void Session::begin() try {
   runtime_->recover();
   state_ = empty_state(*runtime_);
   differences_ = runtime_->prefixes().differences();
-  losses_ = runtime_->losses();
+  lost_ = false;
 } catch (const kernels::LostDevice&) {
   runtime_->lose_devices();
   throw;
@@ -89,10 +99,15 @@ void Session::begin() try {
   if (runtime_->make_room(failed)) return begin();
   throw out_of_memory("a session's state");
 }
-Session::Session(Session&&) noexcept = default;
+Session::Session(Session&& other) noexcept : draft_length_(other.draft_length_) {
+  *this = std::move(other);
+}
 Session& Session::operator=(Session&& other) noexcept {
+  if (this == &other) return *this;
   parked_.reset();  // before the runtime that it reserved memory of
+  if (runtime_) enlist(nullptr);
   runtime_ = std::move(other.runtime_);
+  if (runtime_) enlist(&other);
   tokens_ = std::move(other.tokens_);
   logits_ = std::move(other.logits_);
   wanted_top_ = other.wanted_top_;
@@ -102,13 +117,38 @@ Session& Session::operator=(Session&& other) noexcept {
   synced_ = other.synced_;
   decoded_from_ = other.decoded_from_;
   differences_ = other.differences_;
-  losses_ = other.losses_;
+  lost_ = other.lost_;
   draft_length_ = other.draft_length_;
   state_ = std::move(other.state_);
   parked_ = std::move(other.parked_);
   return *this;
 }
-Session::~Session() = default;
+Session::~Session() {
+  if (runtime_) enlist(nullptr);
+}
+
+void Session::follow_layers() noexcept try {
+  if (lost_) return;
+  Executor& executor = runtime_->executor();
+  executor.move(*state_);
+  if (parked_) move_chunk(executor, engine().config(), parked_->chunk);
+} catch (const std::exception&) {
+  lose_state();  // the device has failed, or there is no memory for it
+}
+
+void Session::lose_state() noexcept {
+  parked_.reset();
+  for (kernels::KvCache& kv : state_->kv) {
+    kv.keys = {};
+    kv.values = {};
+    kv.capacity = 0;
+  }
+  state_->recurrent = {};
+  state_->spares.clear();
+  state_->decoded.clear();
+  state_->rows.clear();
+  lost_ = true;
+}
 
 std::size_t Session::bytes() const {
   std::size_t total = state_->recurrent.bytes();
@@ -130,8 +170,8 @@ bool Session::outdated() const {
 // Nor has a device taken with it what was computed.
 void Session::require_current() {
   runtime_->recover();
-  if (lost()) {
-    throw Error(
+  if (lost_) {
+    throw LostState(
         "what this session had computed was on a device that has failed; a request that begins "
         "again is computed without it");
   }
@@ -150,7 +190,7 @@ bool Session::has_bits_of(std::size_t prompt) const {
 }
 
 std::size_t Session::common(std::span<const TokenId> tokens) const {
-  const bool goes_on = !lost() && !outdated() && continues(tokens);
+  const bool goes_on = !lost_ && !outdated() && continues(tokens);
   return std::max(goes_on ? tokens_.size() : 0, runtime_->prefixes().find(tokens));
 }
 
@@ -167,7 +207,7 @@ std::optional<std::size_t> Session::sync(std::span<const TokenId> tokens, std::s
                                          const std::atomic<bool>* interrupt) try {
   runtime_->check_files();
   runtime_->recover();
-  if (lost() || outdated()) clear();
+  if (lost_ || outdated()) clear();
   // While the KV that they need is there.
   while (parked_ && parked_->computed)
     if (!keep_next(interrupt)) return std::nullopt;
@@ -249,16 +289,7 @@ void Session::clear() {
   state_->hidden.clear();
   state_->decoded.clear();
   state_->recurrent = {};  // see need_state: nothing here needs memory
-  if (lost()) {
-    for (kernels::KvCache& kv : state_->kv) {
-      kv.keys = {};
-      kv.values = {};
-      kv.capacity = 0;
-    }
-    state_->spares.clear();
-    state_->rows.clear();
-    losses_ = runtime_->losses();
-  }
+  lost_ = false;
   synced_ = 0;
   decoded_from_ = 0;
   differences_ = runtime_->prefixes().differences();
@@ -271,7 +302,7 @@ void Session::retire(RecurrentState state) {
 }
 
 void Session::keep() try {
-  if (tokens_.empty() || lost() || outdated()) return;
+  if (tokens_.empty() || lost_ || outdated()) return;
   // Logits of the shortlist alone are no use to a prompt that ends here.
   std::vector<float> last;
   if (!shortlisted_) last.assign(logits().begin(), logits().end());
@@ -287,7 +318,7 @@ void Session::keep() try {
 }
 
 bool Session::keep_answer(const std::atomic<bool>* interrupt) try {
-  if (decoded_from_ == 0 || tokens_.size() <= decoded_from_ || lost() || outdated()) return true;
+  if (decoded_from_ == 0 || tokens_.size() <= decoded_from_ || lost_ || outdated()) return true;
   return runtime_->prefixes().add_answer(
       checkpoint_of(*runtime_, state_->kv, tokens_, CheckpointKind::answer,
                     copy_state(runtime_->executor().homes, state_->recurrent), state_->hidden, {},

@@ -17,6 +17,12 @@ struct Access {
     result.storage_ = {data, deleter};
     return result;
   }
+  // Its bytes are the caller's to end.
+  static std::byte* take(Buffer buffer) { return buffer.storage_.release(); }
+  // Whether it ends so.
+  static bool ends_by(const Buffer& buffer, Deleter deleter) {
+    return buffer.storage_.get_deleter() == deleter;
+  }
   static Slice slice(Device device, float* data, std::size_t size) {
     Slice result;
     result.device_ = device;

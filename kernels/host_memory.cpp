@@ -27,17 +27,6 @@ struct Origin {
   std::size_t bytes = 0;  // of the mapping; 0 where calloc gave it
 };
 
-void free_host(std::byte* data) {
-  if (data == nullptr) return;
-  Origin origin;
-  std::memcpy(&origin, data - sizeof origin, sizeof origin);
-  if (origin.bytes == 0) {
-    std::free(origin.begin);
-  } else {
-    ::munmap(origin.begin, origin.bytes);
-  }
-}
-
 // The first address from `begin` on that is aligned and has room for an Origin before it.
 std::byte* place(void* begin, std::size_t align) {
   const std::uintptr_t min = reinterpret_cast<std::uintptr_t>(begin) + sizeof(Origin);
@@ -67,6 +56,17 @@ Buffer from_system(std::size_t bytes) {
 }
 
 }  // namespace
+
+void free_host(std::byte* data) {
+  if (data == nullptr) return;
+  Origin origin;
+  std::memcpy(&origin, data - sizeof origin, sizeof origin);
+  if (origin.bytes == 0) {
+    std::free(origin.begin);
+  } else {
+    ::munmap(origin.begin, origin.bytes);
+  }
+}
 
 Buffer allocate_host(std::size_t bytes) {
   if (bytes > PTRDIFF_MAX - 2 * huge_page) throw std::bad_alloc();

@@ -13,6 +13,9 @@ namespace hearth::kernels {
 // for a long context may be allocated whole.
 Buffer allocate_host(std::size_t bytes);
 
+// Ends such a buffer's memory, for who has taken it out of its Buffer.
+void free_host(std::byte* data);
+
 // Gives the whole pages in a part of a buffer of 4 MiB or more back to the system. They are zero
 // when they are touched again.
 void discard_host(std::span<std::byte> bytes);

@@ -210,4 +210,23 @@ double arithmetic_peak(int threads, Isa isa) {
   return sink.load() == 0 ? 0 : operations / seconds;
 }
 
+LinkSpeed measure_link(Backend& device) {
+  constexpr std::size_t bytes = std::size_t{32} << 20;
+  const Buffer there = device.allocate(bytes);
+  const auto rate = [&](const Buffer& from, const Buffer& to) {
+    return static_cast<double>(bytes) / fastest([&] {
+             device.transfer(from, 0, to, 0, bytes);
+             device.finish();
+           });
+  };
+  LinkSpeed speed;
+  const Buffer locked = device.allocate(bytes, MemoryKind::page_locked);
+  speed.to_locked = rate(locked, there);
+  speed.from_locked = rate(there, locked);
+  const Buffer plain = allocate_host(bytes);
+  speed.to_plain = rate(plain, there);
+  speed.from_plain = rate(there, plain);
+  return speed;
+}
+
 }  // namespace hearth::kernels

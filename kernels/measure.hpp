@@ -26,4 +26,15 @@ double read_bandwidth(int threads);
 // multiply-add of F32 is three of BF16, one for each part of x: a third of the rate of the tiles.
 double arithmetic_peak(int threads, Isa isa);
 
+// Bytes a second of copies to a device and from it, of page-locked and of ordinary memory.
+struct LinkSpeed {
+  double to_locked = 0;
+  double from_locked = 0;
+  double to_plain = 0;
+  double from_plain = 0;
+};
+// Takes some milliseconds, and 32 MiB of the device; throws std::bad_alloc where it has no room,
+// Error where it fails.
+LinkSpeed measure_link(Backend& device);
+
 }  // namespace hearth::kernels

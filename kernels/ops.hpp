@@ -71,6 +71,12 @@ struct Event {
   std::uint64_t number = 0;
 };
 
+// A device's memory in bytes, as all programs have left it.
+struct DeviceMemory {
+  std::uint64_t free = 0;
+  std::uint64_t total = 0;
+};
+
 struct Access;  // kernels/access.hpp: the way from a handle to its address, for kernels/ alone
 
 // Owns bytes on a device, 64-byte aligned, zeroed when allocated. Move-only; freed on destruction.
@@ -261,6 +267,8 @@ class Backend {
   // host's buffers of 4 MiB and more begin at a multiple of 2 MiB.
   virtual Buffer allocate(std::size_t bytes, MemoryKind kind) = 0;
   Buffer allocate(std::size_t bytes) { return allocate(bytes, MemoryKind::device); }
+  // Of a device beside the host; empty: it does not say.
+  virtual std::optional<DeviceMemory> memory() { return std::nullopt; }
   // Gives the memory of [byte_offset, byte_offset + bytes) of such a large buffer back, as far as
   // it is whole pages, and not locked; its content is lost, the buffer stays usable.
   virtual void discard(const Buffer& buffer, std::size_t byte_offset, std::size_t bytes) = 0;
@@ -380,11 +388,20 @@ std::unique_ptr<Backend> open_cpu(int threads, std::optional<Isa> forced, CpuCho
 // Device n, or Error with the reason.
 std::unique_ptr<Backend> open_cuda(int index);
 
+struct CudaDevice {
+  std::string name;        // "NVIDIA GeForce RTX 3070 Ti"
+  std::string capability;  // "8.6"
+  std::uint64_t memory = 0;
+  bool shares_memory = false;  // with the host
+  std::string address;         // on the PCI bus: "0000:01:00.0"
+};
 // The CUDA devices that this program can open, which are numbered from 0.
 struct CudaDevices {
   bool built = false;  // whether it was built with CUDA
   int count = 0;
-  std::string missing;  // why there are none: "this hearth was built without CUDA"
+  std::string missing;              // why there are none: "this hearth was built without CUDA"
+  std::string needed_driver;        // the oldest version that runs this build; "": without CUDA
+  std::vector<CudaDevice> devices;  // `count` of them
 };
 CudaDevices cuda_devices();
 

@@ -13,39 +13,24 @@
 #include <optional>
 
 #include "daemon/commands/arguments.hpp"
+#include "daemon/commands/bench.hpp"
 #include "daemon/commands/bench_copy.hpp"
 #include "daemon/commands/bench_draft.hpp"
+#include "daemon/commands/bench_tiers.hpp"
 #include "daemon/commands/commands.hpp"
 #include "daemon/commands/local_run.hpp"
+#include "daemon/models/gpu_link.hpp"
 #include "daemon/platform/error.hpp"
 #include "daemon/platform/format.hpp"
 #include "daemon/platform/interrupt_flag.hpp"
 #include "daemon/platform/version.hpp"
+#include "daemon/status.hpp"
 #include "engine/measure/measurements.hpp"
 
 namespace hearth::daemon {
 namespace {
 
 using nlohmann::json;
-
-struct BenchFlags {
-  std::string model;
-  std::optional<std::uint64_t> memory;
-  std::optional<std::uint64_t> scratch;
-  std::string reader;
-  std::string policy;
-  std::string trace;
-  std::string draft;
-  bool no_prefetch = false;
-  bool no_shortlist = false;
-  bool interrupt = false;
-  bool copy = false;
-  bool json = false;
-  int threads = 0;
-  std::vector<std::size_t> prompts{512, 2048, 8192};
-  std::vector<std::size_t> depths{0, 4096};
-  std::size_t tokens = 40;
-};
 
 std::string processor() {
   std::ifstream info("/proc/cpuinfo");
@@ -110,6 +95,13 @@ class Bench {
     options.prefix_ram_bytes = 0;       // every prompt is computed
     if (flags_.no_shortlist) options.shortlist = engine::ShortlistUse::off;
     if (flags_.memory) options.host().expert_memory = *flags_.memory;
+    if (flags_.ram) options.memory = engine::MemoryView{.available = *flags_.ram};
+    if (flags_.vram) {
+      options.devices.resize(1);
+      engine::DeviceOptions gpu{.device = {kernels::Device::Kind::cuda, 0}, .memory = *flags_.vram};
+      gpu.open = flags_.open_gpu;
+      options.devices.push_back(std::move(gpu));
+    }
     if (flags_.scratch) options.scratch = *flags_.scratch;
     if (!flags_.reader.empty()) options.experts.reader = engine::parse_reader(flags_.reader);
     if (!flags_.policy.empty()) options.experts.policy = *engine::parse_policy(flags_.policy);
@@ -165,6 +157,7 @@ class Bench {
                           config.num_layers(), experts.experts, experts.slots,
                           show_bytes(static_cast<double>(experts.budget_bytes)), experts.reader,
                           experts.policy));
+    say_gpus(experts);
     say(fmt::format("fingerprint: samples of the experts in {:.0f} ms",
                     1000 * runtime_->engine().sampling_seconds()));
     say(fmt::format("prefill in chunks of {} tokens, {} of scratch",
@@ -176,10 +169,27 @@ class Bench {
     std::fflush(stdout);
   }
 
+  // Each device beside the host, and its link.
+  void say_gpus(const engine::ExpertStatus& experts) {
+    if (const int layers = runtime_->layers_on_devices(); layers > 0)
+      say(fmt::format("on the GPU: {} of {} layers", layers,
+                      runtime_->engine().config().num_layers()));
+    const auto links = runtime_->measure_links();
+    for (std::size_t i = 0; i < experts.devices.size(); ++i) {
+      const engine::DeviceExperts& device = experts.devices[i];
+      const std::string bus = flags_.open_gpu ? "" : link_of(device.device);
+      say(fmt::format("{}: {}{}; room for {} experts ({}){}", kernels::name(device.device),
+                      device.description, bus.empty() ? "" : ", " + bus, device.slots,
+                      show_bytes(static_cast<double>(device.budget_bytes)),
+                      links[i] ? "; copies in GB/s: " + show_link(*links[i]) : ""));
+    }
+  }
+
   void prefill(const char* state, std::size_t tokens) {
     if (interrupted() || tokens >= static_cast<std::size_t>(runtime_->engine().context())) return;
     if (state == std::string_view("cold")) engine::forget_experts(*runtime_);
     engine::Session session(runtime_);
+    before_ = runtime_->experts();
     const engine::PrefillRun run = engine::prefill(session, tokens, tokens, &interrupted());
     if (interrupted()) return;
     const double read =
@@ -229,13 +239,19 @@ class Bench {
   }
 
   void decode(engine::Session& session, const char* state, std::size_t depth) {
+    before_ = runtime_->experts();
     const engine::DecodeRun run = engine::decode(session, flags_.tokens, &interrupted());
     if (interrupted()) return;
+    const double elsewhere = share_of_devices(tiers_between(before_, runtime_->experts()));
     const bool all_there = run.misses == 0;
+    const double on_gpu = elsewhere * static_cast<double>(costs_.layers.size()) *
+                          costs_.experts_per_token * costs_.expert_bytes;
     const double bytes =
-        costs_.decode_bytes(runtime_->engine().has_shortlist(), static_cast<double>(depth));
-    const double limit = all_there ? static_cast<double>(run.tokens) * bytes / machine_.memory
-                                   : engine::min_seconds(run, costs_, machine_, expert_seconds_);
+        costs_.decode_bytes(runtime_->engine().has_shortlist(), static_cast<double>(depth)) -
+        on_gpu;
+    const double limit =
+        all_there ? static_cast<double>(run.tokens) * bytes / machine_.memory
+                  : engine::min_seconds(run, costs_, machine_, (1 - elsewhere) * expert_seconds_);
     report("decode", state, run.tokens, depth, run.seconds, run.hits, run.misses, run.bytes_read,
            limit,
            {{"mixerSeconds", run.mixers},
@@ -286,6 +302,7 @@ class Bench {
     const auto asked = static_cast<double>(hits + misses);
     const double rate = asked == 0 ? 1 : static_cast<double>(hits) / asked;
     const double speed = static_cast<double>(tokens) / seconds;
+    const std::vector<TierUse> tiers = tiers_between(before_, runtime_->experts());
     details.update({{"what", what},
                     {"state", state},
                     {"tokens", tokens},
@@ -293,6 +310,7 @@ class Bench {
                     {"seconds", seconds},
                     {"tokensPerSecond", speed},
                     {"hitRate", rate},
+                    {"tiers", to_json(tiers)},
                     {"bytesRead", read},
                     {"limitSeconds", limit},
                     {"shareOfLimit", limit / seconds}});
@@ -301,6 +319,7 @@ class Bench {
     std::printf("%-7s %-5s %6zu %6zu %7.2f s %8.2f %5.1f %% %8s %7.2f s %3.0f %%\n", what, state,
                 tokens, depth, seconds, speed, 100 * rate,
                 show_bytes(static_cast<double>(read)).c_str(), limit, 100 * limit / seconds);
+    if (tiers.size() > 2) std::printf("        experts in %s\n", show(tiers).c_str());
     if (std::string_view(what) == "decode") {
       const auto per_token = [&](const char* name) {
         return 1000 * details[name].get<double>() / static_cast<double>(tokens);
@@ -330,10 +349,18 @@ class Bench {
   engine::Costs costs_;
   engine::MachineSpeed machine_;
   double expert_seconds_ = 0;
+  engine::ExpertStatus before_;  // the run that is being reported
   json result_;
 };
 
 }  // namespace
+
+int bench(const BenchFlags& flags) try {
+  return Bench(flags).run();
+} catch (const kernels::Error& missing) {
+  if (!flags.vram) throw;
+  throw Error(std::string("--vram needs a GPU: ") + missing.what());
+}
 
 void add_bench(CLI::App& app, Command& chosen) {
   auto* command = app.add_subcommand(
@@ -346,6 +373,17 @@ void add_bench(CLI::App& app, Command& chosen) {
                    "Memory for experts, such as 2G (default: as configured)")
       ->transform(size)
       ->type_name("SIZE");
+  auto* vram = command
+                   ->add_option("--vram", flags->vram,
+                                "Memory of the first GPU for layers, then experts, such as 1600M:\n"
+                                "a small card on a large one (default: as configured)")
+                   ->transform(size)
+                   ->type_name("SIZE");
+  auto* ram = command
+                  ->add_option("--ram", flags->ram,
+                               "Free memory that is divided, such as 4G (default: this machine's)")
+                  ->transform(size)
+                  ->type_name("SIZE");
   command->add_option("--threads", flags->threads, "Compute threads; 0: one per core")
       ->check(CLI::Range(0, 1024));
   command->add_flag("--json", flags->json, "As JSON");
@@ -356,6 +394,7 @@ void add_bench(CLI::App& app, Command& chosen) {
       "--draft", flags->draft,
       "Instead: whether drafts of the small checkpoint in this directory make\nit faster");
   draft->excludes(copy);
+  for (auto* option : {vram, ram}) option->excludes(copy)->excludes(draft);
   for (auto* option :
        {command->add_option("--scratch", flags->scratch, "Memory for prefill, such as 1G")
             ->transform(size)
@@ -384,9 +423,9 @@ void add_bench(CLI::App& app, Command& chosen) {
   }
   command->footer(
       "Each line compares a run with the shortest time that memory, disk and arithmetic\n"
-      "allow. cold: no expert is in memory; warm: the cache has settled; again: after\n"
-      "a warm-up as at a restart. The first warm-up also waits for the system to\n"
-      "provide memory.\n"
+      "allow; a GPU's part counts as nothing. cold: no expert is in memory; warm: the\n"
+      "cache has settled; again: after a warm-up as at a restart. The first warm-up\n"
+      "also waits for the system to provide memory.\n"
       "`hearth dummy` makes a checkpoint of the real shapes to run this on.\n"
       "\n"
       "Examples:\n"
@@ -399,7 +438,7 @@ void add_bench(CLI::App& app, Command& chosen) {
         return bench_draft(
             {flags->model, flags->draft, flags->memory, flags->threads, flags->json});
       }
-      if (!flags->copy) return Bench(*flags).run();
+      if (!flags->copy) return bench(*flags);
       return bench_copy({flags->model, flags->memory, flags->threads, flags->json});
     };
   });

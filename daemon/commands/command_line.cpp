@@ -281,6 +281,8 @@ std::unique_ptr<CLI::App> make_command_line(Command& chosen) {
   add_forget(*app, chosen);
   add_stop(*app, chosen);
   add_restart(*app, chosen);
+  add_pause(*app, chosen);
+  add_resume(*app, chosen);
   add_logs(*app, chosen);
   add_doctor(*app, chosen);
   add_editors(*app, chosen);

@@ -22,6 +22,8 @@ void add_status(CLI::App& app, Command& chosen);
 void add_jobs(CLI::App& app, Command& chosen);
 void add_forget(CLI::App& app, Command& chosen);
 void add_stop(CLI::App& app, Command& chosen);
+void add_pause(CLI::App& app, Command& chosen);
+void add_resume(CLI::App& app, Command& chosen);
 void add_restart(CLI::App& app, Command& chosen);
 void add_logs(CLI::App& app, Command& chosen);
 void add_doctor(CLI::App& app, Command& chosen);

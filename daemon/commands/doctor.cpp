@@ -25,9 +25,11 @@
 #include "daemon/platform/error.hpp"
 #include "daemon/platform/files.hpp"
 #include "daemon/platform/format.hpp"
+#include "daemon/platform/gpus.hpp"
 #include "daemon/platform/installation.hpp"
 #include "daemon/platform/interrupt_flag.hpp"
 #include "daemon/platform/version.hpp"
+#include "daemon/status.hpp"
 #include "daemon/transport/control_client.hpp"
 #include "engine/hardware.hpp"
 #include "engine/measure/measurements.hpp"
@@ -113,15 +115,47 @@ void look_at_program(Examination& found) {
   }
 }
 
-void look_at_gpus(Examination& found, const Config& config, const kernels::CudaDevices& gpus) {
-  const std::string seen = gpus.count > 0 ? show_count(gpus.count, "CUDA device") : gpus.missing;
-  if (config.memory_vram == 0) {
+std::string driver_text(const kernels::CudaDevices& gpus) {
+  const std::string driver = nvidia_driver();
+  if (gpus.needed_driver.empty() || driver.empty()) return "";
+  return fmt::format("; driver {}, this build needs {} or newer", driver, gpus.needed_driver);
+}
+
+// What is told of the device without opening it.
+std::string gpu_text(const kernels::CudaDevice& gpu) {
+  const std::string link = pcie_link(gpu.address);
+  return fmt::format("{}, compute capability {}, {}{}", gpu.name, gpu.capability,
+                     show_bytes(static_cast<double>(gpu.memory)), link.empty() ? "" : ", " + link);
+}
+
+// Those that CUDA has; `seen` is told of each. The first is the one that may be used.
+void look_at_cuda_device(Examination& found, const Config& config, const kernels::CudaDevice& gpu,
+                         int index, const std::string& driver) {
+  std::string seen = gpu_text(gpu) + driver;
+  if (gpu.shares_memory) {
+    found.good("GPU", seen + "; not used: it shares the host's memory");
+  } else if (index > 0) {
+    found.good("GPU", seen + "; not used: the first one is");
+  } else if (config.memory_vram == 0) {
     found.good("GPU", seen + "; memory.vram is \"0\": the processor computes everything");
-  } else if (gpus.count == 0) {
-    found.problem("GPU", seen, "`memory.vram = \"0\"` does without a GPU.");
   } else {
-    found.good("GPU", seen);
+    found.good("GPU", seen + "; copies in GB/s: " + show_link(engine::measure_link(index)));
   }
+}
+
+void look_at_gpus(Examination& found, const Config& config, const kernels::CudaDevices& gpus) {
+  const std::string driver = driver_text(gpus);
+  if (gpus.count == 0 && config.memory_vram.value_or(0) > 0) {
+    found.problem("GPU", gpus.missing + driver, "`memory.vram = \"0\"` does without a GPU.");
+  } else if (gpus.count == 0) {
+    found.good("GPU", gpus.missing + driver + "; the processor computes everything");
+  }
+  for (int i = 0; i < gpus.count; ++i) {
+    found.attempt("GPU", [&] {
+      look_at_cuda_device(found, config, gpus.devices[static_cast<std::size_t>(i)], i, driver);
+    });
+  }
+  for (const UnusedGpu& gpu : unused_gpus()) found.good("GPU", gpu.name + "; not used: " + gpu.why);
 }
 
 void look_at_processor(Examination& found, const Config& config) {

@@ -103,7 +103,7 @@ void predict(Row& row, const engine::EngineOptions& options, const Machine& mach
   const Subject& subject = *row.subject;
   row.needs = engine::min_memory(engine::costs_of(subject.config, subject.form));
   try {
-    const Division division(subject, true, options, machine.memory);
+    const Division division(subject, hits_on_text, options, machine.memory);
     row.fits = true;
     row.resident = division.resident;
     row.speed = division.decode_speed(machine, subject.form);

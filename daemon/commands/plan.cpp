@@ -10,6 +10,7 @@
 
 #include "daemon/commands/arguments.hpp"
 #include "daemon/commands/commands.hpp"
+#include "daemon/commands/gpu_tables.hpp"
 #include "daemon/commands/local_run.hpp"
 #include "daemon/commands/prediction.hpp"
 #include "daemon/model_pair.hpp"
@@ -33,7 +34,13 @@ struct PlanFlags {
   DescribedMachine machine;
   std::optional<std::uint64_t> experts;  // bytes
   std::string routing = "text";
+  std::string trace;  // a recorded routing; goes before `routing`
   std::int64_t context = 32768;
+  DescribedGpu gpu;
+  bool sweep = false;
+  bool cards = false;
+  bool json = false;
+  HitRate hit_rate;  // that of `routing` or `trace`
 };
 
 // What is known of the machine and where from, in words.
@@ -47,8 +54,16 @@ struct Prediction {
   std::string text;  // lines behind the subject's name
 };
 
-bool is_text(const PlanFlags& flags) {
-  return flags.routing == "text";
+HitRate hit_rate_of(const PlanFlags& flags) {
+  if (!flags.trace.empty()) return hits_of_trace(engine::read_trace(flags.trace));
+  return flags.routing == "text" ? hits_on_text : hits_if_uniform;
+}
+
+// Where the hit rates are from, in words.
+std::string origin_of_hits(const PlanFlags& flags) {
+  if (!flags.trace.empty()) return "replayed from " + flags.trace;
+  return flags.routing == "text" ? "as others measured them on text with the 80B"
+                                 : "as uniform routing has them";
 }
 
 // A large model with a small one beside it for completions.
@@ -66,9 +81,9 @@ PairPrediction predict_pair(const Subject& large, const Subject& small, const Pl
   const std::uint64_t bytes = small_memory(engine::costs_of(small.config, small.form, wants_mtp),
                                            small_one, small.config, machine.memory);
   const engine::MemoryView rest = less(machine.memory, bytes);
-  const Division alone(large, is_text(flags), options, machine.memory);
-  const Division beside(large, is_text(flags), options, rest);
-  const Division completing(small, is_text(flags), small_one, machine.memory);
+  const Division alone(large, flags.hit_rate, options, machine.memory);
+  const Division beside(large, flags.hit_rate, options, rest);
+  const Division completing(small, flags.hit_rate, small_one, machine.memory);
   const double before = alone.decode_speed(machine, large.form);
   PairPrediction pair;
   pair.decode_speed = beside.decode_speed(machine, large.form);
@@ -85,7 +100,7 @@ Prediction predict(const Subject& subject, const PlanFlags& flags,
                    const engine::EngineOptions& options, const Machine& machine) {
   std::optional<Division> division;
   try {
-    division.emplace(subject, is_text(flags), options, machine.memory);
+    division.emplace(subject, flags.hit_rate, options, machine.memory);
   } catch (const engine::Error& error) {
     return {false,
             wrapped(fmt::format("  does not fit: {}\n", error.what()), terminal_columns(), 2)};
@@ -116,6 +131,9 @@ Prediction predict(const Subject& subject, const PlanFlags& flags,
     text += fmt::format("  prefill of {:5.0f} tokens: {:7.1f} s ({:.0f} tokens/s)\n", tokens,
                         seconds, tokens / seconds);
   }
+  if (flags.gpu.vram)
+    text += gpu_lines(subject, *division, flags.hit_rate, options, machine,
+                      {*flags.gpu.vram, flags.gpu.speed()});
   return {true, text};
 }
 
@@ -225,9 +243,13 @@ class Pairs {
   std::string best_;
 };
 
-int run_plan(const PlanFlags& flags) {
+int run_plan(PlanFlags& flags) {
   engine::EngineOptions options = configured_options(flags.model);
   if (flags.experts) options.host().expert_memory = *flags.experts;
+  flags.hit_rate = hit_rate_of(flags);
+  if (flags.cards || flags.sweep)
+    return print_gpu_tables({subjects_of(flags, options), flags.hit_rate, origin_of_hits(flags),
+                             options, flags.machine, flags.gpu, flags.cards, flags.json});
   const std::vector<Subject> subjects = subjects_of(flags, options);
   const std::optional<Subject> small = small_subject(flags);
   std::vector<Subject> measured = subjects;
@@ -237,6 +259,13 @@ int run_plan(const PlanFlags& flags) {
   const Sources sources = sources_of(flags.machine, machine);
   print_figures("Described:", sources.described);
   print_figures("Measured here:", sources.here);
+  if (flags.gpu.vram) {
+    print_figures("GPU:",
+                  {"VRAM " + show_byte_count(*flags.gpu.vram) + ", PCIe " + flags.gpu.pcie,
+                   "memory " + show_rate(flags.gpu.bandwidth), "F16 " + show_rate(flags.gpu.tensor),
+                   "none has been seen: each figure is a prediction"});
+    print_figures("Hit rates:", {origin_of_hits(flags)});
+  }
   if (flags.model.empty() && !flags.machine.disk) {
     std::fputs(
         "The disk was measured with the small reads of the embedded checkpoint; an expert of\n"
@@ -292,15 +321,36 @@ void add_plan(CLI::App& app, Command& chosen) {
                    "text: as measured on text; uniform: as in a dummy checkpoint")
       ->check(CLI::IsMember({"text", "uniform"}))
       ->capture_default_str();
+  command->add_option("--trace", flags->trace,
+                      "Hit rates: replayed from a routing that --trace of `hearth generate`,\n"
+                      "`chat` or `bench` recorded");
+  add_gpu_options(*command, flags->gpu);
+  auto* cards = command->add_flag("--cards", flags->cards,
+                                  "Instead: a table of graphics cards, with 32 and 64 GB of RAM");
+  auto* sweep =
+      command
+          ->add_flag("--sweep", flags->sweep,
+                     "Instead: a token's time by context, disk and hit rate, beside --vram")
+          ->excludes(cards)
+          ->needs("--vram");
+  command->add_flag("--json", flags->json, "The table of --cards or --sweep as JSON");
   command->footer(
       "What you leave out is measured on this machine, and the output says so.\n"
       "With all four given, nothing is measured and every machine prints the same plan.\n"
       "Exit code 3: the checkpoint does not fit, or none of the published ones does.\n"
+      "A GPU is only ever described. The tables measure nothing: what is left out there\n"
+      "is --memory 45G/s --disk 3.5G/s --arithmetic 500G/s --ram 28G, a usual desktop.\n"
       "\n"
       "Examples:\n"
       "  hearth plan\n"
-      "  hearth plan --ram 32G --memory 50G/s --disk 3.5G/s --arithmetic 500G/s\n");
-  command->callback([&chosen, flags] { chosen = [flags] { return run_plan(*flags); }; });
+      "  hearth plan --ram 32G --memory 50G/s --disk 3.5G/s --arithmetic 500G/s\n"
+      "  hearth plan --cards\n"
+      "  hearth plan --sweep --vram 8G --pcie 4x16 --gpu-bandwidth 608G/s\n");
+  command->callback([&chosen, flags, cards, sweep] {
+    if (flags->json && cards->empty() && sweep->empty())
+      throw CLI::ValidationError("--json", "is for --cards and --sweep");
+    chosen = [flags] { return run_plan(*flags); };
+  });
 }
 
 }  // namespace hearth::daemon

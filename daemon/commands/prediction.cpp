@@ -32,26 +32,6 @@ using nlohmann::json;
 constexpr const char* remembered_name = "machine.json";
 constexpr std::size_t largest_remembered = 1 << 16;
 
-// The share of a token's experts found in memory where that holds the share `resident` of all, as
-// others measured it on text with this very model; uniform routing finds just its share.
-double hit_rate(double resident, bool text) {
-  if (!text || resident >= 1) return std::min(resident, 1.0);
-  struct Point {
-    double resident;
-    double hits;
-  };
-  constexpr std::array<Point, 6> measured{
-      {{0, 0}, {0.05, 0.55}, {0.19, 0.866}, {0.24, 0.90}, {0.35, 0.966}, {1, 1}}};
-  for (std::size_t i = 1; i < measured.size(); ++i) {
-    if (resident > measured[i].resident) continue;
-    const Point& from = measured[i - 1];
-    const Point& to = measured[i];
-    return from.hits +
-           (to.hits - from.hits) * (resident - from.resident) / (to.resident - from.resident);
-  }
-  return 1;
-}
-
 // Memory as the engine would divide it: with the MTP head where all experts fit with its own.
 engine::MemoryPlan divide(const Subject& subject, const engine::EngineOptions& options,
                           const engine::MemoryView& memory, engine::Costs& costs) {
@@ -222,11 +202,43 @@ Machine remembered_here(const engine::EngineOptions& options, const std::vector<
   return machine;
 }
 
-Division::Division(const Subject& subject, bool text, const engine::EngineOptions& options,
-                   const engine::MemoryView& memory)
+double hits_on_text(double resident) {
+  if (resident >= 1) return 1;
+  struct Point {
+    double resident;
+    double hits;
+  };
+  constexpr std::array<Point, 6> measured{
+      {{0, 0}, {0.05, 0.55}, {0.19, 0.866}, {0.24, 0.90}, {0.35, 0.966}, {1, 1}}};
+  for (std::size_t i = 1; i < measured.size(); ++i) {
+    if (resident > measured[i].resident) continue;
+    const Point& from = measured[i - 1];
+    const Point& to = measured[i];
+    return from.hits +
+           (to.hits - from.hits) * (resident - from.resident) / (to.resident - from.resident);
+  }
+  return 1;
+}
+
+double hits_if_uniform(double resident) {
+  return std::min(resident, 1.0);
+}
+
+HitRate hits_of_trace(engine::Trace trace) {
+  return [trace = std::move(trace)](double resident) {
+    const double experts = double{1} * trace.layers * trace.experts_per_layer;
+    const auto slots = static_cast<std::size_t>(std::min(resident, 1.0) * experts);
+    if (slots == 0) return 0.0;
+    return engine::replay(trace, engine::PolicyKind::lrfu, engine::default_half_life, slots)
+        .hit_rate();
+  };
+}
+
+Division::Division(const Subject& subject, const HitRate& hit_rate,
+                   const engine::EngineOptions& options, const engine::MemoryView& memory)
     : plan(divide(subject, options, memory, costs)),
       resident(engine::resident_share(plan, costs)),
-      hits(hit_rate(resident, text)) {}
+      hits(hit_rate(resident)) {}
 
 double Division::decode_speed(const Machine& machine, engine::WeightForm form, double depth) const {
   return 1 / engine::decode_seconds(costs, machine.speed, machine.kernels.at(form), hits,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -61,6 +62,12 @@ Machine measure_here(const engine::EngineOptions& options, const std::vector<Sub
 Machine remembered_here(const engine::EngineOptions& options, const std::vector<Subject>& subjects,
                         bool again);
 
+// The share of a token's experts that is found where so large a share of all is kept.
+using HitRate = std::function<double(double resident)>;
+double hits_on_text(double resident);        // as others measured it with the 80B
+double hits_if_uniform(double resident);     // as in a dummy checkpoint
+HitRate hits_of_trace(engine::Trace trace);  // as the cache would have had them there
+
 // How much of a model is in memory, and what is found there.
 struct Division {
   engine::Costs costs;
@@ -68,9 +75,8 @@ struct Division {
   double resident = 0;  // share of the experts
   double hits = 0;      // share of their uses
 
-  // `text`: routing as it was measured on text, else uniform. Throws engine::Error where it does
-  // not fit.
-  Division(const Subject& subject, bool text, const engine::EngineOptions& options,
+  // Throws engine::Error where it does not fit.
+  Division(const Subject& subject, const HitRate& hit_rate, const engine::EngineOptions& options,
            const engine::MemoryView& memory);
 
   // Tokens a second behind `depth` tokens, without speculation.

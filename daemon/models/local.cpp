@@ -13,6 +13,7 @@
 #include "daemon/models/estimate_file.hpp"
 #include "daemon/models/event_coalescer.hpp"
 #include "daemon/models/generation_task.hpp"
+#include "daemon/models/gpu_link.hpp"
 #include "daemon/models/render.hpp"
 #include "daemon/platform/insist.hpp"
 #include "engine/draft_session.hpp"
@@ -172,6 +173,27 @@ bool LocalModel::forget_prompts(std::function<void()> done) {
   return true;
 }
 
+void LocalModel::release_gpu() {
+  if (!runtime_) return;
+  gpu_wanted_ = false;
+  scheduler_.between_steps([this] { shared_->runtime->release_devices(); });
+}
+
+void LocalModel::take_gpu() {
+  if (!runtime_) return;
+  gpu_wanted_ = true;
+  scheduler_.between_steps([] {});  // wakes the computing thread
+}
+
+void LocalModel::when_gpu_taken(std::function<void()> taken) {
+  gpu_taken_ = std::move(taken);
+  if (runtime_) tell_gpu_taken();
+}
+
+void LocalModel::tell_gpu_taken() {
+  if (gpu_taken_ && runtime_->device_use() == engine::DeviceUse::in_use) gpu_taken_();
+}
+
 std::optional<std::chrono::milliseconds> LocalModel::usual_time(
     lsp::Prompt::Kind kind, std::int64_t prompt_tokens, const lsp::GenerateOptions& options) const {
   const bool chat = kind == lsp::Prompt::Kind::chat;
@@ -184,6 +206,7 @@ std::optional<std::chrono::milliseconds> LocalModel::usual_time(
 }
 
 lsp::GenerationId LocalModel::prefill(lsp::Prompt prompt, lsp::Callback<lsp::Estimate> done) {
+  gpu_wanted_ = true;
   auto post_done = [this, done = std::move(done)](lsp::Result<lsp::Estimate> result) {
     if (!insist([&] { host_.post([done, result] { done(result); }); })) throw std::bad_alloc();
   };
@@ -194,6 +217,7 @@ lsp::GenerationId LocalModel::prefill(lsp::Prompt prompt, lsp::Callback<lsp::Est
 lsp::GenerationId LocalModel::generate(lsp::Prompt prompt, lsp::GenerateOptions options,
                                        lsp::GenerationEvents events) {
   auto events_out = std::make_shared<EventCoalescer>(host_, std::move(events));
+  gpu_wanted_ = true;
   {
     const engine::Lock lock(shared_->mutex);
     ++shared_->status.requests;
@@ -224,6 +248,8 @@ ModelStatus LocalModel::status() const {
   if (runtime_) {
     status.memory = runtime_->memory();
     status.experts = runtime_->experts();
+    status.gpu = runtime_->device_use();
+    status.gpu_layers = runtime_->layers_on_devices();
     status.prefixes = runtime_->prefix_statistics();
   }
   status.prefill_speed = shared_->estimates.prefill_speed();
@@ -323,6 +349,7 @@ void LocalModel::compute() noexcept {
   for (;;) {
     try {
       while (scheduler_.wait()) {
+        take_gpu_if_wanted();
         take_parked_time();
         tell_waits();
         scheduler_.advance();
@@ -335,6 +362,16 @@ void LocalModel::compute() noexcept {
       ::kill(::getpid(), SIGTERM);
     }
   }
+}
+
+void LocalModel::take_gpu_if_wanted() {
+  if (!gpu_wanted_ || !shared_->runtime->take_devices()) return;
+  if (!insist([&] {
+        host_.post([this] {
+          if (runtime_) tell_gpu_taken();
+        });
+      }))
+    throw std::bad_alloc();
 }
 
 // What a step waited for while this model was parked is no part of its time, but of the times that
@@ -395,12 +432,16 @@ std::shared_ptr<engine::Runtime> LocalModel::load() {
             "loaded " + engine.profile().name + " in " + seconds + ": " + engine.description());
   for (const auto& note : engine.notes()) host_.log(lsp::LogLevel::info, note);
   std::string chat_template = engine::read_template(options_.model);
+  auto links = runtime->measure_links();
+  std::string gpu_link = links.empty() ? "" : link_of(options_.devices[1].device);
   const engine::Lock lock(shared_->mutex);
   auto& status = shared_->status;
   status.state = ModelStatus::State::ready;
   status.name = engine.profile().name;
   status.device = engine.description();
   status.notes = engine.notes();
+  status.links = std::move(links);
+  status.gpu_link = std::move(gpu_link);
   status.context = engine.context();
   status.chat_template = std::move(chat_template);
   status.fim_order = daemon::describe(engine).profile.fim_order;
@@ -416,6 +457,7 @@ void LocalModel::loaded(std::shared_ptr<const engine::Runtime> runtime, std::str
     return fail(error);
   }
   runtime_ = std::move(runtime);
+  tell_gpu_taken();
   for (const auto& task : std::exchange(when_loaded_, {})) task(nullptr);
 }
 

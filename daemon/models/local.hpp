@@ -40,6 +40,10 @@ struct ModelStatus {
   std::vector<std::string> notes;
   engine::MemoryPlan memory;
   engine::ExpertStatus experts;
+  engine::DeviceUse gpu{};
+  int gpu_layers = 0;                                    // of the model, there
+  std::vector<std::optional<kernels::LinkSpeed>> links;  // of the GPUs, as they were at the start
+  std::string gpu_link;                                  // of the first: "PCIe 4x16"
   std::int64_t context = 0;
   std::string chat_template;  // the checkpoint's own text
   lsp::FimOrder fim_order = lsp::FimOrder::prefix_first;
@@ -103,6 +107,13 @@ class LocalModel : public TokenModel {
   // on. False: no model is loaded, nothing is done, and `done` is not called.
   bool forget_prompts(std::function<void()> done);
 
+  // Gives the memory of GPUs back, at the end of the present step, until somebody asks for
+  // something or take_gpu is called. Nothing where no model is loaded.
+  void release_gpu();
+  void take_gpu();
+  // `taken` is called whenever a GPU's memory was taken: once the model is loaded, and later.
+  void when_gpu_taken(std::function<void()> taken);
+
   // Nothing is computed any more, from the end of the present step on. Before the end: what was
   // written by then is delivered, and what is kept of an answer's state is not ahead of it.
   void hold();
@@ -132,6 +143,8 @@ class LocalModel : public TokenModel {
   void look(std::function<T(const engine::Engine&)> work, lsp::Callback<T> done);
   void run();  // the computing thread
   void compute() noexcept;
+  void take_gpu_if_wanted();
+  void tell_gpu_taken();
   void take_parked_time();
   void tell_waits();
   Measured measured() const;
@@ -156,6 +169,7 @@ class LocalModel : public TokenModel {
   std::shared_ptr<const engine::Runtime> runtime_;  // to look at; see Shared
   std::string load_error_;
   std::vector<Loaded> when_loaded_;
+  std::function<void()> gpu_taken_;
 
   // On the computing thread: when those who wait were told last, and of which changes.
   std::chrono::steady_clock::time_point told_;
@@ -165,6 +179,7 @@ class LocalModel : public TokenModel {
   std::uint64_t kept_changes_ = 0;
   std::chrono::duration<double> parked_for_{0};  // as far as that was looked at
 
+  std::atomic<bool> gpu_wanted_{false};  // somebody has asked for something since it was given back
   std::atomic<bool> stop_{false};
   std::thread thread_;
 };

@@ -58,7 +58,7 @@ elseif(NOT archs)
 endif()
 # The kernels' bits are the CPU's: no contraction, no flushing of subnormal numbers, IEEE division.
 set(HEARTH_NVCC_FLAGS -std=c++20 -O3 --fmad=false --ftz=false --prec-div=true --prec-sqrt=true
-  --expt-relaxed-constexpr -Xfatbin -compress-all -Xptxas -warn-spills -Xcompiler -fPIC,-ffp-contract=off)
+  --expt-relaxed-constexpr -Xfatbin -compress-all -Xptxas -warn-spills,-v -Xcompiler -fPIC,-ffp-contract=off)
 foreach(arch ${archs})
   string(REGEX REPLACE "^[a-z]+_" "" number ${arch})
   list(APPEND HEARTH_NVCC_FLAGS -gencode arch=compute_${number},code=${arch})

@@ -16,10 +16,10 @@ using lsp::dump;
 using nlohmann::json;
 
 constexpr std::array<std::string_view, 2> kinds{"lsp", "control"};
-constexpr std::array<std::string_view, 18> requests{
-    "status",    "jobs",      "job",       "prompt",     "followJob", "pauseJob",
-    "resumeJob", "cancelJob", "applyJob",  "dismissJob", "retryJob",  "forget",
-    "stop",      "openDoor",  "closeDoor", "describe",   "estimate",  "generate"};
+constexpr std::array<std::string_view, 20> requests{
+    "status",    "jobs",       "job",        "prompt",   "followJob", "pauseJob", "resumeJob",
+    "cancelJob", "applyJob",   "dismissJob", "retryJob", "forget",    "stop",     "openDoor",
+    "closeDoor", "releaseGpu", "takeGpu",    "describe", "estimate",  "generate"};
 
 // Null where it is no JSON.
 json parsed(std::string_view body) {

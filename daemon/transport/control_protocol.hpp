@@ -44,6 +44,8 @@ enum class ControlRequest : std::uint8_t {
   stop,
   open_door,
   close_door,
+  release_gpu,
+  take_gpu,
   describe,
   estimate,
   generate,

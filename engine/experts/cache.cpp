@@ -45,7 +45,7 @@ ExpertCache::ExpertCache(const ExpertStore& store, std::span<const std::unique_p
     : store_(store),
       policy_name_(name(options.policy)),
       digests_(options.digests),
-      has_devices_(options.devices.size() > 1),
+      note_(std::move(options.note)),
       may_prefetch_(options.prefetch),
       trace_(std::move(options.trace)),
       policy_(make_policy(options.policy, store.size(), options.half_life)),
@@ -57,7 +57,9 @@ ExpertCache::ExpertCache(const ExpertStore& store, std::span<const std::unique_p
           [this](ExpertLoader::Outcome outcome) { loaded(std::move(outcome)); },
           [this](int slot, bool same) { checked(slot, same); }) {
   if (pool_.size() == store.size()) may_prefetch_ = false;  // nothing is ever read too late
+  const Lock lock(mutex_);
   for (const DeviceSlots& device : std::span(options.devices).subspan(1)) add_device(device);
+  has_devices_ = !devices_.empty();
 }
 
 // --- Requests ------------------------------------------------------------------------------------
@@ -196,7 +198,8 @@ void ExpertCache::take_ready(std::vector<Lease>& ready) {
       continue;
     }
     const auto [device, slot] = each.place;
-    ready.push_back({each.expert, pool(device).weights(slot), device, slot});
+    const std::size_t number = device == 0 ? 0 : devices_[device - 1]->number;
+    ready.push_back({each.expert, pool(device).weights(slot), number, slot});
     request_.lent.push_back(each.place);
   }
   request_.waiting.resize(kept);
@@ -205,7 +208,7 @@ void ExpertCache::take_ready(std::vector<Lease>& ready) {
 void ExpertCache::release(std::span<const Lease> leases) {
   const Lock lock(mutex_);
   for (const Lease& lease : leases) {
-    const SlotRef place{lease.device, lease.slot};
+    const SlotRef place{device_numbered(lease.device), lease.slot};
     const auto mine = std::ranges::find(request_.lent, place);
     if (mine == request_.lent.end()) continue;
     *mine = request_.lent.back();
@@ -457,7 +460,19 @@ void ExpertCache::set_recent_uses(std::vector<float> uses) {
 
 void ExpertCache::resize(std::uint64_t budget_bytes) {
   const Lock lock(mutex_);
-  const auto wanted = static_cast<std::size_t>(budget_bytes / store_.slot_bytes());
+  budget_ = budget_bytes;
+  resize_host();
+}
+
+void ExpertCache::limit(std::uint64_t budget_bytes) {
+  const Lock lock(mutex_);
+  limit_ = budget_bytes;
+  resize_host();
+}
+
+void ExpertCache::resize_host() {
+  if (store_.size() == 0) return;  // a dense model's
+  const auto wanted = static_cast<std::size_t>(std::min(budget_, limit_) / store_.slot_bytes());
   pool_.resize(std::clamp(wanted, std::min(min_slots, pool_.size()), pool_.size()));
 }
 
@@ -480,8 +495,9 @@ ExpertStatus ExpertCache::status() const {
   status.budget_bytes = pool_.bytes();
   for (const auto& each : devices_) {
     const SlotPool& slots = each->slots;
-    status.devices.push_back({each->backend.device(), slots.usable(), slots.resident(),
-                              slots.bytes(), each->hits, each->promoted, each->demoted});
+    status.devices.push_back({each->backend.device(), each->backend.description(), slots.usable(),
+                              slots.resident(), slots.bytes(), each->hits, each->promoted,
+                              each->demoted});
   }
   // Where the host is full, what is left waits until decoding has moved some to a device.
   // What is being checked cannot move to a device yet.

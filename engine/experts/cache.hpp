@@ -32,8 +32,9 @@ namespace hearth::engine {
 
 // Slots on a device.
 struct DeviceSlots {
-  kernels::Backend* backend = nullptr;             // used on the computing thread alone
-  std::uint64_t budget_bytes = ~std::uint64_t{0};  // more than all experts is cut
+  kernels::Backend* backend = nullptr;  // used on the computing thread alone
+  // More than all experts is cut; 0, of a device beside the host: none.
+  std::uint64_t budget_bytes = ~std::uint64_t{0};
 };
 
 struct ExpertCacheOptions {
@@ -44,9 +45,11 @@ struct ExpertCacheOptions {
   bool prefetch = true;                  // see ExpertCache::prefetch_pays
   std::unique_ptr<RoutingTrace> trace{};
   ExpertDigests* digests = nullptr;  // what every read is checked against; null: nothing
+  std::function<void(const std::string&)> note = {};  // for the log, from the computing thread
 };
 
-// Threading: lend, prefetch_pays and prefetch on the computing thread, everything else from any.
+// Threading: lend, prefetch_pays, prefetch and what changes the devices on the computing thread,
+// everything else from any.
 class ExpertCache final : private Leases {
  public:
   // Fewest slots that work at all; fewer than the experts of a token are slow.
@@ -54,8 +57,8 @@ class ExpertCache final : private Leases {
   // On a device; one of them is kept free, so that two experts can change places.
   static constexpr std::size_t min_device_slots = 2;
 
-  // Throws Error where a budget holds fewer slots than that, or a device has no room for it.
-  // `files` are the store's.
+  // Throws Error where a budget holds fewer slots than that; a device with less room than its
+  // budget gets fewer slots, or none. `files` are the store's.
   ExpertCache(const ExpertStore& store, std::span<const std::unique_ptr<File>> files,
               ExpertCacheOptions options);
   // Waits for copies that are under way: they use memory that goes with it.
@@ -73,7 +76,7 @@ class ExpertCache final : private Leases {
             const std::atomic<bool>* interrupt, Use&& use) {
     try {
       begin(layer, experts, pass, interrupt);
-      std::forward<Use>(use)(static_cast<Leases&>(*this));
+      use(static_cast<Leases&>(*this));
       end();
       if (has_devices_ && pass == Pass::decode) promote(layer, experts);
     } catch (...) {
@@ -82,6 +85,19 @@ class ExpertCache final : private Leases {
       throw;
     }
   }
+
+  // Empties and leaves the devices beside the host, whatever state they are in: what they held is
+  // read when it is wanted. Between two lends, as what follows.
+  void release_devices() noexcept;
+  // Uses these, of which none is in use yet; what was used most goes there first, by and by.
+  void take_devices(std::span<const DeviceSlots> devices);
+  bool has_devices() const { return has_devices_; }  // on the computing thread
+  // Half of the devices' slots go, and what is in all of them is read again when it is wanted, for
+  // there is no room for something else. False: there are none.
+  bool halve_devices();
+  // A lease's `device` is its place among these.
+  void number_devices(std::span<kernels::Backend* const> all);
+
   // Whether to predict what decoding will want of a layer, and have it read.
   bool prefetch_pays();
   // These may be wanted soon: reads what is missing while nothing else is read.
@@ -89,8 +105,10 @@ class ExpertCache final : private Leases {
   ExpertStatus status() const;
 
   // Of the host: shrinks at once as far as slots are not in use, the least useful first; or grows
-  // again, up to the budget it was made with.
+  // again, up to the limit and the budget it was made with.
   void resize(std::uint64_t budget_bytes);
+  // What the host has for experts at most, beside what else is in its memory by now.
+  void limit(std::uint64_t budget_bytes);
 
   // Empties the slots that are not in use, once what was read is checked. Their memory stays.
   void forget();
@@ -101,14 +119,6 @@ class ExpertCache final : private Leases {
   void warm(std::vector<ExpertStore::Key> keys);
   // How many experts the devices have room for, the host first among them.
   std::size_t room() const;
-
-  // Gives up all devices beside the host, whatever state they are in: what they held is read again
-  // when it is wanted. On the computing thread, between two lends.
-  void leave_devices();
-  // Half of the devices' slots go, and what is in all of them is read again when it is wanted, for
-  // there is no room for something else. False: there are none. On the computing thread, between
-  // two lends.
-  bool halve_devices();
 
   // Runs `task` once, at the next lend, on its thread and under the cache's lock: it may not call
   // the cache. Replaces an earlier one.
@@ -185,7 +195,10 @@ class ExpertCache final : private Leases {
   void checked(int slot, bool same) noexcept;
 
   // Between devices: cache_devices.cpp.
-  void add_device(const DeviceSlots& wanted);
+  void add_device(const DeviceSlots& wanted) HEARTH_REQUIRES(mutex_);
+  void resize_host() HEARTH_REQUIRES(mutex_);
+  std::size_t device_numbered(std::size_t number) const HEARTH_REQUIRES(mutex_);
+  std::vector<Key> most_used() const HEARTH_REQUIRES(mutex_);
   void promote(LayerId layer, std::span<const ExpertId> experts);
   bool promote_from(int host_slot) HEARTH_REQUIRES(mutex_);
   std::size_t room_on_devices() const HEARTH_REQUIRES(mutex_);
@@ -205,17 +218,21 @@ class ExpertCache final : private Leases {
   const ExpertStore& store_;
   const std::string policy_name_;
   ExpertDigests* const digests_;
-  const bool has_devices_;  // beside the host
-  bool may_prefetch_;       // constant once made
+  bool has_devices_ = false;  // beside the host; the computing thread's
+  const std::function<void(const std::string&)> note_;
+  bool may_prefetch_;  // constant once made
 
   mutable Mutex mutex_;
   Condition changed_;  // a read or a check has ended
   const std::unique_ptr<RoutingTrace> trace_ HEARTH_GUARDED_BY(mutex_);
   const std::unique_ptr<Policy> policy_ HEARTH_GUARDED_BY(mutex_);
-  SlotPool pool_ HEARTH_GUARDED_BY(mutex_);  // the host's
+  SlotPool pool_ HEARTH_GUARDED_BY(mutex_);                             // the host's
+  std::uint64_t budget_ HEARTH_GUARDED_BY(mutex_) = ~std::uint64_t{0};  // as resize() has it
+  std::uint64_t limit_ HEARTH_GUARDED_BY(mutex_) = ~std::uint64_t{0};
   struct DevicePool {
     kernels::Backend& backend;
     SlotPool slots;
+    std::size_t number = 0;  // as leases have it
     std::uint64_t hits = 0;
     std::uint64_t promoted = 0;
     std::uint64_t demoted = 0;

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <exception>
+#include <functional>
 #include <new>
 #include <string>
 #include <utility>
@@ -32,25 +33,81 @@ ExpertCache::~ExpertCache() {
 }
 
 void ExpertCache::add_device(const DeviceSlots& wanted) {
-  const Lock lock(mutex_);
   kernels::Backend& backend = *wanted.backend;
   const std::string device = kernels::name(backend.device());
-  const auto slots = static_cast<std::size_t>(
+  const auto asked = static_cast<std::size_t>(
       std::min<std::uint64_t>(wanted.budget_bytes / store_.slot_bytes(), store_.size()));
-  if (slots < min_device_slots) {
+  if (asked < min_device_slots && wanted.budget_bytes > 0) {
     throw Error(device + ": its memory for experts, " + std::to_string(wanted.budget_bytes) +
-                " bytes, holds " + std::to_string(slots) + " of " +
+                " bytes, holds " + std::to_string(asked) + " of " +
                 std::to_string(store_.slot_bytes()) + " bytes each; at least " +
                 std::to_string(min_device_slots) + " are needed");
   }
-  const std::size_t bytes = SlotPool::arena_bytes(slots, store_);
-  try {
-    devices_.push_back(std::unique_ptr<DevicePool>(
-        new DevicePool{backend, {backend, backend.allocate(bytes), slots, store_, *policy_}}));
-  } catch (const std::bad_alloc&) {
-    throw Error(device + ": there is no room for " + std::to_string(bytes) +
-                " bytes of experts; give it less");
+  std::size_t slots = asked;
+  for (; slots >= min_device_slots; slots -= slots / 8 + 1) {
+    try {
+      devices_.push_back(std::unique_ptr<DevicePool>(
+          new DevicePool{backend,
+                         {backend, backend.allocate(SlotPool::arena_bytes(slots, store_)), slots,
+                          store_, *policy_},
+                         devices_.size() + 1}));
+    } catch (const std::bad_alloc&) {
+      continue;  // others have taken it
+    }
+    if (slots < asked && note_)
+      note_(device + ": there is room for " + std::to_string(slots) + " experts, not for " +
+            std::to_string(asked));
+    return;
   }
+  if (note_) note_(device + ": there is no room for experts now; the host computes all of them");
+}
+
+void ExpertCache::release_devices() noexcept {
+  abandon_moves();
+  const Lock lock(mutex_);
+  to_promote_.clear();
+  for (const auto& device : devices_) {
+    status_.released_hits += device->hits;
+    device->slots.forget();
+  }
+  devices_.clear();
+  has_devices_ = false;
+}
+
+void ExpertCache::number_devices(std::span<kernels::Backend* const> all) {
+  const Lock lock(mutex_);
+  for (const auto& device : devices_)
+    device->number =
+        static_cast<std::size_t>(std::ranges::find(all, &device->backend) - all.begin());
+}
+
+std::size_t ExpertCache::device_numbered(std::size_t number) const {
+  for (std::size_t i = 0; i < devices_.size(); ++i)
+    if (devices_[i]->number == number) return i + 1;
+  return 0;
+}
+
+void ExpertCache::take_devices(std::span<const DeviceSlots> devices) {
+  std::vector<Key> keys;
+  {
+    const Lock lock(mutex_);
+    for (const DeviceSlots& device : devices) add_device(device);
+    has_devices_ = !devices_.empty();
+    if (has_devices_) keys = most_used();
+  }
+  if (!keys.empty()) warm(std::move(keys));
+}
+
+// As many as there is room for, the most useful first.
+std::vector<ExpertCache::Key> ExpertCache::most_used() const {
+  const std::vector<float> uses = uses_;
+  const auto uses_of = [&uses](Key key) { return uses[static_cast<std::size_t>(key)]; };
+  std::vector<Key> keys;
+  for (Key key = 0; key < static_cast<Key>(uses.size()); ++key)
+    if (uses_of(key) > 0) keys.push_back(key);
+  std::ranges::stable_sort(keys, std::greater{}, uses_of);
+  keys.resize(std::min(keys.size(), pool_.usable() + room_on_devices()));
+  return keys;
 }
 
 ExpertCache::SlotRef ExpertCache::find(Key key) const {
@@ -219,14 +276,6 @@ void ExpertCache::abandon_moves() noexcept {
   }
 }
 
-void ExpertCache::leave_devices() {
-  abandon_moves();
-  const Lock lock(mutex_);
-  to_promote_.clear();
-  for (const auto& device : devices_) device->slots.forget();
-  devices_.clear();
-}
-
 bool ExpertCache::halve_devices() {
   abandon_moves();
   const Lock lock(mutex_);
@@ -237,6 +286,7 @@ bool ExpertCache::halve_devices() {
     kernels::Backend& backend = device->backend;
     backend.wait(backend.queued());  // what is queued computes with them
     device->slots.forget();
+    const std::size_t number = device->number;
     const auto [hits, promoted, demoted] =
         std::array{device->hits, device->promoted, device->demoted};
     try {
@@ -245,14 +295,17 @@ bool ExpertCache::halve_devices() {
           new DevicePool{backend,
                          {backend, backend.allocate(SlotPool::arena_bytes(slots, store_)), slots,
                           store_, *policy_},
+                         number,
                          hits,
                          promoted,
                          demoted});
     } catch (const std::bad_alloc&) {
       devices_.clear();  // somebody else has taken it: the host keeps them all
+      has_devices_ = false;
       return true;
     } catch (...) {
       devices_.clear();
+      has_devices_ = false;
       throw;
     }
     some = true;

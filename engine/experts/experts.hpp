@@ -48,6 +48,7 @@ enum class Pass : std::uint8_t { decode, prefill };
 // The experts in the memory of a device beside the host.
 struct DeviceExperts {
   kernels::Device device;
+  std::string description;  // for people
   std::size_t slots = 0;
   std::size_t resident = 0;
   std::uint64_t budget_bytes = 0;  // of the slots
@@ -62,9 +63,10 @@ struct ExpertStatus {
   std::size_t experts = 0;         // of the checkpoint
   std::size_t slots = 0;           // experts that fit in the budget now
   std::size_t resident = 0;
-  std::uint64_t budget_bytes = 0;  // of the slots
-  std::uint64_t hits = 0;          // experts asked for and there, on any device
-  std::uint64_t misses = 0;        // asked for and read, or waited for
+  std::uint64_t budget_bytes = 0;   // of the slots
+  std::uint64_t hits = 0;           // experts asked for and there, on any device
+  std::uint64_t released_hits = 0;  // of these, on devices that were given back since
+  std::uint64_t misses = 0;         // asked for and read, or waited for
   std::uint64_t bytes_read = 0;
   std::uint64_t prefetched = 0;       // read before they were asked for
   std::uint64_t prefetch_useful = 0;  // of these, asked for while still there

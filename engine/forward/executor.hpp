@@ -2,6 +2,7 @@
 // Changes with every step, unlike the Model; the computing thread's alone.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <vector>
 
@@ -19,6 +20,7 @@ struct ComputeDevice {
   std::unique_ptr<Workspace> workspace;  // its scratch, of the layer that is being computed
   std::unique_ptr<Workspace> staging;    // the host's end of the copies to and from it; the host's
                                          // own: null
+  std::uint64_t expert_memory = 0;       // of one beside the host: what its layers leave to experts
 };
 
 struct Executor {
@@ -35,6 +37,11 @@ struct Executor {
   void provide(std::size_t device, kernels::Buffer& buffer, std::size_t bytes);
   // The same in host memory, where copies to and from the devices are fast.
   void provide_for_copies(kernels::Buffer& buffer, std::size_t bytes);
+  // Its bytes are in the memory of `home` from now on.
+  void move(kernels::Buffer& buffer, kernels::Backend& home);
+  // All of a sequence's go to where `homes` says.
+  void move(State& state);
+  void move(RecurrentState& state);
   // Nothing that was queued is under way any more, whatever went wrong there.
   void abandon() noexcept;
 };

@@ -50,6 +50,7 @@ bool compute_stage(const Model& model, Executor& executor, const ModelConfig& co
   const auto [part, id] = chunk.stage;
   const bool of_layer = part == Part::mixer || part == Part::experts;
   const std::size_t device = of_layer ? layer_of(model, id).device : 0;
+  chunk.memory.resize(executor.devices.size());
   if (!move_rows(executor, config, chunk, device)) return false;
   const ComputeDevice& there = executor.devices[device];
   there.workspace->reset();
@@ -378,6 +379,18 @@ Chunk make_chunk(Executor& executor, const ModelConfig& config, State& state,
   for (kernels::Buffer* const each : {&chunk.memory[0].hidden, &chunk.memory[0].output})
     executor.provide_for_copies(*each, bytes);
   return chunk;
+}
+
+void move_chunk(Executor& executor, const ModelConfig& config, Chunk& chunk) {
+  for (RecurrentState& state : chunk.states) executor.move(state);
+  if (chunk.memory.empty()) return;  // it is through all layers
+  executor.devices[chunk.device].backend->begin(nullptr);
+  move_rows(executor, config, chunk, 0);
+  chunk.memory.resize(1);
+  chunk.rows_done = 0;
+  chunk.between = 0;
+  chunk.states_between = {};
+  chunk.experts = {};
 }
 
 std::size_t Chunk::bytes() const {

@@ -101,6 +101,10 @@ Chunk make_chunk(Executor& executor, const ModelConfig& config, State& state,
                  std::vector<TokenId> tokens, std::int64_t position, kernels::DeltaForm form,
                  std::vector<std::size_t> checkpoint_rows, ChunkMemory memory = {});
 
+// The rows, and the states behind them, go to the host and to where executor.homes says, for the
+// layers are elsewhere from now on. What the chunk's stage had done so far is computed again.
+void move_chunk(Executor& executor, const ModelConfig& config, Chunk& chunk);
+
 // Runs a part of chunk.stage, or all that is left of it, and moves on. Not once it is done. `state`
 // is that before the chunk: its recurrent part is read, its KV is written behind the chunk's
 // position. False: interrupted, what the part had done so far is lost. Nor is one that is computed

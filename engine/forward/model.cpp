@@ -66,11 +66,12 @@ std::string root_of(const Tensors& tensors) {
 
 class Loader {
  public:
-  Loader(Model& model, const LayerPlaces& places, const ModelConfig& config,
+  Loader(Model& model, LayerPlaces& places, const ModelConfig& config,
          const std::function<void(const LoadProgress&)>& progress, const std::atomic<bool>* stop)
       : model_(model),
         places_(places),
         backend_(places.devices.front()),
+        storage_(&model.storage),
         config_(config),
         tensors_(*model.tensors),
         progress_(progress),
@@ -96,14 +97,13 @@ class Loader {
     for (const auto& file : tensors_.files()) file->drop_cached();
   }
 
-  void bring_home() {
+  void move() {
     root_ = root_of(tensors_);
     for (int index = 0; index < config_.num_layers(); ++index) {
-      Layer& there = model_.layers[static_cast<std::size_t>(index)];
-      if (there.device != 0) there = numbered_layer(index);
+      const auto at = static_cast<std::size_t>(index);
+      Layer& there = model_.layers[at];
+      if (there.device != places_.device_of[at]) there = numbered_layer(index);
     }
-    std::erase_if(model_.storage,
-                  [](const Buffer& buffer) { return buffer.device() != kernels::Device{}; });
   }
 
  private:
@@ -182,18 +182,23 @@ class Loader {
   Layer numbered_layer(int index) {
     const auto at = static_cast<std::size_t>(index);
     const std::size_t device = places_.device_of[at];
+    std::vector<Buffer> storage;
     backend_ = places_.devices[device];
+    storage_ = &storage;
     try {
       Layer result = layer(root_ + "layers." + std::to_string(index) + ".", LayerId{index},
                            config_.layers[at]);
       result.device = device;
+      result.storage = std::move(storage);
       backend_ = places_.devices.front();
+      storage_ = &model_.storage;
       return result;
-    } catch (const std::bad_alloc&) {
-      if (device == 0) throw;
-      throw Error(kernels::name(backend_->device()) + ": there is no room for layer " +
-                  std::to_string(index) + "; give it fewer layers");
+    } catch (const kernels::DeviceFull&) {
+      for (std::size_t next = at; next < places_.device_of.size(); ++next)
+        if (places_.device_of[next] == device) places_.device_of[next] = 0;
     }
+    storage.clear();
+    return numbered_layer(index);
   }
 
   Layer layer(const std::string& prefix, LayerId id, LayerKind kind) {
@@ -327,7 +332,7 @@ class Loader {
     Buffer buffer = backend_->allocate(std::max<std::size_t>(weight.data->bytes, alignment));
     fill(buffer, *weight.data);
     const Matrix result(buffer, 0, weight.type, rows, cols, scales, weight.scale_form);
-    model_.storage.push_back(std::move(buffer));
+    storage_->push_back(std::move(buffer));
     return result;
   }
 
@@ -364,7 +369,7 @@ class Loader {
     Buffer buffer = backend_->allocate(std::max(values.size() * sizeof(float), alignment));
     const Slice result = kernels::slice(buffer, 0, values.size());
     backend_->write(result, values);
-    model_.storage.push_back(std::move(buffer));
+    storage_->push_back(std::move(buffer));
     count_bytes(tensor.bytes);
     return result;
   }
@@ -377,8 +382,9 @@ class Loader {
   }
 
   Model& model_;
-  const LayerPlaces& places_;
-  kernels::Backend* backend_;  // whose memory is filled now
+  LayerPlaces& places_;
+  kernels::Backend* backend_;     // whose memory is filled now
+  std::vector<Buffer>* storage_;  // what it belongs to
   const ModelConfig& config_;
   const Tensors& tensors_;
   const std::function<void(const LoadProgress&)>& progress_;
@@ -394,15 +400,14 @@ class Loader {
 
 }  // namespace
 
-void load_dense(Model& model, const LayerPlaces& places, const ModelConfig& config, bool mtp,
+void load_dense(Model& model, LayerPlaces& places, const ModelConfig& config, bool mtp,
                 const std::function<void(const LoadProgress&)>& progress,
                 const std::atomic<bool>* stop) {
   Loader(model, places, config, progress, stop).load(mtp);
 }
 
-void bring_layers_home(Model& model, kernels::Backend& host, const ModelConfig& config) {
-  const LayerPlaces places{{&host}, std::vector<std::size_t>(model.layers.size())};
-  Loader(model, places, config, {}, nullptr).bring_home();
+void move_layers(Model& model, LayerPlaces& places, const ModelConfig& config) {
+  Loader(model, places, config, {}, nullptr).move();
 }
 
 }  // namespace hearth::engine

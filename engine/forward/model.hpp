@@ -78,6 +78,7 @@ struct Layer {
   MixtureOfExperts moe;    // one of the two
   ExpertWeights mlp;       // [intermediate, hidden], down [hidden, intermediate]
   std::size_t device = 0;  // in whose memory they are, of the executor's: 0 the host's
+  std::vector<kernels::Buffer> storage;  // what the handles above point into
 
   bool is_dense() const { return static_cast<bool>(mlp.gate); }
 };
@@ -93,7 +94,7 @@ struct MtpHead {
 
 struct Model {
   std::unique_ptr<const Tensors> tensors;  // the checkpoint's files, which experts are read from
-  std::vector<kernels::Buffer> storage;    // what the handles below point into
+  std::vector<kernels::Buffer> storage;    // what the handles below point into, but for layers'
   kernels::Matrix embed_tokens;            // [vocab, hidden]
   kernels::Matrix lm_head;                 // [vocab, hidden]; embed_tokens where tied
   kernels::Shortlist shortlist;            // of lm_head; empty: none
@@ -114,12 +115,14 @@ struct LayerPlaces {
 };
 
 // Reads every tensor that `config` calls for but the experts' weights, checks dtype and shape, and
-// fills model.storage and model.store. model.tensors must be set. Throws Error naming the tensor,
-// or the device that has no room.
-void load_dense(Model& model, const LayerPlaces& places, const ModelConfig& config, bool mtp,
+// fills model.storage and model.store. model.tensors must be set. Throws Error naming the tensor.
+// A device that has no room for one of its layers gets none of the next ones either: `places` says
+// so afterwards.
+void load_dense(Model& model, LayerPlaces& places, const ModelConfig& config, bool mtp,
                 const std::function<void(const LoadProgress&)>& progress,
                 const std::atomic<bool>* stop);
-// Reads the layers that other devices have into the host's memory, and has nothing there any more.
-void bring_layers_home(Model& model, kernels::Backend& host, const ModelConfig& config);
+// Reads the layers that are elsewhere from the files again, each to its place; then it is where it
+// was no more. `places` as above. After an error some have moved.
+void move_layers(Model& model, LayerPlaces& places, const ModelConfig& config);
 
 }  // namespace hearth::engine

@@ -81,6 +81,10 @@ MachineSpeed measure_machine(Runtime& runtime) {
   return machine;
 }
 
+kernels::LinkSpeed measure_link(int index) {
+  return kernels::measure_link(*kernels::open_cuda(index));
+}
+
 std::uint64_t peak_resident() {
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);

@@ -11,13 +11,18 @@
 #include "engine/measure/checkpoint_files.hpp"
 #include "engine/measure/copy.hpp"
 #include "engine/measure/cost.hpp"
+#include "engine/measure/gpu_cost.hpp"
 #include "engine/measure/kernel_speed.hpp"
+#include "kernels/measure.hpp"
 
 namespace hearth::engine {
 
 // Memory and arithmetic of this machine with the engine's threads; the disk as below, for 3
 // seconds.
 MachineSpeed measure_machine(Runtime& runtime);
+
+// Copies to and from CUDA device n, which is opened for that; throws kernels::Error.
+kernels::LinkSpeed measure_link(int index);
 
 // The most memory that this process had resident so far, in bytes.
 std::uint64_t peak_resident();

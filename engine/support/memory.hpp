@@ -27,6 +27,16 @@ struct MemoryLook {
 // From /proc and the control groups (v1 and v2) of this process. `root` stands for "/" in tests.
 MemoryView read_memory(const std::filesystem::path& root = "/");
 
+// Of a device's memory left to other programs: its card may have a display.
+inline constexpr std::uint64_t vram_for_others = std::uint64_t{512} << 20;
+// And to what decoding computes with there.
+inline constexpr std::uint64_t vram_scratch = std::uint64_t{64} << 20;
+// What is left of so much free memory for a model.
+constexpr std::uint64_t free_vram(std::uint64_t free) {
+  constexpr std::uint64_t others = vram_for_others + vram_scratch;
+  return free > others ? free - others : 0;
+}
+
 // Everything that the engine keeps in memory, in bytes.
 struct MemoryPlan {
   std::uint64_t available = 0;  // before anything was loaded

@@ -14,6 +14,12 @@ class Error : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// What a session had computed is gone with a device; it can begin again.
+class LostState : public Error {
+ public:
+  using Error::Error;
+};
+
 using TokenId = std::int32_t;  // what tensors and files hold; never mixed with counts below
 
 struct LayerId {

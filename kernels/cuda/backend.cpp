@@ -46,6 +46,7 @@ class Cuda final : public Backend {
 
   // --- Memory ------------------------------------------------------------------------------------
 
+  std::optional<DeviceMemory> memory() override { return runtime_->memory(); }
   using Backend::allocate;
   Buffer allocate(std::size_t bytes, MemoryKind kind) override {
     return runtime_->allocate(bytes, kind);

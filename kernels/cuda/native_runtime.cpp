@@ -5,7 +5,8 @@
 #include <cuda_runtime_api.h>
 
 #include <array>
-#include <cstring>
+#include <map>
+#include <mutex>
 #include <new>
 #include <string>
 
@@ -23,6 +24,23 @@ std::string version(int number) {
 // The oldest driver that runs a program of this library.
 constexpr const char* needed_driver = CUDART_VERSION >= 13000 ? "580" : "525";
 
+// Without making a context there.
+CudaDevice describe(int index) {
+  CudaDevice device;
+  cudaDeviceProp properties{};
+  if (cudaGetDeviceProperties(&properties, index) == cudaSuccess) {
+    device.name = properties.name;
+    device.capability = std::to_string(properties.major) + "." + std::to_string(properties.minor);
+    device.memory = properties.totalGlobalMem;
+    device.shares_memory = properties.integrated != 0;
+  }
+  char address[16] = {};
+  if (cudaDeviceGetPCIBusId(address, sizeof address, index) == cudaSuccess)
+    device.address = address;
+  cudaGetLastError();  // the next call is another's
+  return device;
+}
+
 std::string missing_device(int index) {
   const CudaDevices found = native_devices();
   return "CUDA device " + std::to_string(index) + " cannot be used: " +
@@ -34,13 +52,68 @@ std::string missing_device(int index) {
 void free_device(std::byte* data) {
   cudaFree(data);  // of a device that is lost: an error that nobody can use
 }
-void free_page_locked(std::byte* data) {
-  cudaFreeHost(data);
+
+// What the host has page-locked, and how many runtimes each device has. Locked memory is the host's
+// own: it outlives a device's context, and is locked again when the next one is there.
+struct Shared {
+  std::mutex mutex;
+  std::map<std::byte*, std::size_t> locked;  // bytes by address
+  std::map<int, int> runtimes;               // by device
+};
+Shared& shared() {
+  static Shared all;
+  return all;
 }
+
+// A wish: where no more can be locked, copies are slower.
+void lock_pages(std::byte* data, std::size_t bytes) {
+  if (cudaHostRegister(data, bytes, cudaHostRegisterPortable) != cudaSuccess) cudaGetLastError();
+}
+void unlock_pages(std::byte* data) {
+  if (cudaHostUnregister(data) != cudaSuccess) cudaGetLastError();  // it was not
+}
+
+void free_page_locked(std::byte* data) {
+  if (data == nullptr) return;
+  {
+    const std::lock_guard lock(shared().mutex);
+    shared().locked.erase(data);
+    unlock_pages(data);
+  }
+  free_host(data);
+}
+
+// A device's context, for as long as some runtime needs it: then it goes, with all that it took of
+// the device's memory.
+class Context {
+ public:
+  explicit Context(int index) : index_(index) {
+    const std::lock_guard lock(shared().mutex);
+    const bool first = shared().runtimes.empty();
+    ++shared().runtimes[index_];
+    if (cudaSetDevice(index_) != cudaSuccess) cudaGetLastError();  // said by who opens it
+    if (!first) return;
+    for (const auto& [data, bytes] : shared().locked) lock_pages(data, bytes);
+  }
+  ~Context() {
+    const std::lock_guard lock(shared().mutex);
+    if (--shared().runtimes[index_] > 0) return;
+    shared().runtimes.erase(index_);
+    if (shared().runtimes.empty())
+      for (const auto& [data, bytes] : shared().locked) unlock_pages(data);
+    if (cudaSetDevice(index_) == cudaSuccess) cudaDeviceReset();
+    cudaGetLastError();
+  }
+  Context(const Context&) = delete;
+  Context& operator=(const Context&) = delete;
+
+ private:
+  const int index_;
+};
 
 class NativeRuntime final : public Runtime {
  public:
-  explicit NativeRuntime(int index) : device_{Device::Kind::cuda, index} {
+  explicit NativeRuntime(int index) : device_{Device::Kind::cuda, index}, context_(index) {
     const auto opened = [&](cudaError_t error) {
       if (error == cudaSuccess) return;
       cudaGetLastError();  // the next call is another's
@@ -74,18 +147,24 @@ class NativeRuntime final : public Runtime {
   Device device() const override { return device_; }
   std::string description() const override { return description_; }
 
+  DeviceMemory memory() override {
+    use();
+    std::size_t free = 0, total = 0;
+    check("asking for its memory", cudaMemGetInfo(&free, &total));
+    return {free, total};
+  }
+
   Buffer allocate(std::size_t bytes, MemoryKind kind) override {
     use();
     void* data = nullptr;
     const std::size_t whole = bytes == 0 ? 1 : bytes;
     if (kind == MemoryKind::page_locked) {
-      // Where no more can be locked, ordinary memory does.
-      if (cudaHostAlloc(&data, whole, cudaHostAllocPortable) != cudaSuccess) {
-        cudaGetLastError();
-        return allocate_host(bytes);
-      }
-      std::memset(data, 0, whole);
-      return Access::buffer({}, static_cast<std::byte*>(data), bytes, free_page_locked);
+      std::byte* const locked = Access::take(allocate_host(whole));
+      Buffer result = Access::buffer({}, locked, bytes, free_page_locked);
+      const std::lock_guard lock(shared().mutex);
+      shared().locked.emplace(locked, whole);
+      lock_pages(locked, whole);
+      return result;
     }
     const cudaError_t taken = cudaMalloc(&data, whole);
     if (taken == cudaErrorMemoryAllocation) {
@@ -148,6 +227,7 @@ class NativeRuntime final : public Runtime {
   cudaEvent_t event_of(std::uint64_t mark) const { return events_[mark % events_.size()]; }
 
   const Device device_;
+  const Context context_;  // goes when all that is below has gone
   std::string description_;
   cudaStream_t stream_ = nullptr;
   std::array<cudaEvent_t, 64> events_{};
@@ -164,9 +244,13 @@ std::unique_ptr<Runtime> native_runtime(int index, const Kernels& kernels) {
 }
 
 CudaDevices native_devices() {
-  CudaDevices result{.built = true, .count = 0, .missing = {}};
+  CudaDevices result{
+      .built = true, .count = 0, .missing = {}, .needed_driver = needed_driver, .devices = {}};
   const cudaError_t error = cudaGetDeviceCount(&result.count);
-  if (error == cudaSuccess && result.count > 0) return result;
+  if (error == cudaSuccess && result.count > 0) {
+    for (int i = 0; i < result.count; ++i) result.devices.push_back(describe(i));
+    return result;
+  }
   cudaGetLastError();  // the next call is another's
   result.count = 0;
   int driver = 0;

@@ -33,6 +33,8 @@ class Runtime {
   virtual Device device() const = 0;
   virtual std::string description() const = 0;  // for people: "NVIDIA GeForce RTX 3070 Ti"
 
+  virtual DeviceMemory memory() = 0;
+
   // Zeroed, when what is queued after this runs; page-locked memory at once. Throws DeviceFull
   // where there is no room. What is queued must not touch memory that has been freed.
   virtual Buffer allocate(std::size_t bytes, MemoryKind kind) = 0;

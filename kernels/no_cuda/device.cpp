@@ -9,7 +9,11 @@ std::unique_ptr<Backend> open_cuda(int index) {
 }
 
 CudaDevices cuda_devices() {
-  return {.built = false, .count = 0, .missing = "this hearth was built without CUDA"};
+  return {.built = false,
+          .count = 0,
+          .missing = "this hearth was built without CUDA",
+          .needed_driver = {},
+          .devices = {}};
 }
 
 }  // namespace hearth::kernels

@@ -57,6 +57,7 @@ context = 8192
 experts = "6G"
 scratch = "64M"
 vram = "2G"
+vram_idle = "5m"
 [prefix_cache]
 ram = "2G"
 disk = "0"
@@ -96,6 +97,10 @@ level = "debug"
   REQUIRE(devices.size() == 2);
   CHECK(devices[1].device == hearth::kernels::Device{hearth::kernels::Device::Kind::cuda, 0});
   CHECK(devices[1].memory == std::uint64_t{2} << 30);
+  CHECK(config.memory_vram_idle == milliseconds(300'000));
+  const Config automatic = parse_config("[memory]\nvram = \"auto\"\n", "config.toml");
+  CHECK_FALSE(automatic.memory_vram);
+  CHECK(engine_options(automatic, "/models/coder", {}).devices.at(1).memory == 0);
   CHECK(engine_options(Config{}, "/models/coder", {}).devices.size() == 1);
   CHECK(config.prefix_cache_ram == std::uint64_t{2} << 30);
   CHECK(config.prefix_cache_interval == 1024);

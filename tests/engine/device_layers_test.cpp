@@ -74,10 +74,16 @@ TEST_CASE("what is on a device is not in the host's memory too") {
   CHECK(std::ranges::count_if(model.layers, is_there) == 2);
   CHECK(is_there(model.layers.front()));
   std::uint64_t there = 0, plainly = 0, here = 0;
-  for (const kernels::Buffer& buffer : model.storage)
+  const auto all_of = [](const Model& some, const auto& add) {
+    for (const kernels::Buffer& buffer : some.storage) add(buffer);
+    for (const Layer& layer : some.layers)
+      for (const kernels::Buffer& buffer : layer.storage) add(buffer);
+  };
+  all_of(model, [&](const kernels::Buffer& buffer) {
     (buffer.device() == kernels::Device{} ? here : there) += buffer.bytes();
-  for (const kernels::Buffer& buffer : plain.runtime->engine().model().storage)
-    plainly += buffer.bytes();
+  });
+  all_of(plain.runtime->engine().model(),
+         [&](const kernels::Buffer& buffer) { plainly += buffer.bytes(); });
   CHECK(here + there == plainly);
   CHECK(there > 0);
   // And what the host is said to need is less by as much, but for how it is rounded.

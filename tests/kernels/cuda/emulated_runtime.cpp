@@ -45,7 +45,7 @@ struct Memory {
   std::deque<Allocation> freed;
   std::size_t freed_bytes = 0;
 };
-Memory& memory() {
+Memory& all_memory() {
   static Memory all;
   return all;
 }
@@ -65,8 +65,8 @@ std::byte* take(std::size_t bytes, std::shared_ptr<EmulatedControl> control) {
   // Up to the page that faults.
   std::byte* const data = made.mapping + page + (pages - used);
   made.control->bytes += bytes;
-  const std::lock_guard lock(memory().mutex);
-  memory().live.emplace(data, std::move(made));
+  const std::lock_guard lock(all_memory().mutex);
+  all_memory().live.emplace(data, std::move(made));
   return data;
 }
 
@@ -74,7 +74,7 @@ std::byte* take(std::size_t bytes, std::shared_ptr<EmulatedControl> control) {
 void give_back(std::byte* data) {
   if (data == nullptr) return;
   constexpr std::size_t kept = std::size_t{64} << 20;
-  Memory& all = memory();
+  Memory& all = all_memory();
   const std::lock_guard lock(all.mutex);
   const auto found = all.live.find(data);
   if (found == all.live.end()) std::abort();  // freed twice
@@ -105,12 +105,16 @@ class EmulatedRuntime final : public Runtime {
   Device device() const override { return device_; }
   std::string description() const override { return name(device_) + ", emulated"; }
 
+  DeviceMemory memory() override {
+    const std::uint64_t used = control_->bytes + control_->taken;
+    return {control_->capacity - std::min(control_->capacity, used), control_->capacity};
+  }
+
   Buffer allocate(std::size_t bytes, MemoryKind kind) override {
     call("an allocation");
     ++control_->allocations;
     if (kind == MemoryKind::page_locked) return allocate_host(bytes);
-    if (bytes > control_->capacity - std::min(control_->capacity, control_->bytes.load()))
-      throw DeviceFull();
+    if (bytes > memory().free) throw DeviceFull();
     Buffer result = Access::buffer(device_, take(bytes, control_), bytes, give_back);
     // Not zero before its turn has come.
     std::byte* const data = Access::data(result);

@@ -33,6 +33,7 @@ constexpr bool can_emulate = true;
 struct EmulatedControl {
   std::uint32_t seed = 1;
   std::uint64_t capacity = ~std::uint64_t{0};  // bytes of the device's memory
+  std::atomic<std::uint64_t> taken = 0;        // of them, by other programs
   // From this call on, counted from 1, all fail: the device is lost.
   std::atomic<std::uint64_t> fail_from = ~std::uint64_t{0};
   // Faults planted in the host's code: this wait, counted from 1, returns at once.
