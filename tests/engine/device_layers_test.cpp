@@ -220,6 +220,35 @@ TEST_CASE("a prompt that is parked between layers on a device goes on where othe
   CHECK(placed.run(150, 3) == expected);
 }
 
+TEST_CASE("where a device has no room for another session, its experts make some") {
+  const std::filesystem::path model = std::filesystem::path(HEARTH_SOURCE_DIR) / "engine/ember";
+  const Logits expected = run_on_host(model, 100, 3);
+  FakeDevices devices;
+  Placed placed(model, {{all, 240}}, devices.open());
+  placed.load();
+  CHECK(placed.run(100, 3) == expected);
+  const std::vector<float> last = placed.logits();
+  const std::uint64_t before = devices.control->bytes;
+  const auto slots = [&] { return placed.runtime->experts().devices.front().slots; };
+  REQUIRE(slots() == 240);
+  // Less and less room beside the first session, until there is not enough for another one.
+  const std::uint64_t step = 16 * slot_bytes(placed.options);
+  std::uint64_t room = 16 * step;
+  for (; slots() == 240; room -= step) {
+    REQUIRE(room > step);
+    devices.control->capacity = before + room;
+    Session other(placed.runtime);
+    std::swap(other, *placed.session);
+    CHECK(placed.run(100, 3) == expected);
+    CHECK(devices.control->bytes <= devices.control->capacity);
+    std::swap(other, *placed.session);  // which has lost nothing by it
+    CHECK(placed.logits() == last);
+  }
+  CHECK(room < 15 * step);
+  CHECK(slots() == 120);
+  CHECK(placed.run(100, 3) == expected);
+}
+
 TEST_CASE("an interrupted step of layers on a device changes nothing") {
   const std::filesystem::path model = golden / "fp8";
   const Logits expected = run_on_host(model, 200, 6);
