@@ -365,11 +365,10 @@ const std::vector<Key>& keys() {
       size("memory", "scratch", "Memory for prefill; more means fewer passes over the experts.",
            &Config::memory_scratch),
       size("memory", "vram",
-           "Memory of the first CUDA device for experts, which are computed there. \"auto\": what "
-           "is\n"
-           "free on it, leaving 512 MiB to other programs. \"0\": no GPU is used, the default "
-           "until\n"
-           "this was seen on a real one.",
+           "Memory of the first CUDA device: as many layers as fit, with their part of every\n"
+           "sequence, then experts, which are computed there. \"auto\": what is free on it,\n"
+           "leaving 512 MiB to other programs. \"0\": no GPU is used, the default until this was\n"
+           "seen on a real one.",
            &Config::memory_vram),
       duration("memory", "vram_idle",
                "After this long without a request the GPU's memory is given back until the next\n"

@@ -35,7 +35,8 @@ engine::EngineOptions engine_options(const Config& config, const std::filesystem
   options.scratch = config.memory_scratch;
   options.host().expert_memory = config.memory_experts.value_or(0);
   if (config.memory_vram != 0)
-    options.devices.push_back({{kernels::Device::Kind::cuda, 0}, config.memory_vram.value_or(0)});
+    options.devices.push_back(
+        {.device = {kernels::Device::Kind::cuda, 0}, .memory = config.memory_vram.value_or(0)});
   options.experts.reader = config.experts_reader;
   options.experts.policy = config.experts_policy;
   options.experts.prefetch = config.experts_prefetch;

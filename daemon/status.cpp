@@ -138,7 +138,8 @@ json gpu_json(const ModelStatus& status) {
     }
     devices.push_back(std::move(shown));
   }
-  return {{"state", name(status.gpu)}, {"devices", std::move(devices)}};
+  return {
+      {"state", name(status.gpu)}, {"layers", status.gpu_layers}, {"devices", std::move(devices)}};
 }
 
 json to_json(const ModelStatus& status) {

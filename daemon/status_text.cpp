@@ -108,6 +108,9 @@ std::string gpu_lines(const json& gpu) {
     text += line("", "copies in GB/s: " + show_link({link["toLocked"], link["fromLocked"],
                                                      link["toPlain"], link["fromPlain"]}));
   }
+  if (const int layers = gpu["layers"].get<int>(); layers > 0)
+    text += line(text.empty() ? "GPU" : "",
+                 show_count(layers, "layer") + " of the model, and what sequences have of them");
   return text;
 }
 

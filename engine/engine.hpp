@@ -13,6 +13,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <new>
 #include <optional>
 #include <span>
 #include <string>
@@ -31,6 +32,7 @@
 #include "engine/options.hpp"
 #include "engine/prefix/statistics.hpp"
 #include "engine/support/memory.hpp"
+#include "engine/support/mutex.hpp"
 #include "engine/support/types.hpp"
 #include "engine/tokenizer/profile.hpp"
 #include "engine/tokenizer/tokenizer.hpp"
@@ -45,13 +47,16 @@ struct Model;            // engine/forward/model.hpp: the weights
 struct Executor;         // engine/forward/executor.hpp: the devices and the experts in their memory
 struct Chunk;            // engine/forward/forward.hpp: rows on their way through the layers
 class CacheMaintenance;  // engine/experts/maintenance.hpp: warm start, memory pressure
+struct LayerPlaces;      // engine/forward/model.hpp: where each layer's weights are
 class DraftSession;      // engine/draft_session.hpp: a small model that drafts for a large one
 class CheckpointFiles;   // engine/checkpoint/digest.hpp: whether the files are what was loaded
 class PrefixCache;       // engine/prefix/cache.hpp: checkpoints that prompts go back to
+class Session;
 enum class CheckpointKind : std::uint8_t;
 
 // A checkpoint, loaded: its weights, configuration and tokenizer. Nothing of it changes, nor can
-// anything be changed by way of it.
+// anything be changed by way of it. But where a layer's weights are may: that is for the computing
+// thread alone to look at.
 class Engine {
  public:
   Engine(const Engine&) = delete;
@@ -130,18 +135,20 @@ class Runtime {
 
   const Engine& engine() const { return engine_; }
   // What memory is used for, how the experts are doing, and what is kept of prompts.
-  const MemoryPlan& memory() const { return memory_; }
+  MemoryPlan memory() const;
   ExpertStatus experts() const;
   PrefixStatistics prefix_statistics() const;
-  // Whether devices beside the host compute.
+  // Whether devices beside the host compute, and how many of the layers.
   DeviceUse device_use() const;
+  int layers_on_devices() const;
 
   // Gives the memory of the devices beside the host back, with all else that they hold for this
-  // process; the host computes everything until take_devices. Costs no bit and no sequence.
-  void release_devices() noexcept;
-  // Uses released devices again, filling them with what was used most; what stands in the way is
-  // noted, and tried again a minute later at the earliest. False: nothing has changed. Costs little
-  // where they are in use.
+  // process; the host computes everything until take_devices. Costs no bit and no sequence: what
+  // sequences have there moves to the host. False: the host cannot hold the layers; it is noted.
+  bool release_devices() noexcept;
+  // Uses released devices again, for layers and what sequences have of them, then for the experts
+  // that were used most; what stands in the way is noted, and tried again a minute later at the
+  // earliest. False: nothing has changed. Costs little where they are in use.
   bool take_devices();
   // Of each such device in use, how fast copies are; empty where one is full.
   std::vector<std::optional<kernels::LinkSpeed>> measure_links();
@@ -158,21 +165,49 @@ class Runtime {
   // Throws Error where the checkpoint's files on disk are not those that were loaded.
   void check_files();
 
+  // A device beside the host was found to be lost. Before anything else is computed, recover()
+  // gives all of them up: the host computes what they had, and sessions begin again.
+  void lose_devices() noexcept { devices_lost_ = true; }
+  void recover();
+  // Where a device has no room for something: it keeps fewer experts, or is given back, and what
+  // failed may be tried again. False: that is no use.
+  bool make_room(const std::bad_alloc& failed);
+
  private:
+  friend class Session;  // is known to it
+
   Runtime();
-  void open_devices();
+  // Beside the host: runtime_devices.cpp.
   std::vector<std::string> open_beside_host();
+  void place_layers();
+  void move_layers();
+  void house_states();
+  void note_layers();
   std::vector<DeviceSlots> device_slots() const;
   void close_unused_devices();
+  void leave_devices();
+  LayerPlaces layer_places() const;
+  std::uint64_t layer_state_bytes(std::size_t layer) const;
+  std::uint64_t layers_on_host() const;  // bytes, with what sessions have of them
+  void open_devices();
   void take_digests();
   bool mtp_wanted(const MemoryView& view);
+  void plan_layers(bool mtp);
   void plan_memory(const MemoryView& view, const MemoryWishes& wishes, bool mtp);
   void plan_experts_memory(const MemoryView& view);
   void open_prefixes();
   void start_experts();
 
   Engine engine_;
+  mutable Mutex memory_mutex_;  // for those who ask while layers move
   MemoryPlan memory_;
+  std::uint64_t host_memory_ = 0;             // of the host, for layers and experts
+  std::vector<std::size_t> device_of_layer_;  // of the executor's
+  bool devices_lost_ = false;
+  double device_share_ = 1;  // of what devices are to give: less, since one was full all the same
+  std::atomic<DeviceUse> device_use_ = DeviceUse::none;
+  std::atomic<int> layers_on_devices_ = 0;
+  std::vector<Session*> sessions_;
   std::unique_ptr<CheckpointFiles> files_;
   std::unique_ptr<Executor> executor_;
   std::unique_ptr<CacheMaintenance> maintenance_;
@@ -260,8 +295,15 @@ class Session {
 
   struct Prefill;  // a chunk on its way and the checkpoints it takes
 
+  friend class Runtime;  // moves its state, or says that it is lost
+
+  void begin();
+  void enlist(Session* other);
   bool outdated() const;
-  void require_current() const;
+  void require_current();
+  // Its state goes to where the layers are by now; where that fails it is lost.
+  void follow_layers() noexcept;
+  void lose_state() noexcept;
   bool continues(std::span<const TokenId> tokens) const;
   bool has_bits_of(std::size_t prompt) const;
   std::unique_ptr<Prefill> next_chunk(std::span<const TokenId> tokens,
@@ -288,6 +330,7 @@ class Session {
   std::size_t synced_ = 0;         // tokens that the last sync kept
   std::size_t decoded_from_ = 0;   // all tokens behind these were decoded
   std::uint64_t differences_ = 0;  // PrefixCache::differences() when its first token was computed
+  bool lost_ = false;              // what was computed; the tokens are still said
   DraftLength draft_length_;
   std::unique_ptr<State> state_;
   std::unique_ptr<Prefill> parked_;
@@ -384,6 +427,7 @@ class Generation {
   };
   void take_written();
   bool is_undecided(std::span<const TokenId> rest) const;
+  void go_back();
   Progress read(const std::atomic<bool>* interrupt);
   std::size_t room_for_drafts() const;
   Drafts plan_drafts();

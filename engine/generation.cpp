@@ -107,7 +107,7 @@ std::size_t Generation::answer_done() const {
   return cached_ && behind > 0 ? static_cast<std::size_t>(behind) : 0;
 }
 
-Progress Generation::step(const std::atomic<bool>* interrupt) {
+Progress Generation::step(const std::atomic<bool>* interrupt) try {
   if (reason_) return finish();
   if (!cached_) {
     const auto from = session_->sync(known_, prompt_tokens(), interrupt);
@@ -134,6 +134,21 @@ Progress Generation::step(const std::atomic<bool>* interrupt) {
   if (reason_) return finish();
   keep_now_and_then(interrupt);
   return Progress::more;
+} catch (const kernels::LostDevice&) {
+  go_back();
+  return Progress::more;
+} catch (const LostState&) {
+  go_back();
+  return Progress::more;
+}
+
+// The session has to begin again: it goes back to what is kept, and replays the answer.
+void Generation::go_back() {
+  known_ = request_.prompt.tokens;
+  known_.insert(known_.end(), answer_.begin(), answer_.end());
+  cached_.reset();
+  drafts_.reset();
+  replaying_ = decoding_ = false;
 }
 
 // The prompt, and what was written behind it except its last token, which decode() takes.

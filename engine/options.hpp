@@ -44,17 +44,26 @@ struct ExpertOptions {
   std::filesystem::path trace;  // file to record every routing in; empty: none
 };
 
-// A device and what it is given. The host computes; a device beside it keeps experts in its memory
-// and computes those.
+// A device and what it is given. The host computes; a device beside it keeps layers and experts in
+// its memory and computes those. A layer is all of it but its routed experts, and the part of every
+// session's state that is its own.
 struct DeviceOptions {
   kernels::Device device{};  // the host
-  // Bytes for experts; 0: worked out from what is free. Of another than the host at least two must
-  // fit, and where there is less room, or with 0 no such device, it is used for fewer or for none.
+  // Bytes for experts; the host's 0: worked out from what is free. Of another at least two must
+  // fit.
   std::uint64_t expert_memory = 0;
   // The host's:
   int threads = 0;                    // 0: one per core
   std::optional<kernels::Isa> isa{};  // empty: the best this host has
-  // Another's: opens it; empty: kernels::open_cuda. Its products must follow the host's numerics.
+  // Another's:
+  // Bytes in all. As many layers as fit, for every token reads all of a layer and few of its
+  // experts; then experts with what they leave. 0: what the two others say; where they say nothing,
+  // what is free there, less what others may want, and such a device may be missing. Where there is
+  // less room it is used for less.
+  std::uint64_t memory = 0;
+  // How many layers, the next ones of the model; with `memory` at most. Empty: what fits, or none.
+  std::optional<int> layers{};
+  // Opens it; empty: kernels::open_cuda. Its products must follow the host's numerics.
   std::function<std::unique_ptr<kernels::Backend>()> open{};
 };
 

@@ -41,7 +41,7 @@ std::unique_ptr<State> empty_state(Runtime& runtime) {
     kv.heads = config.num_key_value_heads;
     kv.head_dim = config.head_dim;
   }
-  state->recurrent = make_recurrent_state(runtime.backend(), config);
+  state->recurrent = make_recurrent_state(runtime.executor().homes, config);
   return state;
 }
 
@@ -52,38 +52,62 @@ std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
 // The checkpoint of a sequence's beginning, whose KV the caches hold.
 PrefixCache::Checkpoint checkpoint_of(Runtime& runtime, std::span<const kernels::KvCache> caches,
                                       std::span<const TokenId> tokens, CheckpointKind kind,
-                                      RecurrentState state, std::vector<float> hidden,
+                                      StateSnapshot state, std::vector<float> hidden,
                                       std::vector<float> logits, std::uint64_t differences,
                                       std::size_t decoded_from = 0) {
-  kernels::Backend& backend = runtime.backend();
+  const StateHomes& homes = runtime.executor().homes;
   const PrefixLayout& layout = runtime.prefixes().layout();
   return {tokens,
           kind,
-          save_state(backend, std::move(state)),
+          std::move(state),
           std::move(hidden),
           std::move(logits),
           differences,
-          [&backend, &layout, caches](std::int64_t begin, std::int64_t end,
-                                      const std::atomic<bool>* interrupt) {
-            return save_kv(backend, layout, caches, begin, end, interrupt);
+          [&homes, &layout, caches](std::int64_t begin, std::int64_t end,
+                                    const std::atomic<bool>* interrupt) {
+            return save_kv(homes, layout, caches, begin, end, interrupt);
           },
           static_cast<std::int64_t>(decoded_from)};
 }
 
 }  // namespace
 
-Session::Session(std::shared_ptr<Runtime> runtime) try
-    : runtime_(std::move(runtime)),
-      draft_length_(engine().options().drafts),
-      state_(empty_state(*runtime_)) {
+Session::Session(std::shared_ptr<Runtime> runtime)
+    : runtime_(std::move(runtime)), draft_length_(engine().options().drafts) {
+  begin();
+  runtime_->sessions_.push_back(this);
+}
+
+// The runtime knows it in the place of another, or, with null, no more.
+void Session::enlist(Session* other) {
+  std::vector<Session*>& all = runtime_->sessions_;
+  if (other == nullptr)
+    std::erase(all, this);
+  else
+    std::ranges::replace(all, other, this);
+}
+
+void Session::begin() try {
+  runtime_->recover();
+  state_ = empty_state(*runtime_);
   differences_ = runtime_->prefixes().differences();
-} catch (const std::bad_alloc&) {
+  lost_ = false;
+} catch (const kernels::LostDevice&) {
+  runtime_->lose_devices();
+  throw;
+} catch (const std::bad_alloc& failed) {
+  if (runtime_->make_room(failed)) return begin();
   throw out_of_memory("a session's state");
 }
-Session::Session(Session&&) noexcept = default;
+Session::Session(Session&& other) noexcept : draft_length_(other.draft_length_) {
+  *this = std::move(other);
+}
 Session& Session::operator=(Session&& other) noexcept {
+  if (this == &other) return *this;
   parked_.reset();  // before the runtime that it reserved memory of
+  if (runtime_) enlist(nullptr);
   runtime_ = std::move(other.runtime_);
+  if (runtime_) enlist(&other);
   tokens_ = std::move(other.tokens_);
   logits_ = std::move(other.logits_);
   wanted_top_ = other.wanted_top_;
@@ -93,17 +117,44 @@ Session& Session::operator=(Session&& other) noexcept {
   synced_ = other.synced_;
   decoded_from_ = other.decoded_from_;
   differences_ = other.differences_;
+  lost_ = other.lost_;
   draft_length_ = other.draft_length_;
   state_ = std::move(other.state_);
   parked_ = std::move(other.parked_);
   return *this;
 }
-Session::~Session() = default;
+Session::~Session() {
+  if (runtime_) enlist(nullptr);
+}
+
+void Session::follow_layers() noexcept try {
+  if (lost_) return;
+  Executor& executor = runtime_->executor();
+  executor.move(*state_);
+  if (parked_) move_chunk(executor, engine().config(), parked_->chunk);
+} catch (const std::exception&) {
+  lose_state();  // the device has failed, or there is no memory for it
+}
+
+void Session::lose_state() noexcept {
+  parked_.reset();
+  for (kernels::KvCache& kv : state_->kv) {
+    kv.keys = {};
+    kv.values = {};
+    kv.capacity = 0;
+  }
+  state_->recurrent = {};
+  state_->spares.clear();
+  state_->decoded.clear();
+  state_->rows.clear();
+  lost_ = true;
+}
 
 std::size_t Session::bytes() const {
   std::size_t total = state_->recurrent.bytes();
   for (const RecurrentState& spare : state_->spares) total += spare.bytes();
   for (const State::Decoded& decoded : state_->decoded) total += decoded.recurrent.bytes();
+  for (const RowBuffers& rows : state_->rows) total += rows.bytes();
   for (const kernels::KvCache& kv : state_->kv) total += kv.keys.bytes() + kv.values.bytes();
   if (!parked_ || parked_->computed) return total;
   // The other states of a chunk are counted with the checkpoints.
@@ -116,7 +167,14 @@ bool Session::outdated() const {
   return differences_ != runtime_->prefixes().differences();
 }
 
-void Session::require_current() const {
+// Nor has a device taken with it what was computed.
+void Session::require_current() {
+  runtime_->recover();
+  if (lost_) {
+    throw LostState(
+        "what this session had computed was on a device that has failed; a request that begins "
+        "again is computed without it");
+  }
   if (outdated()) throw Error(runtime_->executor().digests->last_difference());
 }
 
@@ -132,7 +190,7 @@ bool Session::has_bits_of(std::size_t prompt) const {
 }
 
 std::size_t Session::common(std::span<const TokenId> tokens) const {
-  const bool goes_on = !outdated() && continues(tokens);
+  const bool goes_on = !lost_ && !outdated() && continues(tokens);
   return std::max(goes_on ? tokens_.size() : 0, runtime_->prefixes().find(tokens));
 }
 
@@ -148,7 +206,8 @@ std::optional<std::size_t> Session::sync(std::span<const TokenId> tokens,
 std::optional<std::size_t> Session::sync(std::span<const TokenId> tokens, std::size_t prompt,
                                          const std::atomic<bool>* interrupt) try {
   runtime_->check_files();
-  if (outdated()) clear();
+  runtime_->recover();
+  if (lost_ || outdated()) clear();
   // While the KV that they need is there.
   while (parked_ && parked_->computed)
     if (!keep_next(interrupt)) return std::nullopt;
@@ -172,14 +231,13 @@ std::optional<std::size_t> Session::sync(std::span<const TokenId> tokens, std::s
 
   // Rows past the shared prefix may be overwritten before the restore is known to succeed, so keep
   // the old state until then.
-  kernels::Backend& backend = runtime_->backend();
+  const StateHomes& homes = runtime_->executor().homes;
   RecurrentState state;
   const auto destination = [&](const PrefixCache::Restored& found) {
     parked_.reset();
-    if (state.delta.empty()) state = take_spare(*state_, backend, engine().config());
-    for (kernels::KvCache& kv : state_->kv)
-      reserve(backend, kv, static_cast<std::int64_t>(shared), found.position);
-    StateRestore restore(backend);
+    if (state.delta.empty()) state = take_spare(*state_, homes, engine().config());
+    reserve(homes, *state_, static_cast<std::int64_t>(shared), found.position);
+    StateRestore restore(homes);
     for (const PrefixCache::Restored::KvSpan& span : found.spans)
       restore.kv(runtime_->prefixes().layout(), span.kv, span.begin, span.from, span.to,
                  state_->kv);
@@ -215,7 +273,11 @@ std::optional<std::size_t> Session::sync(std::span<const TokenId> tokens, std::s
   decoded_from_ = static_cast<std::size_t>(from->decoded_from);
   tokens_.assign(tokens.begin(), tokens.begin() + from->position);
   return synced_ = tokens_.size();
-} catch (const std::bad_alloc&) {
+} catch (const kernels::LostDevice&) {
+  runtime_->lose_devices();
+  throw;
+} catch (const std::bad_alloc& failed) {
+  if (runtime_->make_room(failed)) return sync(tokens, prompt, interrupt);
   throw out_of_memory("the kept state of a prompt's beginning");
 }
 
@@ -227,6 +289,7 @@ void Session::clear() {
   state_->hidden.clear();
   state_->decoded.clear();
   state_->recurrent = {};  // see need_state: nothing here needs memory
+  lost_ = false;
   synced_ = 0;
   decoded_from_ = 0;
   differences_ = runtime_->prefixes().differences();
@@ -239,26 +302,31 @@ void Session::retire(RecurrentState state) {
 }
 
 void Session::keep() try {
-  if (tokens_.empty() || outdated()) return;
+  if (tokens_.empty() || lost_ || outdated()) return;
   // Logits of the shortlist alone are no use to a prompt that ends here.
   std::vector<float> last;
   if (!shortlisted_) last.assign(logits().begin(), logits().end());
   const std::size_t decoded_from = tokens_.size() > decoded_from_ ? decoded_from_ : 0;
   runtime_->prefixes().add(checkpoint_of(*runtime_, state_->kv, tokens_, CheckpointKind::end,
-                                         copy(runtime_->backend(), state_->recurrent),
+                                         copy_state(runtime_->executor().homes, state_->recurrent),
                                          state_->hidden, std::move(last), differences_,
                                          decoded_from));
+} catch (const kernels::LostDevice&) {
+  runtime_->lose_devices();  // whoever goes on hears of it
 } catch (const std::bad_alloc&) {
   // It is computed again when it is wanted.
 }
 
 bool Session::keep_answer(const std::atomic<bool>* interrupt) try {
-  if (decoded_from_ == 0 || tokens_.size() <= decoded_from_ || outdated()) return true;
+  if (decoded_from_ == 0 || tokens_.size() <= decoded_from_ || lost_ || outdated()) return true;
   return runtime_->prefixes().add_answer(
       checkpoint_of(*runtime_, state_->kv, tokens_, CheckpointKind::answer,
-                    copy(runtime_->backend(), state_->recurrent), state_->hidden, {}, differences_,
-                    decoded_from_),
+                    copy_state(runtime_->executor().homes, state_->recurrent), state_->hidden, {},
+                    differences_, decoded_from_),
       interrupt);
+} catch (const kernels::LostDevice&) {
+  runtime_->lose_devices();  // whoever goes on hears of it
+  return true;
 } catch (const std::bad_alloc&) {
   return true;  // it is computed again when it is wanted
 }
@@ -284,12 +352,10 @@ std::unique_ptr<Session::Prefill> Session::next_chunk(std::span<const TokenId> t
   for (const CheckpointPosition& each : next->positions) {
     if (each.position < end) inside.push_back(each.position - begin);
   }
-  for (kernels::KvCache& kv : state_->kv) {
-    reserve(runtime_->backend(), kv, position(), static_cast<std::int64_t>(end));
-  }
+  reserve(runtime_->executor().homes, *state_, position(), static_cast<std::int64_t>(end));
   const std::span<const TokenId> rows = tokens.subspan(begin, end - begin);
   next->chunk =
-      make_chunk(runtime_->backend(), engine().config(), *state_, {rows.begin(), rows.end()},
+      make_chunk(runtime_->executor(), engine().config(), *state_, {rows.begin(), rows.end()},
                  position(), kernels::DeltaForm::chunked, std::move(inside));
   return next;
 }
@@ -334,7 +400,11 @@ Progress Session::prefill(std::span<const TokenId> tokens, std::span<const std::
   if (durable) parked_->keep_end(tokens_);
   if (parked_->positions.empty()) parked_.reset();
   return more();
-} catch (const std::bad_alloc&) {
+} catch (const kernels::LostDevice&) {
+  runtime_->lose_devices();
+  throw;
+} catch (const std::bad_alloc& failed) {
+  if (runtime_->make_room(failed)) return prefill(tokens, boundaries, interrupt, durable);
   throw out_of_memory("reading a prompt of " + std::to_string(tokens.size()) + " tokens");
 }
 
@@ -382,11 +452,12 @@ bool Session::Prefill::keep_next(Session& session, const std::atomic<bool>* inte
     State& state = *session.state_;
     const auto [at, kind] = positions[kept];
     const bool inside = at < session.tokens_.size();
-    next = checkpoint_of(
-        *session.runtime_, state.kv, std::span(session.tokens_).first(at), kind,
-        inside ? std::move(chunk.states[kept]) : copy(session.runtime_->backend(), state.recurrent),
-        inside ? std::move(chunk.checkpoint_hidden[kept]) : state.hidden,
-        inside ? std::vector<float>() : session.logits_, session.differences_);
+    const StateHomes& homes = session.runtime_->executor().homes;
+    next = checkpoint_of(*session.runtime_, state.kv, std::span(session.tokens_).first(at), kind,
+                         inside ? save_state(homes, std::move(chunk.states[kept]))
+                                : copy_state(homes, state.recurrent),
+                         inside ? std::move(chunk.checkpoint_hidden[kept]) : state.hidden,
+                         inside ? std::vector<float>() : session.logits_, session.differences_);
     prefixes.release_states(1);  // from here on it counts as what it becomes
     --reserved;
   }
@@ -409,10 +480,9 @@ std::unique_ptr<Session::Prefill> Session::replay_chunk(std::span<const TokenId>
   const std::size_t end = std::min(begin + replay_rows, tokens.size());
   auto next = std::make_unique<Prefill>(runtime_->prefixes(), std::vector<CheckpointPosition>(),
                                         PositionRange{synced_, begin, end, tokens.size()});
-  for (kernels::KvCache& kv : state_->kv)
-    reserve(runtime_->backend(), kv, position(), static_cast<std::int64_t>(end));
+  reserve(runtime_->executor().homes, *state_, position(), static_cast<std::int64_t>(end));
   const std::span<const TokenId> rows = tokens.subspan(begin, end - begin);
-  next->chunk = make_chunk(runtime_->backend(), engine().config(), *state_,
+  next->chunk = make_chunk(runtime_->executor(), engine().config(), *state_,
                            {rows.begin(), rows.end()}, position(), kernels::DeltaForm::step, {});
   return next;
 }
@@ -428,7 +498,11 @@ Progress Session::replay(std::span<const TokenId> tokens, const std::atomic<bool
   if (progress != Progress::done) return progress;
   parked_.reset();
   return tokens_.size() == tokens.size() ? Progress::done : Progress::more;
-} catch (const std::bad_alloc&) {
+} catch (const kernels::LostDevice&) {
+  runtime_->lose_devices();
+  throw;
+} catch (const std::bad_alloc& failed) {
+  if (runtime_->make_room(failed)) return replay(tokens, interrupt);
   throw out_of_memory("the computation of what was written before");
 }
 
@@ -478,14 +552,12 @@ void SessionAccess::run(Session& session, std::span<const TokenId> tokens, kerne
   Runtime& runtime = *session.runtime_;
   const ModelConfig& config = runtime.engine().config();
   need_state(runtime, *session.state_);
-  Chunk chunk = make_chunk(runtime.backend(), config, *session.state_,
+  Chunk chunk = make_chunk(runtime.executor(), config, *session.state_,
                            {tokens.begin(), tokens.end()}, session.position(), form, {});
   chunk.taps = &taps;
   chunk.logit_rows = 1;
-  for (kernels::KvCache& kv : session.state_->kv) {
-    reserve(runtime.backend(), kv, session.position(),
-            session.position() + static_cast<std::int64_t>(tokens.size()));
-  }
+  reserve(runtime.executor().homes, *session.state_, session.position(),
+          session.position() + static_cast<std::int64_t>(tokens.size()));
   while (session.advance(chunk, nullptr) == Progress::more) {
   }
 }

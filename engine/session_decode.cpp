@@ -21,14 +21,15 @@ Chunk SessionAccess::decode_chunk(Session& session, std::span<const TokenId> tok
   std::vector<std::size_t> checkpoint_rows(tokens.size() - 1);  // a state after each
   std::iota(checkpoint_rows.begin(), checkpoint_rows.end(), 1);
   Chunk chunk =
-      make_chunk(runtime.backend(), config, *session.state_, {tokens.begin(), tokens.end()},
-                 session.position(), kernels::DeltaForm::step, std::move(checkpoint_rows));
+      make_chunk(runtime.executor(), config, *session.state_, {tokens.begin(), tokens.end()},
+                 session.position(), kernels::DeltaForm::step, std::move(checkpoint_rows),
+                 std::exchange(session.state_->rows, {}));
+  chunk.at_once = true;
   chunk.logit_rows = tokens.size();
   chunk.top = session.wanted_top_;
   chunk.always = session.wanted_always_;
   const std::int64_t end = session.position() + static_cast<std::int64_t>(tokens.size());
-  for (kernels::KvCache& kv : session.state_->kv)
-    reserve(runtime.backend(), kv, session.position(), end);
+  reserve(runtime.executor().homes, *session.state_, session.position(), end);
   return chunk;
 }
 
@@ -48,13 +49,18 @@ Progress Session::run_decode(std::span<const TokenId> tokens, bool joins,
   Chunk chunk = SessionAccess::decode_chunk(*this, tokens);
   Progress progress = Progress::more;
   while (progress == Progress::more) progress = advance(chunk, interrupt, joins);
+  state_->rows = std::move(chunk.memory);
   if (progress == Progress::done) {
     parked_.reset();
   } else {
     std::ranges::move(chunk.states, std::back_inserter(state_->spares));
   }
   return progress;
-} catch (const std::bad_alloc&) {
+} catch (const kernels::LostDevice&) {
+  runtime_->lose_devices();
+  throw;
+} catch (const std::bad_alloc& failed) {
+  if (runtime_->make_room(failed)) return run_decode(tokens, joins, interrupt);
   throw out_of_memory("a token's computation");
 }
 
@@ -92,19 +98,25 @@ std::span<const float> Session::decoded_logits(std::size_t index) const {
 std::vector<TokenId> Session::draft(TokenId next, int count) try {
   const Model& model = engine().model();
   if (!model.mtp || state_->hidden.empty()) return {};
+  // The head and its cache are the host's.
   reserve(runtime_->backend(), state_->kv.back(), position(), position() + count);
   std::vector<TokenId> drafted;
   std::vector<float> hidden = state_->hidden;
+  TokenId last = next;
   for (int i = 0; i < count; ++i) {
     const MtpResult result =
         *run_mtp(model, runtime_->executor(), engine().config(), state_->kv.back(), hidden,
-                 std::span(&next, 1), position() - 1 + i, 1, kernels::ProductForm::gemv, nullptr);
-    next = static_cast<TokenId>(std::ranges::max_element(result.logits) - result.logits.begin());
-    drafted.push_back(next);
+                 std::span(&last, 1), position() - 1 + i, 1, kernels::ProductForm::gemv, nullptr);
+    last = static_cast<TokenId>(std::ranges::max_element(result.logits) - result.logits.begin());
+    drafted.push_back(last);
     hidden = result.normed;
   }
   return drafted;
-} catch (const std::bad_alloc&) {
+} catch (const kernels::LostDevice&) {
+  runtime_->lose_devices();
+  throw;
+} catch (const std::bad_alloc& failed) {
+  if (runtime_->make_room(failed)) return draft(next, count);
   throw out_of_memory("the MTP head's draft");
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/engine.hpp"
+#include "engine/forward/executor.hpp"
 #include "engine/forward/forward.hpp"
 #include "engine/forward/state.hpp"
 #include "engine/prefix/cache.hpp"
@@ -22,7 +23,7 @@ inline void need_state(Runtime& runtime, State& state) {
   const ModelConfig& config = runtime.engine().config();
   const bool some = std::ranges::count(config.layers, LayerKind::linear_attention) > 0;
   if (some && state.recurrent.conv.empty())
-    state.recurrent = make_recurrent_state(runtime.backend(), config);
+    state.recurrent = make_recurrent_state(runtime.executor().homes, config);
 }
 
 // A chunk on its way, then, when it is part of the session, what is still to be kept of it.

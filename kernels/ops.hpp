@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <optional>
 #include <span>
 #include <stdexcept>
@@ -23,6 +24,15 @@ class Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
+
+// A device that has failed for good: what was in its memory is lost.
+class LostDevice : public Error {
+ public:
+  using Error::Error;
+};
+
+// A device beside the host has no room for an allocation.
+class DeviceFull : public std::bad_alloc {};
 
 // The device that holds bytes and computes on them.
 struct Device {
@@ -253,8 +263,8 @@ class Backend {
   // one Backend computed may be continued bit for bit only on one that says the same.
   virtual std::string numerics() const = 0;
 
-  // Memory. allocate throws std::bad_alloc where the device has no room. The host's buffers of 4
-  // MiB and more begin at a multiple of 2 MiB.
+  // Memory. allocate throws std::bad_alloc where there is no room, on a device DeviceFull. The
+  // host's buffers of 4 MiB and more begin at a multiple of 2 MiB.
   virtual Buffer allocate(std::size_t bytes, MemoryKind kind) = 0;
   Buffer allocate(std::size_t bytes) { return allocate(bytes, MemoryKind::device); }
   // Of a device beside the host; empty: it does not say.
@@ -278,6 +288,7 @@ class Backend {
   virtual Event transfer(const Buffer& from, std::size_t from_offset, const Buffer& to,
                          std::size_t to_offset, std::size_t bytes) = 0;
   virtual Event transfer(Slice from, Slice to) = 0;
+  virtual Event queued() = 0;            // the end of all that is queued by now
   virtual bool passed(Event event) = 0;  // without waiting
   virtual void wait(Event event) = 0;
 

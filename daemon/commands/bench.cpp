@@ -99,7 +99,7 @@ class Bench {
     if (flags_.ram) options.memory = engine::MemoryView{.available = *flags_.ram};
     if (flags_.vram) {
       options.devices.resize(1);
-      engine::DeviceOptions gpu{{kernels::Device::Kind::cuda, 0}, *flags_.vram};
+      engine::DeviceOptions gpu{.device = {kernels::Device::Kind::cuda, 0}, .memory = *flags_.vram};
       gpu.open = flags_.open_gpu;
       options.devices.push_back(std::move(gpu));
     }
@@ -172,6 +172,9 @@ class Bench {
 
   // Each device beside the host, and its link.
   void say_gpus(const engine::ExpertStatus& experts) {
+    if (const int layers = runtime_->layers_on_devices(); layers > 0)
+      say(fmt::format("on the GPU: {} of {} layers", layers,
+                      runtime_->engine().config().num_layers()));
     const auto links = runtime_->measure_links();
     for (std::size_t i = 0; i < experts.devices.size(); ++i) {
       const engine::DeviceExperts& device = experts.devices[i];
@@ -386,8 +389,8 @@ void add_bench(CLI::App& app, Command& chosen) {
       ->excludes(url);
   auto* vram = command
                    ->add_option("--vram", flags->vram,
-                                "Memory of the first GPU for experts, such as 1600M: a small card\n"
-                                "on a large one (default: as configured)")
+                                "Memory of the first GPU for layers, then experts, such as 1600M:\n"
+                                "a small card on a large one (default: as configured)")
                    ->transform(size)
                    ->type_name("SIZE")
                    ->excludes(url);

@@ -16,7 +16,7 @@ struct BenchFlags {
   std::string model;
   std::optional<std::uint64_t> memory;
   std::optional<std::uint64_t> ram;   // free memory, as on a machine with less
-  std::optional<std::uint64_t> vram;  // of a GPU for experts
+  std::optional<std::uint64_t> vram;  // of a GPU, for layers and experts
   std::optional<std::uint64_t> scratch;
   std::string reader;
   std::string policy;

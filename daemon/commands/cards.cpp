@@ -70,8 +70,8 @@ std::vector<CardRow> card_rows(const Subject& subject, const HitRate& hit_rate,
           return predict_gpu(subject, division, hit_rate, options, host, {card.vram, card.speed},
                              use);
         };
-        row.now = predict(GpuUse::experts);
-        row.later = predict(GpuUse::layers);
+        row.now = predict(GpuUse::layers);
+        row.later = predict(GpuUse::prompts);
       } catch (const engine::Error& error) {
         row.refusal = error.what();
       }

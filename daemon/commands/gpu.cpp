@@ -34,7 +34,8 @@ int pause() {
   const bool released = ask_for_gpu(ControlRequest::release_gpu, "released") == "released";
   print(released ? "The GPU's memory is free. The next request, or `hearth resume --gpu`, takes it "
                    "again.\n"
-                 : "The GPU's memory will be free when the present step ends: `hearth status`.\n");
+                 : "The GPU's memory will be free when the present step ends; if not, `hearth "
+                   "logs` says why.\n");
   return 0;
 }
 

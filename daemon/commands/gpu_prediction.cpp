@@ -19,11 +19,13 @@ using engine::GpuUse;
 using nlohmann::json;
 
 constexpr double gpu_chunk = 8192;  // tokens of a pass where prompts are read on the GPU
-constexpr const char* as_it_is = "hearth as it is: the GPU computes the experts in its memory";
-constexpr const char* not_built = "not built yet: dense layers and prompts on the GPU too";
+constexpr const char* as_it_is =
+    "hearth as it is: the GPU computes the layers and experts it holds";
+constexpr const char* not_built =
+    "not built yet: prompts on tensor cores, the shortlist on the GPU";
 
 const char* title(GpuUse use) {
-  return use == GpuUse::experts ? as_it_is : not_built;
+  return use == GpuUse::layers ? as_it_is : not_built;
 }
 
 // "4x16" as a generation and lanes.
@@ -80,12 +82,11 @@ std::string places(const Subject& subject, const Division& division, const GpuPr
   std::string text =
       fmt::format("VRAM in GB: left to others {}, CUDA {}, scratch {}", in_gigabytes(memory.others),
                   in_gigabytes(memory.driver), in_gigabytes(memory.scratch));
-  if (of.use == GpuUse::layers) {
-    text += fmt::format(", {} of {} layers {}, shortlist {}, KV {}, states {}", memory.layers,
-                        subject.config.num_layers(), in_gigabytes(memory.dense),
-                        in_gigabytes(memory.shortlist), in_gigabytes(memory.kv),
-                        in_gigabytes(memory.states));
-  }
+  text += fmt::format(", {} of {} layers {}, KV {}, states {}", memory.layers,
+                      subject.config.num_layers(), in_gigabytes(memory.dense),
+                      in_gigabytes(memory.kv), in_gigabytes(memory.states));
+  if (of.use == GpuUse::prompts)
+    text += fmt::format(", shortlist {}", in_gigabytes(memory.shortlist));
   if (subject.config.is_dense()) return text;
   const double experts = division.costs.all_expert_bytes();
   return text + fmt::format(
@@ -160,7 +161,7 @@ GpuPrediction predict_gpu(const Subject& subject, const Division& division, cons
       static_cast<double>(engine::chunk_rows(options, subject.config, subject.context));
   result.prompt =
       engine::prefill_time(costs, whole, result.memory, use, result.resident, predicted_prompt,
-                           use == GpuUse::layers ? gpu_chunk : host_chunk);
+                           use == GpuUse::prompts ? gpu_chunk : host_chunk);
   return result;
 }
 
@@ -168,7 +169,7 @@ std::string gpu_lines(const Subject& subject, const Division& division, const Hi
                       const engine::EngineOptions& options, const Machine& machine,
                       const Gpu& gpu) {
   std::string text;
-  for (const GpuUse use : {GpuUse::experts, GpuUse::layers}) {
+  for (const GpuUse use : {GpuUse::layers, GpuUse::prompts}) {
     const GpuPrediction of = predict_gpu(subject, division, hit_rate, options, machine, gpu, use);
     const auto line = [&](const std::string& words) {
       text += wrapped("    " + words + "\n", terminal_columns(), 6);
@@ -192,7 +193,7 @@ std::vector<SweepRow> sweep(Subject subject, const HitRate& hit_rate,
                             const engine::EngineOptions& options, const Machine& machine,
                             const Gpu& gpu) {
   std::vector<SweepRow> rows;
-  for (const GpuUse use : {GpuUse::experts, GpuUse::layers}) {
+  for (const GpuUse use : {GpuUse::layers, GpuUse::prompts}) {
     for (const std::int64_t context : {8'192, 32'768}) {
       subject.context = context;
       const Division division(subject, hit_rate, options, machine.memory);
@@ -235,7 +236,7 @@ json to_json(const std::vector<SweepRow>& rows) {
   json all = json::array();
   for (const SweepRow& row : rows) {
     json shown = to_json(row.token);
-    shown.update({{"built", row.use == GpuUse::experts},
+    shown.update({{"built", row.use == GpuUse::layers},
                   {"context", row.context},
                   {"diskBandwidth", row.disk},
                   {"hitRate", row.hits},

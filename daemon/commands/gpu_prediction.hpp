@@ -1,5 +1,6 @@
-// What a GPU would make of a checkpoint: as hearth uses one, and with more of the model on it,
-// which is not built yet. For `hearth plan --vram`, its table of hit rates and its table of cards.
+// What a GPU would make of a checkpoint: as hearth uses one, and with prompts on its tensor
+// cores, which is not built yet. For `hearth plan --vram`, its table of hit rates and its table of
+// cards.
 #pragma once
 
 #include <cstdint>

@@ -25,7 +25,8 @@ std::string heading(const GpuTables& tables, const Machine& machine) {
         fmt::format(
             "{}, disk {}, 4 GiB of RAM in other use; hit rates {}. {} Shares of the experts "
             "in VRAM and RAM, what is found there, decode and prefill of {:.0f} tokens in "
-            "tokens/s; *: with dense layers and prompts on the GPU, not built yet.\n",
+            "tokens/s; *: with prompts on tensor cores and the shortlist on the GPU, not built "
+            "yet.\n",
             host, show_rate(machine.speed.disk), tables.origin_of_hits, unseen, predicted_prompt),
         terminal_columns());
   }

@@ -249,6 +249,7 @@ ModelStatus LocalModel::status() const {
     status.memory = runtime_->memory();
     status.experts = runtime_->experts();
     status.gpu = runtime_->device_use();
+    status.gpu_layers = runtime_->layers_on_devices();
     status.prefixes = runtime_->prefix_statistics();
   }
   status.prefill_speed = shared_->estimates.prefill_speed();

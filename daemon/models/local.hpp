@@ -41,6 +41,7 @@ struct ModelStatus {
   engine::MemoryPlan memory;
   engine::ExpertStatus experts;
   engine::DeviceUse gpu{};
+  int gpu_layers = 0;                                    // of the model, there
   std::vector<std::optional<kernels::LinkSpeed>> links;  // of the GPUs, as they were at the start
   std::string gpu_link;                                  // of the first: "PCIe 4x16"
   std::int64_t context = 0;

@@ -198,7 +198,8 @@ void ExpertCache::take_ready(std::vector<Lease>& ready) {
       continue;
     }
     const auto [device, slot] = each.place;
-    ready.push_back({each.expert, pool(device).weights(slot), device, slot});
+    const std::size_t number = device == 0 ? 0 : devices_[device - 1]->number;
+    ready.push_back({each.expert, pool(device).weights(slot), number, slot});
     request_.lent.push_back(each.place);
   }
   request_.waiting.resize(kept);
@@ -207,7 +208,7 @@ void ExpertCache::take_ready(std::vector<Lease>& ready) {
 void ExpertCache::release(std::span<const Lease> leases) {
   const Lock lock(mutex_);
   for (const Lease& lease : leases) {
-    const SlotRef place{lease.device, lease.slot};
+    const SlotRef place{device_numbered(lease.device), lease.slot};
     const auto mine = std::ranges::find(request_.lent, place);
     if (mine == request_.lent.end()) continue;
     *mine = request_.lent.back();
@@ -459,7 +460,19 @@ void ExpertCache::set_recent_uses(std::vector<float> uses) {
 
 void ExpertCache::resize(std::uint64_t budget_bytes) {
   const Lock lock(mutex_);
-  const auto wanted = static_cast<std::size_t>(budget_bytes / store_.slot_bytes());
+  budget_ = budget_bytes;
+  resize_host();
+}
+
+void ExpertCache::limit(std::uint64_t budget_bytes) {
+  const Lock lock(mutex_);
+  limit_ = budget_bytes;
+  resize_host();
+}
+
+void ExpertCache::resize_host() {
+  if (store_.size() == 0) return;  // a dense model's
+  const auto wanted = static_cast<std::size_t>(std::min(budget_, limit_) / store_.slot_bytes());
   pool_.resize(std::clamp(wanted, std::min(min_slots, pool_.size()), pool_.size()));
 }
 

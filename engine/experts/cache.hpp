@@ -33,8 +33,7 @@ namespace hearth::engine {
 // Slots on a device.
 struct DeviceSlots {
   kernels::Backend* backend = nullptr;  // used on the computing thread alone
-  // More than all experts is cut; 0, of a device beside the host: what is free there, less what
-  // others may want.
+  // More than all experts is cut; 0, of a device beside the host: none.
   std::uint64_t budget_bytes = ~std::uint64_t{0};
 };
 
@@ -69,26 +68,35 @@ class ExpertCache final : private Leases {
 
   // Calls use(Leases&) with the leases of a layer's experts; when it returns or throws they are
   // given back, and what was not read for them by then is not read. Where a device fails, the error
-  // names it, and what it was given to keep is read again when it is wanted; where its memory is
-  // full, all devices go, and `use` is called once more, with the host's. One at a time. From
+  // names it, and what it was given to keep is read again when it is wanted. One at a time. From
   // the moment that `interrupt` (may be null) is set no read for them begins, and nothing is waited
   // for; once set it stays so until they are gone.
   template <class Use>
   void lend(LayerId layer, std::span<const ExpertId> experts, Pass pass,
             const std::atomic<bool>* interrupt, Use&& use) {
     try {
-      lend_once(layer, experts, pass, interrupt, use);
-    } catch (const DeviceFull& full) {
-      shrink_devices(full);
-      lend_once(layer, experts, pass, interrupt, use);
+      begin(layer, experts, pass, interrupt);
+      use(static_cast<Leases&>(*this));
+      end();
+      if (has_devices_ && pass == Pass::decode) promote(layer, experts);
+    } catch (...) {
+      end();
+      if (has_devices_) abandon_moves();
+      throw;
     }
   }
 
-  // Empties and leaves the devices beside the host: what they held is read when it is wanted.
+  // Empties and leaves the devices beside the host, whatever state they are in: what they held is
+  // read when it is wanted. Between two lends, as what follows.
   void release_devices() noexcept;
   // Uses these, of which none is in use yet; what was used most goes there first, by and by.
   void take_devices(std::span<const DeviceSlots> devices);
   bool has_devices() const { return has_devices_; }  // on the computing thread
+  // Half of the devices' slots go, and what is in all of them is read again when it is wanted, for
+  // there is no room for something else. False: there are none.
+  bool halve_devices();
+  // A lease's `device` is its place among these.
+  void number_devices(std::span<kernels::Backend* const> all);
 
   // Whether to predict what decoding will want of a layer, and have it read.
   bool prefetch_pays();
@@ -97,8 +105,10 @@ class ExpertCache final : private Leases {
   ExpertStatus status() const;
 
   // Of the host: shrinks at once as far as slots are not in use, the least useful first; or grows
-  // again, up to the budget it was made with.
+  // again, up to the limit and the budget it was made with.
   void resize(std::uint64_t budget_bytes);
+  // What the host has for experts at most, beside what else is in its memory by now.
+  void limit(std::uint64_t budget_bytes);
 
   // Empties the slots that are not in use, once what was read is checked. Their memory stays.
   void forget();
@@ -157,21 +167,6 @@ class ExpertCache final : private Leases {
     std::vector<SlotRef> lent;     // of the leases handed out; pinned
   };
 
-  template <class Use>
-  void lend_once(LayerId layer, std::span<const ExpertId> experts, Pass pass,
-                 const std::atomic<bool>* interrupt, Use& use) {
-    try {
-      begin(layer, experts, pass, interrupt);
-      use(static_cast<Leases&>(*this));
-      end();
-      if (has_devices_ && pass == Pass::decode) promote(layer, experts);
-    } catch (...) {
-      end();
-      if (has_devices_) abandon_moves();
-      throw;
-    }
-  }
-
   // Of the open request.
   std::vector<Lease> next() override;
   void release(std::span<const Lease> leases) override;
@@ -201,7 +196,8 @@ class ExpertCache final : private Leases {
 
   // Between devices: cache_devices.cpp.
   void add_device(const DeviceSlots& wanted) HEARTH_REQUIRES(mutex_);
-  void shrink_devices(const DeviceFull& full);
+  void resize_host() HEARTH_REQUIRES(mutex_);
+  std::size_t device_numbered(std::size_t number) const HEARTH_REQUIRES(mutex_);
   std::vector<Key> most_used() const HEARTH_REQUIRES(mutex_);
   void promote(LayerId layer, std::span<const ExpertId> experts);
   bool promote_from(int host_slot) HEARTH_REQUIRES(mutex_);
@@ -223,8 +219,6 @@ class ExpertCache final : private Leases {
   const std::string policy_name_;
   ExpertDigests* const digests_;
   bool has_devices_ = false;  // beside the host; the computing thread's
-  // Of the room that devices seem to have: less, since one was full all the same. Likewise.
-  double device_share_ = 1;
   const std::function<void(const std::string&)> note_;
   bool may_prefetch_;  // constant once made
 
@@ -232,10 +226,13 @@ class ExpertCache final : private Leases {
   Condition changed_;  // a read or a check has ended
   const std::unique_ptr<RoutingTrace> trace_ HEARTH_GUARDED_BY(mutex_);
   const std::unique_ptr<Policy> policy_ HEARTH_GUARDED_BY(mutex_);
-  SlotPool pool_ HEARTH_GUARDED_BY(mutex_);  // the host's
+  SlotPool pool_ HEARTH_GUARDED_BY(mutex_);                             // the host's
+  std::uint64_t budget_ HEARTH_GUARDED_BY(mutex_) = ~std::uint64_t{0};  // as resize() has it
+  std::uint64_t limit_ HEARTH_GUARDED_BY(mutex_) = ~std::uint64_t{0};
   struct DevicePool {
     kernels::Backend& backend;
     SlotPool slots;
+    std::size_t number = 0;  // as leases have it
     std::uint64_t hits = 0;
     std::uint64_t promoted = 0;
     std::uint64_t demoted = 0;

@@ -1,5 +1,6 @@
 // ExpertCache's devices beside the host: which experts go there, and the copies.
 #include <algorithm>
+#include <array>
 #include <exception>
 #include <functional>
 #include <new>
@@ -7,7 +8,6 @@
 #include <utility>
 
 #include "engine/experts/cache.hpp"
-#include "engine/support/memory.hpp"
 
 namespace hearth::engine {
 
@@ -35,24 +35,22 @@ ExpertCache::~ExpertCache() {
 void ExpertCache::add_device(const DeviceSlots& wanted) {
   kernels::Backend& backend = *wanted.backend;
   const std::string device = kernels::name(backend.device());
-  const bool automatic = wanted.budget_bytes == 0;
-  const std::uint64_t budget =
-      automatic ? vram_for_experts(backend.memory().value_or(kernels::DeviceMemory{}).free)
-                : wanted.budget_bytes;
   const auto asked = static_cast<std::size_t>(
-      std::min<std::uint64_t>(budget / store_.slot_bytes(), store_.size()));
-  if (asked < min_device_slots && !automatic) {
-    throw Error(device + ": its memory for experts, " + std::to_string(budget) + " bytes, holds " +
-                std::to_string(asked) + " of " + std::to_string(store_.slot_bytes()) +
-                " bytes each; at least " + std::to_string(min_device_slots) + " are needed");
+      std::min<std::uint64_t>(wanted.budget_bytes / store_.slot_bytes(), store_.size()));
+  if (asked < min_device_slots && wanted.budget_bytes > 0) {
+    throw Error(device + ": its memory for experts, " + std::to_string(wanted.budget_bytes) +
+                " bytes, holds " + std::to_string(asked) + " of " +
+                std::to_string(store_.slot_bytes()) + " bytes each; at least " +
+                std::to_string(min_device_slots) + " are needed");
   }
-  auto slots = static_cast<std::size_t>(device_share_ * static_cast<double>(asked));
+  std::size_t slots = asked;
   for (; slots >= min_device_slots; slots -= slots / 8 + 1) {
     try {
       devices_.push_back(std::unique_ptr<DevicePool>(
           new DevicePool{backend,
                          {backend, backend.allocate(SlotPool::arena_bytes(slots, store_)), slots,
-                          store_, *policy_}}));
+                          store_, *policy_},
+                         devices_.size() + 1}));
     } catch (const std::bad_alloc&) {
       continue;  // others have taken it
     }
@@ -76,11 +74,17 @@ void ExpertCache::release_devices() noexcept {
   has_devices_ = false;
 }
 
-// A device had no room for what it computes with: it gets fewer slots when it is taken again.
-void ExpertCache::shrink_devices(const DeviceFull& full) {
-  release_devices();
-  device_share_ *= 0.75;
-  if (note_) note_(std::string(full.what()) + "; the host computes them for now");
+void ExpertCache::number_devices(std::span<kernels::Backend* const> all) {
+  const Lock lock(mutex_);
+  for (const auto& device : devices_)
+    device->number =
+        static_cast<std::size_t>(std::ranges::find(all, &device->backend) - all.begin());
+}
+
+std::size_t ExpertCache::device_numbered(std::size_t number) const {
+  for (std::size_t i = 0; i < devices_.size(); ++i)
+    if (devices_[i]->number == number) return i + 1;
+  return 0;
 }
 
 void ExpertCache::take_devices(std::span<const DeviceSlots> devices) {
@@ -270,6 +274,43 @@ void ExpertCache::abandon_moves() noexcept {
       // The request that is failing says it.
     }
   }
+}
+
+bool ExpertCache::halve_devices() {
+  abandon_moves();
+  const Lock lock(mutex_);
+  bool some = false;
+  for (std::unique_ptr<DevicePool>& device : devices_) {
+    const std::size_t slots = device->slots.size() / 2;
+    if (slots < min_device_slots) continue;
+    kernels::Backend& backend = device->backend;
+    backend.wait(backend.queued());  // what is queued computes with them
+    device->slots.forget();
+    const std::size_t number = device->number;
+    const auto [hits, promoted, demoted] =
+        std::array{device->hits, device->promoted, device->demoted};
+    try {
+      device.reset();
+      device = std::unique_ptr<DevicePool>(
+          new DevicePool{backend,
+                         {backend, backend.allocate(SlotPool::arena_bytes(slots, store_)), slots,
+                          store_, *policy_},
+                         number,
+                         hits,
+                         promoted,
+                         demoted});
+    } catch (const std::bad_alloc&) {
+      devices_.clear();  // somebody else has taken it: the host keeps them all
+      has_devices_ = false;
+      return true;
+    } catch (...) {
+      devices_.clear();
+      has_devices_ = false;
+      throw;
+    }
+    some = true;
+  }
+  return some;
 }
 
 }  // namespace hearth::engine

@@ -20,12 +20,6 @@ using kernels::ProductForm;
 using kernels::Slice;
 using kernels::SplitSpec;
 
-// The backend looks at nobody's interrupt any more, however a computation ends.
-struct Finish {
-  Backend& backend;
-  ~Finish() { backend.finish(); }
-};
-
 ProductForm product_form(kernels::DeltaForm form) {
   return form == kernels::DeltaForm::step ? ProductForm::gemv : ProductForm::gemm;
 }
@@ -41,31 +35,37 @@ bool is_tapped(Stage stage, const ModelConfig& config) {
   return stage.part == Stage::Part::embedding;
 }
 
+bool move_rows(Executor& executor, const ModelConfig& config, Chunk& chunk, std::size_t device);
 bool embed(const Block& block, const Model& model, const Chunk& chunk, Slice out,
            const std::atomic<bool>* interrupt);
 bool mixer_half(const Block& whole, Executor& executor, const Layer& layer, State& state,
                 Chunk& chunk, const std::atomic<bool>* interrupt);
 bool head(const Block& block, const Model& model, Executor& executor, State& state, Chunk& chunk,
           Slice x, const std::atomic<bool>* interrupt);
-std::vector<float> read(Backend& backend, Slice values);
 
-}  // namespace
-
-bool run_stage(const Model& model, Executor& executor, const ModelConfig& config, State& state,
-               Chunk& chunk, const std::atomic<bool>* interrupt) {
+bool compute_stage(const Model& model, Executor& executor, const ModelConfig& config, State& state,
+                   Chunk& chunk, const std::atomic<bool>* interrupt) {
   using Part = Stage::Part;
-  Backend& backend = executor.host();
-  const Finish finish{backend};
-  executor.workspace().reset();
+  const Finish finish{executor.host()};
+  const auto [part, id] = chunk.stage;
+  const bool of_layer = part == Part::mixer || part == Part::experts;
+  const std::size_t device = of_layer ? layer_of(model, id).device : 0;
+  chunk.memory.resize(executor.devices.size());
+  if (!move_rows(executor, config, chunk, device)) return false;
+  const ComputeDevice& there = executor.devices[device];
+  there.workspace->reset();
   const Block block{config,
-                    backend,
-                    executor.workspace(),
+                    *there.backend,
+                    *there.workspace,
                     product_form(chunk.form),
                     static_cast<int>(chunk.rows()),
-                    chunk.position};
-  const Slice x = kernels::slice(chunk.hidden);
-  const Slice out = kernels::slice(chunk.output);
-  const auto [part, id] = chunk.stage;
+                    chunk.position,
+                    device,
+                    chunk.at_once};
+  RowBuffers& rows = chunk.memory[device];
+  const std::size_t values = chunk.rows() * block.hidden();
+  const Slice x = kernels::slice(rows.hidden, 0, values);
+  const Slice out = kernels::slice(rows.output, 0, values);
 
   switch (part) {
     case Part::embedding:
@@ -77,8 +77,8 @@ bool run_stage(const Model& model, Executor& executor, const ModelConfig& config
       chunk.rows_done = 0;
       break;
     case Part::experts:
-      if (!feed_forward(block, executor, layer_of(model, id), chunk.experts, x, out, interrupt,
-                        chunk.taps))
+      if (!feed_forward(block, executor, layer_of(model, id), chunk.experts, chunk.memory, x, out,
+                        interrupt, chunk.taps))
         return false;
       break;
     case Part::head:
@@ -88,10 +88,22 @@ bool run_stage(const Model& model, Executor& executor, const ModelConfig& config
       throw Error("the chunk has been through all layers");
   }
   if (chunk.taps != nullptr && is_tapped(chunk.stage, config))
-    chunk.taps->hidden.push_back(read(backend, out));
-  if (part != Part::head) std::swap(chunk.hidden, chunk.output);
+    chunk.taps->hidden.push_back(read(block.backend, out));
+  if (part != Part::head) std::swap(rows.hidden, rows.output);
   chunk.stage = after(chunk.stage, config);
   return true;
+}
+
+}  // namespace
+
+bool run_stage(const Model& model, Executor& executor, const ModelConfig& config, State& state,
+               Chunk& chunk, const std::atomic<bool>* interrupt) try {
+  const bool complete = compute_stage(model, executor, config, state, chunk, interrupt);
+  if (!complete) executor.abandon();
+  return complete;
+} catch (...) {
+  executor.abandon();
+  throw;
 }
 
 // --- Stages --------------------------------------------------------------------------------------
@@ -136,9 +148,6 @@ int stage_count(const ModelConfig& config) {
 
 namespace {
 
-// Rows that a layer's mixer takes at once: bounds its scratch and what an interruption loses. A
-// multiple of the delta rule's chunk.
-constexpr std::size_t mixer_rows = 256;
 // Of so many rows nearly all experts are wanted: nothing is read ahead for them.
 constexpr std::size_t prefetch_rows = 64;
 
@@ -187,8 +196,8 @@ std::vector<RowSpan> spans_of(Backend& backend, const State& state, Chunk& chunk
       after = at_checkpoint(place);
     } else {
       RecurrentState& between = chunk.states_between[1 - chunk.between];
-      if (between.conv.empty()) {
-        between.delta.clear();
+      if (between.conv.empty() || between.conv[0].device() != backend.device()) {
+        between = {};
         between.delta.push_back(backend.allocate(before.delta->bytes()));
         between.conv.push_back(backend.allocate(before.conv->bytes()));
       }
@@ -211,14 +220,16 @@ bool mixer_half(const Block& whole, Executor& executor, const Layer& layer, Stat
   block.rows = static_cast<int>(end - begin);
   block.position = chunk.position + static_cast<std::int64_t>(begin);
   const std::size_t width = block.hidden();
-  const Slice x = kernels::slice(chunk.hidden).sub(begin * width, (end - begin) * width);
-  const Slice out = kernels::slice(chunk.output).sub(begin * width, (end - begin) * width);
+  const RowBuffers& rows = chunk.memory[whole.device];
+  const Slice x = kernels::slice(rows.hidden).sub(begin * width, (end - begin) * width);
+  const Slice out = kernels::slice(rows.output).sub(begin * width, (end - begin) * width);
   const std::size_t index = index_among(block.config, layer.id);
 
   block.backend.begin(interrupt);
   if (chunk.form == kernels::DeltaForm::step && chunk.rows() < prefetch_rows && !layer.is_dense() &&
       executor.experts->prefetch_pays()) {
-    // The experts' router, applied before its time, is right about most of them.
+    // The experts' router, applied before its time, is right about most of them. For a layer on a
+    // device that is one more wait, which a read from the disk in time is worth.
     const Routing predicted =
         route(block, layer.moe.gate, block.norm(x, layer.post_attention_layernorm));
     if (!block.backend.finish()) return false;
@@ -243,9 +254,30 @@ bool mixer_half(const Block& whole, Executor& executor, const Layer& layer, Stat
     mixed = linear_attention(block, layer.linear, spans, chunk.form, normed);
   }
   block.backend.add(x, mixed, out);
-  if (!block.backend.finish()) return false;
+  if (!block.settle()) return false;
   if (between) chunk.between = 1 - chunk.between;
   chunk.rows_done = end;
+  return true;
+}
+
+// The rows go to where the next stage is computed. False: interrupted.
+bool move_rows(Executor& executor, const ModelConfig& config, Chunk& chunk, std::size_t device) {
+  if (chunk.device == device) return true;
+  const std::size_t values = chunk.rows() * static_cast<std::size_t>(config.hidden_size);
+  const auto hidden_on = [&](std::size_t some) {
+    return kernels::slice(chunk.memory[some].hidden, 0, values);
+  };
+  if (chunk.device != 0) {
+    Backend& from = *executor.devices[chunk.device].backend;
+    from.transfer(hidden_on(chunk.device), hidden_on(0));
+    if (!from.finish()) return false;
+    chunk.device = 0;
+  }
+  if (device == 0) return true;
+  for (kernels::Buffer* const each : {&chunk.memory[device].hidden, &chunk.memory[device].output})
+    executor.provide(device, *each, values * sizeof(float));
+  executor.devices[device].backend->transfer(hidden_on(0), hidden_on(device));
+  chunk.device = device;
   return true;
 }
 
@@ -255,12 +287,6 @@ bool embed(const Block& block, const Model& model, const Chunk& chunk, Slice out
   block.backend.begin(interrupt);
   block.backend.embed(model.embed_tokens, chunk.tokens, out);
   return block.backend.finish();
-}
-
-std::vector<float> read(Backend& backend, Slice values) {
-  std::vector<float> host(values.size());
-  backend.read(values, host);
-  return host;
 }
 
 // The logits of normed rows that chunk.top asks for, from the shortlist; minus infinity for the
@@ -334,9 +360,9 @@ bool head(const Block& block, const Model& model, Executor& executor, State& sta
 
 // --- Chunks --------------------------------------------------------------------------------------
 
-Chunk make_chunk(kernels::Backend& host, const ModelConfig& config, State& state,
+Chunk make_chunk(Executor& executor, const ModelConfig& config, State& state,
                  std::vector<TokenId> tokens, std::int64_t position, kernels::DeltaForm form,
-                 std::vector<std::size_t> checkpoint_rows) {
+                 std::vector<std::size_t> checkpoint_rows, ChunkMemory memory) {
   Chunk chunk;
   chunk.tokens = std::move(tokens);
   chunk.position = position;
@@ -345,17 +371,31 @@ Chunk make_chunk(kernels::Backend& host, const ModelConfig& config, State& state
   if (chunk.checkpoint_rows.empty() || chunk.checkpoint_rows.back() != chunk.rows())
     chunk.checkpoint_rows.push_back(chunk.rows());
   while (chunk.states.size() < chunk.checkpoint_rows.size())
-    chunk.states.push_back(take_spare(state, host, config));
+    chunk.states.push_back(take_spare(state, executor.homes, config));
   const std::size_t bytes =
       chunk.rows() * static_cast<std::size_t>(config.hidden_size) * sizeof(float);
-  chunk.hidden = host.allocate(bytes);
-  chunk.output = host.allocate(bytes);
+  chunk.memory = std::move(memory);
+  chunk.memory.resize(executor.devices.size());
+  for (kernels::Buffer* const each : {&chunk.memory[0].hidden, &chunk.memory[0].output})
+    executor.provide_for_copies(*each, bytes);
   return chunk;
 }
 
+void move_chunk(Executor& executor, const ModelConfig& config, Chunk& chunk) {
+  for (RecurrentState& state : chunk.states) executor.move(state);
+  if (chunk.memory.empty()) return;  // it is through all layers
+  executor.devices[chunk.device].backend->begin(nullptr);
+  move_rows(executor, config, chunk, 0);
+  chunk.memory.resize(1);
+  chunk.rows_done = 0;
+  chunk.between = 0;
+  chunk.states_between = {};
+  chunk.experts = {};
+}
+
 std::size_t Chunk::bytes() const {
-  std::size_t total = hidden.bytes() + output.bytes() + experts.normed.bytes() +
-                      experts.shared.bytes() + experts.outputs.bytes();
+  std::size_t total = 0;
+  for (const RowBuffers& rows : memory) total += rows.bytes();
   for (const RecurrentState& state : states_between) total += state.bytes();
   return total;
 }
@@ -368,71 +408,20 @@ std::size_t chunk_bytes_per_row(const ModelConfig& config) {
   return (4 + k + 2) * hidden * sizeof(float);
 }
 
-// --- The MTP head --------------------------------------------------------------------------------
-
-std::optional<MtpResult> run_mtp(const Model& model, Executor& executor, const ModelConfig& config,
-                                 KvCache& kv, std::span<const float> hidden,
-                                 std::span<const TokenId> next, std::int64_t position,
-                                 std::size_t logit_rows, ProductForm form,
-                                 const std::atomic<bool>* interrupt) {
-  const MtpHead& mtp = *model.mtp;
-  Backend& backend = executor.host();
-  const Finish finish{backend};
-  const std::size_t width = static_cast<std::size_t>(config.hidden_size);
-  MtpResult result;
-  // In blocks of rows, like a layer's mixer, for the scratch's sake.
-  for (std::size_t begin = 0; begin < next.size(); begin += mixer_rows) {
-    const std::size_t count = std::min(mixer_rows, next.size() - begin);
-    executor.workspace().reset();
-    const Block block{config,
-                      backend,
-                      executor.workspace(),
-                      form,
-                      static_cast<int>(count),
-                      position + static_cast<std::int64_t>(begin)};
-    backend.begin(interrupt);
-    const Slice tokens = block.take(config.hidden_size);
-    const Slice states = block.take(config.hidden_size);
-    backend.embed(model.embed_tokens, next.subspan(begin, count), tokens);
-    backend.write(states, hidden.subspan(begin * width, count * width));
-    const Slice joined = block.take(2 * config.hidden_size);
-    const std::int64_t stride = 2 * config.hidden_size;
-    backend.split_groups(block.norm(tokens, mtp.pre_fc_norm_embedding), block.rows, 1,
-                         std::array{SplitSpec{joined, config.hidden_size, stride, 0}});
-    backend.split_groups(
-        block.norm(states, mtp.pre_fc_norm_hidden), block.rows, 1,
-        std::array{SplitSpec{joined, config.hidden_size, stride, config.hidden_size}});
-    const Slice x = block.take(config.hidden_size);
-    block.matmul({{mtp.fc, joined, x, block.rows}});
-    const Slice mixed =
-        full_attention(block, mtp.layer.full, kv, block.norm(x, mtp.layer.input_layernorm));
-    // Outlives the workspace, which the experts use block by block.
-    const kernels::Buffer attended = backend.allocate(count * width * sizeof(float));
-    const kernels::Buffer out = backend.allocate(count * width * sizeof(float));
-    backend.add(x, mixed, kernels::slice(attended));
-    if (!backend.finish()) return std::nullopt;
-    ExpertWork work;
-    if (!feed_forward(block, executor, mtp.layer, work, kernels::slice(attended),
-                      kernels::slice(out), interrupt, nullptr)) {
-      return std::nullopt;
-    }
-    backend.begin(interrupt);
-    const Slice normed = block.norm(kernels::slice(out), mtp.norm);
-    const std::size_t before = next.size() - logit_rows;  // rows without logits
-    const std::size_t wanted = begin + count - std::min(begin + count, std::max(begin, before));
-    Slice logits;
-    if (wanted > 0) {
-      logits = block.space.take(wanted * static_cast<std::size_t>(config.vocab_size));
-      backend.matmul(model.lm_head, normed.sub((count - wanted) * width, wanted * width), logits,
-                     static_cast<int>(wanted), ProductForm::gemv);
-    }
-    if (!backend.finish()) return std::nullopt;
-    const std::vector<float> rows = read(backend, normed);
-    result.normed.insert(result.normed.end(), rows.begin(), rows.end());
-    const std::vector<float> scores = read(backend, logits);
-    result.logits.insert(result.logits.end(), scores.begin(), scores.end());
-  }
-  return result;
+std::size_t scratch_bytes(const ModelConfig& config) {
+  constexpr std::size_t of_backend = std::size_t{16} << 20;  // attention's sums, staging
+  const auto size = [](std::int64_t value) { return static_cast<std::size_t>(value); };
+  const std::size_t hidden = size(config.hidden_size);
+  const std::size_t queries = size(config.num_attention_heads) * size(config.head_dim);
+  const std::size_t keys = size(config.linear_num_key_heads) * size(config.linear_key_head_dim);
+  const std::size_t values =
+      size(config.linear_num_value_heads) * size(config.linear_value_head_dim);
+  // Queries with their gates, apart and mixed, keys and values; or the inputs joined and apart, the
+  // convolution's output, the values; the hidden states before and after.
+  const std::size_t mixer =
+      mixer_rows * (std::max(7 * queries, 6 * keys + 6 * values) + 2 * hidden);
+  const std::size_t experts = expert_rows * 2 * (hidden + size(config.moe_intermediate_size));
+  return std::max(mixer, experts) * sizeof(float) + of_backend;
 }
 
 }  // namespace hearth::engine

@@ -36,10 +36,7 @@ struct ExpertWork {
   bool routed = false;  // the rest is valid
   bool shared_done = false;
   Routing routing;
-  std::vector<bool> done;   // [experts]
-  kernels::Buffer normed;   // [T][H]: what the experts see
-  kernels::Buffer shared;   // [T][H]: the shared expert's output, then its gate [T]
-  kernels::Buffer outputs;  // [T][k][H]
+  std::vector<bool> done;  // [experts]
 
   std::size_t rows_done = 0;  // of a dense layer, which has nothing else of this
 };
@@ -69,9 +66,13 @@ struct Chunk {
   std::span<const TokenId> always;
   Taps* taps = nullptr;  // all rows' logits too
 
+  // Nobody else computes before it is done or given up, nor takes it up once interrupted: then
+  // stages need not wait for a device before the host wants what it computes.
+  bool at_once = false;
+
   Stage stage;             // the next
-  kernels::Buffer hidden;  // [rows][hidden]: what the next stage reads
-  kernels::Buffer output;  // [rows][hidden]: what it writes
+  ChunkMemory memory;      // by device
+  std::size_t device = 0;  // whose `hidden` the next stage reads
 
   // How far the stage is; an interruption loses a block of rows or a group of experts.
   std::size_t rows_done = 0;  // of a layer's mixer
@@ -92,15 +93,22 @@ struct Chunk {
 
 // Memory that a row of a chunk takes while it is under way.
 std::size_t chunk_bytes_per_row(const ModelConfig& config);
+// What a device takes beside that to compute layers, about.
+std::size_t scratch_bytes(const ModelConfig& config);
 // checkpoint_rows: after how many of the tokens a state is kept, besides the end. Takes from
-// state.spares.
-Chunk make_chunk(kernels::Backend& host, const ModelConfig& config, State& state,
+// state.spares. `memory` may be what an earlier chunk was computed in.
+Chunk make_chunk(Executor& executor, const ModelConfig& config, State& state,
                  std::vector<TokenId> tokens, std::int64_t position, kernels::DeltaForm form,
-                 std::vector<std::size_t> checkpoint_rows);
+                 std::vector<std::size_t> checkpoint_rows, ChunkMemory memory = {});
+
+// The rows, and the states behind them, go to the host and to where executor.homes says, for the
+// layers are elsewhere from now on. What the chunk's stage had done so far is computed again.
+void move_chunk(Executor& executor, const ModelConfig& config, Chunk& chunk);
 
 // Runs a part of chunk.stage, or all that is left of it, and moves on. Not once it is done. `state`
 // is that before the chunk: its recurrent part is read, its KV is written behind the chunk's
-// position. False: interrupted, what the part had done so far is lost.
+// position. False: interrupted, what the part had done so far is lost. Nor is one that is computed
+// at once gone on with after an error, which may be that of an earlier stage.
 bool run_stage(const Model& model, Executor& executor, const ModelConfig& config, State& state,
                Chunk& chunk, const std::atomic<bool>* interrupt);
 

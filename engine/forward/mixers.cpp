@@ -30,22 +30,22 @@ struct RopeTables {
 // Angles in F32, as the reference has them: position · theta^(-2i/rotary_dim).
 RopeTables rope_tables(const Block& block) {
   const int half = block.config.rotary_dim / 2;
-  std::vector<float> cosines;
-  std::vector<float> sines;
+  const std::size_t count = static_cast<std::size_t>(block.rows) * static_cast<std::size_t>(half);
+  std::vector<float> values(2 * count);
+  std::size_t at = 0;
   for (int row = 0; row < block.rows; ++row) {
     const auto position = static_cast<float>(block.position + row);
-    for (int i = 0; i < half; ++i) {
+    for (int i = 0; i < half; ++i, ++at) {
       const double exponent = 2.0 * i / block.config.rotary_dim;
       const auto frequency = static_cast<float>(1.0 / std::pow(block.config.rope_theta, exponent));
       const double angle = position * frequency;  // rounded to F32 before it widens
-      cosines.push_back(static_cast<float>(std::cos(angle)));
-      sines.push_back(static_cast<float>(std::sin(angle)));
+      values[at] = static_cast<float>(std::cos(angle));
+      values[count + at] = static_cast<float>(std::sin(angle));
     }
   }
-  const RopeTables tables{block.take(half), block.take(half)};
-  block.backend.write(tables.cos, cosines);
-  block.backend.write(tables.sin, sines);
-  return tables;
+  const Slice both = block.take(std::int64_t{2} * half);  // a device gets them in one copy
+  block.backend.write(both, values);
+  return {both.sub(0, count), both.sub(count, count)};
 }
 
 struct DeltaInputs {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <new>
 #include <optional>
 #include <set>
 #include <string>
@@ -13,6 +14,7 @@
 
 #include "engine/checkpoint/digest.hpp"
 #include "engine/checkpoint/weight_tensor.hpp"
+#include "engine/forward/model_bytes.hpp"
 #include "engine/support/digest.hpp"
 #include "engine/support/types.hpp"
 
@@ -64,10 +66,12 @@ std::string root_of(const Tensors& tensors) {
 
 class Loader {
  public:
-  Loader(Model& model, kernels::Backend& host, const ModelConfig& config,
+  Loader(Model& model, LayerPlaces& places, const ModelConfig& config,
          const std::function<void(const LoadProgress&)>& progress, const std::atomic<bool>* stop)
       : model_(model),
-        host_(host),
+        places_(places),
+        backend_(places.devices.front()),
+        storage_(&model.storage),
         config_(config),
         tensors_(*model.tensors),
         progress_(progress),
@@ -83,17 +87,23 @@ class Loader {
                          : matrix("lm_head.weight", config_.vocab_size, config_.hidden_size);
     model_.norm = vector(root_ + "norm.weight", config_.hidden_size);
 
-    for (int index = 0; index < config_.num_layers(); ++index) {
-      const std::string prefix = root_ + "layers." + std::to_string(index) + ".";
-      model_.layers.push_back(
-          layer(prefix, LayerId{index}, config_.layers[static_cast<std::size_t>(index)]));
-    }
+    for (int index = 0; index < config_.num_layers(); ++index)
+      model_.layers.push_back(numbered_layer(index));
     if (mtp) model_.mtp = mtp_head();
     model_.store = std::make_unique<ExpertStore>(tensors_, config_, experts_);
     list_unused(mtp);
     digest_others();
     model_.dense_bytes = report_.bytes_done + model_.store->scale_bytes();
     for (const auto& file : tensors_.files()) file->drop_cached();
+  }
+
+  void move() {
+    root_ = root_of(tensors_);
+    for (int index = 0; index < config_.num_layers(); ++index) {
+      const auto at = static_cast<std::size_t>(index);
+      Layer& there = model_.layers[at];
+      if (there.device != places_.device_of[at]) there = numbered_layer(index);
+    }
   }
 
  private:
@@ -167,6 +177,28 @@ class Loader {
              (rest.starts_with(part) && (rest.substr(part.size()) == block_scale_ending ||
                                          rest.substr(part.size()) == scale_ending));
     });
+  }
+
+  Layer numbered_layer(int index) {
+    const auto at = static_cast<std::size_t>(index);
+    const std::size_t device = places_.device_of[at];
+    std::vector<Buffer> storage;
+    backend_ = places_.devices[device];
+    storage_ = &storage;
+    try {
+      Layer result = layer(root_ + "layers." + std::to_string(index) + ".", LayerId{index},
+                           config_.layers[at]);
+      result.device = device;
+      result.storage = std::move(storage);
+      backend_ = places_.devices.front();
+      storage_ = &model_.storage;
+      return result;
+    } catch (const kernels::DeviceFull&) {
+      for (std::size_t next = at; next < places_.device_of.size(); ++next)
+        if (places_.device_of[next] == device) places_.device_of[next] = 0;
+    }
+    storage.clear();
+    return numbered_layer(index);
   }
 
   Layer layer(const std::string& prefix, LayerId id, LayerKind kind) {
@@ -297,15 +329,15 @@ class Loader {
     Slice scales;
     if (weight.scales != nullptr)
       scales = kept(*weight.scales, read_scales(tensors_, *weight.scales));
-    Buffer buffer = host_.allocate(std::max<std::size_t>(weight.data->bytes, alignment));
+    Buffer buffer = backend_->allocate(std::max<std::size_t>(weight.data->bytes, alignment));
     fill(buffer, *weight.data);
     const Matrix result(buffer, 0, weight.type, rows, cols, scales, weight.scale_form);
-    model_.storage.push_back(std::move(buffer));
+    storage_->push_back(std::move(buffer));
     return result;
   }
 
   void fill(const Buffer& buffer, const TensorInfo& tensor) {
-    const std::optional<std::span<std::byte>> host = host_.map(buffer);
+    const std::optional<std::span<std::byte>> host = backend_->map(buffer);
     std::vector<std::byte> staging;
     std::uint64_t sum = 0;
     for (std::uint64_t at = 0; at < tensor.bytes; at += piece_bytes) {
@@ -315,7 +347,7 @@ class Loader {
       const std::span<std::byte> piece = host ? host->subspan(at, count) : std::span(staging);
       tensors_.read(tensor, at, piece);
       sum = digest(piece, sum);
-      if (!host) host_.write(buffer, at, piece);
+      if (!host) backend_->write(buffer, at, piece);
       count_bytes(count);
     }
     digests_.add(tensor.name, sum);
@@ -334,10 +366,10 @@ class Loader {
 
   Slice kept(const TensorInfo& tensor, std::span<const float> values) {
     used_.insert(tensor.name);
-    Buffer buffer = host_.allocate(std::max(values.size() * sizeof(float), alignment));
+    Buffer buffer = backend_->allocate(std::max(values.size() * sizeof(float), alignment));
     const Slice result = kernels::slice(buffer, 0, values.size());
-    host_.write(result, values);
-    model_.storage.push_back(std::move(buffer));
+    backend_->write(result, values);
+    storage_->push_back(std::move(buffer));
     count_bytes(tensor.bytes);
     return result;
   }
@@ -350,7 +382,9 @@ class Loader {
   }
 
   Model& model_;
-  kernels::Backend& host_;
+  LayerPlaces& places_;
+  kernels::Backend* backend_;     // whose memory is filled now
+  std::vector<Buffer>* storage_;  // what it belongs to
   const ModelConfig& config_;
   const Tensors& tensors_;
   const std::function<void(const LoadProgress&)>& progress_;
@@ -366,27 +400,14 @@ class Loader {
 
 }  // namespace
 
-std::uint64_t dense_bytes(const Tensors& tensors, bool mtp) {
-  std::uint64_t total = 0;
-  for (const auto& [name, tensor] : tensors.all()) {
-    if (is_expert_weight(name) || is_skipped(name) || (!mtp && name.starts_with("mtp."))) continue;
-    total += tensor.bytes;
-  }
-  return total;
-}
-
-std::uint64_t expert_bytes(const Tensors& tensors, bool mtp) {
-  std::uint64_t total = 0;
-  for (const auto& [name, tensor] : tensors.all()) {
-    if (is_expert_weight(name) && (mtp || !name.starts_with("mtp."))) total += tensor.bytes;
-  }
-  return total;
-}
-
-void load_dense(Model& model, kernels::Backend& host, const ModelConfig& config, bool mtp,
+void load_dense(Model& model, LayerPlaces& places, const ModelConfig& config, bool mtp,
                 const std::function<void(const LoadProgress&)>& progress,
                 const std::atomic<bool>* stop) {
-  Loader(model, host, config, progress, stop).load(mtp);
+  Loader(model, places, config, progress, stop).load(mtp);
+}
+
+void move_layers(Model& model, LayerPlaces& places, const ModelConfig& config) {
+  Loader(model, places, config, {}, nullptr).move();
 }
 
 }  // namespace hearth::engine

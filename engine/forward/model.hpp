@@ -75,8 +75,10 @@ struct Layer {
   kernels::Slice post_attention_layernorm;  // [hidden]
   FullAttention full;                       // one of the two, by kind
   LinearAttention linear;
-  MixtureOfExperts moe;  // one of the two
-  ExpertWeights mlp;     // [intermediate, hidden], down [hidden, intermediate]
+  MixtureOfExperts moe;    // one of the two
+  ExpertWeights mlp;       // [intermediate, hidden], down [hidden, intermediate]
+  std::size_t device = 0;  // in whose memory they are, of the executor's: 0 the host's
+  std::vector<kernels::Buffer> storage;  // what the handles above point into
 
   bool is_dense() const { return static_cast<bool>(mlp.gate); }
 };
@@ -92,7 +94,7 @@ struct MtpHead {
 
 struct Model {
   std::unique_ptr<const Tensors> tensors;  // the checkpoint's files, which experts are read from
-  std::vector<kernels::Buffer> storage;    // what the handles below point into, in host memory
+  std::vector<kernels::Buffer> storage;    // what the handles below point into, but for layers'
   kernels::Matrix embed_tokens;            // [vocab, hidden]
   kernels::Matrix lm_head;                 // [vocab, hidden]; embed_tokens where tied
   kernels::Shortlist shortlist;            // of lm_head; empty: none
@@ -106,16 +108,21 @@ struct Model {
   std::uint64_t dense_bytes = 0;    // of everything that is always in memory, scales included
 };
 
-// Bytes that load_dense will keep in memory; tensors of experts do not count, their scales do.
-std::uint64_t dense_bytes(const Tensors& tensors, bool mtp);
-// Bytes of the experts' weights, the MTP head's own among them or not.
-std::uint64_t expert_bytes(const Tensors& tensors, bool mtp);
+// Where the layers' weights go; all others are the host's.
+struct LayerPlaces {
+  std::vector<kernels::Backend*> devices;  // as the executor has them, the host first
+  std::vector<std::size_t> device_of;      // by layer
+};
 
 // Reads every tensor that `config` calls for but the experts' weights, checks dtype and shape, and
-// fills model.storage, in memory of `host`, and model.store. model.tensors must be set. Throws
-// Error naming the tensor.
-void load_dense(Model& model, kernels::Backend& host, const ModelConfig& config, bool mtp,
+// fills model.storage and model.store. model.tensors must be set. Throws Error naming the tensor.
+// A device that has no room for one of its layers gets none of the next ones either: `places` says
+// so afterwards.
+void load_dense(Model& model, LayerPlaces& places, const ModelConfig& config, bool mtp,
                 const std::function<void(const LoadProgress&)>& progress,
                 const std::atomic<bool>* stop);
+// Reads the layers that are elsewhere from the files again, each to its place; then it is where it
+// was no more. `places` as above. After an error some have moved.
+void move_layers(Model& model, LayerPlaces& places, const ModelConfig& config);
 
 }  // namespace hearth::engine

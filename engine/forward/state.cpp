@@ -8,12 +8,6 @@ namespace hearth::engine {
 
 namespace {
 constexpr std::int64_t kv_step = 256;  // positions by which a cache grows at least
-
-kernels::Buffer copy_of(kernels::Backend& backend, const kernels::Buffer& from) {
-  kernels::Buffer to = backend.allocate(from.bytes());
-  backend.copy(from, 0, to, 0, from.bytes());
-  return to;
-}
 }  // namespace
 
 std::size_t RecurrentState::bytes() const {
@@ -21,6 +15,10 @@ std::size_t RecurrentState::bytes() const {
   for (const kernels::Buffer& buffer : delta) total += buffer.bytes();
   for (const kernels::Buffer& buffer : conv) total += buffer.bytes();
   return total;
+}
+
+std::size_t RowBuffers::bytes() const {
+  return hidden.bytes() + output.bytes() + normed.bytes() + shared.bytes() + outputs.bytes();
 }
 
 RecurrentShape recurrent_shape(const ModelConfig& config) {
@@ -33,27 +31,18 @@ RecurrentShape recurrent_shape(const ModelConfig& config) {
   return {value_heads * key_dim * value_dim * sizeof(float), history * channels * sizeof(float)};
 }
 
-RecurrentState make_recurrent_state(kernels::Backend& backend, const ModelConfig& config) {
+RecurrentState make_recurrent_state(const StateHomes& homes, const ModelConfig& config) {
   const RecurrentShape shape = recurrent_shape(config);
   RecurrentState state;
-  for (const LayerKind kind : config.layers) {
-    if (kind != LayerKind::linear_attention) continue;
-    state.delta.push_back(backend.allocate(shape.delta_bytes));
-    state.conv.push_back(backend.allocate(shape.conv_bytes));
+  for (kernels::Backend* const backend : homes.linear) {
+    state.delta.push_back(backend->allocate(shape.delta_bytes));
+    state.conv.push_back(backend->allocate(shape.conv_bytes));
   }
   return state;
 }
 
-RecurrentState copy(kernels::Backend& backend, const RecurrentState& state) {
-  RecurrentState result;
-  for (const kernels::Buffer& buffer : state.delta)
-    result.delta.push_back(copy_of(backend, buffer));
-  for (const kernels::Buffer& buffer : state.conv) result.conv.push_back(copy_of(backend, buffer));
-  return result;
-}
-
-RecurrentState take_spare(State& state, kernels::Backend& backend, const ModelConfig& config) {
-  if (state.spares.empty()) return make_recurrent_state(backend, config);
+RecurrentState take_spare(State& state, const StateHomes& homes, const ModelConfig& config) {
+  if (state.spares.empty()) return make_recurrent_state(homes, config);
   RecurrentState spare = std::move(state.spares.back());
   state.spares.pop_back();
   return spare;
@@ -61,6 +50,11 @@ RecurrentState take_spare(State& state, kernels::Backend& backend, const ModelCo
 
 std::size_t kv_bytes(const kernels::KvCache& kv, std::int64_t positions) {
   return static_cast<std::size_t>(positions * kv.heads * kv.head_dim) * kernels::size_of(kv.type);
+}
+
+void reserve(const StateHomes& homes, State& state, std::int64_t valid, std::int64_t positions) {
+  for (std::size_t i = 0; i < state.kv.size(); ++i)
+    reserve(*homes.kv[i], state.kv[i], valid, positions);
 }
 
 void reserve(kernels::Backend& backend, kernels::KvCache& kv, std::int64_t valid,
@@ -71,6 +65,7 @@ void reserve(kernels::Backend& backend, kernels::KvCache& kv, std::int64_t valid
   for (kernels::Buffer* half : {&kv.keys, &kv.values}) {
     kernels::Buffer larger = backend.allocate(kv_bytes(kv, capacity));
     if (valid > 0) backend.copy(*half, 0, larger, 0, kv_bytes(kv, valid));
+    backend.wait(backend.queued());  // the old one goes
     *half = std::move(larger);
   }
   kv.capacity = capacity;

@@ -2,10 +2,6 @@
 #include "engine/forward/workspace.hpp"
 
 #include <algorithm>
-#include <new>
-#include <string>
-
-#include "engine/support/types.hpp"
 
 namespace hearth::engine {
 
@@ -21,7 +17,7 @@ std::size_t capacity(const kernels::Buffer& block) {
 kernels::Slice Workspace::take(std::size_t count) {
   const std::size_t room = (count + alignment - 1) / alignment * alignment;
   if (blocks_.empty() || used_ + room > capacity(blocks_.back())) {
-    blocks_.push_back(allocate(std::max(room, smallest) * sizeof(float)));
+    blocks_.push_back(backend_->allocate(std::max(room, smallest) * sizeof(float), kind_));
     used_ = 0;
   }
   const kernels::Slice taken = kernels::slice(blocks_.back(), used_ * sizeof(float), count);
@@ -32,21 +28,10 @@ kernels::Slice Workspace::take(std::size_t count) {
 void Workspace::reset() {
   used_ = 0;
   if (blocks_.size() <= 1) return;
+  backend_->wait(backend_->queued());  // what is queued uses them
   const std::size_t total = bytes();
   blocks_.clear();  // before the allocation: both at once may not fit
-  blocks_.push_back(allocate(total));
-}
-
-// That a device is full is for its owner to know, by name.
-kernels::Buffer Workspace::allocate(std::size_t bytes) {
-  try {
-    return backend_->allocate(bytes, kind_);
-  } catch (const std::bad_alloc&) {
-    if (backend_->device() == kernels::Device{} || kind_ == kernels::MemoryKind::page_locked) throw;
-    throw DeviceFull(kernels::name(backend_->device()) + ": there is no room for " +
-                     std::to_string(bytes) +
-                     " bytes of scratch beside its experts; give those less");
-  }
+  blocks_.push_back(backend_->allocate(total, kind_));
 }
 
 std::size_t Workspace::bytes() const {

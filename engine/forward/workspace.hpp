@@ -17,15 +17,12 @@ class Workspace {
                      kernels::MemoryKind kind = kernels::MemoryKind::device)
       : backend_(&backend), kind_(kind) {}
 
-  // `count` F32 values of undefined content, valid until reset(). Throws DeviceFull, naming the
-  // device, where one beside the host has no room.
+  // `count` F32 values of undefined content, valid until reset().
   kernels::Slice take(std::size_t count);
   void reset();
   std::size_t bytes() const;
 
  private:
-  kernels::Buffer allocate(std::size_t bytes);
-
   kernels::Backend* backend_;
   kernels::MemoryKind kind_;
   std::vector<kernels::Buffer> blocks_;

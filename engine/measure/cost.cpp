@@ -96,6 +96,7 @@ Costs costs_of(const ModelConfig& config, WeightForm form, bool mtp) {
   costs.expert_flops = 3 * product(width, hidden);
   costs.experts = config.num_experts;
   costs.experts_per_token = config.num_experts_per_tok;
+  costs.row_bytes = hidden * f32;
   costs.embedding_bytes = vocab * hidden * bf16;
   costs.head_bytes = config.tie_word_embeddings ? 0 : vocab * hidden * bf16;
   costs.shortlist_bytes = vocab * (hidden + 2 * f32);

@@ -32,6 +32,7 @@ struct Costs {
   double shortlist_bytes = 0;  // its 8-bit copy
   double mtp_bytes = 0;        // the MTP head without its experts; 0: there is none
   double head_flops = 0;
+  double row_bytes = 0;    // of a token between two layers
   double kv_bytes = 0;     // per position, F32
   double state_bytes = 0;  // DeltaNet states and convolution history of a sequence
 

@@ -56,21 +56,20 @@ GpuMemory divide_vram(const Costs& costs, const MemoryPlan& host, std::uint64_t 
   };
   memory.others = take(vram_for_others);
   memory.driver = take(driver_memory);
-  memory.scratch = take(vram_scratch);
-  if (use == GpuUse::layers) {
-    const auto layers = static_cast<std::uint64_t>(costs.layers.size());
-    for (const LayerCost& layer : costs.layers) {
-      const std::uint64_t weights = whole(dense_of(layer));
-      const std::uint64_t kv = host.kv / layers;
-      const std::uint64_t states = host.states / layers;
-      if (weights + kv + states > left) break;
-      memory.dense += take(weights);
-      memory.kv += take(kv);
-      memory.states += take(states);
-      ++memory.layers;
-    }
-    if (memory.layers == layers && host.shortlist <= left) memory.shortlist = take(host.shortlist);
+  memory.scratch = take(vram_scratch + host.scratch);
+  const auto layers = static_cast<std::uint64_t>(costs.layers.size());
+  for (const LayerCost& layer : costs.layers) {
+    const std::uint64_t weights = whole(dense_of(layer));
+    const std::uint64_t kv = host.kv / layers;
+    const std::uint64_t states = host.states / layers;
+    if (weights + kv + states > left) break;
+    memory.dense += take(weights);
+    memory.kv += take(kv);
+    memory.states += take(states);
+    ++memory.layers;
   }
+  if (use == GpuUse::prompts && memory.layers == layers && host.shortlist <= left)
+    memory.shortlist = take(host.shortlist);
   memory.experts = take(whole(costs.all_expert_bytes()));
   return memory;
 }
@@ -126,15 +125,16 @@ TokenTime decode_time(const Costs& costs, const GpuMachine& machine, const GpuMe
 TokenTime prefill_time(const Costs& costs, const GpuMachine& machine, const GpuMemory& memory,
                        GpuUse use, TierShares resident, double tokens, double chunk) {
   const auto layers = static_cast<double>(costs.layers.size());
-  double dense = 0;       // operations of a token
-  double delta_rule = 0;  // and of the delta rule
-  double attention = 0;   // and of a position that it sees
-  double dense_bytes = 0;
-  for (const LayerCost& layer : costs.layers) {
-    dense += layer.flops;
-    delta_rule += layer.delta_rule_flops;
-    attention += layer.attention_flops;
-    dense_bytes += dense_of(layer);
+  LayerCost here;   // sums over the host's layers
+  LayerCost there;  // and over the GPU's
+  for (std::size_t i = 0; i < costs.layers.size(); ++i) {
+    const LayerCost& layer = costs.layers[i];
+    LayerCost& sum = use == GpuUse::prompts || i < memory.layers ? there : here;
+    sum.flops += layer.flops;
+    sum.delta_rule_flops += layer.delta_rule_flops;
+    sum.attention_flops += layer.attention_flops;
+    sum.mixer_bytes += layer.mixer_bytes;
+    sum.moe_bytes += layer.moe_bytes;
   }
   const KernelSpeed& kernels = machine.kernels;
   const double gpu_f32 = f32_of_tensor * machine.gpu.tensor;
@@ -145,26 +145,34 @@ TokenTime prefill_time(const Costs& costs, const GpuMachine& machine, const GpuM
     const double touched = costs.touched(rows);
     const double routed = rows * costs.experts_per_token;  // rows that experts compute
     const double expert_flops = layers * routed * costs.expert_flops;
-    const double seen = attention * rows * (done + rows / 2);
+    const double depth = done + rows / 2;  // that a row sees
     const double all_experts = touched * layers * costs.expert_bytes;
     const double read = to_read > 0 ? to_read * all_experts / machine.host.disk : 0;
-    if (use == GpuUse::experts) {
-      double host = rows * dense / kernels.gemm_flops(rows);
-      if (delta_rule > 0) host += rows * delta_rule / kernels.delta_rule;
-      if (attention > 0) host += seen / kernels.attention;
+    const double gpu_vectors =
+        rows * (there.delta_rule_flops + there.attention_flops * depth) / (vector_share * gpu_f32);
+    if (use == GpuUse::layers) {
+      double host = here.flops > 0 ? rows * here.flops / kernels.gemm_flops(rows) : 0;
+      if (here.delta_rule_flops > 0) host += rows * here.delta_rule_flops / kernels.delta_rule;
+      if (here.attention_flops > 0) host += rows * here.attention_flops * depth / kernels.attention;
+      const double device = rows * there.flops / (gemm_share * gpu_f32) + gpu_vectors;
       const double cpu =
           routed > 0 ? (1 - resident.vram) * expert_flops / kernels.gemm_flops(routed / touched)
                      : 0;
       const double gpu = resident.vram * expert_flops / (gemm_share * gpu_f32);
-      time.gpu += gpu;
+      // A layer's rows down, and what the host's experts make of them up.
+      const double copied = static_cast<double>(memory.layers) * costs.row_bytes *
+                            (routed > 0 ? rows + (1 - resident.vram) * routed : 0);
+      const double link = copied / machine.gpu.link;
+      time.gpu += device + gpu;
       time.cpu += host + cpu;
+      time.link += link;
       time.disk += read;
-      time.total += std::max(host + std::max(cpu, gpu), read);
+      time.total += std::max(host + device + link + std::max(cpu, gpu), read);
     } else {
       const double gpu =
-          parts_of(costs) * (rows * dense + expert_flops) / (mma_share * machine.gpu.tensor) +
-          (rows * delta_rule + seen) / (vector_share * gpu_f32);
-      const double absent = dense_bytes - static_cast<double>(memory.dense);
+          parts_of(costs) * (rows * there.flops + expert_flops) / (mma_share * machine.gpu.tensor) +
+          gpu_vectors;
+      const double absent = dense_of(there) - static_cast<double>(memory.dense);
       const double link = ((1 - resident.vram) * all_experts + absent) / machine.gpu.link;
       time.gpu += gpu;
       time.link += link;

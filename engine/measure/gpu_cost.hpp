@@ -20,8 +20,8 @@ struct GpuSpeed {
 double link_bandwidth(int generation, int lanes);
 
 enum class GpuUse : std::uint8_t {
-  experts,  // what the engine does: it computes the experts in its memory, the host all else
-  layers,   // what it could do: dense layers, their states and all prompts too
+  layers,   // what the engine does: it computes the layers and the experts in its memory
+  prompts,  // what it could do: all prompts on its tensor cores, and the shortlist too
 };
 
 // The parts of a GPU's memory, in bytes.

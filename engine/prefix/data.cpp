@@ -127,7 +127,7 @@ std::size_t PrefixLayout::state_bytes() const {
   return sum(state_parts);
 }
 
-StateSnapshot save_kv(kernels::Backend& backend, const PrefixLayout& layout,
+StateSnapshot save_kv(const StateHomes& homes, const PrefixLayout& layout,
                       std::span<const kernels::KvCache> caches, std::int64_t begin,
                       std::int64_t end, const std::atomic<bool>* interrupt) {
   const std::vector<std::size_t> sizes = layout.kv_parts(begin, end);
@@ -137,6 +137,7 @@ StateSnapshot save_kv(kernels::Backend& backend, const PrefixLayout& layout,
   for (std::size_t cache = 0; cache < caches.size(); ++cache) {
     const auto offset =
         static_cast<std::size_t>(layout.rows(cache, begin, end).first) * layout.row_bytes;
+    kernels::Backend& backend = *homes.kv[cache];
     for (const kernels::Buffer* half : {&caches[cache].keys, &caches[cache].values}) {
       const std::size_t bytes = sizes[2 * cache];
       const std::span<const std::byte> mapped = mapped_bytes(backend, *half);
@@ -166,24 +167,27 @@ void StateRestore::kv(const PrefixLayout& layout, const StateSnapshot& snapshot,
     const auto skipped = static_cast<std::size_t>(wanted.first - held.first) * layout.row_bytes;
     const auto bytes = static_cast<std::size_t>(wanted.count) * layout.row_bytes;
     const auto offset = static_cast<std::size_t>(wanted.first) * layout.row_bytes;
-    add(caches[cache].keys, offset, snapshot.parts()[2 * cache].subspan(skipped, bytes));
-    add(caches[cache].values, offset, snapshot.parts()[2 * cache + 1].subspan(skipped, bytes));
+    kernels::Backend& backend = *homes_->kv[cache];
+    add(backend, caches[cache].keys, offset, snapshot.parts()[2 * cache].subspan(skipped, bytes));
+    add(backend, caches[cache].values, offset,
+        snapshot.parts()[2 * cache + 1].subspan(skipped, bytes));
   }
 }
 
 void StateRestore::state(const StateSnapshot& snapshot, const RecurrentState& state) {
   for (std::size_t i = 0; i < state.delta.size(); ++i) {
-    add(state.delta[i], 0, snapshot.parts()[2 * i]);
-    add(state.conv[i], 0, snapshot.parts()[2 * i + 1]);
+    kernels::Backend& backend = *homes_->linear[i];
+    add(backend, state.delta[i], 0, snapshot.parts()[2 * i]);
+    add(backend, state.conv[i], 0, snapshot.parts()[2 * i + 1]);
   }
 }
 
-void StateRestore::add(const kernels::Buffer& to, std::size_t offset,
+void StateRestore::add(kernels::Backend& backend, const kernels::Buffer& to, std::size_t offset,
                        std::span<const std::byte> from) {
-  const std::span<std::byte> mapped = mapped_bytes(*backend_, to);
+  const std::span<std::byte> mapped = mapped_bytes(backend, to);
   const bool on_host = mapped.size() >= offset + from.size();
-  pieces_.push_back(
-      {&to, offset, from, on_host ? mapped.subspan(offset, from.size()) : std::span<std::byte>()});
+  pieces_.push_back({&backend, &to, offset, from,
+                     on_host ? mapped.subspan(offset, from.size()) : std::span<std::byte>()});
 }
 
 void StateRestore::sort() {
@@ -207,28 +211,29 @@ bool StateRestore::copy(std::span<const std::byte> part, const std::atomic<bool>
 
 void StateRestore::finish() const {
   for (const Piece& piece : pieces_)
-    if (piece.to.empty()) backend_->write(*piece.buffer, piece.offset, piece.from);
+    if (piece.to.empty()) piece.backend->write(*piece.buffer, piece.offset, piece.from);
 }
 
-StateSnapshot save_state(kernels::Backend& backend, RecurrentState state) {
+StateSnapshot save_state(const StateHomes& homes, RecurrentState state) {
   const auto owned = std::make_shared<RecurrentState>(std::move(state));
   std::vector<std::span<const std::byte>> parts;
-  std::vector<std::size_t> sizes;
-  bool on_host = true;
   for (std::size_t i = 0; i < owned->delta.size(); ++i) {
     for (const kernels::Buffer* buffer : {&owned->delta[i], &owned->conv[i]}) {
-      sizes.push_back(buffer->bytes());
-      parts.emplace_back(mapped_bytes(backend, *buffer));
-      on_host = on_host && parts.back().size() == buffer->bytes();
+      parts.emplace_back(mapped_bytes(*homes.linear[i], *buffer));
+      if (parts.back().size() != buffer->bytes()) return copy_state(homes, *owned);
     }
   }
-  if (on_host) return {owned, std::move(parts)};
+  return {owned, std::move(parts)};
+}
 
-  auto block = std::make_shared<HostBlock>(sum(sizes));
+StateSnapshot copy_state(const StateHomes& homes, const RecurrentState& state) {
+  std::vector<std::size_t> sizes;
+  auto block = std::make_shared<HostBlock>(state.bytes());
   std::span<std::byte> rest = block->bytes();
-  for (std::size_t i = 0; i < owned->delta.size(); ++i) {
-    for (const kernels::Buffer* buffer : {&owned->delta[i], &owned->conv[i]}) {
-      backend.read(*buffer, 0, rest.first(buffer->bytes()));
+  for (std::size_t i = 0; i < state.delta.size(); ++i) {
+    for (const kernels::Buffer* buffer : {&state.delta[i], &state.conv[i]}) {
+      sizes.push_back(buffer->bytes());
+      homes.linear[i]->read(*buffer, 0, rest.first(buffer->bytes()));
       rest = rest.subspan(buffer->bytes());
     }
   }

@@ -77,18 +77,20 @@ bool is_set(const std::atomic<bool>* interrupt);
 std::size_t copying_threads(std::size_t bytes);
 
 // The KV of tokens [begin, end) out of a session's caches; empty: interrupted.
-StateSnapshot save_kv(kernels::Backend& backend, const PrefixLayout& layout,
+StateSnapshot save_kv(const StateHomes& homes, const PrefixLayout& layout,
                       std::span<const kernels::KvCache> caches, std::int64_t begin,
                       std::int64_t end, const std::atomic<bool>* interrupt);
 // Takes the state over if it is in host memory, else copies it there.
-StateSnapshot save_state(kernels::Backend& backend, RecurrentState state);
+StateSnapshot save_state(const StateHomes& homes, RecurrentState state);
+// A copy in host memory.
+StateSnapshot copy_state(const StateHomes& homes, const RecurrentState& state);
 
 // Where in a session's buffers the parts of a snapshot go, so that they can be copied as they
 // come, in any order and by several threads.
 class StateRestore {
  public:
   StateRestore() = default;  // they go nowhere
-  explicit StateRestore(kernels::Backend& backend) : backend_(&backend) {}
+  explicit StateRestore(const StateHomes& homes) : homes_(&homes) {}
 
   // `snapshot` holds the KV of tokens [begin, …); that of [from, to) is restored; the
   // caches have room.
@@ -106,14 +108,16 @@ class StateRestore {
 
  private:
   struct Piece {
+    kernels::Backend* backend = nullptr;
     const kernels::Buffer* buffer = nullptr;
     std::size_t offset = 0;
     std::span<const std::byte> from;
     std::span<std::byte> to;  // the same place in host memory; empty: it is not there
   };
-  void add(const kernels::Buffer& to, std::size_t offset, std::span<const std::byte> from);
+  void add(kernels::Backend& backend, const kernels::Buffer& to, std::size_t offset,
+           std::span<const std::byte> from);
 
-  kernels::Backend* backend_ = nullptr;
+  const StateHomes* homes_ = nullptr;
   std::vector<Piece> pieces_;  // sorted by where they come from
 };
 

@@ -29,10 +29,10 @@ MemoryView read_memory(const std::filesystem::path& root = "/");
 
 // Of a device's memory left to other programs: its card may have a display.
 inline constexpr std::uint64_t vram_for_others = std::uint64_t{512} << 20;
-// And to what decoding computes with, beside the experts.
+// And to what decoding computes with there.
 inline constexpr std::uint64_t vram_scratch = std::uint64_t{64} << 20;
-// What is left of so much free memory for experts.
-constexpr std::uint64_t vram_for_experts(std::uint64_t free) {
+// What is left of so much free memory for a model.
+constexpr std::uint64_t free_vram(std::uint64_t free) {
   constexpr std::uint64_t others = vram_for_others + vram_scratch;
   return free > others ? free - others : 0;
 }

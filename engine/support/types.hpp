@@ -14,8 +14,8 @@ class Error : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// A device beside the host has no memory left; what it was to hold can do without it.
-class DeviceFull : public Error {
+// What a session had computed is gone with a device; it can begin again.
+class LostState : public Error {
  public:
   using Error::Error;
 };

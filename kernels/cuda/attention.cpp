@@ -38,7 +38,8 @@ void AttentionLauncher::run_rows(const Attention& args, const KvCache& kv, int f
   const std::int64_t spans = divide_up(position + rows, cpu::key_span);
   const std::int64_t batch =
       std::clamp<std::int64_t>(partial_values / (row_heads * size), 1, spans);
-  grow(runtime_, partials_, batch * row_heads * size);
+  // At once what longer sequences need: a token that crosses a span allocates nothing.
+  grow(runtime_, partials_, std::max(partial_values, row_heads * size));
   grow(runtime_, totals_, row_heads * size);
 
   const cpu::Format format = cpu::format(kv.type);

@@ -27,7 +27,8 @@ class Cuda final : public Backend {
         operands_(device_),
         staging_(*runtime_),
         attention_(*runtime_, kernels_),
-        unfit_(runtime_->allocate(sizeof(std::uint32_t), MemoryKind::device)) {}
+        unfit_(runtime_->allocate(sizeof(std::uint32_t), MemoryKind::device)),
+        unfit_seen_(runtime_->allocate(sizeof(std::uint32_t), MemoryKind::page_locked)) {}
 
   // What is queued uses memory that goes with this.
   ~Cuda() override {
@@ -92,6 +93,7 @@ class Cuda final : public Backend {
       runtime_->copy(Access::data(to), Access::data(from), from.size() * sizeof(float));
     return {runtime_->record()};
   }
+  Event queued() override { return {runtime_->record()}; }
   bool passed(Event event) override { return runtime_->passed(event.number); }
   void wait(Event event) override {
     runtime_->wait(event.number);
@@ -263,7 +265,9 @@ class Cuda final : public Backend {
                    .values = Access::data(kv.values) + offset,
                    .count = rows * width,
                    .unfit = reinterpret_cast<std::uint32_t*>(Access::data(unfit_))});
-    may_be_unfit_ = may_be_unfit_ || kv.type == DType::f16;
+    if (kv.type != DType::f16) return;
+    runtime_->copy(Access::data(unfit_seen_), Access::data(unfit_), sizeof(std::uint32_t));
+    unfit_known_ = runtime_->record();
   }
   void attention(const Attention& args, const KvCache& kv) override {
     operands_.kv(kv, "attention");
@@ -437,11 +441,12 @@ class Cuda final : public Backend {
     });
   }
 
-  // After what is queued has run.
+  // After a wait, without another one.
   void report_unfit() {
-    if (!std::exchange(may_be_unfit_, false)) return;
+    if (unfit_known_ == 0 || !runtime_->passed(unfit_known_)) return;
+    unfit_known_ = 0;
     std::uint32_t unfit = 0;
-    staging_.download(std::as_writable_bytes(std::span(&unfit, 1)), Access::data(unfit_));
+    std::memcpy(&unfit, Access::data(unfit_seen_), sizeof unfit);
     if (unfit == 0) return;
     unfit = 0;
     staging_.upload(Access::data(unfit_), std::as_bytes(std::span(&unfit, 1)));
@@ -454,8 +459,9 @@ class Cuda final : public Backend {
   const Operands operands_;
   Staging staging_;
   AttentionLauncher attention_;
-  const Buffer unfit_;  // a word that kv_append sets
-  bool may_be_unfit_ = false;
+  const Buffer unfit_;             // a word that kv_append sets
+  const Buffer unfit_seen_;        // the host's copy of it,
+  std::uint64_t unfit_known_ = 0;  // valid from this mark on; 0: nothing is new in it
   Buffer picks_;
   const std::atomic<bool>* interrupt_ = nullptr;
   bool complete_ = true;  // whether everything ran since begin

@@ -169,7 +169,7 @@ class NativeRuntime final : public Runtime {
     const cudaError_t taken = cudaMalloc(&data, whole);
     if (taken == cudaErrorMemoryAllocation) {
       cudaGetLastError();
-      throw std::bad_alloc();
+      throw DeviceFull();
     }
     check("an allocation", taken);
     Buffer result = Access::buffer(device_, static_cast<std::byte*>(data), bytes, free_device);
@@ -221,7 +221,7 @@ class NativeRuntime final : public Runtime {
   void check(const char* what, cudaError_t error) const {
     if (error == cudaSuccess) return;
     cudaGetLastError();
-    throw Error(name(device_) + ": " + what + " failed: " + cudaGetErrorString(error));
+    throw LostDevice(name(device_) + ": " + what + " failed: " + cudaGetErrorString(error));
   }
   // The mark's own, or a later one in its place.
   cudaEvent_t event_of(std::uint64_t mark) const { return events_[mark % events_.size()]; }

@@ -1,8 +1,8 @@
 // What hearth needs of a CUDA device: memory, and a queue of copies and kernels. The host's code
 // sees nothing else of CUDA, so that a runtime without hardware can take its place in tests.
 //
-// One thread at a time. Every call throws Error, which names the device and the call, once the
-// device has failed; most such failures do not go away.
+// One thread at a time. Every call throws LostDevice, which names the device and the call, once the
+// device has failed: such failures do not go away.
 #pragma once
 
 #include <cstddef>
@@ -35,7 +35,7 @@ class Runtime {
 
   virtual DeviceMemory memory() = 0;
 
-  // Zeroed, when what is queued after this runs; page-locked memory at once. Throws std::bad_alloc
+  // Zeroed, when what is queued after this runs; page-locked memory at once. Throws DeviceFull
   // where there is no room. What is queued must not touch memory that has been freed.
   virtual Buffer allocate(std::size_t bytes, MemoryKind kind) = 0;
 

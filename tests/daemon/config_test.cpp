@@ -104,11 +104,11 @@ level = "debug"
   const auto devices = engine_options(config, "/models/coder", {}).devices;
   REQUIRE(devices.size() == 2);
   CHECK(devices[1].device == hearth::kernels::Device{hearth::kernels::Device::Kind::cuda, 0});
-  CHECK(devices[1].expert_memory == std::uint64_t{2} << 30);
+  CHECK(devices[1].memory == std::uint64_t{2} << 30);
   CHECK(config.memory_vram_idle == milliseconds(300'000));
   const Config automatic = parse_config("[memory]\nvram = \"auto\"\n", "config.toml");
   CHECK_FALSE(automatic.memory_vram);
-  CHECK(engine_options(automatic, "/models/coder", {}).devices.at(1).expert_memory == 0);
+  CHECK(engine_options(automatic, "/models/coder", {}).devices.at(1).memory == 0);
   CHECK(engine_options(Config{}, "/models/coder", {}).devices.size() == 1);
   CHECK(config.prefix_cache_ram == std::uint64_t{2} << 30);
   CHECK(config.prefix_cache_interval == 1024);

@@ -96,8 +96,12 @@ Seen look(Runtime& runtime) {
             engine.notes(),
             engine.model().dense_bytes,
             engine.context()};
-  for (const kernels::Buffer& weights : engine.model().storage)
-    seen.weights = digest(*runtime.backend().map(weights), seen.weights);
+  const auto add = [&](std::span<const kernels::Buffer> storage) {
+    for (const kernels::Buffer& weights : storage)
+      seen.weights = digest(*runtime.backend().map(weights), seen.weights);
+  };
+  add(engine.model().storage);
+  for (const Layer& layer : engine.model().layers) add(layer.storage);
   return seen;
 }
 

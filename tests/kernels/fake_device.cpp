@@ -64,7 +64,7 @@ class FakeDevice final : public Backend {
   Buffer allocate(std::size_t bytes, MemoryKind kind) override {
     if (kind == MemoryKind::page_locked) return cpu_->allocate(bytes);
     if (bytes > control_->capacity - std::min(control_->capacity, control_->bytes.load()))
-      throw std::bad_alloc();
+      throw DeviceFull();
     constexpr std::size_t unit = 64;
     const std::size_t whole = header_bytes + (bytes + unit - 1) / unit * unit;
     auto* const begin = static_cast<std::byte*>(std::aligned_alloc(unit, whole));
@@ -123,6 +123,7 @@ class FakeDevice final : public Backend {
     if (source.size() != target.size()) throw Error("transfer: the windows differ in size");
     return queue([this, source, target] { cpu_->transfer(source, target); });
   }
+  Event queued() override { return {queued_}; }
   // Nothing runs by itself here: that somebody looks makes it run, to be seen at the next look.
   bool passed(Event event) override {
     const bool before = event.number <= done_;
@@ -170,34 +171,100 @@ class FakeDevice final : public Backend {
     });
   }
 
+  void rms_norm(Rows x, Slice weight, Rows out, int rows, int dim, float eps) override {
+    queue([this, x = host(x), weight = host(weight), out = host(out), rows, dim, eps] {
+      cpu_->rms_norm(x, weight, out, rows, dim, eps);
+    });
+  }
+  void gated_rms_norm(Slice x, Slice z, Slice weight, Slice out, int rows, int dim,
+                      float eps) override {
+    queue([this, x = host(x), z = host(z), weight = host(weight), out = host(out), rows, dim, eps] {
+      cpu_->gated_rms_norm(x, z, weight, out, rows, dim, eps);
+    });
+  }
+  void l2_norm(Rows x, int rows, int groups, int dim, float scale) override {
+    queue([this, x = host(x), rows, groups, dim, scale] {
+      cpu_->l2_norm(x, rows, groups, dim, scale);
+    });
+  }
+  void rope(Slice x, Slice cos, Slice sin, int rows, int heads, int head_dim, int half) override {
+    queue([this, x = host(x), cos = host(cos), sin = host(sin), rows, heads, head_dim, half] {
+      cpu_->rope(x, cos, sin, rows, heads, head_dim, half);
+    });
+  }
+  void conv_silu(Slice x, Slice weight, Slice history_in, Slice history_out, Slice out, int rows,
+                 int channels, int kernel) override {
+    queue([this, x = host(x), weight = host(weight), in = host(history_in),
+           after = host(history_out), out = host(out), rows, channels,
+           kernel] { cpu_->conv_silu(x, weight, in, after, out, rows, channels, kernel); });
+  }
+  void delta_gates(Slice b, Slice a, Slice a_log, Slice dt_bias, Slice beta, Slice g, int rows,
+                   int heads) override {
+    queue([this, b = host(b), a = host(a), a_log = host(a_log), dt_bias = host(dt_bias),
+           beta = host(beta), g = host(g), rows,
+           heads] { cpu_->delta_gates(b, a, a_log, dt_bias, beta, g, rows, heads); });
+  }
+  void delta_rule(const DeltaRule& args, DeltaForm form) override {
+    DeltaRule there = args;
+    for (Rows* rows : {&there.q, &there.k, &there.v}) *rows = host(*rows);
+    for (Slice* slice : {&there.g, &there.beta, &there.state_in, &there.state_out, &there.out})
+      *slice = host(*slice);
+    queue([this, there, form] { cpu_->delta_rule(there, form); });
+  }
+  void kv_append(KvCache& kv, Slice k, Slice v, std::int64_t position, int rows) override {
+    queue([this, cache = host(kv), k = host(k), v = host(v), position, rows] {
+      cpu_->kv_append(*cache, k, v, position, rows);
+    });
+  }
+  void attention(const Attention& args, const KvCache& kv) override {
+    Attention there = args;
+    there.q = host(args.q);
+    there.out = host(args.out);
+    queue([this, there, cache = host(kv)] { cpu_->attention(there, *cache); });
+  }
+  void sigmoid_mul(Slice gate, Slice x, Slice out) override {
+    queue([this, gate = host(gate), x = host(x), out = host(out)] {
+      cpu_->sigmoid_mul(gate, x, out);
+    });
+  }
+  void add(Slice x, Slice y, Slice out) override {
+    queue([this, x = host(x), y = host(y), out = host(out)] { cpu_->add(x, y, out); });
+  }
+  void split_groups(Slice in, int rows, int groups, std::span<const SplitSpec> parts) override {
+    std::vector<SplitSpec> there(parts.begin(), parts.end());
+    for (SplitSpec& part : there) part.out = host(part.out);
+    queue([this, in = host(in), rows, groups, there] {
+      cpu_->split_groups(in, rows, groups, there);
+    });
+  }
+  void combine_experts(Slice y, std::span<const float> weights, Slice shared, Slice shared_gate,
+                       Slice residual, Slice out, int rows, int slots, int dim) override {
+    queue([this, y = host(y), weights = std::vector(weights.begin(), weights.end()),
+           shared = host(shared), gate = host(shared_gate), residual = host(residual),
+           out = host(out), rows, slots, dim] {
+      cpu_->combine_experts(y, weights, shared, gate, residual, out, rows, slots, dim);
+    });
+  }
+  void softmax(Slice x, int rows, int dim) override {
+    queue([this, x = host(x), rows, dim] { cpu_->softmax(x, rows, dim); });
+  }
+  void top_k(Slice x, int rows, int dim, int k, std::span<std::int32_t> ids,
+             std::span<float> values) override {
+    synchronise(queued_);
+    cpu_->top_k(host(x), rows, dim, k, ids, values);
+  }
+
+  // What no layer needs.
   void embed(const Matrix&, std::span<const std::int32_t>, Slice) override { refuse(); }
   Shortlist make_shortlist(const Matrix&) override { refuse(); }
   void shortlist_top(const Shortlist&, const Matrix&, Slice, int, int,
                      std::span<const std::int32_t>, std::span<Candidates>) override {
     refuse();
   }
-  void rms_norm(Rows, Slice, Rows, int, int, float) override { refuse(); }
-  void gated_rms_norm(Slice, Slice, Slice, Slice, int, int, float) override { refuse(); }
-  void l2_norm(Rows, int, int, int, float) override { refuse(); }
-  void rope(Slice, Slice, Slice, int, int, int, int) override { refuse(); }
-  void conv_silu(Slice, Slice, Slice, Slice, Slice, int, int, int) override { refuse(); }
-  void delta_gates(Slice, Slice, Slice, Slice, Slice, Slice, int, int) override { refuse(); }
-  void delta_rule(const DeltaRule&, DeltaForm) override { refuse(); }
-  void kv_append(KvCache&, Slice, Slice, std::int64_t, int) override { refuse(); }
-  void attention(const Attention&, const KvCache&) override { refuse(); }
-  void sigmoid_mul(Slice, Slice, Slice) override { refuse(); }
-  void add(Slice, Slice, Slice) override { refuse(); }
-  void split_groups(Slice, int, int, std::span<const SplitSpec>) override { refuse(); }
-  void combine_experts(Slice, std::span<const float>, Slice, Slice, Slice, Slice, int, int,
-                       int) override {
-    refuse();
-  }
-  void softmax(Slice, int, int) override { refuse(); }
-  void top_k(Slice, int, int, int, std::span<std::int32_t>, std::span<float>) override { refuse(); }
 
  private:
   [[noreturn]] void refuse() const {
-    throw Error(name(device_) + ": a fake device has the experts' operations only");
+    throw Error(name(device_) + ": a fake device has the operations of layers only");
   }
 
   // --- Handles -----------------------------------------------------------------------------------
@@ -215,13 +282,24 @@ class FakeDevice final : public Backend {
     require_here(slice.device());
     return Access::slice({}, moved(Access::data(slice), ~bias + 1), slice.size());
   }
+  Rows host(const Rows& rows) const { return {host(rows.data), rows.stride}; }
+  std::shared_ptr<KvCache> host(const KvCache& kv) const {
+    return std::make_shared<KvCache>(
+        KvCache{host(kv.keys), host(kv.values), kv.type, kv.capacity, kv.heads, kv.head_dim});
+  }
   Matrix host(const Matrix& matrix) const {
     require_here(matrix.device());
     const auto bytes =
         static_cast<std::size_t>(matrix.rows() * matrix.cols()) * size_of(matrix.type());
     auto* const data = const_cast<std::byte*>(moved(Access::data(matrix), ~bias + 1));
     const Buffer all = Access::buffer({}, data, bytes, keep);
-    return {all, 0, matrix.type(), matrix.rows(), matrix.cols(), host(Access::scales(matrix))};
+    return {all,
+            0,
+            matrix.type(),
+            matrix.rows(),
+            matrix.cols(),
+            host(Access::scales(matrix)),
+            Access::scale_form(matrix)};
   }
   Buffer here_or_host(const Buffer& buffer) const {
     if (buffer.device() != Device{}) return host(buffer);

@@ -2,7 +2,7 @@
 // that a GPU's memory takes; but it computes on the CPU, with the CPU's bits.
 //
 // Nobody else can reach its memory: its handles hold addresses that no pointer may have (outside
-// the canonical range), which only it turns back. It has the operations that experts need. They and
+// the canonical range), which only it turns back. It has the operations that layers need. They and
 // its copies run when somebody waits for them, in order: whoever forgets to wait sees what was
 // there before.
 #pragma once

@@ -53,19 +53,20 @@ TEST_CASE("the parts of a GPU's memory are all of it, and layers go before exper
   for (const std::uint64_t gigabytes : {1, 2, 4, 8, 24}) {
     CAPTURE(gigabytes);
     const std::uint64_t vram = gigabytes * gibibyte;
-    const GpuPrediction now = predicted("qwen3-coder-next", vram, GpuUse::experts);
-    const GpuPrediction later = predicted("qwen3-coder-next", vram, GpuUse::layers);
+    const GpuPrediction now = predicted("qwen3-coder-next", vram, GpuUse::layers);
+    const GpuPrediction later = predicted("qwen3-coder-next", vram, GpuUse::prompts);
     CHECK(total(now.memory) == vram);
     CHECK(total(later.memory) == vram);
-    CHECK(now.memory.layers == 0);
+    CHECK(now.memory.shortlist == 0);
+    CHECK(later.memory.layers == now.memory.layers);
     CHECK(later.memory.experts <= now.memory.experts);
-    if (gigabytes == 1) CHECK(later.memory.layers == 0);
-    if (gigabytes == 2) CHECK((later.memory.layers > 0 && later.memory.layers < 48));
-    if (gigabytes >= 8) CHECK(later.memory.layers == 48);
+    if (gigabytes == 1) CHECK(now.memory.layers == 0);
+    if (gigabytes == 2) CHECK((now.memory.layers > 0 && now.memory.layers < 48));
+    if (gigabytes >= 8) CHECK(now.memory.layers == 48);
     CHECK((later.memory.shortlist > 0) == (gigabytes >= 8));
   }
   // A card that holds all: the rest of it stays empty.
-  const GpuPrediction all = predicted("qwen3.6-35b-a3b", 96 * gibibyte, GpuUse::layers);
+  const GpuPrediction all = predicted("qwen3.6-35b-a3b", 96 * gibibyte, GpuUse::prompts);
   CHECK(total(all.memory) < 96 * gibibyte);
   CHECK(all.resident.vram == doctest::Approx(1));
   CHECK(all.hits.disk() == doctest::Approx(0));
@@ -73,7 +74,7 @@ TEST_CASE("the parts of a GPU's memory are all of it, and layers go before exper
 
 TEST_CASE("a token takes at least as long as each of its terms, and at most their sum") {
   for (const char* shape : {"qwen3-coder-next", "qwen3.6-35b-a3b", "qwen3.5-0.8b"}) {
-    for (const GpuUse use : {GpuUse::experts, GpuUse::layers}) {
+    for (const GpuUse use : {GpuUse::layers, GpuUse::prompts}) {
       CAPTURE(shape);
       const GpuPrediction of = predicted(shape, 8 * gibibyte, use);
       for (const engine::TokenTime& time : {of.token, of.prompt}) {
@@ -130,8 +131,8 @@ TEST_CASE("a plan with a GPU says where all is, the terms, and what is not built
   CAPTURE(plan.out);
   CHECK(plan.code == 0);
   CHECK(contains(plan.out, "GPU: VRAM 8G, PCIe 4x16, memory 608G/s"));
-  CHECK(contains(plan.out, "hearth as it is: the GPU computes the experts in its memory"));
-  CHECK(contains(plan.out, "not built yet: dense layers and prompts on the GPU too"));
+  CHECK(contains(plan.out, "hearth as it is: the GPU computes the layers and experts it holds"));
+  CHECK(contains(plan.out, "not built yet: prompts on tensor cores, the shortlist on the GPU"));
   CHECK(contains(plan.out, "48 of 48 layers"));
   CHECK(contains(plan.out, "round trips"));
   CHECK(longest_line(plan.out) <= 80);

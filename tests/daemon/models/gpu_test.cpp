@@ -28,6 +28,8 @@ namespace {
 const doctest::skip watched(!kernels::cuda::can_emulate);
 constexpr kernels::Device gpu{kernels::Device::Kind::cuda, 0};
 constexpr std::int64_t answer_tokens = 8;  // emulated kernels take their time
+// Ember with all of its layers, and experts.
+constexpr std::uint64_t gpu_memory = std::uint64_t{1} << 30;
 
 // Timers go off where the test says that it is so late.
 class TimedHost : public QueueHost {
@@ -74,7 +76,7 @@ struct GpuStage {
     engine::EngineOptions all = ember();
     all.host().threads = 1;
     all.host().expert_memory = std::uint64_t{8} << 20;
-    engine::DeviceOptions device{gpu, std::uint64_t{2} << 20};
+    engine::DeviceOptions device{.device = gpu, .memory = gpu_memory};
     device.open = [mine = control] { return kernels::cuda::emulated_backend(gpu, mine); };
     all.devices.push_back(std::move(device));
     return all;
@@ -129,13 +131,18 @@ TEST_CASE("a GPU that is given back holds nothing, and the next request has it a
   CHECK(stage.control->bytes > 0);
   CHECK(contains(stage.shown(), "cuda 0, emulated"));
   CHECK(contains(stage.shown(), "back from page-locked memory"));
+  const int layers = stage.model.status().gpu_layers;
+  CHECK(layers > 0);
+  CHECK(contains(stage.shown(), "layers of the model, and what sequences have of them"));
   for (int i = 0; i < 2; ++i) {
     stage.model.release_gpu();
     REQUIRE(stage.becomes(DeviceUse::released));
     CHECK(stage.control->bytes == 0);
     CHECK(contains(stage.shown(), "released"));
+    CHECK(stage.model.status().gpu_layers == 0);
     CHECK(stage.answer() == answer);
     CHECK(stage.model.status().gpu == DeviceUse::in_use);
+    CHECK(stage.model.status().gpu_layers == layers);
     CHECK(stage.control->bytes > 0);
   }
   stage.model.release_gpu();

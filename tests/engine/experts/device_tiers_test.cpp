@@ -314,7 +314,7 @@ TEST_CASE("a device that has no room is done without; one that computes otherwis
   CHECK(contains(failure_of([&] { absent.load(); }), "CUDA device 0"));
 }
 
-TEST_CASE("a device that fails while it works fails the request by name, and nothing is lost") {
+TEST_CASE("a device that fails while it works fails the request by name, a full one does not") {
   const Logits expected = run_on_host(golden / "fp8");
   const std::uint64_t slot = slot_bytes(golden / "fp8");
   enum class Fault { copy, lost, scratch };
@@ -337,7 +337,7 @@ TEST_CASE("a device that fails while it works fails the request by name, and not
         if (!error.empty()) break;
         CHECK(tiers.logits() == expected[++next]);
       }
-      // Without room for scratch the host computes what it can do itself.
+      // Without room for scratch its experts make room, or the host computes them.
       CHECK(contains(error, "cuda 1") == (fault != Fault::scratch));
       control.refuse_transfers = false;
       control.lost = false;

@@ -114,7 +114,7 @@ class EmulatedRuntime final : public Runtime {
     call("an allocation");
     ++control_->allocations;
     if (kind == MemoryKind::page_locked) return allocate_host(bytes);
-    if (bytes > memory().free) throw std::bad_alloc();
+    if (bytes > memory().free) throw DeviceFull();
     Buffer result = Access::buffer(device_, take(bytes, control_), bytes, give_back);
     // Not zero before its turn has come.
     std::byte* const data = Access::data(result);
@@ -164,7 +164,7 @@ class EmulatedRuntime final : public Runtime {
  private:
   void call(const std::string& what) {
     if (++control_->calls >= control_->fail_from)
-      throw Error(name(device_) + ": " + what + " failed: the device is lost");
+      throw LostDevice(name(device_) + ": " + what + " failed: the device is lost");
   }
   void queue(std::function<void()> work) {
     queue_.push_back(std::move(work));
