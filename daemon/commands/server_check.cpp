@@ -34,13 +34,13 @@ std::vector<std::string> models_of(const std::string& body, const std::string& w
 }  // namespace
 
 std::string check_server(const RemoteOptions& options) {
-  constexpr std::chrono::milliseconds patience{5'000};
+  constexpr std::chrono::milliseconds longest_wait{5'000};
   http::Request request;
   request.url = options.url;
   while (request.url.target.ends_with('/')) request.url.target.pop_back();
   request.url.target += "/models";
   if (!options.key.empty()) request.headers.push_back({"Authorization", "Bearer " + options.key});
-  http::Client client({patience, patience, patience});
+  http::Client client({longest_wait, longest_wait, longest_wait});
   const http::Head head = client.begin(request);
   const std::string where = request.url.shown();
   if (head.status == 401 || head.status == 403)
