@@ -140,10 +140,10 @@ class Daemon {
           host_, options.paths, *local, engines_.local_completions(),
           [local] { return local->status(); },
           SwitchCalls{options_.paths.models, [this] { return is_working(); },
-                    [this](std::filesystem::path model) {
-                      next_model_ = std::move(model);
-                      stop("a request asks for " + next_model_.filename().string());
-                    }});
+                      [this](std::filesystem::path model) {
+                        next_model_ = std::move(model);
+                        stop("a request asks for " + next_model_.filename().string());
+                      }});
     }
   }
 

@@ -237,8 +237,8 @@ struct CancelJobResult {
 //    "jobs": [JobStateParams of every job of the session's workspace, without "text"]}
 // `notices`: what is wrong with the process beside the model, each a sentence for people that says
 // what to do; absent: nothing is. `name` is there once the model is ready, `error` where it failed,
-// `percentage` and `etaMs` while it loads: the notification comes about twice a second then. `sentTo`: other
-// machines that prompts, and so texts of documents, are sent to; a client shows them. Absent: none.
+// `percentage` and `etaMs` while it loads: the notification comes about twice a second then.
+// `sentTo`: other machines that texts of documents are sent to, for a client to show; absent: none.
 struct Status {
   static constexpr std::string_view method = "hearth/status";
   std::string version;
