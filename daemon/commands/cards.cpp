@@ -16,8 +16,8 @@ constexpr std::uint64_t gibibyte = std::uint64_t{1} << 30;
 constexpr std::uint64_t ram_of_others = 4 * gibibyte;  // the system, an editor, a browser
 
 // As the vendor's specifications have them: memory and its bandwidth, multiprocessors and their
-// boost clock, PCIe generation and lanes. These are as third parties reprint them; the vendor's own
-// sheets were not at hand.
+// boost clock, PCIe generation and lanes. These are as others reprint them, or as they are known;
+// the vendor's own sheets were not at hand.
 Card card(std::string_view name, std::uint64_t gigabytes, double bandwidth, int multiprocessors,
           double clock, int generation, int lanes) {
   // F16 operations with F32 sums, dense, of one at a clock; on the 4090 that makes the 165.2

@@ -232,23 +232,10 @@ TEST_CASE("a GPU that is lost while a prompt is read or experts move: the host g
 
 TEST_CASE("an answer goes on where its GPU is lost, to the same end" * watched) {
   const std::filesystem::path model = root / "engine/ember";
-  const auto answer = [&](Placed& placed, const std::function<void(int)>& at_step) {
-    GenerationRequest request;
-    const Engine& engine = placed.runtime->engine();
-    request.prompt.tokens = engine.tokenizer().encode("def is_even(n):\n    return n % 2");
-    request.max_tokens = 10;
-    Generation generation(*placed.session, std::move(request));
-    std::string text;
-    for (int step = 0; generation.step(nullptr) != Progress::done; ++step) {
-      at_step(step);
-      text += generation.take_text();
-    }
-    return text + generation.take_text();
-  };
   Placed host(model, {}, {});
   host.load();
   int steps = 0;
-  const std::string expected = answer(host, [&](int step) { steps = step; });
+  const std::string expected = host.answer(10, [&](int step) { steps = step; });
   REQUIRE(!expected.empty());
   for (const int lost_at : {0, 3, steps - 4, steps - 1}) {
     CAPTURE(lost_at);
@@ -257,9 +244,9 @@ TEST_CASE("an answer goes on where its GPU is lost, to the same end" * watched) 
     std::string log;
     placed.options.note = [&](const std::string& note) { log += note; };
     placed.load();
-    CHECK(answer(placed, [&](int step) {
-            if (step == lost_at) gpus.first().fail_from = gpus.first().calls + 20;
-          }) == expected);
+    CHECK(placed.answer(10, [&](int step) {
+      if (step == lost_at) gpus.first().fail_from = gpus.first().calls + 20;
+    }) == expected);
     CHECK(contains(log, "failed"));
     CHECK(gpus.first().bytes == 0);
   }

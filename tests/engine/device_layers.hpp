@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -79,6 +80,20 @@ struct Placed {
       const std::span<const float> row = session->decoded_logits(i);
       to.emplace_back(row.begin(), row.end());
     }
+  }
+  // Of ember to a question; `at_step` is told before each step's text is taken.
+  std::string answer(std::size_t tokens, const std::function<void(int)>& at_step) const {
+    engine::GenerationRequest request;
+    const engine::Tokenizer& tokenizer = runtime->engine().tokenizer();
+    request.prompt.tokens = tokenizer.encode("def is_even(n):\n    return n % 2");
+    request.max_tokens = tokens;
+    engine::Generation generation(*session, std::move(request));
+    std::string text;
+    for (int step = 0; generation.step(nullptr) != engine::Progress::done; ++step) {
+      at_step(step);
+      text += generation.take_text();
+    }
+    return text + generation.take_text();
   }
   Logits run(std::size_t prompt, int passes) const {
     Logits found{prefill(prompt)};

@@ -111,30 +111,17 @@ TEST_CASE("a prompt goes on from between its layers, wherever they are by then" 
 
 TEST_CASE("an answer's GPU is given back and taken again on its way" * watched) {
   const std::filesystem::path model = root / "engine/ember";
-  const auto answer = [&](Placed& placed, const std::function<void(int)>& at_step) {
-    GenerationRequest request;
-    const Engine& engine = placed.runtime->engine();
-    request.prompt.tokens = engine.tokenizer().encode("def is_even(n):\n    return n % 2");
-    request.max_tokens = 8;
-    Generation generation(*placed.session, std::move(request));
-    std::string text;
-    for (int step = 0; generation.step(nullptr) != Progress::done; ++step) {
-      at_step(step);
-      text += generation.take_text();
-    }
-    return text + generation.take_text();
-  };
   Placed host(model, {}, {});
   host.load();
   int steps = 0;
-  const std::string expected = answer(host, [&](int step) { steps = step; });
+  const std::string expected = host.answer(8, [&](int step) { steps = step; });
   REQUIRE(steps > 6);
   OnGpu on(model, {{all, 6}});
   on.placed.load();
-  CHECK(answer(on.placed, [&](int step) {
-          if (step == 2 || step == steps - 2) on.release();
-          if (step == steps - 4) on.take();
-        }) == expected);
+  CHECK(on.placed.answer(8, [&](int step) {
+    if (step == 2 || step == steps - 2) on.release();
+    if (step == steps - 4) on.take();
+  }) == expected);
   // Nothing began again.
   CHECK(on.placed.session->tokens_computed() == host.session->tokens_computed());
 
@@ -142,11 +129,11 @@ TEST_CASE("an answer's GPU is given back and taken again on its way" * watched) 
   // again.
   OnGpu lost(model, {{all, 6}});
   lost.placed.load();
-  CHECK(answer(lost.placed, [&](int step) {
-          if (step != steps - 3) return;
-          lost.control->fail_from = lost.control->calls + 1;
-          lost.release();
-        }) == expected);
+  CHECK(lost.placed.answer(8, [&](int step) {
+    if (step != steps - 3) return;
+    lost.control->fail_from = lost.control->calls + 1;
+    lost.release();
+  }) == expected);
 }
 
 TEST_CASE("a GPU whose layers cannot be read again keeps them" * watched) {
