@@ -46,8 +46,8 @@ void show(const char* what, double ms, double bytes) {
 }
 
 struct Sequence {
-  Sequence(kernels::Backend& backend, const ModelConfig& config, const PrefixLayout& layout)
-      : caches(layout.caches), recurrent(make_recurrent_state(backend, config)) {
+  Sequence(const StateHomes& homes, const ModelConfig& config, const PrefixLayout& layout)
+      : caches(layout.caches), recurrent(make_recurrent_state(homes, config)) {
     for (kernels::KvCache& kv : caches) {
       kv.heads = config.num_key_value_heads;
       kv.head_dim = config.head_dim;
@@ -58,11 +58,11 @@ struct Sequence {
 };
 
 // False: interrupted.
-bool restore(kernels::Backend& backend, PrefixCache& cache, std::span<const TokenId> tokens,
+bool restore(const StateHomes& homes, PrefixCache& cache, std::span<const TokenId> tokens,
              Sequence& into, const std::atomic<bool>* interrupt = nullptr) {
   const auto destination = [&](const PrefixCache::Restored& found) {
-    for (kernels::KvCache& kv : into.caches) reserve(backend, kv, 0, tokens_kept);
-    StateRestore restore(backend);
+    for (kernels::KvCache& kv : into.caches) reserve(*homes.kv.front(), kv, 0, tokens_kept);
+    StateRestore restore(homes);
     for (const auto& span : found.spans)
       restore.kv(cache.layout(), span.kv, span.begin, span.from, span.to, into.caches);
     restore.state(found.state, into.recurrent);
@@ -124,6 +124,10 @@ int main(int argc, char** argv) {
   const PrefixLayout layout = PrefixLayout::of(config, KvType::f32, false);
   kernels::CpuChoice choice;
   const auto backend = kernels::open_cpu(0, {}, choice);
+  const auto linear = std::ranges::count(config.layers, LayerKind::linear_attention);
+  const StateHomes homes{
+      std::vector<kernels::Backend*>(layout.caches, backend.get()),
+      std::vector<kernels::Backend*>(static_cast<std::size_t>(linear), backend.get())};
   std::vector<TokenId> tokens(tokens_kept + 10);
   std::iota(tokens.begin(), tokens.end(), 0);
 
@@ -138,7 +142,7 @@ int main(int argc, char** argv) {
   const double kv_bytes = static_cast<double>(std::accumulate(sizes.begin(), sizes.end(), 0ULL));
   const double bytes = kv_bytes + static_cast<double>(layout.state_bytes());
   {
-    Sequence source(*backend, config, layout);
+    Sequence source(homes, config, layout);
     for (kernels::KvCache& kv : source.caches) {
       reserve(*backend, kv, 0, tokens_kept);
       for (const kernels::Buffer* half : {&kv.keys, &kv.values})
@@ -159,13 +163,13 @@ int main(int argc, char** argv) {
     double keep_ms = 1e30;
     for (std::int64_t at = distance; at < tokens_kept + distance; at += distance) {
       const std::int64_t end = std::min(at, tokens_kept);
-      RecurrentState state = copy(*backend, source.recurrent);
+      RecurrentState state = make_recurrent_state(homes, config);
       const double ms = best_of(1, [&] {
         cache->add({std::span(tokens).first(static_cast<std::size_t>(end)), CheckpointKind::regular,
-                    save_state(*backend, std::move(state)), std::vector<float>(2048),
+                    save_state(homes, std::move(state)), std::vector<float>(2048),
                     std::vector<float>(151936), 0,
                     [&](std::int64_t begin, std::int64_t to, const std::atomic<bool>* interrupt) {
-                      return save_kv(*backend, layout, source.caches, begin, to, interrupt);
+                      return save_kv(homes, layout, source.caches, begin, to, interrupt);
                     }});
       });
       keep_ms = std::min(keep_ms, ms);
@@ -174,18 +178,18 @@ int main(int argc, char** argv) {
          kv_bytes * distance / tokens_kept);
 
     const double cold = best_of(6, [&] {
-      Sequence fresh(*backend, config, layout);
-      restore(*backend, *cache, tokens, fresh);
+      Sequence fresh(homes, config, layout);
+      restore(homes, *cache, tokens, fresh);
     });
     show("restoring 6,000 tokens from RAM, new session", cold, bytes);
-    Sequence warm(*backend, config, layout);
-    restore(*backend, *cache, tokens, warm);
+    Sequence warm(homes, config, layout);
+    restore(homes, *cache, tokens, warm);
     show("restoring 6,000 tokens from RAM, session with buffers",
-         best_of(5, [&] { restore(*backend, *cache, tokens, warm); }), bytes);
+         best_of(5, [&] { restore(homes, *cache, tokens, warm); }), bytes);
     std::printf("%-52s %8.1f ms\n", "stopping that when asked, at worst",
                 stopped_after([&](const std::atomic<bool>* interrupt) {
-                  Sequence fresh(*backend, config, layout);
-                  restore(*backend, *cache, tokens, fresh, interrupt);
+                  Sequence fresh(homes, config, layout);
+                  restore(homes, *cache, tokens, fresh, interrupt);
                 }));
     if (argc > 1) {
       const double ms = best_of(1, [&] {
@@ -202,10 +206,10 @@ int main(int argc, char** argv) {
     const auto close = [&] { cache.reset(); };
     double open_ms = 1e30;
     double read_ms = 1e30;
-    Sequence into(*backend, config, layout);
+    Sequence into(homes, config, layout);
     for (int run = 0; run < disk_runs; ++run) {
       open_ms = std::min(open_ms, best_of(1, open));
-      read_ms = std::min(read_ms, best_of(1, [&] { restore(*backend, *cache, tokens, into); }));
+      read_ms = std::min(read_ms, best_of(1, [&] { restore(homes, *cache, tokens, into); }));
       close();
     }
     show("opening the directory", open_ms, 0);
@@ -214,7 +218,7 @@ int main(int argc, char** argv) {
     std::printf("%-52s %8.1f ms\n", "stopping that when asked, at worst",
                 stopped_after([&](const std::atomic<bool>* interrupt) {
                   open();
-                  restore(*backend, *cache, tokens, into, interrupt);
+                  restore(homes, *cache, tokens, into, interrupt);
                   close();
                 }));
     std::filesystem::remove_all(options.directory);
