@@ -304,7 +304,7 @@ TEST_CASE("the daemon's model that cannot be loaded is no reason to load another
   editor.initialize(Json::object(), nullptr);
   const Finished finished = home.hearth("generate -p x");
   CHECK(finished.code == 1);
-  CHECK(finished.err.starts_with("hearth: the daemon cannot load its model: "));
+  CHECK(finished.err.starts_with("hearth: the daemon cannot use its model: "));
   editor.quit();
 }
 

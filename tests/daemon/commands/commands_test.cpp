@@ -246,7 +246,7 @@ TEST_CASE("a daemon whose model cannot be loaded does not run on, and its start 
   const Finished finished = home.hearth("daemon --model '" + model.path().string() + "'");
   CHECK(finished.code == 1);
   CHECK(finished.out.empty());
-  CHECK(finished.err.starts_with("hearth: the daemon cannot load its model: "));
+  CHECK(finished.err.starts_with("hearth: the daemon cannot use its model: "));
   CHECK(contains(finished.err, "config.json"));
   CHECK_FALSE(home.control());
 }
