@@ -88,6 +88,7 @@ void Session::enlist(Session* other) {
 }
 
 void Session::begin() try {
+  runtime_->sessions_.reserve(runtime_->sessions_.size() + 1);  // to be listed without a failure
   runtime_->recover();
   state_ = empty_state(*runtime_);
   differences_ = runtime_->prefixes().differences();
