@@ -140,7 +140,15 @@ export class Commands {
   private async preview(id = this.parts.connection.jobs.youngestFor('apply')?.id): Promise<void> {
     if (id === undefined) throw new Error('No change waits for you.');
     await this.fetchText(id);
-    if (!(await this.parts.review.show(id, false))) await this.follow(id);
+    const { connection, review } = this.parts;
+    // The change of an editor that is gone comes with the first message of a job that this window
+    // takes over, which it does within a second or two.
+    for (let tries = 0; tries < 30; tries += 1) {
+      if (await review.show(id, false)) return;
+      if (connection.jobs.find(id)?.state.state !== 'waiting') break;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    await this.follow(id);
   }
 
   private async settle(what: 'accept' | 'discard', uri: unknown): Promise<void> {
