@@ -19,7 +19,8 @@ check() {
   fi
 }
 
-tests_at_once=2
+# One more than there are cores: some of them wait.
+tests_at_once=$(($(nproc) + 1))
 # Runs the tests of a build folder: run_tests FOLDER [CTEST-OPTION…].
 run_tests() {
   folder=$1
@@ -52,10 +53,10 @@ build_and_test() {
 }
 
 # sanitized SANITIZERS FOLDER [CMAKE-OPTION…]: everything again with the second compiler, its
-# sanitizers watching, assertions on. Two tests more at a time than before: most of what is left
-# waits for daemons, and no screen is looked at meanwhile.
+# sanitizers watching, assertions on. Twice as many tests at a time as there are cores: most of them
+# wait for daemons.
 sanitized() {
-  tests_at_once=4
+  tests_at_once=$(($(nproc) * 2))
   heading "clang, sanitizers: $1"
   sanitizers=$1
   folder=$2

@@ -112,7 +112,8 @@ export class Jobs {
     // A change is in the code once it is made, and in `text` while it waits.
     const gone = state.edits === true && (hasEnded(state.state) || state.state === 'waiting');
     const keeps = known && !triedAgain && !gone && !known.beginsAnew;
-    const whole = state.text !== undefined || !known || hasEnded(state.state);
+    // The first message has all that is written so far, if anything is.
+    const whole = state.text !== undefined || !known?.heard || hasEnded(state.state);
     const job: Job = known ?? {
       id: state.id,
       state,

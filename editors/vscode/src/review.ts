@@ -27,9 +27,9 @@ export class Review implements vscode.Disposable {
       if (job.state.state !== 'waiting') {
         this.offered.delete(job.id);
         if (before === 'waiting') void this.previews.closeAll(`${keyOf(job.id)}.`);
-      } else if (!this.offered.has(job.id)) {
+      } else if (!this.offered.has(job.id) && !job.partial) {
         this.offered.add(job.id);
-        if (!job.state.batch && before !== undefined && !job.partial) void this.show(job.id, true);
+        if (!job.state.batch && before !== undefined && before !== 'waiting') void this.show(job.id, true);
       }
     });
   }

@@ -93,6 +93,19 @@ test('a job that the status told of first begins when the session hears of it', 
   assert.deepEqual(heard, ['queued queued', 'undefined queued', 'queued done']);
 });
 
+test('a change that the status told of first, also that it waits, is this window’s own with its text', () => {
+  const jobs = new Jobs();
+  const status = { version: '0', protocol: 3, model: { state: 'ready' as const } };
+  jobs.heardStatus({ ...status, jobs: [state({ state: 'queued', edits: true })] });
+  assert.equal(jobs.find(7)?.partial, true);
+  jobs.heardState(state({ state: 'queued', edits: true }));
+  assert.equal(jobs.find(7)?.partial, false, 'nothing was written before the first message');
+  jobs.heardStatus({ ...status, jobs: [state({ state: 'waiting', edits: true })] });
+  assert.equal(jobs.find(7)?.state.state, 'queued', 'its own message brings the change');
+  jobs.heardState(state({ state: 'waiting', edits: true, text: '```diff' }));
+  assert.equal(jobs.find(7)?.text, '```diff');
+});
+
 test('jobs of other sessions are listed, without their text, and get it later', () => {
   const jobs = new Jobs();
   const heard: string[] = [];
