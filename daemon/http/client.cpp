@@ -88,12 +88,7 @@ std::string_view Head::find(std::string_view name) const {
 
 class Client::Impl {
  public:
-  Impl(const Limits& limits, const std::atomic<bool>* stop)
-      : limits_(limits), stop_(stop), tls_(asio::ssl::context::tls_client) {
-    SSL_CTX_set_min_proto_version(tls_.native_handle(), TLS1_2_VERSION);
-    tls_.set_default_verify_paths();
-    tls_.set_verify_mode(asio::ssl::verify_peer);
-  }
+  Impl(const Limits& limits, const std::atomic<bool>* stop) : limits_(limits), stop_(stop) {}
 
   Head begin(const Request& request) {
     give_up_answer();
@@ -216,7 +211,7 @@ class Client::Impl {
         [&](const Outcome&) { resolver->cancel(); });
     if (error) unreachable(error);
 
-    auto made = url.tls ? std::make_unique<Connection>(context_, tls_)
+    auto made = url.tls ? std::make_unique<Connection>(context_, tls())
                         : std::make_unique<Connection>(context_);
     Plain& socket = made->lowest();
     error = run(
@@ -232,6 +227,17 @@ class Client::Impl {
     socket.socket().set_option(asio::ip::tcp::no_delay(true), ignored);
     if (url.tls) shake_hands(std::get<Tls>(made->stream), url);
     connections_[current_] = std::move(made);
+  }
+
+  // Reading the system's authorities takes milliseconds, which an address without TLS need not
+  // wait.
+  asio::ssl::context& tls() {
+    if (tls_) return *tls_;
+    tls_.emplace(asio::ssl::context::tls_client);
+    SSL_CTX_set_min_proto_version(tls_->native_handle(), TLS1_2_VERSION);
+    tls_->set_default_verify_paths();
+    tls_->set_verify_mode(asio::ssl::verify_peer);
+    return *tls_;
   }
 
   void shake_hands(Tls& stream, const Url& url) {
@@ -327,7 +333,7 @@ class Client::Impl {
   Limits limits_;
   const std::atomic<bool>* stop_;
   asio::io_context context_;
-  asio::ssl::context tls_;
+  std::optional<asio::ssl::context> tls_;
   std::map<std::string, std::unique_ptr<Connection>> connections_;  // by origin
   std::string current_;                                             // origin of the last request
   std::string host_;                                                // its host, for sentences
