@@ -28,7 +28,7 @@ struct Gpus {
   }
   Open open() const {
     return [all = controls](kernels::Device device) {
-      return kernels::cuda::emulated_backend(device, all[static_cast<std::size_t>(device.index)]);
+      return kernels::cuda::backend_under_test(device, all[static_cast<std::size_t>(device.index)]);
     };
   }
   EmulatedControl& first() const { return *controls.front(); }
@@ -49,6 +49,9 @@ TEST_CASE("layers in a GPU's memory give the bits of the host" * watched) {
     for (const std::vector<Share>& shares : std::vector<std::vector<Share>>{
              {{all, 1000}}, {{all, 6}}, {{half}}, {{half, 5}, {all, 5}}}) {
       CAPTURE(shares.size());
+      if (kernels::cuda::gpu_is_real() &&
+          kernels::cuda_devices().count < static_cast<int>(shares.size()))
+        continue;
       CAPTURE(shares.front().layers);
       CAPTURE(shares.front().slots);
       const Gpus gpus(++seed);

@@ -170,7 +170,7 @@ Values everywhere(const Computation& compute) {
       CHECK(difference(compute(device), expected) == "");
     }
   }
-  if (Backend* const device = emulated(); device != nullptr) {
+  if (Backend* const device = gpu(); device != nullptr) {
     static std::uint32_t seed = 1;
     const int shift = next(seed) % 2 == 0 ? 0 : 1;  // one is enough for each of many cases
     CAPTURE(shift);
@@ -181,10 +181,10 @@ Values everywhere(const Computation& compute) {
   return expected;
 }
 
-Backend* emulated() {
+Backend* gpu() {
   if (!cuda::can_emulate) return nullptr;
   static const std::unique_ptr<Backend> device =
-      cuda::emulated_backend({Device::Kind::cuda, 0}, std::make_shared<cuda::EmulatedControl>());
+      cuda::backend_under_test({Device::Kind::cuda, 0}, std::make_shared<cuda::EmulatedControl>());
   return device.get();
 }
 

@@ -58,10 +58,11 @@ const std::vector<Isa>& host_isas();
 Backend& backend(Isa isa, int threads);
 // The result on the best ISA, on one thread.
 Values best(const Computation& compute);
-// A CUDA device whose kernels run on the CPU; null where ThreadSanitizer watches.
-Backend* emulated();
+// A CUDA device: the machine's own where HEARTH_GPU names it, else one whose kernels run on the
+// CPU; null where ThreadSanitizer watches.
+Backend* gpu();
 // The result by the scalar definition on one thread, after checking that every ISA, thread count
-// and alignment, and the emulated CUDA device, gives the same bits.
+// and alignment, and the CUDA device, gives the same bits.
 Values everywhere(const Computation& compute);
 
 // Empty when equal bit for bit (any NaN for any NaN), else a sentence with the first difference.

@@ -41,7 +41,7 @@ struct OnDevice {
       options.host().expert_memory = host_slots * slot;
       control->seed = seed;
       DeviceOptions wanted{gpu, slots * slot};
-      wanted.open = [mine = control] { return kernels::cuda::emulated_backend(gpu, mine); };
+      wanted.open = [mine = control] { return kernels::cuda::backend_under_test(gpu, mine); };
       options.devices.push_back(std::move(wanted));
     }
     runtime = Runtime::load(options);

@@ -56,4 +56,10 @@ const Kernels& emulated_kernels();
 // A device with these kernels.
 std::unique_ptr<Backend> emulated_backend(Device device, std::shared_ptr<EmulatedControl> control);
 
+// What bits are compared on: where the environment has HEARTH_GPU, the machine's own device of that
+// number, which knows nothing of `control`; else an emulated one.
+bool gpu_is_real();
+std::unique_ptr<Backend> backend_under_test(Device device,
+                                            std::shared_ptr<EmulatedControl> control);
+
 }  // namespace hearth::kernels::cuda

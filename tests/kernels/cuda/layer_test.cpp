@@ -165,7 +165,7 @@ struct Layers {
 };
 
 TEST_CASE("layers that decode on a CUDA device have the CPU's bits, and wait for the picks alone") {
-  if (emulated() == nullptr) return;
+  if (gpu() == nullptr) return;
   const auto control = std::make_shared<cuda::EmulatedControl>();
   const std::unique_ptr<Backend> device = cuda::emulated_backend({Device::Kind::cuda, 0}, control);
   Layers here(backend(Isa::scalar, 1)), there(*device);
