@@ -4,6 +4,8 @@
 #include <utility>
 #include <variant>
 
+#include "daemon/models/signature.hpp"
+
 namespace hearth::daemon {
 
 namespace {
@@ -135,6 +137,7 @@ void BackedModel::ask(lsp::GenerationId id, lsp::Model& by) {
   events.on_done = [this, id, attempt](lsp::Result<lsp::Answer> result) {
     done(id, attempt, std::move(result));
   };
+  if (&by == &behind_.model) events = signed_by(std::move(events), behind_.by);
   const lsp::GenerationId there = by.generate(*work.prompt, work.options, std::move(events));
   if (Work* const now = current(id, attempt); now != nullptr) now->id = there;
 }
@@ -155,10 +158,6 @@ void BackedModel::done(lsp::GenerationId id, std::uint64_t attempt,
                        lsp::Result<lsp::Answer> result) {
   Work* const work = heard_of(id, attempt);
   if (work == nullptr) return;
-  if (auto* const answer = std::get_if<lsp::Answer>(&result);
-      answer != nullptr && answer->by.empty() && work->by == &behind_.model) {
-    answer->by = behind_.by();
-  }
   const auto* const error = std::get_if<lsp::ModelError>(&result);
   const bool unavailable = error != nullptr && error->kind == lsp::ModelError::Kind::unavailable;
   if (unavailable && work->by == &first_ && !work->begun) return ask(id, behind_.model);

@@ -22,7 +22,7 @@ class BackedModel : public lsp::Model {
   struct Behind {
     lsp::Model& model;
     std::string key;                  // changes where its tokens may mean something else
-    std::function<std::string()> by;  // Answer::by of what it writes
+    std::function<std::string()> by;  // Answer::by of what it writes and does not sign
   };
   // Both outlive it. `away`: whether the first one is.
   BackedModel(lsp::Model& first, Behind behind, std::function<bool()> away);

@@ -159,6 +159,7 @@ struct GenerationProgress {
   std::optional<std::chrono::milliseconds> first_token;
   std::optional<std::chrono::milliseconds> eta;  // until done at the measured speed; empty: unknown
   std::optional<TimeRange> end;                  // until done; empty: unknown
+  std::string by = {};                           // as Answer's, from the first word on
 };
 
 // A token of an answer and how likely it was: bytes, and the natural logarithm.

@@ -45,6 +45,7 @@ struct Stage {
   }
   void ask(lsp::GenerateOptions options = {}) {
     lsp::GenerationEvents events;
+    events.on_progress = [this](const lsp::GenerationProgress& progress) { by = progress.by; };
     events.on_text = [this](const std::string& more) { text += more; };
     events.on_done = [this](const lsp::Result<lsp::Answer>& result) { ends.push_back(result); };
     events.on_restart = [this] {
@@ -69,6 +70,7 @@ struct Stage {
                     [this] { return away; }};
   lsp::GenerationId id = 0;
   std::string text;
+  std::string by;  // of the last progress
   int restarts = 0;
   std::vector<lsp::Result<lsp::Answer>> ends;
 };
@@ -85,6 +87,7 @@ TEST_CASE("the first one answers while it is there, the one behind while it is a
     const lsp::Answer answer = stage.answer();
     CHECK(answer.text == "from afar");
     CHECK(answer.by.empty());
+    CHECK(stage.by.empty());
   }
   SUBCASE("away, and told so") {
     stage.go_away();
@@ -94,6 +97,7 @@ TEST_CASE("the first one answers while it is there, the one behind while it is a
     const lsp::Answer answer = stage.answer();
     CHECK(answer.text == "from here");
     CHECK(answer.by == "near on this machine");
+    CHECK(stage.by == answer.by);
     stage.away = false;
     CHECK(stage.describe().front() == "far");
   }
