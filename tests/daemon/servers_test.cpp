@@ -133,6 +133,23 @@ TEST_CASE("a checkpoint of this machine answers while the server is away") {
   CHECK(contains(unbroken(user.home.hearth("status").out), "away"));
 }
 
+TEST_CASE("a server elsewhere is named wherever code would go to it, also while it is away") {
+  Home home;
+  home.configure("[model]\nurl = \"http://gpu.invalid/v1\"\npath = \"" HEARTH_SOURCE_DIR
+                 "/engine/ember\"\n[inline]\nurl = \"http://small.invalid/v1\"\n");
+  ScriptedEditor editor = home.editor();
+  Json model = Json::object();
+  editor.on_notification = [&](const std::string& method, const Json& params) {
+    if (method == "hearth/status") model = params["model"];
+  };
+  editor.initialize(Json::object(), {{"hearth", {{"protocol", 3}, {"features", {"status"}}}}});
+  editor.until([&] { return model.contains("sentTo"); });
+  CHECK(model["sentTo"] == Json{"gpu.invalid", "small.invalid"});
+  const std::string shown = unbroken(home.hearth("status").out);
+  CHECK(contains(shown, "prompts, with code in them, leave this machine for gpu.invalid"));
+  CHECK(contains(shown, "prompts, with code in them, leave this machine for small.invalid"));
+}
+
 TEST_CASE("a wrong key is told with where it comes from") {
   Server server;
   server.key = "wrong";

@@ -3,6 +3,7 @@ local child = require('child')
 local home = require('home')
 local suite = require('suite')
 
+local here = vim.fn.fnamemodify(debug.getinfo(1, 'S').source:sub(2), ':p:h:h:h:h')
 local settings = suite.settings
 local at_hole = suite.at_hole
 local expect = suite.expect
@@ -55,3 +56,12 @@ case('the status line says who wrote ghost text, where another one answers, as l
   nvim:wait_for_row(14, '        json.dump(config, handle, indent=2)')
   expect(nvim:lua("return require('hearth').statusline()"), 'hearth: ember', 'the status line')
 end, settings)
+
+case('the status line and :checkhealth say that code goes to another machine', function()
+  local ember = here .. '/engine/ember'
+  local configuration = { '[model]', 'url = "http://gpu.invalid/v1"', ('path = "%s"'):format(ember) }
+  with_configuration(configuration, function(nvim)
+    expect_status(nvim, 'hearth: ember → gpu.invalid')
+    suite.expect_in(suite.health(nvim), 'prompts, with code in them, leave this machine for gpu.invalid')
+  end)
+end)
