@@ -1,6 +1,6 @@
 // Who wrote the ghost text that shows, where several engines answer or another machine's. VS Code says
-// neither what it shows nor that it does not any more: told by where the cursor goes and what is typed.
-// Imports nothing of VS Code.
+// neither what it shows nor that it does not any more: told by where the cursor goes and what is typed;
+// what Escape sent away is taken for shown until then. Imports nothing of VS Code.
 import type { Position } from './protocol.ts';
 
 // A completion's text, and where it begins: what was typed since begins like it.

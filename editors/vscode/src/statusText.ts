@@ -97,7 +97,7 @@ export function statusLine(input: StatusInput): StatusLine {
     return line('loading~spin', 'completing', 'A completion is being written. Escape stops it.');
   }
   if (input.by !== undefined) {
-    return line('flame', `by ${input.by}`, `The completion in the editor is by ${input.by}.`);
+    return line('flame', `by ${input.by}`, `The last completion is by ${input.by}.`);
   }
   const waiting = input.jobs.filter((job) => job.state.state === 'waiting').length;
   if (waiting > 0) {
