@@ -100,7 +100,6 @@ lsp::GenerationId BackedModel::generate(lsp::Prompt prompt, lsp::GenerateOptions
   work.prompt = std::make_shared<const lsp::Prompt>(without_tokens(std::move(prompt)));
   work.options = std::move(options);
   work.events = std::move(events);
-  work.anew = !std::exchange(work.options.written, {}).empty();
   ask(id, serving());
   return id;
 }
@@ -110,6 +109,10 @@ void BackedModel::ask(lsp::GenerationId id, lsp::Model& by) {
   Work& work = works_.at(id);
   work.by = &by;
   work.id = 0;
+  if (!work.options.written.empty() && &by != writer(work.options)) {
+    work.options.written.clear();
+    work.anew = true;
+  }
   const std::uint64_t attempt = ++work.attempt;
   // `tell`: the event of those who asked; `begins`: it is a word of the answer.
   const auto passed_on = [this, id, attempt](auto tell, bool begins) {
@@ -140,6 +143,11 @@ void BackedModel::ask(lsp::GenerationId id, lsp::Model& by) {
   if (&by == &behind_.model) events = signed_by(std::move(events), behind_.by);
   const lsp::GenerationId there = by.generate(*work.prompt, work.options, std::move(events));
   if (Work* const now = current(id, attempt); now != nullptr) now->id = there;
+}
+
+const lsp::Model* BackedModel::writer(const lsp::GenerateOptions& options) const {
+  if (options.written_by.empty()) return nullptr;
+  return is_signed_here(options.written_by) ? &behind_.model : &first_;
 }
 
 BackedModel::Work* BackedModel::current(lsp::GenerationId id, std::uint64_t attempt) {

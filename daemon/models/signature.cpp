@@ -6,9 +6,18 @@
 #include <variant>
 
 namespace hearth::daemon {
+namespace {
+
+constexpr std::string_view on_this_machine = " on this machine";
+
+}  // namespace
 
 std::string signature_of(const ModelStatus& status) {
-  return status.name.empty() ? std::string() : status.name + " on this machine";
+  return status.name.empty() ? std::string() : status.name + std::string(on_this_machine);
+}
+
+bool is_signed_here(std::string_view by) {
+  return by.ends_with(on_this_machine);
 }
 
 lsp::GenerationEvents signed_by(lsp::GenerationEvents events, std::function<std::string()> by) {

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
 
 #include "daemon/models/local.hpp"
 #include "lsp/support/model.hpp"
@@ -12,6 +13,7 @@ namespace hearth::daemon {
 
 // Answer::by of an engine of this machine; empty before it is loaded.
 std::string signature_of(const ModelStatus& status);
+bool is_signed_here(std::string_view by);  // by one of this machine's
 
 // The same events, with by() under progress and answer where they are not signed. It is asked until
 // it says something.

@@ -133,7 +133,7 @@ inline constexpr std::array all_features{feature_jobs, feature_inline_completion
 //    "text": "…",                 with "done": the whole answer, in Markdown; with "waiting": the
 //                                 change; else all that is written so far, in place of the pieces
 //    "by": "qwen3-coder at gpu.example.org",   where several engines answer, or another machine's:
-//                                 which one did
+//                                 which one does
 //    "error": "…"}                with "failed": why; window/showMessage has said it too
 // All times count from the message on. A job that waits for others is told anew when they change.
 // "thinking": a thinking model writes its thought, which is no part of "text"; the answer follows.

@@ -149,13 +149,58 @@ TEST_CASE("what has no word of its answer yet changes hands, what has one does n
   }
 }
 
-TEST_CASE("behind tokens that may be either one's an answer begins again") {
+TEST_CASE("behind tokens of the one that is asked an answer goes on") {
+  Stage stage;
+  stage.come();
+  lsp::GenerateOptions options;
+  options.written = {1};
+  stage.text = "one";
+  ScriptedModel* asked = &stage.first;
+  SUBCASE("the first one's") {
+    options.written_by = "far at gpu.example.org";
+  }
+  SUBCASE("of the one behind") {
+    options.written_by = "near on this machine";
+    stage.go_away();
+    asked = &stage.behind;
+  }
+  asked->say({"one", "two"});
+  stage.ask(options);
+  CHECK(stage.answer().text == "onetwo");
+  CHECK(stage.text == "onetwo");
+  CHECK(stage.restarts == 0);
+  CHECK(asked->options.front().written == options.written);
+}
+
+TEST_CASE("what goes on at the first one begins anew behind it, when that one goes away") {
+  Stage stage;
+  stage.come();
+  stage.first.say({"one", "two"});
+  stage.behind.say({"here"});
+  lsp::GenerateOptions options;
+  options.written = {1};
+  options.written_by = "far at gpu.example.org";
+  stage.text = "one";
+  stage.ask(options);
+  stage.host.advance(ScriptedModel::step_time);
+  stage.go_away();
+  CHECK(stage.answer().text == "here");
+  CHECK(stage.text == "here");
+  CHECK(stage.restarts == 1);
+  CHECK(stage.behind.options.front().written.empty());
+}
+
+TEST_CASE("behind tokens that may be the other one's an answer begins again") {
   Stage stage;
   stage.come();
   stage.first.say({"one", "two"});
   stage.text = "on";
   lsp::GenerateOptions options;
   options.written = {1};
+  SUBCASE("nobody says whose they are") {}
+  SUBCASE("they are the other one's") {
+    options.written_by = "near on this machine";
+  }
   stage.ask(options);
   CHECK(stage.answer().text == "onetwo");
   CHECK(stage.restarts == 1);
