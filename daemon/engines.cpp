@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "daemon/models/signature.hpp"
 #include "daemon/platform/error.hpp"
 #include "daemon/platform/insist.hpp"
 #include "daemon/platform/power.hpp"
@@ -18,11 +19,6 @@ std::string notice_of(const RemoteModel& remote, const std::string& behind) {
   const RemoteStatus status = remote.status();
   if (status.why.empty() || status.state == RemoteStatus::State::looking) return {};
   return status.why + behind;
-}
-
-// Answer::by of an engine of this machine.
-std::string here(const ModelStatus& status) {
-  return status.name + " on this machine";
 }
 
 }  // namespace
@@ -45,7 +41,8 @@ Engines::Engines(lsp::Host& host, const Config& config, const std::filesystem::p
   if (remote_ && local_) {
     backed_ = std::make_unique<BackedModel>(
         *remote_,
-        BackedModel::Behind{*local_, local.string(), [this] { return here(local_->status()); }},
+        BackedModel::Behind{*local_, local.string(),
+                            [this] { return signature_of(local_->status()); }},
         [this] { return remote_->away(); });
   }
   model_ = backed_   ? static_cast<lsp::Model*>(backed_.get())
@@ -60,10 +57,8 @@ Engines::Engines(lsp::Host& host, const Config& config, const std::filesystem::p
     inline_remote_ =
         std::make_unique<RemoteModel>(host, inline_remote_options(config), [this] { look(); });
     const BackedModel::Behind behind{
-        *without_server, pair_.small ? pair_.small->model.string() : name(), [this] {
-          if (small_ && small_->serves()) return here(small_->status());
-          return local_ && !remote_ ? here(local_->status()) : std::string();
-        }};
+        *without_server, pair_.small ? pair_.small->model.string() : name(),
+        [this] { return local_ ? signature_of(local_->status()) : std::string(); }};
     inline_backed_ = std::make_unique<BackedModel>(*inline_remote_, behind,
                                                    [this] { return inline_remote_->away(); });
   }

@@ -349,10 +349,11 @@ std::string show_link(const kernels::LinkSpeed& link) {
 
 std::string show_status(const json& status, std::size_t columns) {
   const json& model = status["model"];
+  const std::chrono::seconds up(status["uptimeSeconds"].get<long>());
   std::string text;
   text += line("daemon", "process " + number(status["pid"]) + ", hearth " +
-                             status["build"].get<std::string>() + ", up " +
-                             show_time(std::chrono::seconds(status["uptimeSeconds"].get<long>())));
+                             status["build"].get<std::string>() + ", " +
+                             (up.count() > 0 ? "up " + show_time(up) : "just started"));
   if (status.contains("servers"))
     for (const json& server : status["servers"]) text += server_lines(server);
   if (model.is_object()) text += engine_lines(model);

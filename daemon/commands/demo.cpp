@@ -251,7 +251,7 @@ class Demo {
     }
     figures("first words after " + show_time(first.value_or(since(started))) + ": " +
             cost(end->prompt_tokens, end->cached_tokens, end->prompt_ms.value_or(0),
-                 end->answer_tokens, end->answer_ms.value_or(0)));
+                 end->answer_tokens, end->answer_ms.value_or(0), end->by));
   }
 
   void complete() {
@@ -290,7 +290,7 @@ class Demo {
     const auto detail = item.value("hearth", Json::object()).get<extension::CompletionDetail>();
     figures("after " + show_time(time) + ": " +
             cost(detail.prompt_tokens, detail.cached_tokens, detail.prompt_ms, detail.answer_tokens,
-                 detail.answer_ms));
+                 detail.answer_ms, detail.by));
   }
 
   void show_ghost(std::string_view written, std::string_view added) {
@@ -311,10 +311,11 @@ class Demo {
   }
 
   static std::string cost(std::int64_t prompt, std::int64_t cached, std::int64_t prompt_ms,
-                          std::int64_t answer, std::int64_t answer_ms) {
+                          std::int64_t answer, std::int64_t answer_ms,
+                          const std::optional<std::string>& by) {
     return "read " + show_count(prompt, "token") + " (" + std::to_string(cached) + " re-used) in " +
            show_time(std::chrono::milliseconds(prompt_ms)) + ", wrote " + std::to_string(answer) +
-           " in " + show_time(std::chrono::milliseconds(answer_ms));
+           " in " + show_time(std::chrono::milliseconds(answer_ms)) + (by ? ", by " + *by : "");
   }
 
   void say_how_to_connect() {

@@ -48,7 +48,7 @@ int open_door() {
         "configuration opens it whenever a daemon starts.\n");
   const nlohmann::json model = wait_for_model(control, ::isatty(STDERR_FILENO) == 1);
   if (model["state"] == "failed")
-    throw Error("the daemon cannot load its model: " + model["error"].get<std::string>());
+    throw Error("the daemon cannot use its model: " + model["error"].get<std::string>());
   return 0;
 }
 

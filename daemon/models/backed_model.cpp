@@ -4,6 +4,8 @@
 #include <utility>
 #include <variant>
 
+#include "daemon/models/signature.hpp"
+
 namespace hearth::daemon {
 
 namespace {
@@ -98,7 +100,6 @@ lsp::GenerationId BackedModel::generate(lsp::Prompt prompt, lsp::GenerateOptions
   work.prompt = std::make_shared<const lsp::Prompt>(without_tokens(std::move(prompt)));
   work.options = std::move(options);
   work.events = std::move(events);
-  work.anew = !std::exchange(work.options.written, {}).empty();
   ask(id, serving());
   return id;
 }
@@ -108,6 +109,10 @@ void BackedModel::ask(lsp::GenerationId id, lsp::Model& by) {
   Work& work = works_.at(id);
   work.by = &by;
   work.id = 0;
+  if (!work.options.written.empty() && &by != writer(work.options)) {
+    work.options.written.clear();
+    work.anew = true;
+  }
   const std::uint64_t attempt = ++work.attempt;
   // `tell`: the event of those who asked; `begins`: it is a word of the answer.
   const auto passed_on = [this, id, attempt](auto tell, bool begins) {
@@ -135,8 +140,14 @@ void BackedModel::ask(lsp::GenerationId id, lsp::Model& by) {
   events.on_done = [this, id, attempt](lsp::Result<lsp::Answer> result) {
     done(id, attempt, std::move(result));
   };
+  if (&by == &behind_.model) events = signed_by(std::move(events), behind_.by);
   const lsp::GenerationId there = by.generate(*work.prompt, work.options, std::move(events));
   if (Work* const now = current(id, attempt); now != nullptr) now->id = there;
+}
+
+const lsp::Model* BackedModel::writer(const lsp::GenerateOptions& options) const {
+  if (options.written_by.empty()) return nullptr;
+  return is_signed_here(options.written_by) ? &behind_.model : &first_;
 }
 
 BackedModel::Work* BackedModel::current(lsp::GenerationId id, std::uint64_t attempt) {
@@ -155,10 +166,6 @@ void BackedModel::done(lsp::GenerationId id, std::uint64_t attempt,
                        lsp::Result<lsp::Answer> result) {
   Work* const work = heard_of(id, attempt);
   if (work == nullptr) return;
-  if (auto* const answer = std::get_if<lsp::Answer>(&result);
-      answer != nullptr && answer->by.empty() && work->by == &behind_.model) {
-    answer->by = behind_.by();
-  }
   const auto* const error = std::get_if<lsp::ModelError>(&result);
   const bool unavailable = error != nullptr && error->kind == lsp::ModelError::Kind::unavailable;
   if (unavailable && work->by == &first_ && !work->begun) return ask(id, behind_.model);

@@ -15,14 +15,14 @@ namespace hearth::daemon {
 
 // On the Host's thread. Who is away when something is asked is not asked. What the first one was
 // asked goes to the one behind when that first one goes away before a word of its answer is there;
-// behind a word, it waits for the one that wrote it. What would go on behind tokens of earlier
-// begins again, with on_restart: they may be either one's.
+// behind a word, it waits for the one that wrote it. What is to go on behind tokens of earlier
+// does so where it asks the one that wrote them; else it begins anew, with on_restart.
 class BackedModel : public lsp::Model {
  public:
   struct Behind {
     lsp::Model& model;
     std::string key;                  // changes where its tokens may mean something else
-    std::function<std::string()> by;  // Answer::by of what it writes
+    std::function<std::string()> by;  // Answer::by of what it writes and does not sign
   };
   // Both outlive it. `away`: whether the first one is.
   BackedModel(lsp::Model& first, Behind behind, std::function<bool()> away);
@@ -65,6 +65,8 @@ class BackedModel : public lsp::Model {
 
   lsp::Model& serving() const { return away_() ? behind_.model : first_; }
   void ask(lsp::GenerationId id, lsp::Model& by);
+  // Who wrote what these options go on behind; null: it may be either.
+  const lsp::Model* writer(const lsp::GenerateOptions& options) const;
   // The work, as long as `attempt` is the one that counts.
   Work* current(lsp::GenerationId id, std::uint64_t attempt);
   // The same for an event of it: who hears of one knows what it is about.

@@ -4,11 +4,18 @@
 #include <utility>
 #include <variant>
 
+#include "daemon/models/signature.hpp"
+
 namespace hearth::daemon {
 
 CompletionModel::CompletionModel(lsp::Model& small, lsp::Model& large,
-                                 std::function<void(const std::string&)> refused)
-    : small_(&small), large_(large), serving_(&small), refused_(std::move(refused)) {}
+                                 std::function<void(const std::string&)> refused,
+                                 std::function<std::string(bool)> by)
+    : small_(&small),
+      large_(large),
+      serving_(&small),
+      refused_(std::move(refused)),
+      by_(std::move(by)) {}
 
 void CompletionModel::use(lsp::Model& small) {
   small_ = serving_ = &small;
@@ -64,6 +71,7 @@ lsp::GenerationId CompletionModel::prefill(lsp::Prompt prompt, lsp::Callback<lsp
 
 lsp::GenerationId CompletionModel::generate(lsp::Prompt prompt, lsp::GenerateOptions options,
                                             lsp::GenerationEvents events) {
+  events = signed_by(std::move(events), [by = by_, small = small_serves()] { return by(small); });
   return own_id(serving_->generate(std::move(prompt), std::move(options), std::move(events)));
 }
 

@@ -16,9 +16,11 @@ namespace hearth::daemon {
 class CompletionModel : public lsp::Model {
  public:
   // Both outlive it, or use(). `refused`: told that the large one serves, with why, where the small
-  // one cannot be loaded or was not trained to complete code.
+  // one cannot be loaded or was not trained to complete code. `by`: Answer::by of either, where it
+  // does not sign itself.
   CompletionModel(lsp::Model& small, lsp::Model& large,
-                  std::function<void(const std::string& why)> refused);
+                  std::function<void(const std::string& why)> refused,
+                  std::function<std::string(bool small)> by);
 
   bool small_serves() const { return serving_ == small_; }
   // Another small one, which serves from now on where it can; the one before it is done with.
@@ -47,6 +49,7 @@ class CompletionModel : public lsp::Model {
   lsp::Model& large_;
   lsp::Model* serving_;
   const std::function<void(const std::string&)> refused_;
+  const std::function<std::string(bool)> by_;
 };
 
 }  // namespace hearth::daemon

@@ -3,6 +3,8 @@
 
 #include <utility>
 
+#include "daemon/models/signature.hpp"
+
 namespace hearth::daemon {
 
 SmallModel::SmallModel(lsp::Host& host, engine::EngineOptions options, std::uint64_t bytes,
@@ -15,7 +17,12 @@ SmallModel::SmallModel(lsp::Host& host, engine::EngineOptions options, std::uint
       large_(large),
       changed_(std::move(changed)),
       model_(std::make_unique<LocalModel>(host, options_, large)),
-      completions_(*model_, other, [this](const std::string& why) { refuse(why); }) {
+      completions_(
+          *model_, other, [this](const std::string& why) { refuse(why); },
+          [this](bool small) {
+            const LocalModel* const model = small ? model_.get() : large_;
+            return model != nullptr ? signature_of(model->status()) : std::string();
+          }) {
   begin();
 }
 

@@ -291,6 +291,7 @@ void RemoteQueue::report(const Entry& entry, std::int64_t ahead) const {
   if (!told) return;
   lsp::GenerationProgress progress =
       entry.generation.progress(entry.task != 0 ? Phase::prefilling : Phase::queued, ahead);
+  progress.by = entry.by;
   const Work work = entry.generation.work_left();
   if (entry.task != 0) {
     if (progress.phase == Phase::prefilling)

@@ -5,6 +5,7 @@
 #include "lsp/completion/inline_completion.hpp"
 #include "lsp/completion/text.hpp"
 #include "lsp/protocol/extension.hpp"
+#include "lsp/support/text.hpp"
 
 namespace hearth::lsp {
 namespace {
@@ -15,7 +16,8 @@ extension::CompletionDetail detail_of(const Answer& answer, bool reused) {
           answer.cached_tokens,
           answer.answer_tokens,
           answer.prompt_time.count(),
-          answer.answer_time.count()};
+          answer.answer_time.count(),
+          answer.by.empty() ? std::nullopt : std::optional(valid_utf8(answer.by))};
 }
 
 }  // namespace

@@ -105,6 +105,7 @@ void InlineCompletions::looked(CompletionId id, FittedCompletion fitted_text) {
   answer.answer_tokens = completion.progress.answer_tokens;
   answer.prompt_time = floor<milliseconds>(completion.first_text - completion.begun);
   answer.answer_time = floor<milliseconds>(session_.host.now() - completion.first_text);
+  answer.by = completion.progress.by;
   fitted(id, std::move(fitted_text.text), std::move(answer));
 }
 

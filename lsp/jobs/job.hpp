@@ -79,7 +79,7 @@ struct Job {
   std::optional<Settled> settled;            // once its edits were made, or could not be
   std::string offer = {};                    // of a waiting job, as Markdown: what is to be decided
   bool shown = false;                        // a session has shown how it ended
-  std::string by = {};                       // as Answer::by, of a whole answer
+  std::string by = {};                       // as Answer::by, from the first word on
   std::chrono::milliseconds prompt_time{0};  // of a whole answer: what the two parts took
   std::chrono::milliseconds answer_time{0};
   std::chrono::system_clock::time_point created;

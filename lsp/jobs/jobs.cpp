@@ -116,6 +116,7 @@ void Jobs::generate(Entry& entry) {
       lifetime_.guard([this, id](Result<Answer> result) { finished(id, std::move(result)); });
   GenerateOptions options = entry.job.request.options;
   options.written = entry.job.generated;
+  options.written_by = entry.job.by;
   entry.generation = model_.generate(entry.job.request.prompt, std::move(options), events);
 }
 
@@ -375,8 +376,11 @@ void Jobs::progressed(JobId id, const GenerationProgress& progress) {
   // The text of the tokens that came before is here, as far as there is any.
   append(*entry, {});
   entry->job.progress = progress;
+  const bool is_signed = !progress.by.empty() && progress.by != entry->job.by;
+  if (is_signed) entry->job.by = valid_utf8(progress.by);
   const JobState state = state_in(progress.phase);
   if (state != entry->job.state) return change_state(*entry, state);
+  if (is_signed) write_down(entry->job);  // before the first token of theirs
   tell(id, {});
 }
 

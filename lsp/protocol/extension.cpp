@@ -191,6 +191,7 @@ void to_json(Json& json, const CompletionDetail& value) {
           {"answerTokens", value.answer_tokens},
           {"promptMs", value.prompt_ms},
           {"answerMs", value.answer_ms}};
+  put(json, "by", value.by);
 }
 
 void from_json(const Json& json, CompletionDetail& value) {
@@ -200,6 +201,7 @@ void from_json(const Json& json, CompletionDetail& value) {
   value.answer_tokens = integer_member(json, "answerTokens");
   value.prompt_ms = integer_member(json, "promptMs");
   value.answer_ms = integer_member(json, "answerMs");
+  value.by = maybe<std::string>(json, "by");
 }
 
 }  // namespace extension

@@ -133,7 +133,7 @@ inline constexpr std::array all_features{feature_jobs, feature_inline_completion
 //    "text": "…",                 with "done": the whole answer, in Markdown; with "waiting": the
 //                                 change; else all that is written so far, in place of the pieces
 //    "by": "qwen3-coder at gpu.example.org",   where several engines answer, or another machine's:
-//                                 which one did
+//                                 which one does
 //    "error": "…"}                with "failed": why; window/showMessage has said it too
 // All times count from the message on. A job that waits for others is told anew when they change.
 // "thinking": a thinking model writes its thought, which is no part of "text"; the answer follows.
@@ -264,10 +264,11 @@ struct InlineCompletionReady {
   Position position;
 };
 
-// "hearth" of an inline completion item: what the completion cost.
+// "hearth" of an inline completion item: what the completion cost, and who wrote it.
 //   {"reused": true,   the text comes from an earlier completion that was typed along
 //    "promptTokens": 210, "cachedTokens": 190, "answerTokens": 12,   of the generation that made it
-//    "promptMs": 30, "answerMs": 250}
+//    "promptMs": 30, "answerMs": 250,
+//    "by": "qwen3-coder at gpu.example.org"}   as hearth/jobState has it
 struct CompletionDetail {
   bool reused = false;
   std::int64_t prompt_tokens = 0;
@@ -275,6 +276,7 @@ struct CompletionDetail {
   std::int64_t answer_tokens = 0;
   std::int64_t prompt_ms = 0;
   std::int64_t answer_ms = 0;
+  std::optional<std::string> by = {};
 };
 
 void to_json(nlohmann::json& json, const JobStateParams& value);

@@ -126,6 +126,7 @@ struct GenerateOptions {
   // What an earlier run of this request wrote, as on_tokens gave it: the answer goes on behind it
   // and ends as it would have without the break.
   std::vector<std::int32_t> written = {};
+  std::string written_by = {};  // Answer::by of that run; empty: it was not said
   SamplingChoice sampling_choice = {};
   // A conversation that the context cannot hold is an error; else its oldest turns are left out.
   bool keep_turns = false;
@@ -159,6 +160,7 @@ struct GenerationProgress {
   std::optional<std::chrono::milliseconds> first_token;
   std::optional<std::chrono::milliseconds> eta;  // until done at the measured speed; empty: unknown
   std::optional<TimeRange> end;                  // until done; empty: unknown
+  std::string by = {};                           // as Answer's, from the first word on
 };
 
 // A token of an answer and how likely it was: bytes, and the natural logarithm.

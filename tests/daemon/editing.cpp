@@ -19,6 +19,12 @@ Json explain_command(const std::string& uri, int lines) {
           {"arguments", {{{"uri", uri}, {"range", first_lines(lines)}}}}};
 }
 
+Json completion_at(int line, int character) {
+  return {{"textDocument", {{"uri", stats_uri}}},
+          {"position", {{"line", line}, {"character", character}}},
+          {"context", {{"triggerKind", 1}}}};
+}
+
 Json actions(daemon::ScriptedEditor& editor, const std::string& uri, int lines) {
   return editor.request("textDocument/codeAction",
                         {{"textDocument", {{"uri", uri}}},

@@ -21,6 +21,8 @@ inline constexpr const char* average =
 
 // The params of workspace/executeCommand for an explanation of the first `lines` lines.
 Json explain_command(const std::string& uri, int lines);
+// The params of textDocument/inlineCompletion there in stats_uri, as a person asks.
+Json completion_at(int line, int character);
 // The code actions that are offered for these lines.
 Json actions(daemon::ScriptedEditor& editor, const std::string& uri, int lines);
 

@@ -16,16 +16,6 @@ using namespace hearth;
 using namespace hearth::tests;
 using namespace std::chrono_literals;
 
-namespace {
-
-Json completion_at(int line, int character) {
-  return {{"textDocument", {{"uri", stats_uri}}},
-          {"position", {{"line", line}, {"character", character}}},
-          {"context", {{"triggerKind", 1}}}};
-}
-
-}  // namespace
-
 TEST_CASE("the status says where keystrokes are read too slowly for completions at each") {
   daemon::ModelStatus model;
   model.state = daemon::ModelStatus::State::ready;

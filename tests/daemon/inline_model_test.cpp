@@ -79,9 +79,7 @@ TEST_CASE("completions come from the second model, and all else from the first")
   auto editor = home.editor();
   editor.initialize(Json::object(), nullptr);
   editor.open(stats_uri, "python", average);
-  editor.request("textDocument/inlineCompletion", {{"textDocument", {{"uri", stats_uri}}},
-                                                   {"position", {{"line", 3}, {"character", 8}}},
-                                                   {"context", {{"triggerKind", 1}}}});
+  editor.request("textDocument/inlineCompletion", completion_at(3, 8));
   status = home.status();
   CHECK(status["inlineModel"]["requests"] > 1);
   CHECK(status["model"]["requests"] == 1);

@@ -105,6 +105,22 @@ TEST_CASE("a job is answered by the server, and says so") {
   CHECK(contains(user.home.hearth("jobs").out, ", by ember at 127.0.0.1"));
 }
 
+TEST_CASE("a completion is the server's, and says so; one of this machine's only engine does not") {
+  const Server server;
+  const User user(server);
+  const auto detail_of = [](const Home& home) {
+    ScriptedEditor editor = home.editor();
+    editor.initialize(Json::object(),
+                      {{"hearth", {{"protocol", 3}, {"features", {"inlineCompletion"}}}}});
+    editor.open(stats_uri, "python", "def is_even(n):\n    return ");
+    const Json answer = editor.request("textDocument/inlineCompletion", completion_at(1, 11));
+    REQUIRE(answer.is_object());
+    return answer["items"][0]["hearth"];
+  };
+  CHECK(detail_of(user.home)["by"] == "ember at " + server.host());
+  CHECK_FALSE(detail_of(server.home).contains("by"));
+}
+
 TEST_CASE("a checkpoint of this machine answers while the server is away") {
   Server server;
   const User user(server, "path = \"" HEARTH_SOURCE_DIR "/engine/ember\"\n");
@@ -115,6 +131,23 @@ TEST_CASE("a checkpoint of this machine answers while the server is away") {
   CHECK(contains(user.home.hearth(question).err, ", by ember on this machine"));
   user.wait_for("away");
   CHECK(contains(unbroken(user.home.hearth("status").out), "away"));
+}
+
+TEST_CASE("a server elsewhere is named wherever code would go to it, also while it is away") {
+  Home home;
+  home.configure("[model]\nurl = \"http://gpu.invalid/v1\"\npath = \"" HEARTH_SOURCE_DIR
+                 "/engine/ember\"\n[inline]\nurl = \"http://small.invalid/v1\"\n");
+  ScriptedEditor editor = home.editor();
+  Json model = Json::object();
+  editor.on_notification = [&](const std::string& method, const Json& params) {
+    if (method == "hearth/status") model = params["model"];
+  };
+  editor.initialize(Json::object(), {{"hearth", {{"protocol", 3}, {"features", {"status"}}}}});
+  editor.until([&] { return model.contains("sentTo"); });
+  CHECK(model["sentTo"] == Json{"gpu.invalid", "small.invalid"});
+  const std::string shown = unbroken(home.hearth("status").out);
+  CHECK(contains(shown, "prompts, with code in them, leave this machine for gpu.invalid"));
+  CHECK(contains(shown, "prompts, with code in them, leave this machine for small.invalid"));
 }
 
 TEST_CASE("a wrong key is told with where it comes from") {

@@ -165,7 +165,8 @@ void ScriptedModel::step(GenerationId id) {
                     .prompt_time = step_time * 2,
                     .answer_time = step_time * (running.thought + written),
                     .generated = generated.empty() ? running.tokens : generated,
-                    .thought = running.thought_text});
+                    .thought = running.thought_text,
+                    .by = by});
 }
 
 // Says what of the thought was not said yet.
@@ -195,6 +196,7 @@ void ScriptedModel::report(const Running& running) const {
   progress.prompt_done = running.read;
   progress.thought_tokens = running.thought;
   progress.answer_tokens = static_cast<std::int64_t>(running.written);
+  progress.by = by;
   host_.post([on_progress = running.events.on_progress, progress] { on_progress(progress); });
 }
 

@@ -55,6 +55,7 @@ class ScriptedModel : public Model {
   void cancel(GenerationId id) override;
 
   LoadingProgress loading_progress;
+  std::string by;  // of every answer
   // Of every answer; empty: its thought is 1001, 1002 …, its pieces are 1, 2 …
   std::vector<std::int32_t> generated;
   bool tells_tokens = true;                        // of answers

@@ -418,7 +418,8 @@ TEST_CASE("the extension's payloads survive being written down") {
   round_trip(extension::CancelJobParams{7});
   round_trip(extension::CancelJobResult{true});
   round_trip(extension::InlineCompletionReady{"file:///a.py", 4, {1, 2}});
-  round_trip(extension::CompletionDetail{true, 1, 2, 3, 4, 5});
+  CHECK_FALSE(round_trip(extension::CompletionDetail{true, 1, 2, 3, 4, 5}).contains("by"));
+  CHECK(round_trip(extension::CompletionDetail{true, 1, 2, 3, 4, 5, "far"})["by"] == "far");
 }
 
 }  // namespace hearth::lsp::test

@@ -308,6 +308,7 @@ class Player {
        [this](const auto& rest, const auto&) {
          next_says_.push_back(split(unescaped(rest), '|'));
        }},
+      {"model signs ", [this](const auto& rest, const auto&) { daemon_->model.by = rest; }},
       {"model thinks ",
        [this](const auto& rest, const auto&) { daemon_->model.think(std::stoi(rest)); }},
       {"inline debounce ",

@@ -22,6 +22,7 @@ export function activate(extension: vscode.ExtensionContext): void {
   const made = new Connection(extension, {
     ...inOrder(),
     provideInlineCompletionItems: inline.provide,
+    sendRequest: inline.send,
     executeCommand: async (command, args, next) => {
       if (await actions.executed(command, args)) return null;
       return (await next(command, args)) as unknown;
@@ -45,6 +46,7 @@ export function activate(extension: vscode.ExtensionContext): void {
   const actions = new Actions(made, answers);
   const status = new StatusBar(made);
   inline.begun = () => status.completing();
+  inline.signed = (by) => status.signed(by);
   const team = new TeamPrompts(made);
   const commands = new Commands({ connection: made, actions, answers, review, status, inline, team });
 
@@ -55,6 +57,7 @@ export function activate(extension: vscode.ExtensionContext): void {
 
   extension.subscriptions.push(
     made,
+    inline,
     review,
     answers,
     status,

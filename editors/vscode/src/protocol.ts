@@ -82,11 +82,17 @@ export interface InlineCompletionReady {
   position: Position;
 }
 
+// A completion as the server gives it, as far as it is read here.
+export interface InlineCompletionItem {
+  hearth?: { by?: string };
+}
+
 export const method = {
   jobState: 'hearth/jobState',
   textDelta: 'hearth/textDelta',
   thoughtDelta: 'hearth/thoughtDelta',
   status: 'hearth/status',
+  inlineCompletion: 'textDocument/inlineCompletion',
   inlineCompletionReady: 'hearth/inlineCompletionReady',
 } as const;
 

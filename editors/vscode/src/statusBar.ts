@@ -15,6 +15,7 @@ export class StatusBar implements vscode.Disposable {
   private shown = '';
   private completing_ = 0;
   private busy = false;
+  private by: string | undefined;
   snoozedUntil = 0;
 
   constructor(connection: Connection) {
@@ -41,6 +42,13 @@ export class StatusBar implements vscode.Disposable {
       this.completing_ -= 1;
       this.update();
     };
+  }
+
+  // By whom the completion that shows is, where that is said.
+  signed(by: string | undefined): void {
+    if (by === this.by) return;
+    this.by = by;
+    this.update();
   }
 
   update(): void {
@@ -73,6 +81,7 @@ export class StatusBar implements vscode.Disposable {
       jobs: this.connection.jobs.all(),
       asking: this.connection.asking,
       completing: this.completing_,
+      by: this.by,
       snoozedUntil: this.snoozedUntil,
       now: Date.now(),
     });

@@ -12,6 +12,7 @@ export interface StatusInput {
   jobs: readonly Job[]; // the youngest first
   asking: boolean; // something was asked for, and no job tells of it yet
   completing: number; // inline completions that are asked for now
+  by: string | undefined; // who wrote the one that shows, where that is said
   snoozedUntil: number; // milliseconds; 0: not
   now: number;
 }
@@ -94,6 +95,9 @@ export function statusLine(input: StatusInput): StatusLine {
   if (input.asking) return line('loading~spin', 'asking', 'hearth is being asked. Escape stops it.');
   if (input.completing > 0) {
     return line('loading~spin', 'completing', 'A completion is being written. Escape stops it.');
+  }
+  if (input.by !== undefined) {
+    return line('flame', `by ${input.by}`, `The last completion is by ${input.by}.`);
   }
   const waiting = input.jobs.filter((job) => job.state.state === 'waiting').length;
   if (waiting > 0) {

@@ -4,10 +4,11 @@ import { test } from 'node:test';
 import type { Proposal } from '../src/previews.ts';
 import { Jobs } from '../src/jobs.ts';
 import { state } from './making.ts';
-import { executed, files, Uri } from './workbench.ts';
+import { Editor, executed, files, moved, Uri } from './workbench.ts';
 
 const { Previews } = await import('../src/previews.ts');
 const { Answers } = await import('../src/answers.ts');
+const { Inline } = await import('../src/inline.ts');
 
 const nothing = (): Promise<void> => Promise.resolve();
 function proposal(key: string, target: Uri, isNew: boolean, proposed: string): Proposal {
@@ -113,4 +114,36 @@ test('a thought goes to the page as text beside the answer, and not before there
   assert.equal(shown()?.['thoughtTitle'], 'Thought for 3 tokens');
   assert.equal(shown()?.['html'], '<p>Adds &lt;b&gt;.</p>\n');
   answers.dispose();
+});
+
+test('who wrote ghost text is said as the server tells it, until the cursor goes on without it', async () => {
+  const inline = new Inline();
+  const said: (string | undefined)[] = [];
+  inline.signed = (by) => said.push(by);
+  const editor = new Editor('x = ');
+  const start = { line: 0, character: 0 };
+  // As the client does it: what the server answered is seen on the way, what VS Code is given has less.
+  const complete = (text: string, hearth: object): Promise<unknown> => {
+    const next = async (...[, , , token]: unknown[]): Promise<object> => {
+      const told = { items: [{ insertText: text, hearth }] };
+      await inline.send({ method: 'textDocument/inlineCompletion' } as never, {}, token as never, () =>
+        Promise.resolve(told as never),
+      );
+      return [{ insertText: text, range: { start } }];
+    };
+    const token = { onCancellationRequested: () => ({ dispose() {} }) };
+    return Promise.resolve(inline.provide(editor.document as never, {} as never, {} as never, token as never, next as never));
+  };
+  moved(editor);
+  await complete('x = 1 + 2', { by: 'qwen at gpu.example.org' });
+  editor.text = 'x = 1';
+  editor.document.version = 2;
+  moved(editor);
+  editor.text = 'x = 2';
+  editor.document.version = 3;
+  moved(editor);
+  await complete('x = 2 + 2', {});
+  const by = 'qwen at gpu.example.org';
+  assert.deepEqual(said, [undefined, by, by, undefined, undefined]);
+  inline.dispose();
 });

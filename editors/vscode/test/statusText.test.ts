@@ -15,6 +15,7 @@ function words(more: Partial<StatusInput>, ...states: Partial<JobStateParams>[])
     jobs: jobs.all(),
     asking: false,
     completing: 0,
+    by: undefined,
     snoozedUntil: 0,
     now: 0,
     ...more,
@@ -71,10 +72,18 @@ test('what waits for a person, in the order of its urgency', () => {
   assert.equal(words({ completing: 1 }), '$(loading~spin) hearth: completing');
 });
 
+test('who wrote the completion that shows, behind all that is under way', () => {
+  const by = 'qwen at gpu.example.org';
+  assert.equal(words({ by }), '$(flame) hearth: by qwen at gpu.example.org');
+  assert.equal(words({ by }, { state: 'waiting' }), '$(flame) hearth: by qwen at gpu.example.org');
+  assert.equal(words({ by, completing: 1 }), '$(loading~spin) hearth: completing');
+  assert.match(words({ by }, { state: 'generating' }), /generating/);
+});
+
 test('screen readers hear no names of icons', () => {
   const jobs: StatusInput['jobs'] = [];
   const { spoken } = statusLine({
-    connection: 'offline', model: undefined, jobs, asking: false, completing: 0, snoozedUntil: 0, now: 0,
+    connection: 'offline', model: undefined, jobs, asking: false, completing: 0, by: undefined, snoozedUntil: 0, now: 0,
   });
   assert.equal(spoken, 'hearth: offline');
 });

@@ -31,6 +31,55 @@ class EventEmitter {
   dispose(): void {}
 }
 
+class Position {
+  readonly line: number;
+  readonly character: number;
+  constructor(line: number, character: number) {
+    this.line = line;
+    this.character = character;
+  }
+}
+
+class Range {
+  readonly start: Position;
+  readonly end: Position;
+  constructor(start: Position, end: Position) {
+    this.start = start;
+    this.end = end;
+  }
+}
+
+class CancellationTokenSource {
+  readonly token = { isCancellationRequested: false };
+  cancel(): void {
+    this.token.isCancellationRequested = true;
+  }
+  dispose(): void {}
+}
+
+// An editor whose only line is `text`, with the cursor at its end.
+export class Editor {
+  readonly document = {
+    uri: Uri.file('/p/a.py'),
+    version: 1,
+    getText: ({ start, end }: Range): string => this.text.slice(start.character, end.character),
+  };
+  text: string;
+  constructor(text: string) {
+    this.text = text;
+  }
+  get selection(): object {
+    return { active: new Position(0, this.text.length) };
+  }
+}
+
+// It is the active one, and its cursor has moved.
+const onSelection = new Set<(event: { textEditor: Editor }) => void>();
+export function moved(editor: Editor): void {
+  vscode.window.activeTextEditor = editor;
+  for (const listener of onSelection) listener({ textEditor: editor });
+}
+
 // The text of each file, by its URI; and the commands that were executed, with their arguments.
 export const files = new Map<string, string>();
 export const executed: unknown[][] = [];
@@ -39,6 +88,10 @@ const nothing = (): object => ({ dispose() {} });
 const vscode = {
   Uri,
   EventEmitter,
+  Position,
+  Range,
+  CancellationTokenSource,
+  Disposable: { from: nothing },
   TabInputTextDiff: class {},
   ViewColumn: { Beside: -2 },
   commands: {
@@ -47,7 +100,15 @@ const vscode = {
       return Promise.resolve();
     },
   },
-  window: { activeTextEditor: undefined, tabGroups: { all: [], onDidChangeTabs: nothing } },
+  window: {
+    activeTextEditor: undefined as Editor | undefined,
+    tabGroups: { all: [], onDidChangeTabs: nothing },
+    onDidChangeTextEditorSelection: (listener: (event: { textEditor: Editor }) => void): object => {
+      onSelection.add(listener);
+      return { dispose: () => onSelection.delete(listener) };
+    },
+    onDidChangeActiveTextEditor: nothing,
+  },
   workspace: {
     getConfiguration: () => ({ get: () => undefined }),
     onDidChangeTextDocument: nothing,

@@ -251,6 +251,18 @@ TEST_CASE("a daemon whose model cannot be loaded does not run on, and its start 
   CHECK_FALSE(home.control());
 }
 
+TEST_CASE("a door whose model cannot be loaded opens, and it is said why nothing answers there") {
+  Home home;
+  const hearth::tests::TemporaryDirectory model;
+  write_file(model.path() / "config.json", "{}");
+  home.configure("[model]\npath = \"" + model.path().string() + "\"\n[serve]\nport = 0\n");
+  const Finished finished = home.hearth("serve");
+  CHECK(finished.code == 1);
+  CHECK(contains(finished.out, " serves at http://127.0.0.1:"));
+  CHECK(finished.err.starts_with("hearth: the daemon cannot use its model: "));
+  CHECK(contains(finished.err, "config.json"));
+}
+
 TEST_CASE("a daemon whose model cannot be loaded stays with its editor") {
   Home home;
   const hearth::tests::TemporaryDirectory model;

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "daemon/platform/files.hpp"
 #include "tests/daemon/home.hpp"
@@ -178,6 +179,30 @@ TEST_CASE("doctor names a wrong configuration, and a daemon whose model cannot b
   CAPTURE(findings.dump(1));
   CHECK(level_of(findings, "model") == "problem");
   CHECK(level_of(findings, "daemon") == "problem");
+}
+
+TEST_CASE("doctor says for which machines prompts leave this one, whether they answer or not") {
+  Home home;
+  home.configure("[model]\nurl = \"http://gpu.invalid/v1\"\n");
+  const auto of_servers = [&] {
+    std::vector<std::string> seen;
+    for (const Json& finding : Json::parse(home.hearth("doctor --json").out)) {
+      if (finding["subject"] == "server") seen.push_back(finding["seen"]);
+    }
+    return seen;
+  };
+  const std::string told = "prompts, with code in them, leave this machine for ";
+  std::vector<std::string> seen = of_servers();
+  REQUIRE(seen.size() == 2);
+  CHECK(seen[0] == told + "gpu.invalid");
+  CHECK(contains(seen[1], "cannot reach gpu.invalid"));
+
+  home.configure("[inline]\nurl = \"http://small.invalid:8080/v1\"\n");
+  CHECK(of_servers().at(0) == told + "small.invalid");
+  home.configure("[model]\nurl = \"http://127.0.0.1:1/v1\"\n");
+  seen = of_servers();
+  REQUIRE(seen.size() == 1);
+  CHECK(contains(seen[0], "cannot reach 127.0.0.1"));
 }
 
 TEST_CASE("doctor looks at the second model as at the first, and at what it leaves") {

@@ -45,6 +45,7 @@ struct Stage {
   }
   void ask(lsp::GenerateOptions options = {}) {
     lsp::GenerationEvents events;
+    events.on_progress = [this](const lsp::GenerationProgress& progress) { by = progress.by; };
     events.on_text = [this](const std::string& more) { text += more; };
     events.on_done = [this](const lsp::Result<lsp::Answer>& result) { ends.push_back(result); };
     events.on_restart = [this] {
@@ -69,6 +70,7 @@ struct Stage {
                     [this] { return away; }};
   lsp::GenerationId id = 0;
   std::string text;
+  std::string by;  // of the last progress
   int restarts = 0;
   std::vector<lsp::Result<lsp::Answer>> ends;
 };
@@ -85,6 +87,7 @@ TEST_CASE("the first one answers while it is there, the one behind while it is a
     const lsp::Answer answer = stage.answer();
     CHECK(answer.text == "from afar");
     CHECK(answer.by.empty());
+    CHECK(stage.by.empty());
   }
   SUBCASE("away, and told so") {
     stage.go_away();
@@ -94,6 +97,7 @@ TEST_CASE("the first one answers while it is there, the one behind while it is a
     const lsp::Answer answer = stage.answer();
     CHECK(answer.text == "from here");
     CHECK(answer.by == "near on this machine");
+    CHECK(stage.by == answer.by);
     stage.away = false;
     CHECK(stage.describe().front() == "far");
   }
@@ -145,13 +149,58 @@ TEST_CASE("what has no word of its answer yet changes hands, what has one does n
   }
 }
 
-TEST_CASE("behind tokens that may be either one's an answer begins again") {
+TEST_CASE("behind tokens of the one that is asked an answer goes on") {
+  Stage stage;
+  stage.come();
+  lsp::GenerateOptions options;
+  options.written = {1};
+  stage.text = "one";
+  ScriptedModel* asked = &stage.first;
+  SUBCASE("the first one's") {
+    options.written_by = "far at gpu.example.org";
+  }
+  SUBCASE("of the one behind") {
+    options.written_by = "near on this machine";
+    stage.go_away();
+    asked = &stage.behind;
+  }
+  asked->say({"one", "two"});
+  stage.ask(options);
+  CHECK(stage.answer().text == "onetwo");
+  CHECK(stage.text == "onetwo");
+  CHECK(stage.restarts == 0);
+  CHECK(asked->options.front().written == options.written);
+}
+
+TEST_CASE("what goes on at the first one begins anew behind it, when that one goes away") {
+  Stage stage;
+  stage.come();
+  stage.first.say({"one", "two"});
+  stage.behind.say({"here"});
+  lsp::GenerateOptions options;
+  options.written = {1};
+  options.written_by = "far at gpu.example.org";
+  stage.text = "one";
+  stage.ask(options);
+  stage.host.advance(ScriptedModel::step_time);
+  stage.go_away();
+  CHECK(stage.answer().text == "here");
+  CHECK(stage.text == "here");
+  CHECK(stage.restarts == 1);
+  CHECK(stage.behind.options.front().written.empty());
+}
+
+TEST_CASE("behind tokens that may be the other one's an answer begins again") {
   Stage stage;
   stage.come();
   stage.first.say({"one", "two"});
   stage.text = "on";
   lsp::GenerateOptions options;
   options.written = {1};
+  SUBCASE("nobody says whose they are") {}
+  SUBCASE("they are the other one's") {
+    options.written_by = "near on this machine";
+  }
   stage.ask(options);
   CHECK(stage.answer().text == "onetwo");
   CHECK(stage.restarts == 1);

@@ -50,13 +50,17 @@ class FakeModel : public lsp::Model {
     tell("prefill");
     return ++id_;
   }
-  lsp::GenerationId generate(lsp::Prompt, lsp::GenerateOptions, lsp::GenerationEvents) override {
+  lsp::GenerationId generate(lsp::Prompt, lsp::GenerateOptions,
+                             lsp::GenerationEvents events) override {
     tell("generate");
+    if (events.on_progress) events.on_progress(lsp::GenerationProgress{.by = signature});
+    if (events.on_done) events.on_done(lsp::Answer{.by = signature});
     return ++id_;
   }
   void cancel(lsp::GenerationId id) override { tell("cancel " + std::to_string(id)); }
 
-  std::string failure;  // to load
+  std::string failure;    // to load
+  std::string signature;  // of its answers
   std::int64_t fim_prefix_tokens = 100;
 
  private:
@@ -72,7 +76,10 @@ struct Stage {
   FakeModel small{calls, "small"};
   FakeModel large{calls, "large"};
   std::vector<std::string> refused;
-  CompletionModel model{small, large, [this](const std::string& why) { refused.push_back(why); }};
+  CompletionModel model{small, large, [this](const std::string& why) { refused.push_back(why); },
+                        [](bool is_small) -> std::string {
+                          return is_small ? "small on this machine" : "large on this machine";
+                        }};
 
   std::string describe() {
     std::string name;
@@ -80,6 +87,15 @@ struct Stage {
       name = std::get<lsp::ModelDescription>(result).profile.name;
     });
     return name;
+  }
+  // Who progress and answer say it is.
+  Calls signatures() {
+    Calls found;
+    lsp::GenerationEvents events;
+    events.on_progress = [&](const auto& progress) { found.push_back(progress.by); };
+    events.on_done = [&](const auto& result) { found.push_back(std::get<lsp::Answer>(result).by); };
+    model.generate({}, {}, std::move(events));
+    return found;
   }
 };
 
@@ -144,4 +160,14 @@ TEST_CASE("another small model takes the place of one that could not be loaded")
   stage.calls.clear();
   stage.model.cancel(stage.model.generate({}, {}, {}));
   CHECK(stage.calls == Calls{"another: generate", "another: cancel 1"});
+}
+
+TEST_CASE("a completion says which of both wrote it, unless its model has said so") {
+  Stage stage;
+  CHECK(stage.signatures() == Calls{"small on this machine", "small on this machine"});
+  stage.small.failure = "no such file";
+  stage.describe();
+  CHECK(stage.signatures() == Calls{"large on this machine", "large on this machine"});
+  stage.large.signature = "large at gpu.example.org";
+  CHECK(stage.signatures() == Calls{"large at gpu.example.org", "large at gpu.example.org"});
 }

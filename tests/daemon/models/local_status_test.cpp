@@ -27,11 +27,11 @@ using lsp::Prompt;
 
 namespace {
 
-// What `hearth status` shows of a model.
-std::string shown(const ModelStatus& status) {
+// What `hearth status` shows of a model, in a daemon that runs for so many seconds.
+std::string shown(const ModelStatus& status, int up = 1) {
   return show_status({{"pid", 1},
                       {"build", "test"},
-                      {"uptimeSeconds", 1},
+                      {"uptimeSeconds", up},
                       {"clients", nlohmann::json::array()},
                       {"jobs", nlohmann::json::array()},
                       {"log", ""},
@@ -63,6 +63,11 @@ TEST_CASE("status and bench say where another definition than the plain one is f
   const auto runtime = engine::Runtime::load(options);
   CHECK(show_engine(runtime->engine()) == runtime->engine().description() + "\n");
   CHECK(runtime->engine().fingerprint() != other);
+}
+
+TEST_CASE("status says since when the daemon runs, also in its first second") {
+  CHECK(shown({}, 0).find("process 1, hearth test, just started\n") != std::string::npos);
+  CHECK(shown({}, 1).find("process 1, hearth test, up 1.0 s\n") != std::string::npos);
 }
 
 TEST_CASE("what is done between two steps is a part of what a token takes") {

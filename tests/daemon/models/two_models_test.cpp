@@ -61,7 +61,8 @@ TEST_CASE("a small model completes in the middle of the large one's answer, whic
   LocalStage stage;
   stage.load();
   daemon::LocalModel small(stage.host, options, &stage.model);
-  daemon::CompletionModel completions(small, stage.model, [](const std::string&) {});
+  daemon::CompletionModel completions(
+      small, stage.model, [](const std::string&) {}, [](bool) { return std::string(); });
   bool described = false;
   completions.describe([&](const auto&) { described = true; });
   stage.host.run_until([&] { return described; });
@@ -181,8 +182,9 @@ TEST_CASE("a small model that cannot be loaded leaves its completions to the lar
   options.model = "/nowhere";
   daemon::LocalModel small(stage.host, options, &stage.model);
   std::string why;
-  daemon::CompletionModel completions(small, stage.model,
-                                      [&](const std::string& said) { why = said; });
+  daemon::CompletionModel completions(
+      small, stage.model, [&](const std::string& said) { why = said; },
+      [](bool) { return std::string(); });
   bool described = false;
   completions.describe([&](const auto&) { described = true; });
   stage.host.run_until([&] { return described; });

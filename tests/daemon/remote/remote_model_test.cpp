@@ -53,6 +53,7 @@ TEST_CASE("an answer streams, with its thought, its counts, and who wrote it") {
   CHECK(answer.thought_tokens + answer.answer_tokens == 6);
   CHECK(answer.generated.empty());
   CHECK(answer.by == "qwen3-coder at " + engine.origin().substr(7));
+  CHECK(heard.progress.back().by == answer.by);
   const json body = engine.body(0);
   CHECK(body["model"] == "qwen3-coder");
   CHECK(body["stream"] == true);

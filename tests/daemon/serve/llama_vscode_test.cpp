@@ -45,7 +45,7 @@ TEST_CASE("llama.vscode: a completion, which may ask for three, and the warm-up 
                         {"t_max_prompt_ms", 500},
                         {"t_max_predict_ms", 2500},
                         {"lora", {{{"id", 0}, {"scale", 0.5}}}},
-                        {"model", "scripted"}};
+                        {"model", "google/gemini-2.5-flash"}};  // its ai_model, by default
   const auto request = stage.post("/infill", completion);
   stage.model.say("1");
   stage.model.end();

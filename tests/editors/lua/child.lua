@@ -23,14 +23,14 @@ end
 
 -- Starts it with `lines` (or the bytes, as a string) as the file `name`, and waits until hearth is
 -- attached. Options: `init` another init file than init.lua, `arguments` for Neovim, `unattached` do
--- not wait, `beside` a Neovim whose file it is to open, as it is on the disk.
+-- not wait, `beside` a Neovim whose file it is to open, as it is on the disk, `environment` of it.
 function M.edit(name, lines, options)
   options = options or {}
   count = count + 1
   local folder = ('%s/project-%d'):format(vim.env.HEARTH_SCRATCH, count)
   vim.fn.mkdir(folder .. '/.git', 'p')
   local path = options.beside and options.beside.path or folder .. '/' .. name
-  local self = setmetatable({ path = path, output = {} }, M)
+  local self = setmetatable({ path = path, output = {}, environment = options.environment }, M)
   if options.beside then
     -- it is there
   elseif type(lines) == 'string' then
@@ -71,7 +71,7 @@ function M:in_terminal(command)
   vim.cmd('tabnew')
   self.terminal = vim.api.nvim_get_current_buf()
   local options = {
-    env = { TERM = 'xterm-256color', COLORTERM = '' },
+    env = vim.tbl_extend('force', { TERM = 'xterm-256color', COLORTERM = '' }, self.environment or {}),
     on_stdout = function(_, pieces)
       table.insert(self.output, table.concat(pieces, '\n'))
     end,
@@ -90,7 +90,7 @@ function M:start(command)
     return self:in_terminal(command)
   end
   table.insert(command, 2, '--headless')
-  local job = vim.fn.jobstart(command)
+  local job = vim.fn.jobstart(command, { env = self.environment or vim.empty_dict() })
   M.wait('Neovim listens', function()
     return vim.loop.fs_stat(self.socket) ~= nil
   end)

@@ -43,6 +43,10 @@ function M.expect(actual, expected, what)
   end
 end
 
+function M.expect_in(text, words)
+  M.expect(text:find(words, 1, true) ~= nil, true, words .. ' in:\n' .. text)
+end
+
 function M.with_hole_filled(text)
   local lines = vim.deepcopy(M.settings)
   lines[14] = lines[14] .. text
@@ -66,6 +70,17 @@ function M.expect_said(nvim, keys, said)
     return nvim:lua("return vim.api.nvim_exec('messages', true)") ~= ''
   end)
   M.expect(nvim:lua("return vim.api.nvim_exec('messages', true)"), said, 'what is said after ' .. keys)
+end
+
+-- What :checkhealth reports of hearth.
+function M.health(nvim)
+  nvim:type(':checkhealth hearth<CR>')
+  child.wait('the report is there', function()
+    return nvim:lua('return vim.bo.filetype'):find('checkhealth') and #nvim:lines() > 5
+  end)
+  local report = table.concat(nvim:lines(), '\n')
+  nvim:type(':bwipe!<CR>')
+  return report
 end
 
 -- What was said since the last look.

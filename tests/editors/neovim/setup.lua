@@ -6,6 +6,8 @@ local average = suite.average
 local expect = suite.expect
 local case = suite.case
 local expect_said = suite.expect_said
+local expect_in = suite.expect_in
+local health = suite.health
 
 case('options that are wrong are told in one line, and again by what needs them', function(nvim)
   for lua, problem in pairs({
@@ -87,28 +89,16 @@ case(':checkhealth hearth tells what is there and what is wrong', function(nvim)
   child.wait('the model is ready', function()
     return nvim:lua("return require('hearth').statusline()") == 'hearth: ember'
   end)
-  local function health()
-    nvim:type(':checkhealth hearth<CR>')
-    child.wait('the report is there', function()
-      return nvim:lua('return vim.bo.filetype'):find('checkhealth') and #nvim:lines() > 5
-    end)
-    local report = table.concat(nvim:lines(), '\n')
-    nvim:type(':bwipe!<CR>')
-    return report
-  end
-  local function expect_in(report, words)
-    expect(report:find(words, 1, true) ~= nil, true, words .. ' in:\n' .. report)
-  end
-  local report = health()
+  local report = health(nvim)
   expect(report:find('ERROR') or report:find('WARNING'), nil, 'a complaint in:\n' .. report)
   for _, words in ipairs({ 'the options of setup() are in order', 'serves: ', 'stats.py', vim.env.HEARTH_UNDER_TEST,
     'its configuration can be read', 'it runs: process', 'model: ember', 'its log: ', 'Neovim 0.' }) do
     expect_in(report, words)
   end
   nvim:lua("require('hearth').setup({ answer = { view = 'tab' } })")
-  expect_in(health(), "answer.view must be 'split', 'vsplit' or 'float', not 'tab'")
+  expect_in(health(nvim), "answer.view must be 'split', 'vsplit' or 'float', not 'tab'")
   nvim:lua("require('hearth').setup({ cmd = { 'no-such-hearth', 'lsp' } })")
-  expect_in(health(), "there is no program 'no-such-hearth'")
+  expect_in(health(nvim), "there is no program 'no-such-hearth'")
   nvim:lua("require('hearth').setup({ cmd = { 'true', 'lsp' } })")
-  expect_in(health(), "true --version' failed")
+  expect_in(health(nvim), "true --version' failed")
 end)

@@ -115,6 +115,24 @@ TEST_CASE("a paused job computes nothing and goes on behind what it has written"
   CHECK(world.model.steps == steps + 3);  // two of reading
 }
 
+TEST_CASE("who writes an answer is told and written down before its text, and asked to go on") {
+  JobsWorld world;
+  world.model.by = "far at gpu.example.org";
+  world.model.say({"a", "b"});
+  const JobId id = world.start();
+  world.host.advance(200ms);  // the prompt is read
+  CHECK(world.jobs.find(id)->text.empty());
+  CHECK(world.jobs.find(id)->by == "far at gpu.example.org");
+  CHECK(read_record(world.store.records().at(0)).by == "far at gpu.example.org");
+  world.host.advance(100ms);
+  CHECK(world.jobs.pause(id));
+  world.host.advance(1s);
+  world.model.say({"a", "b"});
+  CHECK(world.jobs.resume(id));
+  CHECK(world.model.options.back().written == std::vector<std::int32_t>{1});
+  CHECK(world.model.options.back().written_by == "far at gpu.example.org");
+}
+
 TEST_CASE("a thought grows beside the text, and is told again from its beginning after a pause") {
   JobsWorld world;
   world.model.think(3);

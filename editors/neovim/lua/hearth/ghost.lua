@@ -11,8 +11,8 @@ local M = {}
 
 -- What is on the screen:
 --   buffer, client_id, text (the whole item), row and column where it begins (from 0),
---   tail (bytes of the line after the item's range), command, drawn (the state of the buffer and the
---   cursor that it was drawn for; nil: it is not)
+--   tail (bytes of the line after the item's range), command, by (who wrote it, where that is said),
+--   drawn (the state of the buffer and the cursor that it was drawn for; nil: it is not)
 local shown = nil
 local asked = nil -- the request under way: { client, id }
 local timer = vim.loop.new_timer()
@@ -65,6 +65,7 @@ function M.hide()
   if shown then
     ghost_text.clear(shown.buffer)
     shown = nil
+    jobs.signed(nil)
   end
 end
 
@@ -109,6 +110,7 @@ local function draw()
   if shown.drawn ~= state then
     shown.drawn = state
     ghost_text.draw(shown.buffer, row, column, text, shown.tail)
+    jobs.signed(shown.by)
   end
   return true
 end
@@ -150,6 +152,7 @@ local function take(connection, buffer, result)
       column = first,
       tail = #line - last,
       command = item.command,
+      by = item.hearth and item.hearth.by,
     }
     if draw() then
       return

@@ -19,6 +19,7 @@ local model = nil -- the last of these
 local listeners = {}
 local asked = 0 -- actions of which no job tells yet
 local completing = false -- an inline completion is asked for
+local signature = nil -- who wrote the one that shows, where that is said
 
 local ended = { done = true, failed = true, cancelled = true }
 local stands = { paused = true, waiting = true } -- until a person says something
@@ -270,8 +271,9 @@ local function describe_model(state)
   return state.sentTo and ('%s → %s'):format(about, table.concat(state.sentTo, ', ')) or about
 end
 
--- "hearth 17% 12 s", "hearth: asking", "hearth: completing", "hearth: a change waits", "hearth: paused",
--- "hearth: ember", "hearth: qwen → gpu.example.org", "hearth: loading 17% 12 s", or nothing where no buffer is attached.
+-- "hearth 17% 12 s", "hearth: asking", "hearth: completing", "hearth: by qwen at gpu.example.org" of ghost
+-- text, "hearth: a change waits", "hearth: paused", "hearth: ember", "hearth: qwen → gpu.example.org",
+-- "hearth: loading 17% 12 s", or nothing where no buffer is attached.
 function M.statusline()
   local job = M.running()
   if job then
@@ -279,6 +281,9 @@ function M.statusline()
   end
   if asked > 0 or completing then
     return asked > 0 and 'hearth: asking' or 'hearth: completing'
+  end
+  if signature then
+    return 'hearth: by ' .. signature
   end
   if M.youngest_for('apply') then
     return 'hearth: a change waits'
@@ -307,6 +312,16 @@ function M.completing(is_asked)
   if completing ~= is_asked then
     completing = is_asked
     vim.cmd('redrawstatus')
+  end
+end
+
+-- Who wrote the ghost text that shows; nil: nobody is named. Comes in the middle of a redraw, too.
+function M.signed(by)
+  if signature ~= by then
+    signature = by
+    vim.schedule(function()
+      vim.cmd('redrawstatus')
+    end)
   end
 end
 
