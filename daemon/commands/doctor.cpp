@@ -240,8 +240,10 @@ void look_at_template(Examination& found, const fs::path& model) {
         "template", "one with a switch for thinking that is not known",
         "Conversations are shown as plain ChatML, without a thought: is this checkpoint's "
         "chat_template the published one?");
-  } else if (which == engine::ChatTemplate::chatml) {
-    found.good("template", seen + (engine::opens_think(text) ? "; always thinks" : ""));
+  } else if (!engine::has_thought_switch(which)) {
+    const bool tools = which == engine::ChatTemplate::qwen3_coder;
+    found.good("template", seen + (tools ? "; calls tools" : "") +
+                               (engine::opens_think(text) ? "; always thinks" : ""));
   } else {
     const bool thinks = which != engine::ChatTemplate::qwen3_5_small;
     found.good("template",

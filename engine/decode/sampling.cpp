@@ -134,7 +134,7 @@ void require(bool good, const char* parameter, double value, const char* expecte
 
 SamplingParams recommended(const GenerationDefaults& defaults, ChatTemplate family, bool thinks) {
   SamplingParams params;
-  if (!defaults.says_sampling && family != ChatTemplate::chatml) {
+  if (!defaults.says_sampling && has_thought_switch(family)) {
     params.temperature = thinks ? 1.0f : 0.7f;
     params.top_p = thinks ? 0.95f : 0.8f;
     params.top_k = 20;

@@ -43,6 +43,8 @@ std::string_view name(ChatTemplate chat_template) {
   switch (chat_template) {
     case ChatTemplate::chatml:
       return "ChatML";
+    case ChatTemplate::qwen3_coder:
+      return "Qwen3-Coder";
     case ChatTemplate::qwen3_5:
       return "Qwen3.5";
     case ChatTemplate::qwen3_5_small:
@@ -74,9 +76,12 @@ std::string read_template(const std::filesystem::path& directory) {
 }
 
 ChatTemplate which_template(std::string_view text) {
-  // A tool is called in this form by all of them, and by none of the older ones with a switch.
+  // A tool is called in this form by all of them, and by none of the older ones.
   if (!contains_text(text, "<function=") || !contains_text(text, prompt_name))
     return ChatTemplate::chatml;
+  // Qwen3-Coder declares tools in tags, member by member; those with a switch, as JSON.
+  if (!contains_text(text, switch_name) && contains_text(text, "<parameters>"))
+    return ChatTemplate::qwen3_coder;
   switch (where_nothing_is_said(text)) {
     case Unsaid::unknown:
       return ChatTemplate::chatml;
@@ -88,6 +93,10 @@ ChatTemplate which_template(std::string_view text) {
   if (contains_text(text, "reasoning_effort")) return ChatTemplate::qwen3_8;
   if (contains_text(text, "preserve_thinking")) return ChatTemplate::qwen3_6;
   return ChatTemplate::qwen3_5;
+}
+
+bool has_thought_switch(ChatTemplate chat_template) {
+  return chat_template != ChatTemplate::chatml && chat_template != ChatTemplate::qwen3_coder;
 }
 
 bool is_unknown_variant(std::string_view text) {

@@ -13,6 +13,7 @@ namespace hearth::engine {
 
 enum class ChatTemplate : std::uint8_t {
   chatml,         // turns and nothing else; the Thinking checkpoint's prompt opens a thought
+  qwen3_coder,    // as ChatML, with tools; Qwen3-Coder-Next's too
   qwen3_5,        // and the rest: a thought, open or closed, before each answer; tools
   qwen3_5_small,  // as 3.5, but thinks only where it is asked to
   qwen3_6,        // as 3.5
@@ -26,8 +27,10 @@ std::string_view name(ChatTemplate chat_template);
 // one of a list that is named "default"); empty without one. Throws Error naming file and field.
 std::string read_template(const std::filesystem::path& directory);
 
-// What is none of Qwen3.5 to 3.8 is ChatML.
+// What is neither Qwen3-Coder's nor of Qwen3.5 to 3.8 is ChatML.
 ChatTemplate which_template(std::string_view text);
+// Whether a prompt says if a thought comes before its answer, by a <think> that is open or closed.
+bool has_thought_switch(ChatTemplate chat_template);
 // Whether the text is one of a model that can be told to think or not, and yet none of those that
 // which_template() knows: such a checkpoint is shown plain ChatML.
 bool is_unknown_variant(std::string_view text);

@@ -136,7 +136,7 @@ void check_template_tokens(const Profile& profile, const Tokenizer& tokenizer,
   if (profile.fim_order != FimOrder::chat) {
     for (const char* content : fim_tokens) need(content, "hearth.json's fim_order");
   }
-  if (!profile.thinking && profile.chat_template == ChatTemplate::chatml) return;
+  if (!profile.thinking && !has_thought_switch(profile.chat_template)) return;
   need("<think>", "the template of a thinking model");
   need("</think>", "the template of a thinking model");
 }
@@ -156,7 +156,7 @@ Profile read_profile(const std::filesystem::path& directory, const ModelConfig& 
   profile.name = (ignored ? directory : whole).filename().string();
   const std::string chat_template = read_template(directory);
   profile.chat_template = which_template(chat_template);
-  profile.thinking = profile.chat_template != ChatTemplate::chatml || opens_think(chat_template);
+  profile.thinking = has_thought_switch(profile.chat_template) || opens_think(chat_template);
   profile.system_chat = "You are a programming assistant inside an editor.";
   profile.system_fim = "You are a code completion assistant.";
   profile.context_tokens = std::min(config.max_position_embeddings, largest_default_context);

@@ -55,8 +55,7 @@ void close_turn(Rendered& out) {
 
 // What an answer begins behind: nothing, a thought that is open, or one that is closed at once.
 void open_answer(Rendered& out, const Profile& profile, bool thinks) {
-  const bool has_switch = profile.chat_template != ChatTemplate::chatml;
-  if (!thinks && !has_switch) return;
+  if (!thinks && !has_thought_switch(profile.chat_template)) return;
   special(out, "<think>");
   text(out, thinks ? "\n" : "\n\n");
   if (thinks) return;
@@ -122,6 +121,10 @@ void fim_as_chat(Rendered& out, const Profile& profile, std::string_view prefix,
 }
 
 // --- Chats ---
+
+// Qwen3-Coder's, where there are tools and no system message.
+constexpr std::string_view system_line_beside_tools =
+    "You are Qwen, a helpful AI assistant that can interact with a computer to solve tasks.";
 
 constexpr std::string_view effort_low =
     "Reasoning effort is set to low. Keep your thinking brief and focused, moving directly to the "
@@ -196,11 +199,16 @@ class ChatWriter {
   explicit ChatWriter(const Profile& profile) : profile_(profile) {}
 
   Rendered write(std::span<const ChatMessage> messages, const ChatOptions& options) {
-    if (is_chatml() && !options.tools.empty()) {
+    const bool coder = profile_.chat_template == ChatTemplate::qwen3_coder;
+    if (!options.tools.empty() && !has_switch() && !coder) {
       throw Error("how the chat template of " + profile_.name +
                   " declares tools is not known to hearth");
     }
-    std::size_t next = is_chatml() ? 0 : system_turn(messages, options.tools);
+    std::size_t next = 0;
+    if (has_switch())
+      next = system_turn(messages, options.tools);
+    else if (!options.tools.empty())
+      next = system_turn_of_coder(messages, options.tools);
     const std::size_t asked = messages_to_last_question(messages);
     for (; next < messages.size(); ++next) {
       const ChatMessage& message = messages[next];
@@ -224,7 +232,7 @@ class ChatWriter {
   }
 
  private:
-  bool is_chatml() const { return profile_.chat_template == ChatTemplate::chatml; }
+  bool has_switch() const { return has_thought_switch(profile_.chat_template); }
 
   void end_turn() {
     close_turn(out_);
@@ -233,7 +241,8 @@ class ChatWriter {
 
   ContentRange content_of(const ChatMessage& message) const {
     const ContentRange all{0, message.content.size()};
-    return is_chatml() ? all : trimmed(message.content, all);
+    const bool trims = has_switch() || !message.tool_calls.empty();
+    return trims ? trimmed(message.content, all) : all;
   }
 
   // What is before the conversation, in one turn. Returns how many messages are written with it.
@@ -250,12 +259,27 @@ class ChatWriter {
     text(out_, effort);
     if (!effort.empty() && (!tools.empty() || has_content)) text(out_, "\n\n");
     if (!tools.empty()) {
-      add_tool_declarations(out_.pieces, tools);
+      add_tool_declarations(out_.pieces, tools, ToolStyle::json);
       if (has_content) text(out_, "\n\n");
     }
     if (has_content) text_with_boundaries(out_, messages.front(), content);
     end_turn();
     return written;
+  }
+
+  // Behind the system message, or a line of the template's own.
+  std::size_t system_turn_of_coder(std::span<const ChatMessage> messages,
+                                   std::span<const std::string> tools) {
+    const bool given = !messages.empty() && messages.front().role == "system";
+    open_turn(out_, "system");
+    if (given)
+      text_with_boundaries(out_, messages.front(), content_of(messages.front()));
+    else
+      text(out_, system_line_beside_tools);
+    text(out_, "\n\n");
+    add_tool_declarations(out_.pieces, tools, ToolStyle::tags);
+    end_turn();
+    return given ? 1 : 0;
   }
 
   void assistant_turn(const ChatMessage& message, bool keep_thought) {
@@ -276,7 +300,7 @@ class ChatWriter {
 
   void rendered_turn(const ChatMessage& message, bool keep_thought) {
     ContentRange content = content_of(message);
-    if (!is_chatml()) {
+    if (has_switch()) {
       std::string_view thought = message.thought ? std::string_view(*message.thought) : "";
       if (!message.thought && profile_.chat_template != ChatTemplate::qwen3_8)
         thought = split_thought(message.content, content);
@@ -291,7 +315,7 @@ class ChatWriter {
     std::string_view before = content.end > content.begin ? "\n\n" : "";
     for (const ToolCall& call : message.tool_calls) {
       text(out_, before);
-      add_tool_call(out_.pieces, call);
+      add_tool_call(out_.pieces, call, has_switch() ? ToolStyle::json : ToolStyle::tags);
       before = "\n";
     }
   }
@@ -319,7 +343,9 @@ class ChatWriter {
     add_tool_result(
         out_.pieces,
         std::string_view(message.content).substr(content.begin, content.end - content.begin));
-    if (last) end_turn();
+    if (!last) return;
+    if (!has_switch()) text(out_, "\n");
+    end_turn();
   }
 
   const Profile& profile_;
@@ -329,7 +355,7 @@ class ChatWriter {
 }  // namespace
 
 bool opens_thought(const Profile& profile, std::optional<bool> thinking) {
-  if (!profile.thinking || profile.chat_template == ChatTemplate::chatml) return profile.thinking;
+  if (!profile.thinking || !has_thought_switch(profile.chat_template)) return profile.thinking;
   return thinking.value_or(profile.chat_template != ChatTemplate::qwen3_5_small);
 }
 

@@ -26,8 +26,8 @@ std::shared_ptr<Runtime> without_drafts() {
 std::vector<Profile> every_template() {
   std::vector<Profile> profiles;
   for (const ChatTemplate which :
-       {ChatTemplate::chatml, ChatTemplate::qwen3_5, ChatTemplate::qwen3_5_small,
-        ChatTemplate::qwen3_6, ChatTemplate::qwen3_8}) {
+       {ChatTemplate::chatml, ChatTemplate::qwen3_coder, ChatTemplate::qwen3_5,
+        ChatTemplate::qwen3_5_small, ChatTemplate::qwen3_6, ChatTemplate::qwen3_8}) {
     profiles.push_back(without_drafts()->engine().profile());
     profiles.back().chat_template = which;
     profiles.back().thinking = true;
