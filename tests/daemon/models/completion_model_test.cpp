@@ -53,8 +53,12 @@ class FakeModel : public lsp::Model {
   lsp::GenerationId generate(lsp::Prompt, lsp::GenerateOptions,
                              lsp::GenerationEvents events) override {
     tell("generate");
-    if (events.on_progress) events.on_progress(lsp::GenerationProgress{.by = signature});
-    if (events.on_done) events.on_done(lsp::Answer{.by = signature});
+    lsp::GenerationProgress progress;
+    progress.by = signature;
+    if (events.on_progress) events.on_progress(progress);
+    lsp::Answer answer;
+    answer.by = signature;
+    if (events.on_done) events.on_done(answer);
     return ++id_;
   }
   void cancel(lsp::GenerationId id) override { tell("cancel " + std::to_string(id)); }
