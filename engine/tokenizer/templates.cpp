@@ -199,8 +199,7 @@ class ChatWriter {
   explicit ChatWriter(const Profile& profile) : profile_(profile) {}
 
   Rendered write(std::span<const ChatMessage> messages, const ChatOptions& options) {
-    const bool coder = profile_.chat_template == ChatTemplate::qwen3_coder;
-    if (!options.tools.empty() && !has_switch() && !coder) {
+    if (!options.tools.empty() && !has_switch() && !is_coder()) {
       throw Error("how the chat template of " + profile_.name +
                   " declares tools is not known to hearth");
     }
@@ -233,6 +232,7 @@ class ChatWriter {
 
  private:
   bool has_switch() const { return has_thought_switch(profile_.chat_template); }
+  bool is_coder() const { return profile_.chat_template == ChatTemplate::qwen3_coder; }
 
   void end_turn() {
     close_turn(out_);
@@ -241,7 +241,7 @@ class ChatWriter {
 
   ContentRange content_of(const ChatMessage& message) const {
     const ContentRange all{0, message.content.size()};
-    const bool trims = has_switch() || !message.tool_calls.empty();
+    const bool trims = has_switch() || (is_coder() && !message.tool_calls.empty());
     return trims ? trimmed(message.content, all) : all;
   }
 
@@ -315,7 +315,7 @@ class ChatWriter {
     std::string_view before = content.end > content.begin ? "\n\n" : "";
     for (const ToolCall& call : message.tool_calls) {
       text(out_, before);
-      add_tool_call(out_.pieces, call, has_switch() ? ToolStyle::json : ToolStyle::tags);
+      add_tool_call(out_.pieces, call, is_coder() ? ToolStyle::tags : ToolStyle::json);
       before = "\n";
     }
   }
@@ -344,7 +344,7 @@ class ChatWriter {
         out_.pieces,
         std::string_view(message.content).substr(content.begin, content.end - content.begin));
     if (!last) return;
-    if (!has_switch()) text(out_, "\n");
+    if (is_coder()) text(out_, "\n");
     end_turn();
   }
 
